@@ -1,0 +1,1 @@
+//! One state machine for each client operation: quorums, repair, honest results

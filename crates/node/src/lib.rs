@@ -1,0 +1,1 @@
+//! One process: event loop, shard, transport, a cheap handle

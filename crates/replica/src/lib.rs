@@ -1,0 +1,1 @@
+//! What a node does for the partitions that it owns

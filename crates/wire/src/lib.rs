@@ -1,0 +1,1 @@
+//! Every message between nodes, versioned, framed and checksummed
