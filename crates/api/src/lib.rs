@@ -1,1 +1,21 @@
-//! What a client may ask and what it may be told
+//! What a client may ask and what it may be told, whatever protocol it speaks.
+//!
+//! The front ends (`resp`, `http`) turn bytes into a [`Request`] and an [`Outcome`] into bytes; a [`Store`] answers.
+//! Nothing here does anything: these are the words that the layers above the node and the node share.
+//!
+//! What must hold: an [`Error`] tells the client the truth about its write. *Not done* is said only where the write can
+//! never become visible; everything that may have left a copy somewhere is *unknown* (INVARIANTS A5).
+//!
+//! In reading order: [`request`], [`reply`], [`error`], [`status`] for what is shown of the cluster, [`store`].
+
+pub mod error;
+pub mod reply;
+pub mod request;
+pub mod status;
+pub mod store;
+
+pub use error::{Error, Fate};
+pub use reply::{Deleted, Explanation, Found, Marks, Outcome, OwnerAnswer, Reply, ScanPage, ShownValue, Touched, Written};
+pub use request::{Command, Detail, ExpiryChange, KeyRequest, Operation, Request, ScanRequest, Scope};
+pub use status::{Counter, KeyspaceStatus, NodeState, NodeStatus, SlotRange, Status};
+pub use store::{Answer, Store};

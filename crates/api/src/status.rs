@@ -1,0 +1,170 @@
+//! What a node shows of the cluster, itself and its keyspaces: one immutable snapshot, from which `CLUSTER`, `INFO`,
+//! `/v1/cluster`, `henge status` and the dashboard all speak, so that none can say what another does not know.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use quorum::Level;
+use types::{Epoch, KeyspaceId, NodeId, WallTime};
+
+/// The cluster as one node sees it.
+#[derive(Clone, Debug)]
+pub struct Status {
+    /// The cluster's name.
+    pub name: String,
+    /// The epoch of the cluster state.
+    pub epoch: Epoch,
+    /// The node that says so: its place in `nodes`.
+    pub here: usize,
+    /// All members, in the order of their ids.
+    pub nodes: Vec<NodeStatus>,
+    /// All keyspaces, in the order of their numbers.
+    pub keyspaces: Vec<KeyspaceStatus>,
+    /// How many partitions the ring has.
+    pub partitions: u32,
+    /// All slots, in order, as runs with the same owners in the `default` keyspace.
+    pub slots: Vec<SlotRange>,
+    /// Where this node keeps its data.
+    pub data_dir: PathBuf,
+    /// Henge's version.
+    pub version: String,
+    /// When this node started.
+    pub started: WallTime,
+    /// What people should know: under-replicated keyspaces, quorum modes that act as another, relaxed durability.
+    pub notices: Vec<String>,
+}
+
+impl Status {
+    /// The node that says so.
+    pub fn this_node(&self) -> &NodeStatus {
+        &self.nodes[self.here]
+    }
+
+    /// The keyspace with this name or number.
+    pub fn keyspace(&self, name_or_number: &str) -> Option<&KeyspaceStatus> {
+        let number = name_or_number.parse::<u32>().ok();
+        self.keyspaces.iter().find(|k| k.name == name_or_number || Some(k.number) == number)
+    }
+
+    /// The keyspace with this id.
+    pub fn keyspace_by_id(&self, id: KeyspaceId) -> Option<&KeyspaceStatus> {
+        self.keyspaces.iter().find(|k| k.id == id)
+    }
+}
+
+/// A member.
+#[derive(Clone, Debug)]
+pub struct NodeStatus {
+    /// As the cluster state numbers it.
+    pub id: NodeId,
+    /// As people call it.
+    pub name: String,
+    /// As this node sees it.
+    pub state: NodeState,
+    /// Its data center.
+    pub data_center: String,
+    /// Its rack.
+    pub rack: String,
+    /// Its capacity.
+    pub weight: f64,
+    /// How many partitions it is first owner of.
+    pub partitions: u32,
+    /// How many replicas of partitions it keeps, by the `default` keyspace's N.
+    pub replicas: u32,
+    /// Where it speaks RESP as one store.
+    pub resp: Option<SocketAddr>,
+    /// Where it speaks RESP as a Redis Cluster.
+    pub cluster: Option<SocketAddr>,
+    /// Where it speaks HTTP.
+    pub http: Option<SocketAddr>,
+    /// Where its peers reach it.
+    pub peer: Option<SocketAddr>,
+}
+
+/// A member's state.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NodeState {
+    /// Reachable.
+    Up,
+    /// Not reachable from the node that says so.
+    Down,
+    /// On its way in.
+    Joining,
+    /// On its way out.
+    Leaving,
+}
+
+impl NodeState {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            NodeState::Up => "up",
+            NodeState::Down => "down",
+            NodeState::Joining => "joining",
+            NodeState::Leaving => "leaving",
+        }
+    }
+}
+
+/// A keyspace and what it promises.
+#[derive(Clone, Debug)]
+pub struct KeyspaceStatus {
+    /// Its id, never used again.
+    pub id: KeyspaceId,
+    /// What `SELECT` takes.
+    pub number: u32,
+    /// What people call it.
+    pub name: String,
+    /// Owners of each key, over all data centers.
+    pub n: u8,
+    /// The same by data center, in words: `3` or `dc1=2,dc2=1`.
+    pub n_text: String,
+    /// How many owners answer a read.
+    pub r: Level,
+    /// How many owners hold a write before it is acknowledged.
+    pub w: Level,
+    /// `siblings`, `lww` or `priority`.
+    pub policy: String,
+    /// `sloppy` or `strict`.
+    pub quorum: String,
+    /// `always` or `interval`.
+    pub durability: String,
+    /// `strong`, `eventual` or `weak`.
+    pub model: String,
+    /// What that means, in a sentence.
+    pub model_sentence: String,
+    /// The longest key, in bytes.
+    pub key_bytes_max: u64,
+    /// The longest value, in bytes.
+    pub value_bytes_max: u64,
+    /// The most siblings of a key.
+    pub siblings_max: u32,
+    /// Whether overwriting needs a context.
+    pub require_context: bool,
+    /// Whether `FLUSHDB` is allowed.
+    pub allow_flush: bool,
+}
+
+/// A run of slots with the same owners.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SlotRange {
+    /// The first slot.
+    pub first: u16,
+    /// The last slot, included.
+    pub last: u16,
+    /// The first live owner: its place in `nodes`.
+    pub primary: usize,
+    /// All owners in the order of the preference list: places in `nodes`.
+    pub owners: Vec<usize>,
+}
+
+/// One figure of a node: a count since it started, or a gauge.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Counter {
+    /// What it is called, in the form `commands_processed_total` (a count) or `memory_used_bytes` (a gauge).
+    pub name: &'static str,
+    /// What it means, in a sentence.
+    pub help: &'static str,
+    /// The figure.
+    pub value: f64,
+}
