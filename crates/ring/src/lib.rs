@@ -1,0 +1,26 @@
+//! Where a key belongs: slots, partitions, placement, preference lists.
+//!
+//! A key hashes to one of 16,384 slots; a run of slots is a partition; in each data center a ring maps every
+//! partition to the node that claims it; and the clockwise walk from a partition names its owners and, after
+//! them, its fallbacks. All of it is pure: the same members and the same old rings give the same new rings on
+//! every node, so a plan can be checked by anyone who holds its inputs.
+//!
+//! Not here: who the members are and how they agree on it (`cluster`), and how a partition's data moves.
+//!
+//! In reading order: [`slot`], [`partition`], [`rings`] with the walk, [`preference`]; then [`fair`] (what each
+//! node should hold), [`placement`] (how it comes to hold it), [`validate`] (what every plan must keep) and
+//! [`measure`] (how good a plan is).
+
+pub mod partition;
+pub mod placement;
+pub mod preference;
+pub mod rings;
+pub mod slot;
+pub mod validate;
+
+pub use partition::{Partitions, PartitionsError};
+pub use placement::{PlacementError, PlacementMember, place};
+pub use preference::{PreferenceList, ReplicaCount};
+pub use rings::{Ring, RingError, RingMember, Rings};
+pub use slot::{SLOTS, Slot, key_hash};
+pub use validate::{RingFault, validate};
