@@ -128,9 +128,9 @@ pub fn peek(bytes: &[u8]) -> Result<Peek, DecodeError> {
 }
 
 fn kind_of(bytes: &[u8]) -> Result<u8, DecodeError> {
-    match bytes {
-        &[kind @ (KIND_LWW | KIND_SIBLINGS), FORMAT, ..] => Ok(kind),
-        &[kind, format, ..] => Err(DecodeError::Unknown { kind, format }),
+    match *bytes {
+        [kind @ (KIND_LWW | KIND_SIBLINGS), FORMAT, ..] => Ok(kind),
+        [kind, format, ..] => Err(DecodeError::Unknown { kind, format }),
         _ => Err(DecodeError::Truncated {
             at: bytes.len(),
             wanted: 2 - bytes.len(),
