@@ -11,6 +11,9 @@
 //! node should hold), [`placement`] (how it comes to hold it), [`validate`] (what every plan must keep) and
 //! [`measure`] (how good a plan is).
 
+pub mod binding;
+pub mod fair;
+pub mod measure;
 pub mod partition;
 pub mod placement;
 pub mod preference;
@@ -18,8 +21,9 @@ pub mod rings;
 pub mod slot;
 pub mod validate;
 
+pub use binding::context_binding;
 pub use partition::{Partitions, PartitionsError};
-pub use placement::{PlacementError, PlacementMember, place};
+pub use placement::{PlacementError, PlacementMember, REPLICAS_BALANCED, place};
 pub use preference::{PreferenceList, ReplicaCount};
 pub use rings::{Ring, RingError, RingMember, Rings};
 pub use slot::{SLOTS, Slot, key_hash};

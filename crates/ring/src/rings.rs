@@ -178,7 +178,7 @@ fn indexed_claims(members: &[RingMember], claims: &[NodeId]) -> Result<Vec<u16>,
 }
 
 /// Numbers the racks and counts what the rounds of a walk take.
-fn racks(members: &[RingMember]) -> (Vec<u16>, Vec<usize>) {
+pub(crate) fn racks(members: &[RingMember]) -> (Vec<u16>, Vec<usize>) {
     let mut sizes: BTreeMap<&str, usize> = BTreeMap::new();
     for member in members {
         *sizes.entry(&member.rack).or_default() += 1;

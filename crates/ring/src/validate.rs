@@ -56,17 +56,25 @@ pub enum RingFault {
     },
 }
 
+/// What one data center should have.
+#[derive(Default)]
+struct Expected<'a> {
+    /// The rack of each node.
+    racks: BTreeMap<NodeId, &'a str>,
+    /// How many nodes each rack has.
+    sizes: BTreeMap<&'a str, usize>,
+}
+
 /// Checks every partition of every ring for every N up to `replicas` per data center.
 ///
 /// # Errors
 /// The first fault found, in the order of data centers and partitions.
 pub fn validate(rings: &Rings, members: &[PlacementMember], replicas: usize) -> Result<(), RingFault> {
-    let mut expected: BTreeMap<&str, BTreeMap<NodeId, &str>> = BTreeMap::new();
+    let mut expected: BTreeMap<&str, Expected<'_>> = BTreeMap::new();
     for member in members {
-        expected
-            .entry(&member.data_center)
-            .or_default()
-            .insert(member.node, &member.rack);
+        let data_center = expected.entry(&member.data_center).or_default();
+        data_center.racks.insert(member.node, &member.rack);
+        *data_center.sizes.entry(&member.rack).or_default() += 1;
     }
     if !rings.iter().map(|(name, _)| name).eq(expected.keys().copied()) {
         return Err(RingFault::DataCenters {
@@ -74,22 +82,26 @@ pub fn validate(rings: &Rings, members: &[PlacementMember], replicas: usize) -> 
             members: expected.keys().map(|&name| name.to_owned()).collect(),
         });
     }
-    for ((data_center, ring), racks) in rings.iter().zip(expected.values()) {
-        check_members(data_center, ring, racks)?;
+    for ((data_center, ring), expected) in rings.iter().zip(expected.values()) {
+        check_members(data_center, ring, expected)?;
+        let mut owners = Vec::with_capacity(replicas);
         for partition in rings.partitions().iter() {
-            check_partition(data_center, ring, racks, partition, replicas)?;
+            owners.clear();
+            ring.walk_into(partition, replicas, &mut owners);
+            check_owners(data_center, expected, partition, &owners, replicas)?;
         }
     }
     Ok(())
 }
 
-fn check_members(data_center: &str, ring: &Ring, racks: &BTreeMap<NodeId, &str>) -> Result<(), RingFault> {
+fn check_members(data_center: &str, ring: &Ring, expected: &Expected<'_>) -> Result<(), RingFault> {
     let known = ring
         .members()
         .iter()
         .map(|member| (member.node, member.rack.as_str()));
     let claimants: BTreeSet<NodeId> = ring.claims().collect();
-    if known.eq(racks.iter().map(|(&node, &rack)| (node, rack))) && claimants.len() == racks.len() {
+    let same = known.eq(expected.racks.iter().map(|(&node, &rack)| (node, rack)));
+    if same && claimants.len() == expected.racks.len() {
         Ok(())
     } else {
         Err(RingFault::Members {
@@ -98,19 +110,16 @@ fn check_members(data_center: &str, ring: &Ring, racks: &BTreeMap<NodeId, &str>)
     }
 }
 
-fn check_partition(
+fn check_owners(
     data_center: &str,
-    ring: &Ring,
-    racks: &BTreeMap<NodeId, &str>,
+    expected: &Expected<'_>,
     partition: PartitionId,
+    owners: &[NodeId],
     replicas: usize,
 ) -> Result<(), RingFault> {
-    let mut owners = Vec::with_capacity(replicas);
-    ring.walk_into(partition, replicas, &mut owners);
     for count in 1..=replicas {
-        let first = &owners[..count.min(owners.len())];
-        let distinct: BTreeSet<NodeId> = first.iter().copied().collect();
-        let wanted = count.min(racks.len());
+        let distinct: BTreeSet<NodeId> = owners.iter().copied().take(count).collect();
+        let wanted = count.min(expected.racks.len());
         if distinct.len() != wanted {
             let data_center = data_center.to_owned();
             return Err(RingFault::Owners {
@@ -120,7 +129,7 @@ fn check_partition(
                 wanted,
             });
         }
-        if let Some(rack) = crowded_rack(&distinct, racks) {
+        if let Some(rack) = crowded_rack(&distinct, expected) {
             let (data_center, rack) = (data_center.to_owned(), rack.to_owned());
             return Err(RingFault::Racks {
                 data_center,
@@ -133,19 +142,102 @@ fn check_partition(
 }
 
 /// A rack with at least two owners more than another rack that still has a node to give.
-fn crowded_rack<'a>(owners: &BTreeSet<NodeId>, racks: &BTreeMap<NodeId, &'a str>) -> Option<&'a str> {
+fn crowded_rack<'a>(owners: &BTreeSet<NodeId>, expected: &Expected<'a>) -> Option<&'a str> {
     let mut used: BTreeMap<&str, usize> = BTreeMap::new();
-    let mut size: BTreeMap<&str, usize> = BTreeMap::new();
-    for (node, &rack) in racks {
-        *size.entry(rack).or_default() += 1;
-        *used.entry(rack).or_default() += usize::from(owners.contains(node));
+    for owner in owners {
+        *used.entry(expected.racks[owner]).or_default() += 1;
     }
-    let least = used
+    let used_of = |rack: &str| used.get(rack).copied().unwrap_or(0);
+    let open = expected
+        .sizes
         .iter()
-        .filter(|&(rack, &count)| count < size[rack])
-        .map(|(_, &count)| count)
-        .min()?;
+        .filter(|&(rack, &size)| used_of(rack) < size);
+    let least = open.map(|(rack, _)| used_of(rack)).min()?;
     used.into_iter()
         .find(|&(_, count)| count > least + 1)
         .map(|(rack, _)| rack)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::partition::Partitions;
+    use crate::rings::RingMember;
+
+    fn member(node: u16, rack: &str) -> PlacementMember {
+        PlacementMember {
+            node: NodeId(node),
+            data_center: "dc1".into(),
+            rack: rack.into(),
+            weight: 1.0,
+        }
+    }
+
+    fn rings(members: &[PlacementMember], claims: &[u16]) -> Rings {
+        let partitions = Partitions::new(claims.len() as u64).unwrap();
+        let claims: Vec<NodeId> = claims.iter().map(|&node| NodeId(node)).collect();
+        let ring_members = members
+            .iter()
+            .map(|member| RingMember {
+                node: member.node,
+                rack: member.rack.clone(),
+            })
+            .collect();
+        let ring = Ring::new(ring_members, &claims, partitions).unwrap();
+        Rings::new(partitions, BTreeMap::from([("dc1".to_owned(), ring)])).unwrap()
+    }
+
+    #[test]
+    fn a_sound_ring_passes() {
+        let members = [member(1, "a"), member(2, "b"), member(3, "a")];
+        assert_eq!(validate(&rings(&members, &[1, 2, 3, 2]), &members, 3), Ok(()));
+    }
+
+    /// A ring made for other racks than the members have now hides that owners share a rack.
+    #[test]
+    fn rings_of_other_racks_are_refused() {
+        let (before, after) = ([member(1, "a"), member(2, "b")], [member(1, "a"), member(2, "a")]);
+        let fault = validate(&rings(&before, &[1, 2]), &after, 2);
+        assert_eq!(
+            fault,
+            Err(RingFault::Members {
+                data_center: "dc1".into()
+            })
+        );
+    }
+
+    #[test]
+    fn rings_of_other_data_centers_are_refused() {
+        let members = [member(1, "a"), member(2, "b")];
+        let rings = rings(&members, &[1, 2]);
+        let mut moved = members.clone();
+        moved[1].data_center = "dc2".into();
+        assert!(matches!(
+            validate(&rings, &moved, 2),
+            Err(RingFault::DataCenters { .. })
+        ));
+    }
+
+    /// The counting itself: lists that no walk of ours would give must still be caught.
+    #[test]
+    fn doubled_owners_and_crowded_racks_are_caught() {
+        let mut expected = Expected::default();
+        for (node, rack) in [(1, "a"), (2, "a"), (3, "b"), (4, "b")] {
+            expected.racks.insert(NodeId(node), rack);
+            *expected.sizes.entry(rack).or_default() += 1;
+        }
+        let check = |owners: [u16; 3]| {
+            check_owners("dc1", &expected, PartitionId(0), &owners.map(NodeId), 3)
+                .map_err(|fault| fault.to_string())
+        };
+        assert_eq!(check([1, 3, 2]), Ok(()));
+        assert_eq!(
+            check([1, 3, 1]),
+            Err("partition p0 has 2 distinct owners in dc1, not 3".into())
+        );
+        assert_eq!(
+            check([1, 2, 3]),
+            Err("the owners of partition p0 in dc1 crowd rack a: others have room".into())
+        );
+    }
 }
