@@ -133,8 +133,8 @@ fn policies_have_names() {
 proptest! {
     /// INVARIANTS D3: as time goes on values only go away, so two nodes of different clocks never disagree for long.
     #[test]
-    fn time_only_hides([record, ..] in any_records(), earlier in 0..4_u64, later in 0..4_u64) {
-        prop_assume!(earlier <= later);
+    fn time_only_hides([record, ..] in any_records(), one in 0..4_u64, other in 0..4_u64) {
+        let (earlier, later) = (one.min(other), one.max(other));
         let at = |now| View::of(&record, Policy::Siblings, WallTime(now)).versions().len();
         prop_assert!(at(later) <= at(earlier));
     }

@@ -1,0 +1,5 @@
+//! The rules of this crate, as tests.
+
+mod levels;
+mod models;
+mod tracking;
