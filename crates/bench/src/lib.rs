@@ -38,5 +38,5 @@ mod workload;
 
 pub use args::{Args, ArrivalPattern};
 pub use error::Error;
-pub use run::run;
+pub use run::{run, run_to};
 pub use workload::{Distribution, Workload};

@@ -230,14 +230,13 @@ fn histogram() -> Histogram<u64> {
         .expect("1 to an hour with three digits are bounds that it takes")
 }
 
-/// What errors are told apart by: the code, and for the catch-all `ERR` the two words behind it as well.
+/// What errors are told apart by: a server's code, for the catch-all `ERR` the two words behind it as well; in our own
+/// messages, which begin in lower case, all before the colon.
 fn first_words(message: &str) -> String {
-    let wanted = if message.starts_with("ERR ") { 3 } else { 1 };
-    message
-        .split_whitespace()
-        .take(wanted)
-        .collect::<Vec<_>>()
-        .join(" ")
+    let own = message.starts_with(|first: char| first.is_ascii_lowercase());
+    let head = message.split(':').next().unwrap_or_default();
+    let wanted = if own || message.starts_with("ERR ") { 3 } else { 1 };
+    head.split_whitespace().take(wanted).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -309,6 +308,8 @@ mod tests {
             recorder.errors()["ERR unknown command"].example,
             "ERR unknown command 'X'"
         );
+        assert_eq!(first_words("connection lost: reset by peer"), "connection lost");
+        assert_eq!(first_words("WAIT: 0 of 1 replicas"), "WAIT");
         (0..1_000).for_each(|i| recorder.fail(0, 1, &format!("E{i} strange")));
         assert_eq!(recorder.errors().len(), ERROR_KINDS_MAX + 1);
         assert_eq!(

@@ -34,6 +34,15 @@ const LOAD_PIPELINE_MIN: usize = 16;
 /// fails its check, or a report cannot be written. A run in which only some operations failed is not an error: the
 /// report counts them.
 pub fn run(args: &Args) -> Result<(), Error> {
+    run_to(args, &mut std::io::stdout())
+}
+
+/// As [`run`], with the table, or with `--json -` the JSON, going to `out`.
+///
+/// # Errors
+///
+/// As [`run`].
+pub fn run_to(args: &Args, out: &mut dyn Write) -> Result<(), Error> {
     let plan = Arc::new(Plan::from_args(args)?);
     let servers = probe(&plan)?;
     if args.load || args.load_only {
@@ -43,7 +52,7 @@ pub fn run(args: &Args) -> Result<(), Error> {
         return Ok(());
     }
     let (report, recorder) = measure(&plan, &servers, args)?;
-    write_report(&report, args)?;
+    write_report(&report, args, out)?;
     if let Some(path) = &args.plot {
         let svg = plot::draw(&recorder).map_err(|error| Error::Generator(format!("no plot: {error}")))?;
         std::fs::write(path, svg).map_err(|source| Error::Output {
@@ -178,9 +187,9 @@ fn processes(pids: &[u32]) -> Vec<Process> {
         .collect()
 }
 
-fn write_report(report: &Report, args: &Args) -> Result<(), Error> {
-    let to_stdout = args.json.as_deref() == Some(Path::new("-"));
-    let shown = if to_stdout {
+fn write_report(report: &Report, args: &Args, out: &mut dyn Write) -> Result<(), Error> {
+    let json_only = args.json.as_deref() == Some(Path::new("-"));
+    let shown = if json_only {
         report.to_json()
     } else {
         table::render(report)
@@ -189,11 +198,10 @@ fn write_report(report: &Report, args: &Args) -> Result<(), Error> {
         let path = path.to_owned();
         move |source| Error::Output { path, source }
     };
-    std::io::stdout()
-        .write_all(shown.as_bytes())
+    out.write_all(shown.as_bytes())
         .map_err(failed(Path::new("standard output")))?;
     match &args.json {
-        Some(path) if !to_stdout => std::fs::write(path, report.to_json()).map_err(failed(path)),
+        Some(path) if !json_only => std::fs::write(path, report.to_json()).map_err(failed(path)),
         _ => Ok(()),
     }
 }
