@@ -12,7 +12,9 @@
 //! Why a vector clock per value does not do: two clients that write through one server without having read each
 //! other's value would get clocks of which one descends the other, and one value would be lost. See `dotted`.
 
-use crate::{Actor, Context, Dot, DottedVector, Expiry, Payload, PutError, Version};
+use types::OperationId;
+
+use crate::{Actor, Context, Dot, DottedVector, Expiry, Payload, PutError, Stamp, Version};
 
 /// All concurrent values of a key, and what they and their predecessors were.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
@@ -90,10 +92,9 @@ impl Siblings {
     /// # Errors
     /// As [`put`](Self::put).
     pub fn delete(&self, context: &Context, dot: Dot) -> Result<Siblings, PutError> {
-        let stamp = crate::Stamp::default();
         self.put(
             context,
-            Version::new(dot, stamp, Payload::Tombstone, types::OperationId::default()),
+            Version::new(dot, Stamp::default(), Payload::Tombstone, OperationId::default()),
         )
     }
 
@@ -102,6 +103,9 @@ impl Siblings {
     /// Where its value stands alone (or its delete left nothing), that is all that the record has seen: whatever else
     /// is in there was covered by somebody who had read it. Where siblings stand beside it, which the writer has not
     /// read, it is only what it passed and its own dot.
+    ///
+    /// # Errors
+    /// [`PutError::ContextOfAnotherKind`] if `passed` is of an `lww` record.
     pub fn context_after(&self, passed: &Context, dot: Dot) -> Result<Context, PutError> {
         if self.versions.iter().all(|version| version.dot == dot) {
             return Ok(self.context());

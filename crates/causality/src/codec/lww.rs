@@ -54,6 +54,11 @@ impl LwwPeek {
         !self.is_tombstone && !self.expiry.has_passed(now)
     }
 
+    /// Whether this version outranks the other: what [`Lww::supersedes`] says of the records.
+    pub fn supersedes(&self, other: &LwwPeek) -> bool {
+        (self.stamp, self.dot) > (other.stamp, other.dot)
+    }
+
     pub(super) fn of(bytes: &[u8]) -> Result<LwwPeek, DecodeError> {
         let Some((header, body)) = bytes.split_first_chunk::<HEADER_BYTES>() else {
             return Err(DecodeError::Truncated {

@@ -4,7 +4,7 @@
 //! record    kind u8 (1 = lww, 2 = siblings) | format u8 (1) | body
 //! ```
 //!
-//! The bodies are drawn at the top of [`self::lww`] and [`self::siblings`], and the whole in `docs/formats/record.md`.
+//! The bodies are drawn at the top of `lww.rs` and `siblings.rs` beside this file, and the whole in `docs/formats/record.md`.
 //! Fixed numbers are little endian. Variable ones are LEB128: seven bits a byte, the lowest first, in as few bytes as
 //! will do.
 //!

@@ -52,6 +52,15 @@ proptest! {
         prop_assert!(Record::decode(bytes.slice(..cut.index(bytes.len()))).is_err());
     }
 
+    #[test]
+    fn peeking_ranks_as_the_records_do(a in crate::given::any_lww(), b in crate::given::any_lww()) {
+        let peeked = |lww: &Lww| match peek(&Record::Lww(lww.clone()).to_bytes()) {
+            Ok(Peek::Lww(peeked)) => peeked,
+            other => panic!("{other:?}"),
+        };
+        prop_assert_eq!(peeked(&a).supersedes(&peeked(&b)), a.supersedes(&b));
+    }
+
     /// The fast path says what the slow one says.
     #[test]
     fn peeking_agrees_with_decoding(lww in crate::given::any_lww(), now in 0..5_u64) {
