@@ -1,6 +1,9 @@
 //! What a client is told when things did not go well, and the truth about its write.
 
+use std::fmt;
+
 use quorum::Level;
+use serde::{Deserialize, Serialize};
 
 /// The three honest results of a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -14,13 +17,13 @@ pub enum Fate {
 }
 
 /// Why a request was not answered as asked. Each kind is something that a client reacts to differently.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, thiserror::Error)]
 pub enum Error {
     /// Not done: too few owners could be reached, and nothing was stored. Worth trying again.
     #[error("{action} needs {needed} of {owners} owners ({level}) and {got} answered: {detail}")]
     Unavailable {
-        /// `read` or `write`.
-        action: &'static str,
+        /// Which of the two could not be done.
+        action: Action,
         /// The level asked for.
         level: Level,
         /// How many owners that takes.
@@ -57,8 +60,8 @@ pub enum Error {
     /// Not done: a key, value or record beyond a limit.
     #[error("{what} is {bytes} bytes; the limit of keyspace {keyspace} is {limit}")]
     TooLarge {
-        /// `the key`, `the value`, `the record with all its siblings`.
-        what: &'static str,
+        /// What of it.
+        what: Part,
         /// How large it is.
         bytes: u64,
         /// How large it may be.
@@ -91,5 +94,44 @@ impl Error {
             Error::Unknown { .. } => Fate::Unknown,
             _ => Fate::NotDone,
         }
+    }
+}
+
+/// The two things that owners are asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Action {
+    /// To say what they hold.
+    Read,
+    /// To hold something.
+    Write,
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Action::Read => "the read",
+            Action::Write => "the write",
+        })
+    }
+}
+
+/// What may be too large.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Part {
+    /// The key.
+    Key,
+    /// The value.
+    Value,
+    /// All that is stored of the key: values, siblings and clocks.
+    Record,
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Part::Key => "the key",
+            Part::Value => "the value",
+            Part::Record => "the record with all its siblings",
+        })
     }
 }

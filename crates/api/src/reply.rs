@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use causality::{Context, Stamp};
+use serde::{Deserialize, Serialize};
 use types::{OperationId, WallTime};
 
 use crate::error::Error;
@@ -10,7 +11,7 @@ use crate::error::Error;
 pub type Outcome = Result<Reply, Error>;
 
 /// The answers; which one comes belongs to what was asked.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum Reply {
     /// To a get.
     Found(Found),
@@ -35,7 +36,7 @@ pub enum Reply {
 }
 
 /// What a read found: no value, one, or siblings.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Found {
     /// What the client may pass back to say that it has seen this.
     pub context: Context,
@@ -47,7 +48,7 @@ pub struct Found {
 }
 
 /// One value.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct ShownValue {
     /// Its bytes.
     pub value: Bytes,
@@ -62,7 +63,7 @@ pub struct ShownValue {
 }
 
 /// A write that is done: W distinct owners hold it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Written {
     /// What covers the write and what it replaced.
     pub context: Context,
@@ -75,7 +76,7 @@ pub struct Written {
 }
 
 /// A delete that is done.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Deleted {
     /// Whether there was a live value to delete.
     pub existed: bool,
@@ -84,7 +85,7 @@ pub struct Deleted {
 }
 
 /// A change of expiry that is done.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Touched {
     /// What the key held; no values mean that there was none and nothing changed.
     pub found: Found,
@@ -93,7 +94,7 @@ pub struct Touched {
 }
 
 /// What the client should know of an answer beyond its content (INVARIANTS C4).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Marks {
     /// A stand-in served in an owner's place.
     pub stand_in: bool,
@@ -102,7 +103,7 @@ pub struct Marks {
 }
 
 /// A step of an iteration.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct ScanPage {
     /// Where to go on; zero when done.
     pub cursor: u64,
@@ -111,7 +112,7 @@ pub struct ScanPage {
 }
 
 /// Where a key lives and what its owners hold.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Explanation {
     /// The hash slot.
     pub slot: u16,
@@ -128,7 +129,7 @@ pub struct Explanation {
 }
 
 /// What one owner holds of a key.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct OwnerAnswer {
     /// The owner's name.
     pub node: String,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use causality::Context;
 use quorum::Level;
+use serde::{Deserialize, Serialize};
 use types::{KeyspaceId, OperationId, WallTime};
 
 /// One request of a client, and how long it is willing to wait.
@@ -72,7 +73,7 @@ pub enum Command {
 }
 
 /// An operation on one key.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct KeyRequest {
     /// Which keyspace.
     pub keyspace: KeyspaceId,
@@ -83,7 +84,7 @@ pub struct KeyRequest {
 }
 
 /// What to do with a key. Levels left out are the keyspace's own.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub enum Operation {
     /// Read. Answered by [`Reply::Found`](crate::Reply::Found).
     Get {
@@ -152,7 +153,7 @@ impl Operation {
 }
 
 /// What becomes of the time to live.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub enum ExpiryChange {
     /// Lives until it is deleted.
     #[default]
@@ -164,7 +165,7 @@ pub enum ExpiryChange {
 }
 
 /// How much to say of each value found.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub enum Detail {
     /// The value and its expiry.
     #[default]

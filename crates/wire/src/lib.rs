@@ -1,1 +1,21 @@
-//! Every message between nodes, versioned, framed and checksummed
+//! Every message between nodes: what it says ([`message`]), how its body is laid out ([`codec`]), how it travels
+//! ([`frame`]), and how two nodes make sure that they belong together ([`hello`]).
+//!
+//! What must hold: no byte of a frame is believed before its checksum, its length and its version are; decoding is total,
+//! so that no peer can crash a node; memory follows the bytes that came, not the length that was claimed (K3).
+//!
+//! Why not one derived encoding for all: a read and a write cross the wire on every request, and their values should be
+//! neither copied nor walked on the way. Those few are laid out by hand; the rest (forwarded requests, scans, handshakes)
+//! is postcard, which is compact and total.
+
+pub mod codec;
+pub mod frame;
+pub mod hello;
+pub mod message;
+
+pub use codec::DecodeError;
+pub use frame::{FRAME_BYTES_MAX, Frame, FrameError, decode_frame, encode_frame};
+pub use hello::{Hello, Refusal};
+pub use message::{
+    Body, Envelope, Forward, ReplicaReply, ReplicaRequest, ScanAnswer, ScanAsk, ScanEntry, WritePath,
+};

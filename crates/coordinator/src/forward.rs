@@ -1,0 +1,108 @@
+//! A client's write on a node that is no owner: passed on to one that is, the maker.
+//!
+//! A second maker is asked only when the first provably did not get the write. Once it may have, its silence is
+//! *unknown*: asking another would make the write twice, under two dots (INVARIANTS A6).
+
+use api::{Action, Error, KeyRequest, Operation};
+use quorum::{Level, Tracker};
+use types::NodeId;
+use wire::{Forward as Passed, ReplicaReply, ReplicaRequest};
+
+use crate::target::{Event, Failure, Target, Turn};
+
+/// A write passed on.
+#[derive(Debug)]
+pub struct Forward {
+    request: KeyRequest,
+    level: Level,
+    /// Owners not asked yet, the next one last.
+    makers: Vec<NodeId>,
+    asked: Option<NodeId>,
+    problems: Vec<String>,
+}
+
+impl Forward {
+    /// Begins: passes the write to the first owner that can be reached. One owner for all who are not owners, so that
+    /// writes to one key meet at one maker rather than outrank each other.
+    pub fn start(target: &Target, operation: Operation, turn: &mut Turn<'_>) -> Forward {
+        let keyspace = target.keyspace();
+        let level = match &operation {
+            Operation::Put { write, .. } | Operation::Delete { write, .. } | Operation::Expire { write, .. } => {
+                write.unwrap_or(keyspace.w)
+            }
+            Operation::Get { .. } => keyspace.r,
+        };
+        let request = KeyRequest { keyspace: target.keyspace_id, key: target.key.clone(), operation };
+        let mut makers: Vec<NodeId> = target.owners.iter().map(|(node, _)| *node).collect();
+        makers.sort_by_key(|node| !turn.topology.is_reachable(*node));
+        makers.reverse();
+        let mut forward = Forward { request, level, makers, asked: None, problems: Vec::new() };
+        forward.ask_next(target, turn);
+        forward
+    }
+
+    /// Takes an event.
+    pub fn step(&mut self, target: &Target, event: Event, turn: &mut Turn<'_>) {
+        match event {
+            Event::Reply { from, reply, .. } if self.asked == Some(from) => match reply {
+                ReplicaReply::Forwarded(outcome) => turn.finish(*outcome),
+                ReplicaReply::Failed { why } => {
+                    self.problems.push(format!("{}: {why}", target.name_of(from)));
+                    self.ask_next(target, turn);
+                }
+                _ => turn.finish(Err(self.unknown(target, "it answered something else than what was asked"))),
+            },
+            Event::Failed { from, failure } if self.asked == Some(from) => match failure {
+                Failure::NotSent => {
+                    self.problems.push(format!("cannot reach {}", target.name_of(from)));
+                    self.ask_next(target, turn);
+                }
+                Failure::Lost => turn.finish(Err(self.unknown(target, "the connection to it was lost"))),
+            },
+            Event::Reply { .. } | Event::Failed { .. } | Event::Made(_) | Event::Timer => {}
+        }
+    }
+
+    /// The time is up.
+    pub fn timed_out(&self, target: &Target) -> Error {
+        self.unknown(target, "it did not answer in time")
+    }
+
+    fn ask_next(&mut self, target: &Target, turn: &mut Turn<'_>) {
+        self.asked = self.makers.pop();
+        match self.asked {
+            Some(node) => {
+                let forward = Passed { request: self.request.clone() };
+                turn.send(node, 0, ReplicaRequest::Forward(Box::new(forward)));
+            }
+            None => turn.finish(Err(self.unavailable(target))),
+        }
+    }
+
+    fn unavailable(&self, target: &Target) -> Error {
+        Error::Unavailable {
+            action: Action::Write,
+            level: self.level,
+            needed: self.needed(target),
+            got: 0,
+            owners: target.owner_count(),
+            detail: self.problems.join("; "),
+        }
+    }
+
+    fn unknown(&self, target: &Target, why: &str) -> Error {
+        let maker = self.asked.map_or("no owner", |node| target.name_of(node));
+        Error::Unknown {
+            level: self.level,
+            needed: self.needed(target),
+            got: 0,
+            owners: target.owner_count(),
+            detail: format!("{maker} was to make the write, and {why}"),
+        }
+    }
+
+    fn needed(&self, target: &Target) -> u8 {
+        let tracker = Tracker::new(self.level, &target.owners, target.local);
+        u8::try_from(tracker.needed()).unwrap_or(u8::MAX)
+    }
+}

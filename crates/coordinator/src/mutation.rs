@@ -1,0 +1,528 @@
+//! A client's put, delete or change of expiry, at its maker: an owner, which is the coordinator itself.
+//!
+//! 1. Where the change rests on what there is (a delete, an expiry, a put that keeps the time to live), R owners are read.
+//! 2. The maker makes the record and stores it, and sends it to all other owners at once.
+//! 3. When W distinct owners hold it as durably as the keyspace asks, the client is told; the others go on being counted.
+//!
+//! What must hold: *not done* is said only before step 2 has stored anything; after that a write that falls short is
+//! *unknown* (INVARIANTS A5).
+//!
+//! An `lww` owner refuses a stamp that is not above what it holds (B6). A write that cannot reach W for that reason is
+//! stamped again, above all that was refused with, under its dot and id; but never once another owner may have shown it to
+//! a reader, where the keyspace promises never to go back in time: `docs/decisions/2026-11-20-stamping-again.md`.
+
+use std::collections::BTreeSet;
+
+use api::{
+    Action, Deleted, Detail, Error, ExpiryChange, Found, Marks, Operation, Part, Reply, Touched, Written,
+};
+use bytes::Bytes;
+use causality::{Context, Dot, Record, Stamp};
+use cluster::Durability;
+use quorum::{Decision, Level, Tracker};
+use replica::make::Again;
+use replica::{Change, Made, Make, MakeError};
+use types::NodeId;
+use wire::{ReplicaReply, ReplicaRequest};
+
+use crate::answer;
+use crate::read::{Merged, Progress, Read};
+use crate::target::{Event, Failure, Step, Target, Turn};
+
+/// How often a write is stamped again before the coordinator gives up.
+const STAMPINGS_MAX: u32 = 16;
+
+/// A write under way.
+#[derive(Debug)]
+pub struct Mutation {
+    ask: Ask,
+    level: Level,
+    read_level: Level,
+    phase: Phase,
+    answered: bool,
+    hidden: bool,
+}
+
+/// What is to change, and what its answer is made of.
+#[derive(Debug)]
+enum Ask {
+    Put { value: Bytes, context: Context, expiry: ExpiryChange, priority: u8 },
+    Delete { context: Option<Context>, existed: bool },
+    Expire { change: ExpiryChange, found: Found },
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// Nothing has been asked of anyone.
+    Begun,
+    Reading(Read),
+    /// Waiting for the local store; the base is what the change rests on, kept for stamping again.
+    Making(Change, Option<Record>),
+    Writing(Box<Writing>),
+}
+
+#[derive(Debug)]
+struct Writing {
+    change: Change,
+    base: Option<Record>,
+    round: u32,
+    made: Made,
+    dot: Option<Dot>,
+    holding: Tracker,
+    /// Who refused, in this round; the greatest stamp that any refused with.
+    refused: BTreeSet<NodeId>,
+    refused_with: Stamp,
+    /// Who provably never got it, or said that it did not take it.
+    without: BTreeSet<NodeId>,
+    problems: Vec<(NodeId, String)>,
+}
+
+impl Mutation {
+    /// Begins a write on a node that is an owner. Nothing is stored yet where this finishes with an error.
+    pub fn start(target: &Target, operation: Operation, turn: &mut Turn<'_>) -> Option<Mutation> {
+        let keyspace = target.keyspace();
+        let (ask, read, write) = match operation {
+            Operation::Put { value, context, write, expiry, priority } => {
+                (Ask::Put { value, context: context.unwrap_or_default(), expiry, priority }, None, write)
+            }
+            Operation::Delete { context, write, read } => {
+                (Ask::Delete { context, existed: false }, read, write)
+            }
+            Operation::Expire { change, read, write } => {
+                (Ask::Expire { change, found: Found::default() }, read, write)
+            }
+            Operation::Get { .. } => return None,
+        };
+        let (level, read_level) = (write.unwrap_or(keyspace.w), read.unwrap_or(keyspace.r));
+        if let Some(error) = too_few_reachable(target, level, turn) {
+            turn.finish(Err(error));
+            return None;
+        }
+        let rests_on_a_read = !matches!(&ask, Ask::Put { expiry, .. } if *expiry != ExpiryChange::Keep);
+        let mut mutation = Mutation {
+            ask,
+            level,
+            read_level,
+            phase: Phase::Begun,
+            answered: false,
+            hidden: false,
+        };
+        if rests_on_a_read {
+            mutation.phase = Phase::Reading(Read::start(target, read_level, turn));
+        } else {
+            mutation.make_put(target, None, turn);
+        }
+        Some(mutation)
+    }
+
+    /// Takes an event.
+    pub fn step(&mut self, target: &Target, event: Event, turn: &mut Turn<'_>) {
+        match &mut self.phase {
+            Phase::Reading(read) => match read.step(target, event, turn) {
+                Progress::Waiting => {}
+                Progress::Failed(error) => self.finish(Err(error), turn),
+                Progress::Enough => match read.merged() {
+                    Ok(merged) => self.has_read(target, merged, turn),
+                    Err(error) => self.finish(Err(error), turn),
+                },
+            },
+            Phase::Begun => {}
+            Phase::Making(..) => {
+                if let Event::Made(made) = event {
+                    self.made(target, made, turn);
+                }
+            }
+            Phase::Writing(_) => self.write_step(target, event, turn),
+        }
+    }
+
+    /// The time is up: what to say, if nothing was said yet.
+    pub fn timed_out(&self, target: &Target) -> Option<Error> {
+        if self.answered {
+            return None;
+        }
+        Some(match &self.phase {
+            Phase::Reading(read) => read.timed_out(target),
+            Phase::Begun | Phase::Making(..) => Error::Unknown {
+                level: self.level,
+                needed: 1,
+                got: 0,
+                owners: target.owner_count(),
+                detail: "this node's own disk did not answer in time".to_owned(),
+            },
+            Phase::Writing(writing) => self.unknown(target, writing, true),
+        })
+    }
+
+    /// How many distinct owners hold the write.
+    pub fn acknowledged(&self) -> u8 {
+        match &self.phase {
+            Phase::Writing(writing) => {
+                u8::try_from(writing.holding.successes().count()).unwrap_or(u8::MAX)
+            }
+            Phase::Begun | Phase::Reading(_) | Phase::Making(..) => 0,
+        }
+    }
+
+    /// Whether reads here are still answered with what was there before.
+    pub fn is_hidden(&self) -> bool {
+        self.hidden
+    }
+
+    fn has_read(&mut self, target: &Target, merged: Merged, turn: &mut Turn<'_>) {
+        let found = answer::found(target, merged.record.as_ref(), turn.now.wall, Detail::Values);
+        let nothing = found.values.is_empty();
+        match &mut self.ask {
+            Ask::Put { .. } => self.make_put(target, merged.record, turn),
+            Ask::Delete { existed, context } => {
+                *existed = !nothing;
+                if nothing && context.is_none() {
+                    self.finish(Ok(Reply::Deleted(Deleted::default())), turn);
+                    return;
+                }
+                let context = context.clone().unwrap_or(found.context);
+                self.make(target, Change::Delete { context }, merged.record, turn);
+            }
+            Ask::Expire { change, found: before } => {
+                let at = match change {
+                    ExpiryChange::Keep => None,
+                    ExpiryChange::Clear => Some(None),
+                    ExpiryChange::At(at) => Some(Some(*at)),
+                };
+                let context = found.context.clone();
+                let same = at.is_none_or(|at| found.values.iter().all(|value| value.expires == at));
+                *before = found;
+                match at {
+                    Some(at) if !same => {
+                        self.make(target, Change::Expire { context, at }, merged.record, turn);
+                    }
+                    _ => {
+                        let touched = Touched { found: std::mem::take(before), changed: false };
+                        self.finish(Ok(Reply::Touched(touched)), turn);
+                    }
+                }
+            }
+        }
+    }
+
+    fn make_put(&mut self, target: &Target, base: Option<Record>, turn: &mut Turn<'_>) {
+        let Ask::Put { value, context, expiry, priority } = &mut self.ask else { return };
+        let change = Change::Put {
+            value: std::mem::take(value),
+            context: std::mem::take(context),
+            expiry: *expiry,
+            priority: *priority,
+        };
+        self.make(target, change, base, turn);
+    }
+
+    fn make(&mut self, target: &Target, change: Change, base: Option<Record>, turn: &mut Turn<'_>) {
+        let may_stamp_again =
+            !target.keyspace().policy.keeps_siblings() && !matches!(change, Change::Expire { .. });
+        let needs_others = Tracker::new(self.level, &target.owners, target.local).needed() > 1;
+        self.hidden =
+            may_stamp_again && needs_others && target.never_goes_back(self.read_level, self.level);
+        let make = self.make_of(target, change.clone(), base.clone(), None, turn);
+        self.phase = Phase::Making(change, base);
+        turn.steps.push(Step::Make(0, Box::new(make)));
+    }
+
+    fn make_of(
+        &self,
+        target: &Target,
+        change: Change,
+        base: Option<Record>,
+        again: Option<Again>,
+        turn: &Turn<'_>,
+    ) -> Make {
+        Make {
+            keyspace: target.keyspace_id,
+            key: target.key.clone(),
+            operation: turn.id,
+            change,
+            base,
+            again,
+            hide: self.hidden,
+        }
+    }
+
+    fn made(&mut self, target: &Target, made: Result<Made, MakeError>, turn: &mut Turn<'_>) {
+        let made = match made {
+            Ok(made) => made,
+            Err(error) => {
+                let error = refusal(target, error, self.level);
+                self.finish(Err(error), turn);
+                return;
+            }
+        };
+        let Phase::Making(change, base) = std::mem::replace(&mut self.phase, Phase::Begun) else { return };
+        let writing = Writing {
+            change,
+            base,
+            round: 0,
+            dot: made.dot,
+            made,
+            holding: Tracker::new(self.level, &target.owners, target.local),
+            refused: BTreeSet::new(),
+            refused_with: Stamp::default(),
+            without: BTreeSet::new(),
+            problems: Vec::new(),
+        };
+        writing.send_to_others(target, turn);
+        self.phase = Phase::Writing(Box::new(writing));
+    }
+
+    fn write_step(&mut self, target: &Target, event: Event, turn: &mut Turn<'_>) {
+        let Phase::Writing(writing) = &mut self.phase else { return };
+        match event {
+            Event::Made(Ok(made)) => {
+                writing.made = made;
+                writing.send_to_others(target, turn);
+                return;
+            }
+            Event::Made(Err(error)) => {
+                writing.holding.failed(target.here);
+                writing.problems.push((target.here, error.to_string()));
+            }
+            Event::Reply { from, round, reply } if round == writing.round => writing.reply(from, reply),
+            Event::Failed { from, failure } => writing.peer_failed(from, failure),
+            Event::Reply { .. } | Event::Timer => return,
+        }
+        if self.hidden && writing.is_held_elsewhere(target) {
+            self.hidden = false;
+            turn.steps.push(Step::Show);
+        }
+        self.consider(target, turn);
+    }
+
+    fn consider(&mut self, target: &Target, turn: &mut Turn<'_>) {
+        let Phase::Writing(writing) = &mut self.phase else { return };
+        match writing.holding.decided() {
+            Decision::Met if !self.answered => {
+                self.answered = true;
+                let reply = self.reply(target, turn);
+                turn.answer(Ok(reply));
+            }
+            Decision::Impossible if !self.answered => {
+                if writing.refused.is_empty() {
+                    let error = self.unknown_of(target);
+                    self.finish(Err(error), turn);
+                    return;
+                }
+                if writing.holding.all_answered() {
+                    self.stamp_again(target, turn);
+                    return;
+                }
+            }
+            Decision::Met | Decision::Impossible | Decision::Waiting => {}
+        }
+        let Phase::Writing(writing) = &self.phase else { return };
+        if self.answered && writing.holding.all_answered() {
+            self.end(turn);
+        }
+    }
+
+    /// W cannot be reached because owners hold greater stamps.
+    fn stamp_again(&mut self, target: &Target, turn: &mut Turn<'_>) {
+        let promised = target.never_goes_back(self.read_level, self.level);
+        let Phase::Writing(writing) = &mut self.phase else { return };
+        let seen_by_none = writing.nobody_else_may_have_it(target);
+        let Some(dot) = writing.dot else { return };
+        if writing.round >= STAMPINGS_MAX || (promised && !seen_by_none) {
+            let error = self.unknown_of(target);
+            self.finish(Err(error), turn);
+            return;
+        }
+        let again = Again { dot, above: writing.refused_with };
+        writing.round += 1;
+        writing.holding = Tracker::new(self.level, &target.owners, target.local);
+        writing.refused.clear();
+        writing.without.clear();
+        writing.problems.clear();
+        let (round, change, base) = (writing.round, writing.change.clone(), writing.base.clone());
+        let make = self.make_of(target, change, base, Some(again), turn);
+        turn.steps.push(Step::Make(round, Box::new(make)));
+    }
+
+    fn reply(&mut self, target: &Target, turn: &Turn<'_>) -> Reply {
+        let Phase::Writing(writing) = &self.phase else { unreachable!("a reply is made while writing") };
+        let relaxed = target.keyspace().durability == Durability::Interval;
+        let written = Written {
+            context: writing.made.context.clone(),
+            operation: turn.id,
+            acknowledged: self.acknowledged(),
+            marks: Marks { stand_in: false, relaxed_durability: relaxed },
+        };
+        match &mut self.ask {
+            Ask::Put { .. } => Reply::Written(written),
+            Ask::Delete { existed, .. } => Reply::Deleted(Deleted { existed: *existed, written }),
+            Ask::Expire { change, found } => {
+                let mut found = std::mem::take(found);
+                let at = if let ExpiryChange::At(at) = change { Some(*at) } else { None };
+                found.values.iter_mut().for_each(|value| value.expires = at);
+                Reply::Touched(Touched { found, changed: true })
+            }
+        }
+    }
+
+    fn unknown_of(&self, target: &Target) -> Error {
+        let Phase::Writing(writing) = &self.phase else { unreachable!("only a write under way is unknown") };
+        self.unknown(target, writing, false)
+    }
+
+    fn unknown(&self, target: &Target, writing: &Writing, waiting: bool) -> Error {
+        let mut parts: Vec<String> =
+            writing.problems.iter().map(|(node, why)| format!("{}: {why}", target.name_of(*node))).collect();
+        if !writing.refused.is_empty() {
+            let names: Vec<&str> = writing.refused.iter().map(|node| target.name_of(*node)).collect();
+            parts.push(format!("a concurrent write outranks it on {}", names.join(", ")));
+        }
+        if waiting {
+            let names: Vec<&str> = writing.holding.awaited().map(|node| target.name_of(node)).collect();
+            parts.push(format!("no answer in time from {}", names.join(", ")));
+        }
+        Error::Unknown {
+            level: self.level,
+            needed: u8::try_from(writing.holding.needed()).unwrap_or(u8::MAX),
+            got: u8::try_from(writing.holding.got()).unwrap_or(u8::MAX),
+            owners: target.owner_count(),
+            detail: parts.join("; "),
+        }
+    }
+
+    fn finish(&mut self, outcome: api::Outcome, turn: &mut Turn<'_>) {
+        if !self.answered {
+            self.answered = true;
+            turn.answer(outcome);
+        }
+        self.end(turn);
+    }
+
+    fn end(&mut self, turn: &mut Turn<'_>) {
+        if std::mem::take(&mut self.hidden) {
+            turn.steps.push(Step::Show);
+        }
+        turn.steps.push(Step::End);
+    }
+}
+
+impl Writing {
+    fn send_to_others(&self, target: &Target, turn: &mut Turn<'_>) {
+        for &(node, _) in target.owners.iter().filter(|(node, _)| *node != target.here) {
+            let request = ReplicaRequest::Write {
+                keyspace: target.keyspace_id,
+                key: target.key.clone(),
+                record: self.made.record.clone(),
+                path: self.made.path,
+            };
+            turn.send(node, self.round, request);
+        }
+    }
+
+    fn reply(&mut self, from: NodeId, reply: ReplicaReply) {
+        match reply {
+            ReplicaReply::Stored => {
+                self.holding.succeeded(from);
+                self.refused.remove(&from);
+                self.without.remove(&from);
+            }
+            ReplicaReply::Refused { held } => {
+                self.holding.failed(from);
+                self.refused.insert(from);
+                self.refused_with = self.refused_with.max(held);
+            }
+            ReplicaReply::Failed { why } | ReplicaReply::CannotSay { why } => {
+                self.holding.failed(from);
+                self.without.insert(from);
+                self.problems.push((from, why));
+            }
+            ReplicaReply::StaleEpoch { newest } => {
+                self.holding.failed(from);
+                self.without.insert(from);
+                self.problems.push((from, format!("it knows epoch {newest}, and the request is of an older one")));
+            }
+            ReplicaReply::Found { .. }
+            | ReplicaReply::Absent
+            | ReplicaReply::Scanned(_)
+            | ReplicaReply::Counted { .. }
+            | ReplicaReply::Forwarded(_) => {}
+        }
+    }
+
+    fn peer_failed(&mut self, from: NodeId, failure: Failure) {
+        if !self.holding.awaited().any(|node| node == from) {
+            return;
+        }
+        self.holding.failed(from);
+        match failure {
+            Failure::NotSent => {
+                self.without.insert(from);
+                self.problems.push((from, "it cannot be reached".to_owned()));
+            }
+            Failure::Lost => self.problems.push((from, "the connection to it was lost".to_owned())),
+        }
+    }
+
+    fn is_held_elsewhere(&self, target: &Target) -> bool {
+        self.holding.successes().any(|node| node != target.here)
+    }
+
+    fn nobody_else_may_have_it(&self, target: &Target) -> bool {
+        target
+            .owners
+            .iter()
+            .filter(|(node, _)| *node != target.here)
+            .all(|(node, _)| self.refused.contains(node) || self.without.contains(node))
+    }
+}
+
+/// Not done, said before anything is stored: W owners cannot be reached.
+fn too_few_reachable(target: &Target, level: Level, turn: &Turn<'_>) -> Option<Error> {
+    let mut reachable = Tracker::new(level, &target.owners, target.local);
+    let mut missing = Vec::new();
+    for &(node, _) in &target.owners {
+        if node == target.here || turn.topology.is_reachable(node) {
+            reachable.succeeded(node);
+        } else {
+            reachable.failed(node);
+            missing.push(target.name_of(node));
+        }
+    }
+    (reachable.decided() != Decision::Met).then(|| Error::Unavailable {
+        action: Action::Write,
+        level,
+        needed: u8::try_from(reachable.needed()).unwrap_or(u8::MAX),
+        got: u8::try_from(reachable.got()).unwrap_or(u8::MAX),
+        owners: target.owner_count(),
+        detail: if missing.is_empty() {
+            "there are not so many owners".to_owned()
+        } else {
+            format!("cannot reach {}", missing.join(", "))
+        },
+    })
+}
+
+/// What a client is told of a change that its maker would not make. Nothing was stored.
+fn refusal(target: &Target, error: MakeError, level: Level) -> Error {
+    let keyspace = target.keyspace();
+    match error {
+        MakeError::ContextRequired => Error::ContextRequired(keyspace.name.clone()),
+        MakeError::TooManySiblings(siblings) => {
+            Error::TooManySiblings { siblings, keyspace: keyspace.name.clone() }
+        }
+        MakeError::TooLarge { bytes, limit } => {
+            Error::TooLarge { what: Part::Record, bytes, limit, keyspace: keyspace.name.clone() }
+        }
+        MakeError::Context(why) => Error::Invalid(why),
+        MakeError::Overloaded(why) => Error::Overloaded(why),
+        MakeError::CannotSay(why) => Error::Unavailable {
+            action: Action::Write,
+            level,
+            needed: u8::try_from(Tracker::new(level, &target.owners, target.local).needed())
+                .unwrap_or(u8::MAX),
+            got: 0,
+            owners: target.owner_count(),
+            detail: format!("{}: {why}", target.name_of(target.here)),
+        },
+    }
+}

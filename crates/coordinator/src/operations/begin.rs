@@ -1,0 +1,203 @@
+//! How operations begin.
+
+use std::time::Duration;
+
+use api::{Command, Error, KeyRequest, Operation as Asked, Reply, Request};
+use replica::Ticket;
+use types::{Moment, OperationId};
+use wire::Forward as Passed;
+
+use super::admission::value_bytes;
+use super::{Batch, Effect, Machine, Operation, Operations, Origin};
+use crate::explain::Explain;
+use crate::forward::Forward;
+use crate::get::Get;
+use crate::mutation::Mutation;
+use crate::target::{Target, Turn};
+use crate::walk::Walk;
+
+impl Operations {
+    /// A client of this node asks. `client` comes back with the answer, [`Effect::Answer`].
+    pub fn ask(&mut self, now: Moment, client: u64, request: Request, out: &mut Vec<Effect>) {
+        let origin = Origin::Client(client);
+        let timeout = request.timeout.unwrap_or(self.options.timeout);
+        match request.command {
+            Command::Key(request) => self.begin_key(now, origin, timeout, request, out),
+            Command::Batch(requests) => self.begin_batch(now, origin, timeout, requests, out),
+            Command::Scan(scan) => {
+                let walk = Walk::scan(scan.keyspace, scan.scope, scan.cursor, scan.count);
+                self.begin_walk(now, origin, timeout, scan.keyspace, walk, out);
+            }
+            Command::Count { keyspace, scope } => {
+                self.begin_walk(now, origin, timeout, keyspace, Walk::count(keyspace, scope), out);
+            }
+            Command::RandomKey { keyspace, scope } => {
+                // Ids go up by one; their product with an odd constant visits all slots in a scattered order.
+                let from = self.last_id.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
+                self.begin_walk(now, origin, timeout, keyspace, Walk::any(keyspace, scope, from), out);
+            }
+            Command::Explain { keyspace, key } => {
+                let Some(target) = Target::new(&self.topology, keyspace, key) else {
+                    self.answer_to(origin, Err(Error::NoSuchKeyspace(keyspace.0.to_string())), out);
+                    return;
+                };
+                self.begin(now, origin, timeout, 0, Some(target), out, |target, turn| {
+                    let target = target.expect("just given");
+                    Some(Machine::Explain(Box::new(Explain::start(target, turn))))
+                });
+            }
+            Command::AwaitAcknowledgements { operation, replicas } => {
+                self.begin_await(now, origin, timeout, operation, replicas, out);
+            }
+        }
+    }
+
+    /// A peer passes a client's write on to this node as its maker.
+    pub fn passed(
+        &mut self,
+        now: Moment,
+        ticket: Ticket,
+        deadline_ms: u32,
+        passed: Passed,
+        out: &mut Vec<Effect>,
+    ) {
+        let timeout = Duration::from_millis(u64::from(deadline_ms));
+        let request = passed.request;
+        let owned = Target::new(&self.topology, request.keyspace, request.key.clone())
+            .is_some_and(|target| target.is_owner());
+        if owned {
+            self.begin_key(now, Origin::Peer(ticket), timeout, request, out);
+        } else {
+            let here = self.topology.here;
+            let error = Error::Invalid(format!("{here} does not own {}", ticket.partition));
+            self.answer_to(Origin::Peer(ticket), Err(error), out);
+        }
+    }
+
+    fn begin_key(
+        &mut self,
+        now: Moment,
+        origin: Origin,
+        timeout: Duration,
+        request: KeyRequest,
+        out: &mut Vec<Effect>,
+    ) {
+        if let Some(error) = self.refusal(&request) {
+            self.answer_to(origin, Err(error), out);
+            return;
+        }
+        let bytes = value_bytes(&request);
+        let KeyRequest { keyspace, key, operation } = request;
+        let Some(target) = Target::new(&self.topology, keyspace, key) else { return };
+        self.begin(now, origin, timeout, bytes, Some(target), out, |target, turn| {
+            let target = target.expect("just given");
+            match operation {
+                Asked::Get { read, context, detail } => {
+                    Some(Machine::Get(Get::start(target, read, context, detail, turn)))
+                }
+                write if target.is_owner() => {
+                    Mutation::start(target, write, turn).map(|mutation| Machine::Mutation(Box::new(mutation)))
+                }
+                write => Some(Machine::Forward(Box::new(Forward::start(target, write, turn)))),
+            }
+        });
+    }
+
+    fn begin_batch(
+        &mut self,
+        now: Moment,
+        origin: Origin,
+        timeout: Duration,
+        requests: Vec<KeyRequest>,
+        out: &mut Vec<Effect>,
+    ) {
+        if requests.is_empty() {
+            self.answer_to(origin, Ok(Reply::Batch(Vec::new())), out);
+            return;
+        }
+        let id = self.next_id();
+        let batch = Batch { origin, missing: requests.len(), outcomes: vec![None; requests.len()] };
+        self.batches.insert(id, batch);
+        for (place, request) in requests.into_iter().enumerate() {
+            self.begin_key(now, Origin::Batch(id, place), timeout, request, out);
+        }
+    }
+
+    fn begin_walk(
+        &mut self,
+        now: Moment,
+        origin: Origin,
+        timeout: Duration,
+        keyspace: types::KeyspaceId,
+        mut walk: Walk,
+        out: &mut Vec<Effect>,
+    ) {
+        if self.topology.state.keyspace(keyspace).is_none() {
+            self.answer_to(origin, Err(Error::NoSuchKeyspace(keyspace.0.to_string())), out);
+            return;
+        }
+        self.begin(now, origin, timeout, 0, None, out, |_, turn| {
+            walk.start(turn);
+            Some(Machine::Walk(Box::new(walk)))
+        });
+    }
+
+    fn begin_await(
+        &mut self,
+        now: Moment,
+        origin: Origin,
+        timeout: Duration,
+        write: OperationId,
+        replicas: u8,
+        out: &mut Vec<Effect>,
+    ) {
+        let acknowledged = self.acknowledged(write);
+        let is_over = !self.by_id.contains_key(&write);
+        if is_over || acknowledged >= replicas {
+            self.answer_to(origin, Ok(Reply::Acknowledged(acknowledged)), out);
+            return;
+        }
+        let id = self.begin(now, origin, timeout, 0, None, out, |_, _| Some(Machine::Await { write, replicas }));
+        self.awaiting.entry(write).or_default().push(id);
+    }
+
+    /// Puts an operation into the table and carries out its first steps. Where it is over already, it has answered.
+    #[allow(clippy::too_many_arguments, reason = "what every kind of operation begins with")]
+    fn begin(
+        &mut self,
+        now: Moment,
+        origin: Origin,
+        timeout: Duration,
+        bytes: usize,
+        target: Option<Target>,
+        out: &mut Vec<Effect>,
+        start: impl FnOnce(Option<&Target>, &mut Turn<'_>) -> Option<Machine>,
+    ) -> OperationId {
+        if let Some(error) = self.overload(bytes) {
+            self.answer_to(origin, Err(error), out);
+            return OperationId(0);
+        }
+        let id = self.next_id();
+        let mut steps = std::mem::take(&mut self.steps);
+        let mut turn = Turn { now, id, topology: &self.topology, steps: &mut steps };
+        let machine = start(target.as_ref(), &mut turn);
+        let deadline = now.mono + timeout.min(self.options.timeout);
+        // A machine that ended at once still needs a place for its origin; its `End` step removes it again.
+        let machine = machine.unwrap_or(Machine::Await { write: OperationId(0), replicas: 0 });
+        self.by_id.insert(
+            id,
+            Operation { machine, target, origin: Some(origin), deadline, wake: deadline, bytes },
+        );
+        self.wakes.insert((deadline, id));
+        self.bytes += bytes;
+        self.unanswered += 1;
+        self.carry_out(now, id, &mut steps, out);
+        self.steps = steps;
+        id
+    }
+
+    fn next_id(&mut self) -> OperationId {
+        self.last_id += 1;
+        OperationId(self.last_id)
+    }
+}

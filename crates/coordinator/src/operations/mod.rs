@@ -1,0 +1,361 @@
+//! All operations of this node: begun here, told what concerns them, ended by their deadline.
+//!
+//! An operation is a machine (a get, a mutation, ...), its target and whoever waits for its answer. Machines list steps;
+//! here these become effects for the node, addressed and numbered. What must hold: every operation that is in the table
+//! has a deadline in `wakes`, and the table is bounded: beyond the bound a request is refused, early and cheaply (J1).
+
+mod admission;
+mod begin;
+mod outcome;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::{Outcome, Reply};
+use cluster::Topology;
+use replica::{Made, Make, MakeError, Ticket};
+use types::{Instant, KeyspaceId, Moment, NodeId, OperationId};
+use wire::{Body, Envelope, ReplicaReply, ReplicaRequest};
+
+use crate::explain::Explain;
+use crate::forward::Forward;
+use crate::get::Get;
+use crate::mutation::Mutation;
+use crate::target::{Event, Failure, Step, Target, Turn};
+use crate::walk::Walk;
+
+/// What the node is to do, in order.
+#[derive(Debug)]
+pub enum Effect {
+    /// Send a peer this message.
+    Send(NodeId, Envelope),
+    /// Hand this node's own replica a request.
+    Serve(Ticket, ReplicaRequest),
+    /// Have this node's own replica make a record.
+    Make(Ticket, Box<Make>),
+    /// Have this node's own replica show what an operation wrote.
+    Show(KeyspaceId, bytes::Bytes, OperationId),
+    /// Answer a client.
+    Answer(u64, Outcome),
+}
+
+/// Who waits for an answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Origin {
+    /// A client of this node, by the number that its front end gave the request.
+    Client(u64),
+    /// A peer that passed a client's write on.
+    Peer(Ticket),
+    /// A batch of this node, of which this is one key.
+    Batch(OperationId, usize),
+}
+
+/// Bounds.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// How long a request may take where its client does not say, and at the most where it does.
+    pub timeout: Duration,
+    /// How many operations may be under way at once.
+    pub operations_max: usize,
+    /// How many bytes of values may be under way at once.
+    pub bytes_max: usize,
+    /// How many answered writes may go on counting acknowledgements at once.
+    pub lingering_max: usize,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            timeout: Duration::from_secs(5),
+            operations_max: 32 * 1024,
+            bytes_max: 256 * 1024 * 1024,
+            lingering_max: 16 * 1024,
+        }
+    }
+}
+
+/// How many ended writes are remembered for those who ask later how many owners acknowledged them.
+const PAST_MAX: usize = 4096;
+
+/// The table of operations.
+#[derive(Debug)]
+pub struct Operations {
+    options: Options,
+    topology: Arc<Topology>,
+    last_id: u64,
+    by_id: HashMap<OperationId, Operation>,
+    batches: BTreeMap<OperationId, Batch>,
+    /// When each operation is to be woken next; its deadline at the latest.
+    wakes: BTreeSet<(Instant, OperationId)>,
+    /// Answered writes that still count acknowledgements, oldest first; may name ended ones.
+    lingering: VecDeque<OperationId>,
+    /// Waits for acknowledgements, by the write that they wait on.
+    awaiting: BTreeMap<OperationId, Vec<OperationId>>,
+    past: VecDeque<(OperationId, u8)>,
+    unanswered: usize,
+    bytes: usize,
+    steps: Vec<Step>,
+}
+
+#[derive(Debug)]
+struct Operation {
+    machine: Machine,
+    target: Option<Target>,
+    origin: Option<Origin>,
+    deadline: Instant,
+    wake: Instant,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+enum Machine {
+    Get(Get),
+    Mutation(Box<Mutation>),
+    Forward(Box<Forward>),
+    Walk(Box<Walk>),
+    Explain(Box<Explain>),
+    Await { write: OperationId, replicas: u8 },
+}
+
+#[derive(Debug)]
+struct Batch {
+    origin: Origin,
+    missing: usize,
+    outcomes: Vec<Option<Outcome>>,
+}
+
+impl Operations {
+    /// An empty table. Ids go up from `first_id`, which must be above all that this incarnation ever used.
+    pub fn new(topology: Arc<Topology>, first_id: u64, options: Options) -> Operations {
+        Operations {
+            options,
+            topology,
+            last_id: first_id,
+            by_id: HashMap::new(),
+            batches: BTreeMap::new(),
+            wakes: BTreeSet::new(),
+            lingering: VecDeque::new(),
+            awaiting: BTreeMap::new(),
+            past: VecDeque::new(),
+            unanswered: 0,
+            bytes: 0,
+            steps: Vec::new(),
+        }
+    }
+
+    /// The cluster has changed, or who is reachable in it. Operations under way go on with what they began with.
+    pub fn set_topology(&mut self, topology: Arc<Topology>) {
+        self.topology = topology;
+    }
+
+    /// The cluster as operations that begin now see it.
+    pub fn topology(&self) -> &Arc<Topology> {
+        &self.topology
+    }
+
+    /// How many operations are under way.
+    pub fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.by_id.is_empty()
+    }
+
+    /// An owner, this node's replica or a peer's, has answered.
+    pub fn replied(
+        &mut self,
+        now: Moment,
+        from: NodeId,
+        (operation, round): (OperationId, u32),
+        reply: ReplicaReply,
+        out: &mut Vec<Effect>,
+    ) {
+        self.tell(now, operation, Event::Reply { from, round, reply }, out);
+    }
+
+    /// This node's replica has made a record, or could not.
+    pub fn made(
+        &mut self,
+        now: Moment,
+        operation: OperationId,
+        made: Result<Made, MakeError>,
+        out: &mut Vec<Effect>,
+    ) {
+        self.tell(now, operation, Event::Made(made), out);
+    }
+
+    /// A question could not be sent to a peer.
+    pub fn not_sent(&mut self, now: Moment, to: NodeId, operation: OperationId, out: &mut Vec<Effect>) {
+        self.tell(now, operation, Event::Failed { from: to, failure: Failure::NotSent }, out);
+    }
+
+    /// The connection to a peer is lost, with all that was under way on it.
+    pub fn peer_lost(&mut self, now: Moment, peer: NodeId, out: &mut Vec<Effect>) {
+        let mut concerned: Vec<OperationId> = self.by_id.keys().copied().collect();
+        concerned.sort_unstable();
+        for id in concerned {
+            self.tell(now, id, Event::Failed { from: peer, failure: Failure::Lost }, out);
+        }
+    }
+
+    /// When [`timer`](Self::timer) is to be called next.
+    pub fn next_timer(&self) -> Option<Instant> {
+        self.wakes.first().map(|(at, _)| *at)
+    }
+
+    /// Wakes those that asked for it, and ends those whose time is up.
+    pub fn timer(&mut self, now: Moment, out: &mut Vec<Effect>) {
+        while let Some(&(at, id)) = self.wakes.first() {
+            if at > now.mono {
+                break;
+            }
+            self.wakes.pop_first();
+            let Some(operation) = self.by_id.get_mut(&id) else { continue };
+            if operation.deadline <= now.mono {
+                self.time_out(now, id, out);
+            } else {
+                operation.wake = operation.deadline;
+                self.wakes.insert((operation.deadline, id));
+                self.tell(now, id, Event::Timer, out);
+            }
+        }
+    }
+
+    fn tell(&mut self, now: Moment, id: OperationId, event: Event, out: &mut Vec<Effect>) {
+        let Some(operation) = self.by_id.get_mut(&id) else { return };
+        let mut steps = std::mem::take(&mut self.steps);
+        let mut turn = Turn { now, id, topology: &self.topology, steps: &mut steps };
+        operation.step(event, &mut turn);
+        self.carry_out(now, id, &mut steps, out);
+        self.steps = steps;
+    }
+
+    fn time_out(&mut self, now: Moment, id: OperationId, out: &mut Vec<Effect>) {
+        let Some(operation) = self.by_id.get_mut(&id) else { return };
+        let outcome = match operation.machine {
+            Machine::Await { write, .. } => Some(Ok(Reply::Acknowledged(self.give_up_waiting(id, write)))),
+            _ => operation.timed_out(),
+        };
+        let Some(operation) = self.by_id.get(&id) else { return };
+        let hidden = matches!(&operation.machine, Machine::Mutation(mutation) if mutation.is_hidden());
+        let mut steps = Vec::new();
+        if hidden {
+            steps.push(Step::Show);
+        }
+        steps.extend(outcome.map(|outcome| Step::Answer(Box::new(outcome))));
+        steps.push(Step::End);
+        self.carry_out(now, id, &mut steps, out);
+    }
+
+    /// Turns what an operation wants into effects.
+    fn carry_out(&mut self, now: Moment, id: OperationId, steps: &mut Vec<Step>, out: &mut Vec<Effect>) {
+        let mut ended = false;
+        for step in steps.drain(..) {
+            match step {
+                Step::Send(to, round, request) => self.send(now, id, to, round, request, out),
+                Step::Make(round, make) => {
+                    if let Some(ticket) = self.ticket(id, round) {
+                        out.push(Effect::Make(ticket, make));
+                    }
+                }
+                Step::Show => {
+                    if let Some(target) = self.by_id.get(&id).and_then(|operation| operation.target.as_ref()) {
+                        out.push(Effect::Show(target.keyspace_id, target.key.clone(), id));
+                    }
+                }
+                Step::Answer(outcome) => self.answer(id, *outcome, out),
+                Step::Wake(at) => self.wake(id, at),
+                Step::End => ended = true,
+            }
+        }
+        if ended {
+            self.end(id, out);
+        } else {
+            self.count_acknowledgements(id, out);
+        }
+    }
+
+    fn send(
+        &mut self,
+        now: Moment,
+        id: OperationId,
+        to: NodeId,
+        round: u32,
+        request: ReplicaRequest,
+        out: &mut Vec<Effect>,
+    ) {
+        let Some(ticket) = self.ticket(id, round) else { return };
+        if to == self.topology.here {
+            out.push(Effect::Serve(ticket, request));
+            return;
+        }
+        let left = self.by_id.get(&id).map_or(Duration::ZERO, |operation| operation.deadline.since(now.mono));
+        let envelope = Envelope {
+            operation: id,
+            round,
+            epoch: self.topology.state.epoch(),
+            partition: ticket.partition,
+            deadline_ms: u32::try_from(left.as_millis()).unwrap_or(u32::MAX),
+            body: Body::Request(request),
+        };
+        out.push(Effect::Send(to, envelope));
+    }
+
+    fn ticket(&self, id: OperationId, round: u32) -> Option<Ticket> {
+        let operation = self.by_id.get(&id)?;
+        let partition = match (&operation.machine, &operation.target) {
+            (Machine::Walk(walk), _) => walk.partition()?,
+            (_, Some(target)) => target.partition,
+            (_, None) => return None,
+        };
+        Some(Ticket { from: self.topology.here, operation: id, round, partition })
+    }
+
+    fn wake(&mut self, id: OperationId, at: Instant) {
+        let Some(operation) = self.by_id.get_mut(&id) else { return };
+        if at < operation.wake {
+            self.wakes.remove(&(operation.wake, id));
+            operation.wake = at;
+            self.wakes.insert((at, id));
+        }
+    }
+
+    fn end(&mut self, id: OperationId, out: &mut Vec<Effect>) {
+        let Some(operation) = self.by_id.remove(&id) else { return };
+        self.wakes.remove(&(operation.wake, id));
+        self.bytes -= operation.bytes;
+        if let Machine::Mutation(mutation) = &operation.machine {
+            self.remember(id, mutation.acknowledged(), out);
+        }
+    }
+}
+
+impl Operation {
+    fn step(&mut self, event: Event, turn: &mut Turn<'_>) {
+        match (&mut self.machine, &self.target) {
+            (Machine::Get(get), Some(target)) => get.step(target, event, turn),
+            (Machine::Mutation(mutation), Some(target)) => mutation.step(target, event, turn),
+            (Machine::Forward(forward), Some(target)) => forward.step(target, event, turn),
+            (Machine::Explain(explain), Some(target)) => explain.step(target, event, turn),
+            (Machine::Walk(walk), _) => walk.step(event, turn),
+            (Machine::Await { .. }, _) | (_, None) => {}
+        }
+    }
+
+    /// What to say to whoever still waits, now that the time is up.
+    fn timed_out(&mut self) -> Option<Outcome> {
+        match (&mut self.machine, &self.target) {
+            (Machine::Get(get), Some(target)) => Some(Err(get.timed_out(target))),
+            (Machine::Mutation(mutation), Some(target)) => mutation.timed_out(target).map(Err),
+            (Machine::Forward(forward), Some(target)) => Some(Err(forward.timed_out(target))),
+            (Machine::Explain(explain), Some(target)) => {
+                Some(Ok(Reply::Explain(Box::new(explain.explanation(target)))))
+            }
+            (Machine::Walk(walk), _) => Some(walk.timed_out()),
+            (Machine::Await { .. }, _) | (_, None) => None,
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! Collects the answers of R owners and merges them: the first half of every read, and of every write that rests on one.
+//!
+//! The nearest owners are asked first, only as many as the level needs; when one fails or is slow, the next. An answer
+//! counts if its owner knows what it holds: *cannot say* is none (INVARIANTS C3).
+
+use std::time::Duration;
+
+use api::{Action, Error};
+use bytes::Bytes;
+use causality::{Context, Record};
+use quorum::{Decision, Level, Tracker};
+use types::{Instant, NodeId};
+use wire::{ReplicaReply, ReplicaRequest};
+
+use crate::target::{Event, Failure, Target, Turn};
+
+/// How long the owners asked first may take before the others are asked too.
+pub const HEDGE_AFTER: Duration = Duration::from_millis(50);
+
+/// Answers being collected.
+#[derive(Debug)]
+pub struct Read {
+    level: Level,
+    tracker: Tracker,
+    /// Owners not asked yet, nearest last.
+    unasked: Vec<NodeId>,
+    answers: Vec<Answered>,
+    problems: Vec<(NodeId, String)>,
+    hedge_at: Instant,
+}
+
+#[derive(Debug)]
+struct Answered {
+    from: NodeId,
+    record: Option<Bytes>,
+    synced: bool,
+}
+
+/// What R owners say together.
+#[derive(Debug)]
+pub struct Merged {
+    /// The merge of what they hold; nothing if none holds anything.
+    pub record: Option<Record>,
+    /// Its canonical encoding.
+    pub encoded: Option<Bytes>,
+    /// Who answered with something less.
+    pub behind: Vec<NodeId>,
+    /// Who holds all of it, but not yet on stable storage.
+    pub unsynced: Vec<NodeId>,
+    /// Who holds all of it on stable storage.
+    pub holders: Vec<NodeId>,
+}
+
+/// How the collecting stands.
+#[derive(Debug)]
+pub enum Progress {
+    /// More answers are awaited.
+    Waiting,
+    /// Enough have answered.
+    Enough,
+    /// Too few can.
+    Failed(Error),
+}
+
+impl Read {
+    /// Begins: asks as many of the nearest owners as the level needs.
+    pub fn start(target: &Target, level: Level, turn: &mut Turn<'_>) -> Read {
+        let mut read = Read {
+            level,
+            tracker: Tracker::new(level, &target.owners, target.local),
+            unasked: nearest_last(target, turn),
+            answers: Vec::new(),
+            problems: Vec::new(),
+            hedge_at: turn.now.mono + HEDGE_AFTER,
+        };
+        let local_only = matches!(level, Level::LocalOne | Level::LocalQuorum);
+        if local_only {
+            let is_local = |node: &NodeId| target.owners.contains(&(*node, target.local));
+            read.unasked.retain(is_local);
+        }
+        let first = if level == Level::EachQuorum { read.unasked.len() } else { read.tracker.needed() };
+        for _ in 0..first {
+            read.ask_next(target, turn);
+        }
+        if !read.unasked.is_empty() {
+            turn.wake(read.hedge_at);
+        }
+        read
+    }
+
+    /// Takes an event.
+    pub fn step(&mut self, target: &Target, event: Event, turn: &mut Turn<'_>) -> Progress {
+        match event {
+            Event::Reply { from, round: 0, reply } => self.reply(target, from, reply, turn),
+            Event::Failed { from, failure } => {
+                let why = match failure {
+                    Failure::NotSent => "it cannot be reached",
+                    Failure::Lost => "the connection to it was lost",
+                };
+                self.failed(target, from, why.to_owned(), turn);
+            }
+            Event::Timer if turn.now.mono >= self.hedge_at => self.ask_all(target, turn),
+            Event::Reply { .. } | Event::Made(_) | Event::Timer => {}
+        }
+        self.progress(target)
+    }
+
+    /// Asks all that were not asked yet; false where there are none.
+    pub fn widen(&mut self, target: &Target, turn: &mut Turn<'_>) -> bool {
+        let more = !self.unasked.is_empty();
+        self.ask_all(target, turn);
+        more || self.answers.len() + self.problems.len() < target.owners.len()
+    }
+
+    /// The error of a read that ran out of time.
+    pub fn timed_out(&self, target: &Target) -> Error {
+        let waiting: Vec<&str> = self
+            .tracker
+            .awaited()
+            .filter(|node| !self.unasked.contains(node))
+            .map(|node| target.name_of(node))
+            .collect();
+        let mut detail = self.problem_text(target);
+        if !waiting.is_empty() {
+            let separator = if detail.is_empty() { "" } else { "; " };
+            detail = format!("{detail}{separator}no answer in time from {}", waiting.join(", "));
+        }
+        self.error(target, detail)
+    }
+
+    /// The merge of all answers so far.
+    pub fn merged(&self) -> Result<Merged, Error> {
+        let first = self.answers.iter().find_map(|answer| answer.record.clone());
+        let agree = self.answers.iter().all(|answer| answer.record == first);
+        let (record, encoded) = match first {
+            None => (None, None),
+            Some(bytes) if agree => (Some(decode(&bytes)?), Some(bytes)),
+            Some(_) => {
+                let record = self.merge_all()?;
+                let encoded = record.as_ref().map(|record| record.to_bytes());
+                (record, encoded)
+            }
+        };
+        let mut merged =
+            Merged { record, encoded, behind: Vec::new(), unsynced: Vec::new(), holders: Vec::new() };
+        for answer in &self.answers {
+            let list = match (answer.record == merged.encoded, answer.synced) {
+                (false, _) => &mut merged.behind,
+                (true, false) => &mut merged.unsynced,
+                (true, true) => &mut merged.holders,
+            };
+            list.push(answer.from);
+        }
+        Ok(merged)
+    }
+
+    /// Whether what has been collected is recent enough for a reader who knows `context`.
+    pub fn covers(&self, context: &Context) -> bool {
+        self.merged().is_ok_and(|merged| context.is_covered_by(merged.record.as_ref()))
+    }
+
+    fn merge_all(&self) -> Result<Option<Record>, Error> {
+        let mut merged: Option<Record> = None;
+        for bytes in self.answers.iter().filter_map(|answer| answer.record.as_ref()) {
+            let record = decode(bytes)?;
+            merged = Some(match merged {
+                None => record,
+                Some(other) => other.merge(&record).map_err(|error| Error::Invalid(error.to_string()))?,
+            });
+        }
+        Ok(merged)
+    }
+
+    fn reply(&mut self, target: &Target, from: NodeId, reply: ReplicaReply, turn: &mut Turn<'_>) {
+        if self.answers.iter().any(|answer| answer.from == from) {
+            return;
+        }
+        match reply {
+            ReplicaReply::Found { record, synced } => self.answered(from, Some(record), synced),
+            ReplicaReply::Absent => self.answered(from, None, true),
+            ReplicaReply::CannotSay { why } | ReplicaReply::Failed { why } => {
+                self.failed(target, from, why, turn);
+            }
+            ReplicaReply::StaleEpoch { newest } => {
+                self.failed(
+                    target,
+                    from,
+                    format!("it knows epoch {newest}, and the request is of an older one"),
+                    turn,
+                );
+            }
+            ReplicaReply::Stored
+            | ReplicaReply::Refused { .. }
+            | ReplicaReply::Scanned(_)
+            | ReplicaReply::Counted { .. }
+            | ReplicaReply::Forwarded(_) => {
+                self.failed(target, from, "it answered something else than what was asked".to_owned(), turn);
+            }
+        }
+    }
+
+    fn answered(&mut self, from: NodeId, record: Option<Bytes>, synced: bool) {
+        self.tracker.succeeded(from);
+        self.answers.push(Answered { from, record, synced });
+    }
+
+    fn failed(&mut self, target: &Target, from: NodeId, why: String, turn: &mut Turn<'_>) {
+        let known = self.answers.iter().any(|answer| answer.from == from)
+            || self.problems.iter().any(|(node, _)| *node == from)
+            || self.unasked.contains(&from);
+        if known {
+            return;
+        }
+        self.tracker.failed(from);
+        self.problems.push((from, why));
+        self.ask_next(target, turn);
+    }
+
+    fn ask_next(&mut self, target: &Target, turn: &mut Turn<'_>) {
+        if let Some(node) = self.unasked.pop() {
+            let request = ReplicaRequest::Read { keyspace: target.keyspace_id, key: target.key.clone() };
+            turn.send(node, 0, request);
+        }
+    }
+
+    fn ask_all(&mut self, target: &Target, turn: &mut Turn<'_>) {
+        while !self.unasked.is_empty() {
+            self.ask_next(target, turn);
+        }
+    }
+
+    fn progress(&self, target: &Target) -> Progress {
+        match self.tracker.decided() {
+            Decision::Met => Progress::Enough,
+            Decision::Waiting => Progress::Waiting,
+            Decision::Impossible => Progress::Failed(self.error(target, self.problem_text(target))),
+        }
+    }
+
+    fn error(&self, target: &Target, detail: String) -> Error {
+        Error::Unavailable {
+            action: Action::Read,
+            level: self.level,
+            needed: u8::try_from(self.tracker.needed()).unwrap_or(u8::MAX),
+            got: u8::try_from(self.tracker.got()).unwrap_or(u8::MAX),
+            owners: target.owner_count(),
+            detail,
+        }
+    }
+
+    fn problem_text(&self, target: &Target) -> String {
+        let texts: Vec<String> =
+            self.problems.iter().map(|(node, why)| format!("{}: {why}", target.name_of(*node))).collect();
+        texts.join("; ")
+    }
+}
+
+fn decode(bytes: &Bytes) -> Result<Record, Error> {
+    Record::decode(bytes.clone())
+        .map_err(|error| Error::Invalid(format!("a record cannot be read: {error}")))
+}
+
+/// The owners in the order in which to ask them, from the back: this node, then its data center's, then others; among
+/// equals those that answer, and else in a rotation, so that no owner is everybody's second choice.
+fn nearest_last(target: &Target, turn: &Turn<'_>) -> Vec<NodeId> {
+    let count = target.owners.len().max(1);
+    let turned = usize::try_from(turn.id.0 % count as u64).unwrap_or(0);
+    let mut owners: Vec<(bool, bool, bool, usize, NodeId)> = target
+        .owners
+        .iter()
+        .enumerate()
+        .map(|(place, &(node, data_center))| {
+            let here = node == target.here;
+            let up = here || turn.topology.is_reachable(node);
+            (!up, !here, data_center != target.local, (place + turned) % count, node)
+        })
+        .collect();
+    owners.sort_unstable_by(|a, b| b.cmp(a));
+    owners.into_iter().map(|(.., node)| node).collect()
+}

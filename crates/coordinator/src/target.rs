@@ -1,0 +1,173 @@
+//! A key and its owners, as one operation sees them from beginning to end, and the words that pass between an operation
+//! and whoever runs it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use cluster::{ClusterState, Keyspace, Topology};
+use quorum::{DataCenter, Level, Owner, required};
+use replica::{Made, Make, MakeError};
+use types::{Instant, KeyspaceId, Moment, NodeId, OperationId, PartitionId};
+use wire::{ReplicaReply, ReplicaRequest};
+
+/// What one operation is about.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// The cluster as it was when the operation began.
+    pub topology: Arc<Topology>,
+    /// The coordinator.
+    pub here: NodeId,
+    /// Its data center.
+    pub local: DataCenter,
+    /// The keyspace's id.
+    pub keyspace_id: KeyspaceId,
+    /// The key.
+    pub key: Bytes,
+    /// The partition that the key is in.
+    pub partition: PartitionId,
+    /// Who owns it, in the order of the preference list.
+    pub owners: Vec<Owner>,
+}
+
+impl Target {
+    /// What an operation on this key is about; nothing where there is no such keyspace.
+    pub fn new(topology: &Arc<Topology>, keyspace_id: KeyspaceId, key: Bytes) -> Option<Target> {
+        topology.state.keyspace(keyspace_id)?;
+        let partition = topology.state.partition_of(&key);
+        Some(Target {
+            owners: owners_of(topology, keyspace_id, partition),
+            topology: Arc::clone(topology),
+            here: topology.here,
+            local: topology.local_data_center(),
+            keyspace_id,
+            key,
+            partition,
+        })
+    }
+
+    /// The cluster state that the operation was routed by.
+    pub fn state(&self) -> &ClusterState {
+        &self.topology.state
+    }
+
+    /// The keyspace.
+    pub fn keyspace(&self) -> &Keyspace {
+        self.state().keyspace(self.keyspace_id).expect("looked up when the target was made; states never change")
+    }
+
+    /// Whether the coordinator is an owner.
+    pub fn is_owner(&self) -> bool {
+        self.owners.iter().any(|(node, _)| *node == self.here)
+    }
+
+    /// How many owners, as messages say it.
+    pub fn owner_count(&self) -> u8 {
+        u8::try_from(self.owners.len()).unwrap_or(u8::MAX)
+    }
+
+    /// Whether the keyspace promises, at these levels, that reads never go back in time (INVARIANTS C2): strict quorums,
+    /// R and W both majorities. Sloppy quorums act as strict ones for now.
+    pub fn never_goes_back(&self, read: Level, write: Level) -> bool {
+        let majority = self.owners.len() / 2 + 1;
+        let total = |level| required(level, &self.owners, self.local).total();
+        total(read) >= majority && total(write) >= majority
+    }
+
+    /// The name of a node, for messages.
+    pub fn name_of(&self, node: NodeId) -> &str {
+        self.state().member(node).map_or("a node that is no member", |member| member.name.as_str())
+    }
+}
+
+/// The owners of a partition with their data centers.
+pub fn owners_of(topology: &Topology, keyspace: KeyspaceId, partition: PartitionId) -> Vec<Owner> {
+    let state = &topology.state;
+    state.owners(keyspace, partition).iter().map(|node| (*node, state.data_center_of(*node))).collect()
+}
+
+/// What an operation is told.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// An owner answered a question of this round.
+    Reply {
+        /// Who.
+        from: NodeId,
+        /// Of which round.
+        round: u32,
+        /// What.
+        reply: ReplicaReply,
+    },
+    /// An owner will not answer.
+    Failed {
+        /// Who.
+        from: NodeId,
+        /// Whether it may have got the question.
+        failure: Failure,
+    },
+    /// This node made the record, or could not.
+    Made(Result<Made, MakeError>),
+    /// It is time for whatever the operation said it waits for.
+    Timer,
+}
+
+/// How a peer failed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Failure {
+    /// The question provably never reached it.
+    NotSent,
+    /// The connection ended with the question under way.
+    Lost,
+}
+
+/// What an operation wants done, in order.
+#[derive(Debug)]
+pub enum Step {
+    /// Ask this owner, which may be this node.
+    Send(NodeId, u32, ReplicaRequest),
+    /// Make a record here, in this round.
+    Make(u32, Box<Make>),
+    /// Show reads here what was hidden.
+    Show,
+    /// Answer whoever asked. The operation may live on.
+    Answer(Box<api::Outcome>),
+    /// Wake at this time.
+    Wake(Instant),
+    /// The operation is over.
+    End,
+}
+
+/// What an operation has at hand while it runs.
+#[derive(Debug)]
+pub struct Turn<'a> {
+    /// Now.
+    pub now: Moment,
+    /// The operation's id.
+    pub id: OperationId,
+    /// The cluster, and who is reachable.
+    pub topology: &'a Arc<Topology>,
+    /// What it wants done.
+    pub steps: &'a mut Vec<Step>,
+}
+
+impl Turn<'_> {
+    /// Asks an owner in this round.
+    pub fn send(&mut self, to: NodeId, round: u32, request: ReplicaRequest) {
+        self.steps.push(Step::Send(to, round, request));
+    }
+
+    /// Answers whoever asked.
+    pub fn answer(&mut self, outcome: api::Outcome) {
+        self.steps.push(Step::Answer(Box::new(outcome)));
+    }
+
+    /// Answers, and ends.
+    pub fn finish(&mut self, outcome: api::Outcome) {
+        self.answer(outcome);
+        self.steps.push(Step::End);
+    }
+
+    /// Asks to be woken.
+    pub fn wake(&mut self, at: Instant) {
+        self.steps.push(Step::Wake(at));
+    }
+}

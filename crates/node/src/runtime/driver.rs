@@ -1,0 +1,242 @@
+//! Drives one [`Node`] on one thread: feeds it inputs, carries out its outputs, ends its turns.
+//!
+//! Everything here is called from tasks of the node's own thread, so cells suffice and nothing is ever contended. What must
+//! hold: the node is never entered while it is running (inputs that come of outputs wait in `feedback`), and no borrow is
+//! held over an await.
+//!
+//! A turn ends when the tasks that were ready have run: the task that ends it is woken by the first input and so queues
+//! behind them. All that they wrote is one write to the commit log, one sync, and one write to each peer.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use api::{Counter, Outcome, Request};
+use env::Clock;
+use tokio::sync::Notify;
+use types::{Instant, Moment};
+use wire::Body;
+
+use super::handle::Published;
+use super::jobs::JobThreads;
+use super::links::Links;
+use crate::core::{Input, Node, Output};
+use crate::status;
+
+/// A node and what it runs with.
+#[derive(Debug)]
+pub struct Driver {
+    node: RefCell<Node>,
+    clock: Arc<dyn Clock>,
+    jobs: JobThreads,
+    links: Links,
+    published: Published,
+    facts: status::Facts,
+    clients: RefCell<Clients>,
+    feedback: RefCell<Vec<Input>>,
+    spare: Cell<Vec<Output>>,
+    turn_due: Cell<bool>,
+    /// Wakes the task that ends turns.
+    pub(super) turn: Notify,
+    /// Wakes the task that waits for timers, when one is due earlier than it thinks.
+    pub(super) rearm: Notify,
+    pub(super) armed: Cell<Instant>,
+    stopped: RefCell<Option<String>>,
+    /// Wakes whoever waits for the node to stop.
+    pub(super) stop: Notify,
+}
+
+/// Who waits for which answer.
+#[derive(Debug, Default)]
+struct Clients {
+    last: u64,
+    waiting: HashMap<u64, Waiting>,
+}
+
+#[derive(Debug)]
+enum Waiting {
+    /// The request is being handled at this moment.
+    Asking,
+    /// To be woken.
+    Parked(Waker),
+    /// Nobody has asked for the answer yet.
+    Unpolled,
+    /// The answer is here.
+    Answered(Outcome),
+}
+
+impl Driver {
+    pub(super) fn new(
+        node: Node,
+        clock: Arc<dyn Clock>,
+        jobs: JobThreads,
+        links: Links,
+        facts: status::Facts,
+    ) -> Rc<Driver> {
+        let published = Published::new(status::status(&node, &facts));
+        Rc::new(Driver {
+            node: RefCell::new(node),
+            clock,
+            jobs,
+            links,
+            published,
+            facts,
+            clients: RefCell::new(Clients::default()),
+            feedback: RefCell::new(Vec::new()),
+            spare: Cell::new(Vec::new()),
+            turn_due: Cell::new(false),
+            turn: Notify::new(),
+            rearm: Notify::new(),
+            armed: Cell::new(Instant(u64::MAX)),
+            stopped: RefCell::new(None),
+            stop: Notify::new(),
+        })
+    }
+
+    pub(super) fn now(&self) -> Moment {
+        self.clock.now()
+    }
+
+    pub(super) fn links(&self) -> &Links {
+        &self.links
+    }
+
+    pub(super) fn published(&self) -> &Published {
+        &self.published
+    }
+
+    pub(super) fn hello(&self) -> wire::Hello {
+        self.node.borrow().hello().clone()
+    }
+
+    /// The node's figures as of now.
+    pub(super) fn counters(&self) -> Vec<Counter> {
+        status::counters(&self.node.borrow())
+    }
+
+    /// Shows other threads the node as it is now.
+    pub(super) fn publish(&self) {
+        self.published.set_counters(self.counters());
+    }
+
+    /// Asks on behalf of a client: the outcome, where it is there at once, else the number to poll for.
+    pub(super) fn ask(&self, request: Request) -> Result<Outcome, u64> {
+        let client = {
+            let mut clients = self.clients.borrow_mut();
+            clients.last += 1;
+            let client = clients.last;
+            clients.waiting.insert(client, Waiting::Asking);
+            client
+        };
+        self.feed(Input::Client(client, request));
+        let mut clients = self.clients.borrow_mut();
+        match clients.waiting.remove(&client) {
+            Some(Waiting::Answered(outcome)) => Ok(outcome),
+            _ => {
+                clients.waiting.insert(client, Waiting::Unpolled);
+                Err(client)
+            }
+        }
+    }
+
+    pub(super) fn poll_answer(&self, client: u64, context: &mut Context<'_>) -> Poll<Outcome> {
+        let mut clients = self.clients.borrow_mut();
+        match clients.waiting.remove(&client) {
+            Some(Waiting::Answered(outcome)) => Poll::Ready(outcome),
+            _ => {
+                clients.waiting.insert(client, Waiting::Parked(context.waker().clone()));
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Nobody waits for this answer any more.
+    pub(super) fn forget(&self, client: u64) {
+        self.clients.borrow_mut().waiting.remove(&client);
+    }
+
+    /// Gives the node an input, and carries out what comes of it.
+    pub(super) fn feed(&self, input: Input) {
+        if self.stopped.borrow().is_some() {
+            return;
+        }
+        let now = self.now();
+        let mut outputs = self.spare.take();
+        let changes_peers = matches!(input, Input::PeerUp(_) | Input::PeerLost(_));
+        self.node.borrow_mut().handle(now, input, &mut outputs);
+        self.carry_out(now, outputs);
+        if changes_peers {
+            self.published.set_status(status::status(&self.node.borrow(), &self.facts));
+        }
+        if !self.turn_due.replace(true) {
+            self.turn.notify_one();
+        }
+    }
+
+    /// Ends the turn: one write to the commit log, one to each peer.
+    pub(super) fn end_turn(&self) {
+        self.turn_due.set(false);
+        if self.stopped.borrow().is_some() {
+            return;
+        }
+        let now = self.now();
+        let mut outputs = self.spare.take();
+        self.node.borrow_mut().end_turn(now, &mut outputs);
+        self.carry_out(now, outputs);
+        self.links.flush();
+        let next = self.node.borrow().next_timer();
+        if next.is_some_and(|next| next < self.armed.get()) {
+            self.rearm.notify_one();
+        }
+    }
+
+    pub(super) fn next_timer(&self) -> Option<Instant> {
+        self.node.borrow().next_timer()
+    }
+
+    /// Stops the node: nothing is promised from here on.
+    pub(super) fn halt(&self, why: &str) {
+        let mut stopped = self.stopped.borrow_mut();
+        if stopped.is_none() {
+            *stopped = Some(why.to_owned());
+            self.stop.notify_one();
+        }
+    }
+
+    /// Why the node stopped; nothing while it runs.
+    pub(super) fn stopped(&self) -> Option<String> {
+        self.stopped.borrow().clone()
+    }
+
+    fn carry_out(&self, now: Moment, mut outputs: Vec<Output>) {
+        loop {
+            for output in outputs.drain(..) {
+                match output {
+                    Output::Answer(client, outcome) => self.answer(client, outcome),
+                    Output::Send(to, envelope) => {
+                        let is_request = matches!(envelope.body, Body::Request(_) | Body::Ping);
+                        let sent = self.links.send(to, &envelope);
+                        if !sent && is_request {
+                            self.feedback.borrow_mut().push(Input::NotSent(to, envelope.operation));
+                        }
+                    }
+                    Output::Run(job) => self.jobs.run(job),
+                    Output::Stop(why) => self.halt(&why),
+                }
+            }
+            let Some(input) = self.feedback.borrow_mut().pop() else { break };
+            self.node.borrow_mut().handle(now, input, &mut outputs);
+        }
+        self.spare.set(outputs);
+    }
+
+    fn answer(&self, client: u64, outcome: Outcome) {
+        let mut clients = self.clients.borrow_mut();
+        let Some(waiting) = clients.waiting.get_mut(&client) else { return };
+        if let Waiting::Parked(waker) = std::mem::replace(waiting, Waiting::Answered(outcome)) {
+            waker.wake();
+        }
+    }
+}

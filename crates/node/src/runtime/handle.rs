@@ -1,0 +1,150 @@
+//! The doors to a running node: one for tasks of its own thread, one for all others.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::task::{Context, Poll};
+
+use api::{Answer, Counter, Error, Outcome, Request, Status, Store};
+use tokio::sync::{mpsc, oneshot};
+
+use super::driver::Driver;
+
+/// What other threads may see of a node without asking it.
+#[derive(Clone, Debug)]
+pub(super) struct Published {
+    status: Arc<RwLock<Arc<Status>>>,
+    counters: Arc<RwLock<Arc<Vec<Counter>>>>,
+}
+
+impl Published {
+    pub(super) fn new(status: Status) -> Published {
+        Published {
+            status: Arc::new(RwLock::new(Arc::new(status))),
+            counters: Arc::new(RwLock::new(Arc::new(Vec::new()))),
+        }
+    }
+
+    pub(super) fn status(&self) -> Arc<Status> {
+        Arc::clone(&self.status.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn set_status(&self, status: Status) {
+        *self.status.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(status);
+    }
+
+    pub(super) fn set_counters(&self, counters: Vec<Counter>) {
+        *self.counters.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(counters);
+    }
+
+    fn counters(&self) -> Vec<Counter> {
+        self.counters.read().unwrap_or_else(PoisonError::into_inner).as_ref().clone()
+    }
+}
+
+/// For tasks of the node's own thread: a request that memory can answer is a function call.
+#[derive(Clone, Debug)]
+pub struct LocalHandle {
+    pub(super) driver: Rc<Driver>,
+}
+
+impl Store for LocalHandle {
+    type Pending = LocalPending;
+
+    fn call(&self, request: Request) -> Answer<LocalPending> {
+        match self.driver.ask(request) {
+            Ok(outcome) => Answer::Ready(outcome),
+            Err(client) => Answer::Pending(LocalPending { driver: Rc::clone(&self.driver), client }),
+        }
+    }
+
+    fn status(&self) -> Arc<Status> {
+        self.driver.published().status()
+    }
+
+    fn counters(&self) -> Vec<Counter> {
+        self.driver.counters()
+    }
+}
+
+/// An answer that is on its way to a task of the node's own thread.
+#[derive(Debug)]
+pub struct LocalPending {
+    driver: Rc<Driver>,
+    client: u64,
+}
+
+impl Future for LocalPending {
+    type Output = Outcome;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
+        self.driver.poll_answer(self.client, context)
+    }
+}
+
+impl Drop for LocalPending {
+    fn drop(&mut self) {
+        self.driver.forget(self.client);
+    }
+}
+
+/// A request from another thread, and where its answer goes.
+pub(super) type Asked = (Request, oneshot::Sender<Outcome>);
+
+/// For other threads.
+#[derive(Clone, Debug)]
+pub struct RemoteHandle {
+    pub(super) requests: mpsc::Sender<Asked>,
+    pub(super) published: Published,
+}
+
+impl Store for RemoteHandle {
+    type Pending = RemotePending;
+
+    fn call(&self, request: Request) -> Answer<RemotePending> {
+        let (answer, pending) = oneshot::channel();
+        match self.requests.try_send((request, answer)) {
+            Ok(()) => Answer::Pending(RemotePending(pending)),
+            Err(mpsc::error::TrySendError::Full(_)) => Answer::Ready(Err(Error::Overloaded(
+                "this node has as many requests waiting as it takes: try again later, more slowly".to_owned(),
+            ))),
+            Err(mpsc::error::TrySendError::Closed(_)) => Answer::Ready(Err(stopped())),
+        }
+    }
+
+    fn status(&self) -> Arc<Status> {
+        self.published.status()
+    }
+
+    fn counters(&self) -> Vec<Counter> {
+        self.published.counters()
+    }
+}
+
+/// An answer that is on its way to another thread.
+#[derive(Debug)]
+pub struct RemotePending(oneshot::Receiver<Outcome>);
+
+impl Future for RemotePending {
+    type Output = Outcome;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
+        Pin::new(&mut self.0).poll(context).map(|answer| answer.unwrap_or_else(|_| Err(cut_off())))
+    }
+}
+
+fn stopped() -> Error {
+    Error::Overloaded("this node is stopping: use another".to_owned())
+}
+
+/// The node stopped with the request under way: a write may have been stored.
+fn cut_off() -> Error {
+    Error::Unknown {
+        level: quorum::Level::One,
+        needed: 1,
+        got: 0,
+        owners: 0,
+        detail: "this node stopped before it answered".to_owned(),
+    }
+}

@@ -1,0 +1,85 @@
+//! The threads that may block: one that syncs the commit log, one for flushes and compactions, a few that read.
+//!
+//! The log has a thread of its own, so that a sync waits for nothing but the disk, and the event loop for no sync. What
+//! came of a job goes back to the event loop's thread through one channel. The queues need no bound of their own: at most
+//! one sync and one background job are under way, and the replica bounds its reads.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::job::{Completion, Job};
+
+/// What comes back from a job's thread.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// The job was done, well or badly.
+    Completed(Completion),
+    /// The job panicked: a defect, after which nothing can be promised.
+    Panicked(&'static str),
+}
+
+/// Hands jobs to their threads. The threads end when this is dropped and their queues are empty.
+#[derive(Debug)]
+pub(super) struct JobThreads {
+    log: Sender<Job>,
+    background: Sender<Job>,
+    reads: Sender<Job>,
+}
+
+impl JobThreads {
+    /// Starts the threads.
+    pub(super) fn start(
+        node: &str,
+        readers: usize,
+        ended: &UnboundedSender<Ended>,
+    ) -> std::io::Result<JobThreads> {
+        let (log, log_queue) = channel();
+        let (background, background_queue) = channel();
+        let (reads, read_queue) = channel();
+        spawn(format!("{node}-log"), "log", Arc::new(Mutex::new(log_queue)), ended)?;
+        spawn(format!("{node}-compact"), "background", Arc::new(Mutex::new(background_queue)), ended)?;
+        let read_queue = Arc::new(Mutex::new(read_queue));
+        for reader in 0..readers.max(1) {
+            spawn(format!("{node}-read{reader}"), "read", Arc::clone(&read_queue), ended)?;
+        }
+        Ok(JobThreads { log, background, reads })
+    }
+
+    /// Hands over a job. Where its thread is gone the node is about to stop, and the job is dropped.
+    pub(super) fn run(&self, job: Job) {
+        let queue = match &job {
+            Job::Sync(_) => &self.log,
+            Job::Background(_) => &self.background,
+            Job::Read(..) | Job::Scan(..) => &self.reads,
+        };
+        let _ = queue.send(job);
+    }
+}
+
+fn spawn(
+    name: String,
+    kind: &'static str,
+    queue: Arc<Mutex<Receiver<Job>>>,
+    ended: &UnboundedSender<Ended>,
+) -> std::io::Result<()> {
+    let ended = ended.clone();
+    thread::Builder::new().name(name).spawn(move || {
+        loop {
+            // Held only while waiting for a job, not while running it: the readers take turns at the queue.
+            let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+            let Ok(job) = next else { return };
+            let result = match catch_unwind(AssertUnwindSafe(|| job.run())) {
+                Ok(completion) => Ended::Completed(completion),
+                Err(_) => Ended::Panicked(kind),
+            };
+            if ended.send(result).is_err() {
+                return;
+            }
+        }
+    })?;
+    Ok(())
+}

@@ -1,0 +1,240 @@
+//! Making and taking connections with peers, and reading what comes by them.
+//!
+//! What must hold: nothing is believed from a connection before its handshake; a sender is who the handshake said, whatever
+//! a message claims; before the handshake a connection costs a few KiB and a few seconds at the most (INVARIANTS K3). A
+//! damaged or foreign frame ends its connection: what follows it cannot be trusted either.
+
+use std::io::{Error, ErrorKind};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{sleep, timeout};
+use types::{Epoch, NodeId, OperationId, PartitionId};
+use wire::{Body, Envelope, Hello, Refusal, decode_frame};
+
+use super::driver::Driver;
+use super::links::{Link, Side};
+use crate::core::Input;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+const HELLO_TIMEOUT: Duration = Duration::from_secs(3);
+const HELLO_BYTES_MAX: usize = 4096;
+const RETRY_FIRST: Duration = Duration::from_millis(20);
+const RETRY_MAX: Duration = Duration::from_secs(1);
+/// How often a peer is asked whether it is there.
+const PING_EVERY: Duration = Duration::from_secs(1);
+/// How long it may be silent on a connection that it should answer on.
+const SILENCE_MAX: Duration = Duration::from_secs(5);
+const READ_BYTES: usize = 64 * 1024;
+
+/// Another member.
+#[derive(Clone, Debug)]
+pub(super) struct Peer {
+    pub(super) id: NodeId,
+    pub(super) name: String,
+    pub(super) address: SocketAddr,
+}
+
+/// Keeps a connection to a peer, for as long as the node runs.
+pub(super) async fn keep_connected(driver: Rc<Driver>, peer: Peer) {
+    let mut retry = RETRY_FIRST;
+    let mut said = String::new();
+    while driver.stopped().is_none() {
+        match connect(&driver, &peer).await {
+            Ok((stream, buffer, hello)) => {
+                tracing::info!(peer = %peer.name, address = %peer.address, "connected to peer");
+                said.clear();
+                retry = RETRY_FIRST;
+                let link = driver.links().open(peer.id, Side::Made, stream);
+                driver.feed(Input::PeerUp(hello));
+                let error = converse(&driver, peer.id, &link, buffer, true).await;
+                if driver.links().close(peer.id, Side::Made, &link) {
+                    tracing::warn!(peer = %peer.name, %error, "lost the connection to peer");
+                    driver.feed(Input::PeerLost(peer.id));
+                }
+            }
+            Err(error) => {
+                let text = error.to_string();
+                if text != said {
+                    tracing::info!(peer = %peer.name, address = %peer.address, error = %text, "cannot reach peer; trying on");
+                    said = text;
+                }
+            }
+        }
+        sleep(retry).await;
+        retry = (retry * 2).min(RETRY_MAX);
+    }
+}
+
+/// Takes the connections that peers make.
+pub(super) async fn take_connections(driver: Rc<Driver>, listener: TcpListener) {
+    while driver.stopped().is_none() {
+        match listener.accept().await {
+            Ok((stream, from)) => {
+                let driver = Rc::clone(&driver);
+                tokio::task::spawn_local(async move {
+                    if let Err(error) = take(&driver, stream).await {
+                        tracing::info!(%from, %error, "ended a peer's connection");
+                    }
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot take a peer's connection");
+                sleep(RETRY_MAX).await;
+            }
+        }
+    }
+}
+
+async fn connect(driver: &Driver, peer: &Peer) -> Result<(TcpStream, BytesMut, Hello), Error> {
+    let stream = timeout(CONNECT_TIMEOUT, TcpStream::connect(peer.address)).await??;
+    stream.set_nodelay(true)?;
+    let ours = driver.hello();
+    let mut out = BytesMut::new();
+    ours.encode(&mut out);
+    timeout(HELLO_TIMEOUT, write_all(&stream, &out)).await??;
+    let mut buffer = BytesMut::new();
+    let said = timeout(HELLO_TIMEOUT, read_hello(&stream, &mut buffer)).await??;
+    let theirs = said.map_err(|refusal| Error::new(ErrorKind::ConnectionRefused, refusal.why))?;
+    theirs.check(&ours).map_err(|refusal| Error::new(ErrorKind::InvalidData, refusal.why))?;
+    if theirs.node != peer.id || theirs.name != peer.name {
+        let why =
+            format!("{} is node {}, not {}: check the members' peer addresses", peer.address, theirs.name, peer.name);
+        return Err(Error::new(ErrorKind::InvalidData, why));
+    }
+    Ok((stream, buffer, theirs))
+}
+
+async fn take(driver: &Rc<Driver>, stream: TcpStream) -> Result<(), Error> {
+    stream.set_nodelay(true)?;
+    let mut buffer = BytesMut::new();
+    let said = timeout(HELLO_TIMEOUT, read_hello(&stream, &mut buffer)).await??;
+    let Ok(theirs) = said else { return Ok(()) };
+    let ours = driver.hello();
+    let mut out = BytesMut::new();
+    let verdict = theirs.check(&ours).and_then(|()| driver.check_member(&theirs));
+    match &verdict {
+        Ok(()) => ours.encode(&mut out),
+        Err(refusal) => refusal.encode(&mut out),
+    }
+    timeout(HELLO_TIMEOUT, write_all(&stream, &out)).await??;
+    if let Err(Refusal { why }) = verdict {
+        return Err(Error::new(ErrorKind::InvalidData, why));
+    }
+    let link = driver.links().open(theirs.node, Side::Taken, stream);
+    let error = converse(driver, theirs.node, &link, buffer, false).await;
+    driver.links().close(theirs.node, Side::Taken, &link);
+    Err(error)
+}
+
+/// Reads and writes until the connection ends; says why it did.
+async fn converse(
+    driver: &Rc<Driver>,
+    peer: NodeId,
+    link: &Rc<Link>,
+    buffer: BytesMut,
+    ping: bool,
+) -> Error {
+    let heard = std::cell::Cell::new(driver.now().mono);
+    tokio::select! {
+        error = read(driver, peer, link, buffer, &heard) => error,
+        () = link.write_rest() => Error::new(ErrorKind::BrokenPipe, "the connection does not take what is sent"),
+        () = keep_asking(driver, peer, &heard), if ping => {
+            Error::new(ErrorKind::TimedOut, format!("it has been silent for {SILENCE_MAX:?}"))
+        }
+    }
+}
+
+async fn read(
+    driver: &Rc<Driver>,
+    peer: NodeId,
+    link: &Rc<Link>,
+    mut buffer: BytesMut,
+    heard: &std::cell::Cell<types::Instant>,
+) -> Error {
+    loop {
+        loop {
+            match decode_frame(&mut buffer).and_then(|frame| frame.map(wire::Frame::into_envelope).transpose()) {
+                Ok(Some(envelope)) => driver.feed(Input::Message(peer, envelope)),
+                Ok(None) => break,
+                Err(error) => return Error::new(ErrorKind::InvalidData, error),
+            }
+        }
+        if link.is_broken() {
+            return Error::new(ErrorKind::ConnectionAborted, "the connection was broken off");
+        }
+        if let Err(error) = read_some(&link.stream, &mut buffer).await {
+            return error;
+        }
+        heard.set(driver.now().mono);
+    }
+}
+
+/// Asks the peer now and then whether it is there; ends when it has been silent for too long.
+async fn keep_asking(driver: &Rc<Driver>, peer: NodeId, heard: &std::cell::Cell<types::Instant>) {
+    loop {
+        sleep(PING_EVERY).await;
+        if driver.now().mono.since(heard.get()) > SILENCE_MAX {
+            return;
+        }
+        let ping = Envelope {
+            operation: OperationId(0),
+            round: 0,
+            epoch: Epoch(0),
+            partition: PartitionId(0),
+            deadline_ms: 0,
+            body: Body::Ping,
+        };
+        driver.links().send(peer, &ping);
+        driver.links().flush();
+    }
+}
+
+/// Reads the first frame of a connection, which must be small.
+async fn read_hello(stream: &TcpStream, buffer: &mut BytesMut) -> Result<Result<Hello, Refusal>, Error> {
+    loop {
+        if buffer.len() >= 4 {
+            let claimed = u32::from_le_bytes([buffer[0], buffer[1], buffer[2], buffer[3]]) as usize;
+            if claimed > HELLO_BYTES_MAX {
+                return Err(Error::new(ErrorKind::InvalidData, "it does not speak as a peer does"));
+            }
+        }
+        let frame = decode_frame(buffer).map_err(|error| Error::new(ErrorKind::InvalidData, error))?;
+        if let Some(frame) = frame {
+            return Hello::decode(&frame)
+                .ok_or_else(|| Error::new(ErrorKind::InvalidData, "it did not introduce itself"));
+        }
+        read_some(stream, buffer).await?;
+    }
+}
+
+async fn read_some(stream: &TcpStream, buffer: &mut BytesMut) -> Result<(), Error> {
+    loop {
+        stream.readable().await?;
+        if buffer.capacity() - buffer.len() < READ_BYTES / 4 {
+            buffer.reserve(READ_BYTES);
+        }
+        match stream.try_read_buf(buffer) {
+            Ok(0) => return Err(Error::new(ErrorKind::UnexpectedEof, "it closed the connection")),
+            Ok(_) => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+async fn write_all(stream: &TcpStream, mut bytes: &[u8]) -> Result<(), Error> {
+    while !bytes.is_empty() {
+        stream.writable().await?;
+        match stream.try_write(bytes) {
+            Ok(0) => return Err(Error::new(ErrorKind::WriteZero, "it closed the connection")),
+            Ok(written) => bytes = &bytes[written..],
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,130 @@
+//! Who issues dots: for each partition an actor, (incarnation, stint), and its counter.
+//!
+//! What must hold: a dot is never issued twice (INVARIANTS B1), and within a stint an actor has forgotten nothing of its
+//! partition (B2), because an entry (A, 57) in a record claims all of A's writes to the key up to 57.
+//!
+//! Every start of a node is a new stint for all its partitions, reserved on disk before the first dot is minted, so a
+//! counter need never be found again after a crash: it starts at 1. A partition that may have forgotten something while
+//! the node runs moves to a stint of its own, from the block that the start reserved. Why not one counter kept on disk:
+//! after an unclean stop a counter alone cannot say whether peers hold writes that this disk has lost, and extending it
+//! would claim them.
+
+use std::ops::Range;
+
+use causality::{Actor, Dot};
+use types::{Incarnation, PartitionId, Stint};
+
+/// The dot issuers of one node.
+#[derive(Debug)]
+pub struct Actors {
+    incarnation: Incarnation,
+    /// Stints reserved on disk for this run; the first is everyone's.
+    reserved: Range<u32>,
+    first: Stint,
+    /// By partition; as long as the highest partition that was asked for.
+    issuers: Vec<Issuer>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Issuer {
+    stint: Stint,
+    counter: u64,
+}
+
+impl Actors {
+    /// The actors of a run for which these stints are durably reserved. The range must not be empty.
+    pub fn new(incarnation: Incarnation, mut reserved: Range<u32>) -> Actors {
+        let first = Stint(reserved.next().expect("a run reserves at least one stint"));
+        Actors { incarnation, reserved, first, issuers: Vec::new() }
+    }
+
+    /// Who issues dots for this partition now.
+    pub fn actor(&self, partition: PartitionId) -> Actor {
+        let stint = self.issuers.get(usize::from(partition.0)).map_or(self.first, |issuer| issuer.stint);
+        Actor { incarnation: self.incarnation, stint }
+    }
+
+    /// The counter of the last dot issued for this partition in its stint; 0 before the first.
+    pub fn issued(&self, partition: PartitionId) -> u64 {
+        self.issuers.get(usize::from(partition.0)).map_or(0, |issuer| issuer.counter)
+    }
+
+    /// A dot that was never issued and never will be again.
+    pub fn mint(&mut self, partition: PartitionId) -> Dot {
+        let incarnation = self.incarnation;
+        let issuer = self.issuer(partition);
+        issuer.counter += 1;
+        Dot { actor: Actor { incarnation, stint: issuer.stint }, counter: issuer.counter }
+    }
+
+    /// Begins a new stint for a partition that may have forgotten something. False where the stints reserved for this
+    /// run are used up; then nothing may be minted for the partition until the node starts again.
+    #[must_use]
+    pub fn begin_stint(&mut self, partition: PartitionId) -> bool {
+        match self.reserved.next() {
+            Some(stint) => {
+                *self.issuer(partition) = Issuer { stint: Stint(stint), counter: 0 };
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn issuer(&mut self, partition: PartitionId) -> &mut Issuer {
+        let place = usize::from(partition.0);
+        if place >= self.issuers.len() {
+            self.issuers.resize(place + 1, Issuer { stint: self.first, counter: 0 });
+        }
+        &mut self.issuers[place]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const P: PartitionId = PartitionId(3);
+
+    #[test]
+    fn a_counter_goes_up_by_one_and_starts_at_one() {
+        let mut actors = Actors::new(Incarnation(7), 1..10);
+        assert_eq!([1, 2, 3].map(|_| actors.mint(P).counter), [1, 2, 3]);
+    }
+
+    #[test]
+    fn a_new_stint_is_another_actor_whose_counter_starts_again() {
+        let mut actors = Actors::new(Incarnation(7), 1..10);
+        let before = actors.mint(P);
+        assert!(actors.begin_stint(P));
+        let after = actors.mint(P);
+        assert_ne!(before.actor, after.actor);
+        assert_eq!(after.counter, 1);
+    }
+
+    #[test]
+    fn when_the_reserved_stints_are_used_up_none_is_made_up() {
+        let mut actors = Actors::new(Incarnation(7), 1..3);
+        assert!(actors.begin_stint(P));
+        assert!(!actors.begin_stint(P));
+    }
+
+    proptest! {
+        /// B1: whatever the partitions and stints, no dot of a partition is issued twice.
+        #[test]
+        fn no_dot_is_issued_twice(steps in proptest::collection::vec((0u16..4, any::<bool>()), 0..200)) {
+            let mut actors = Actors::new(Incarnation(7), 1..1000);
+            let mut issued = BTreeSet::new();
+            for (partition, forget) in steps {
+                let partition = PartitionId(partition);
+                if forget {
+                    prop_assert!(actors.begin_stint(partition));
+                }
+                prop_assert!(issued.insert((partition, actors.mint(partition))));
+            }
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! How a client's change becomes a record: done by one owner, the maker, on top of what it holds.
+//!
+//! The maker mints the dot and the stamp once; every owner is sent the record that came of it. A write that must be
+//! stamped again (another owner holds a greater stamp) keeps its dot and its operation id, so that it stays one write.
+//! See `docs/decisions/2026-11-20-stamping-again.md` for when that is allowed.
+
+use api::ExpiryChange;
+use bytes::Bytes;
+use causality::{Context, Dot, Expiry, HybridClock, MergeError, Payload, PutError, Record, Stamp, Version, View};
+use cluster::Keyspace;
+use types::{KeyspaceId, Moment, OperationId, PartitionId};
+use wire::WritePath;
+
+use crate::actors::Actors;
+
+/// A change to be made into a record.
+#[derive(Clone, Debug)]
+pub struct Make {
+    /// Which keyspace.
+    pub keyspace: KeyspaceId,
+    /// Which key.
+    pub key: Bytes,
+    /// On behalf of which operation.
+    pub operation: OperationId,
+    /// What is to change.
+    pub change: Change,
+    /// What a read at R found, where the change rests on one; merged below what is held.
+    pub base: Option<Record>,
+    /// Set when the write is stamped again.
+    pub again: Option<Again>,
+    /// Whether reads here are to be answered with what was there before, until the operation lets go.
+    pub hide: bool,
+}
+
+/// A write that was made before, and refused because some owner holds a greater stamp.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Again {
+    /// The dot that it has and keeps.
+    pub dot: Dot,
+    /// The stamp that it must be above.
+    pub above: Stamp,
+}
+
+/// What is to change.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Change {
+    /// A new value in place of what the context covers.
+    Put {
+        /// The value.
+        value: Bytes,
+        /// What its writer had read.
+        context: Context,
+        /// What becomes of the time to live.
+        expiry: ExpiryChange,
+        /// The importance of its writer.
+        priority: u8,
+    },
+    /// No value in place of what the context covers.
+    Delete {
+        /// What the deleter had read.
+        context: Context,
+    },
+    /// Another time to live for the versions that the context covers.
+    Expire {
+        /// What the asker had read.
+        context: Context,
+        /// When they expire from now on; nothing for never.
+        at: Option<types::WallTime>,
+    },
+}
+
+/// A change, made.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Made {
+    /// The record, in causality's canonical encoding: what the other owners are sent.
+    pub record: Bytes,
+    /// What the writer knows now.
+    pub context: Context,
+    /// The dot of the new version, where there is one.
+    pub dot: Option<Dot>,
+    /// How owners are to take the record.
+    pub path: WritePath,
+}
+
+/// Why a change was not made. Nothing was stored.
+#[derive(Clone, PartialEq, Debug, thiserror::Error)]
+pub enum MakeError {
+    /// The keyspace insists on a context for overwriting.
+    #[error("the keyspace overwrites only with the context of a read")]
+    ContextRequired,
+    /// As many siblings as there may be.
+    #[error("the key has {0} siblings already")]
+    TooManySiblings(usize),
+    /// A record beyond the limit.
+    #[error("the record would be {bytes} bytes, beyond the limit of {limit}")]
+    TooLarge {
+        /// How large it would be.
+        bytes: u64,
+        /// How large it may be.
+        limit: u64,
+    },
+    /// The context passed cannot be right.
+    #[error("{0}")]
+    Context(String),
+    /// What is held cannot be read, so nothing can be made on top of it.
+    #[error("{0}")]
+    CannotSay(String),
+    /// Storage takes no more at the moment.
+    #[error("{0}")]
+    Overloaded(String),
+}
+
+impl From<MergeError> for MakeError {
+    fn from(error: MergeError) -> MakeError {
+        MakeError::CannotSay(error.to_string())
+    }
+}
+
+/// The maker's own: what it mints with.
+pub struct Mint<'a> {
+    /// The node's hybrid clock.
+    pub clock: &'a mut HybridClock,
+    /// The node's dot issuers.
+    pub actors: &'a mut Actors,
+    /// The partition of the key.
+    pub partition: PartitionId,
+    /// Now.
+    pub now: Moment,
+}
+
+/// The record that comes of a change on top of what is held.
+pub fn make(
+    held: Option<&Record>,
+    ask: &Make,
+    keyspace: &Keyspace,
+    mint: &mut Mint<'_>,
+) -> Result<(Record, Made), MakeError> {
+    let merged = match (held, &ask.base) {
+        (Some(held), Some(base)) => Some(held.merge(base)?),
+        (None, Some(base)) => Some(base.clone()),
+        (_, None) => None,
+    };
+    let held = merged.as_ref().or(held);
+    match &ask.change {
+        Change::Put { value, context, expiry, priority } => {
+            check_context(held, context, keyspace, mint.now)?;
+            let at = new_expiry(held, *expiry, keyspace, mint.now);
+            let payload = Payload::Value(value.clone());
+            write(held, ask, context, (payload, at, *priority), keyspace, mint)
+        }
+        Change::Delete { context } => {
+            write(held, ask, context, (Payload::Tombstone, None, 0), keyspace, mint)
+        }
+        Change::Expire { context, at } => expire(held, context, *at, mint),
+    }
+}
+
+fn check_context(
+    held: Option<&Record>,
+    context: &Context,
+    keyspace: &Keyspace,
+    now: Moment,
+) -> Result<(), MakeError> {
+    let blind = keyspace.require_context && context.is_empty();
+    let overwrites =
+        || held.is_some_and(|held| !View::of(held, keyspace.policy, now.wall).versions().is_empty());
+    if blind && overwrites() { Err(MakeError::ContextRequired) } else { Ok(()) }
+}
+
+fn new_expiry(
+    held: Option<&Record>,
+    change: ExpiryChange,
+    keyspace: &Keyspace,
+    now: Moment,
+) -> Option<types::WallTime> {
+    match change {
+        ExpiryChange::Clear => None,
+        ExpiryChange::At(at) => Some(at),
+        ExpiryChange::Keep => match View::of(held?, keyspace.policy, now.wall) {
+            View::One(version) => version.expiry.at,
+            View::Absent | View::Conflict(_) => None,
+        },
+    }
+}
+
+fn write(
+    held: Option<&Record>,
+    ask: &Make,
+    context: &Context,
+    (payload, expires, priority): (Payload, Option<types::WallTime>, u8),
+    keyspace: &Keyspace,
+    mint: &mut Mint<'_>,
+) -> Result<(Record, Made), MakeError> {
+    let floor = held.map_or(Stamp::default(), newest_stamp);
+    let above = ask.again.map_or(floor, |again| again.above.max(floor));
+    let stamp = mint.clock.mint_above(mint.now.wall, above);
+    let context = if keyspace.policy.keeps_siblings() { context } else { &Context::Empty };
+    let version = |dot| {
+        Version::new(dot, stamp, payload.clone(), ask.operation).with_priority(priority).ending(expires)
+    };
+    let (record, dot) = match ask.again {
+        Some(again) => (put(held, keyspace, context, version(again.dot))?, again.dot),
+        None => put_under_a_new_dot(held, keyspace, context, version, mint)?,
+    };
+    check_size(&record, keyspace)?;
+    let context = record.context_after(context, dot).map_err(|error| MakeError::Context(error.to_string()))?;
+    let made =
+        Made { record: record.to_bytes(), context, dot: Some(dot), path: WritePath::Client };
+    Ok((record, made))
+}
+
+/// Mints a dot and puts the version under it. Where the record or the context shows that this actor has forgotten some of
+/// its own writes, it goes on under a fresh stint (INVARIANTS B2).
+fn put_under_a_new_dot(
+    held: Option<&Record>,
+    keyspace: &Keyspace,
+    context: &Context,
+    version: impl Fn(Dot) -> Version,
+    mint: &mut Mint<'_>,
+) -> Result<(Record, Dot), MakeError> {
+    let dot = mint.actors.mint(mint.partition);
+    match Record::put(held, keyspace.policy, context, version(dot)) {
+        Ok(record) => Ok((record, dot)),
+        Err(PutError::DotIsNotNew { known, .. }) if known > mint.actors.issued(mint.partition) => {
+            Err(MakeError::Context(format!(
+                "the context names write {known} of {}, which has not been made: pass a context that a read returned",
+                dot.actor
+            )))
+        }
+        Err(PutError::ActorHasForgotten { .. } | PutError::DotIsNotNew { .. }) => {
+            if !mint.actors.begin_stint(mint.partition) {
+                return Err(MakeError::CannotSay(format!(
+                    "{} has forgotten some of its writes, and no stints are left for this run: restart the node",
+                    mint.partition
+                )));
+            }
+            let dot = mint.actors.mint(mint.partition);
+            Ok((put(held, keyspace, context, version(dot))?, dot))
+        }
+        Err(error) => Err(MakeError::Context(error.to_string())),
+    }
+}
+
+fn put(
+    held: Option<&Record>,
+    keyspace: &Keyspace,
+    context: &Context,
+    version: Version,
+) -> Result<Record, MakeError> {
+    Record::put(held, keyspace.policy, context, version).map_err(|error| MakeError::Context(error.to_string()))
+}
+
+fn check_size(record: &Record, keyspace: &Keyspace) -> Result<(), MakeError> {
+    let siblings = record.versions().len();
+    if siblings > 1 && siblings > usize::try_from(keyspace.limits.siblings_max).unwrap_or(usize::MAX) {
+        return Err(MakeError::TooManySiblings(siblings - 1));
+    }
+    let bytes = record.encoded_len() as u64;
+    let limit = keyspace.limits.record_bytes_max;
+    if bytes > limit { Err(MakeError::TooLarge { bytes, limit }) } else { Ok(()) }
+}
+
+fn expire(
+    held: Option<&Record>,
+    context: &Context,
+    at: Option<types::WallTime>,
+    mint: &mut Mint<'_>,
+) -> Result<(Record, Made), MakeError> {
+    let held = held
+        .ok_or_else(|| MakeError::CannotSay("the version whose expiry was to change is not here".to_owned()))?;
+    let newest = held.versions().iter().map(|version| version.expiry.stamp).max().unwrap_or_default();
+    let stamp = mint.clock.mint_above(mint.now.wall, newest);
+    let record = held
+        .with_expiry(context, Expiry { stamp, at })
+        .map_err(|error| MakeError::Context(error.to_string()))?;
+    let made = Made {
+        record: record.to_bytes(),
+        context: record.context(),
+        dot: None,
+        path: WritePath::Merge,
+    };
+    Ok((record, made))
+}
+
+/// The greatest stamp of a record's versions.
+pub fn newest_stamp(record: &Record) -> Stamp {
+    record.versions().iter().map(|version| version.stamp).max().unwrap_or_default()
+}

@@ -1,0 +1,629 @@
+//! The machine: (now, request or completion) in, effects out, in the order in which they must happen.
+//!
+//! Every path to a record goes through [`Replica::with_held`]: a key whose record is in memory is served at once, else its
+//! work waits, in order, behind one read from disk. So a write never meets a record older than the one that it should be
+//! merged with, and equal reads of a cold key cost one.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use causality::{HybridClock, Record, Stamp};
+use cluster::{ClusterState, Durability};
+use storage::{
+    BackgroundJob, BackgroundOutcome, Db, Installed, Kind, Lookup, ReadError, ReadJob, ReadOutcome, ScanJob,
+    ScanOutcome, SequenceNumber, SyncJob, SyncOutcome,
+};
+use types::{Instant, KeyspaceId, Moment, NodeId, OperationId, PartitionId};
+use wire::{ReplicaReply, ReplicaRequest, ScanAsk, WritePath};
+
+use crate::actors::Actors;
+use crate::make::{self, Made, Make, MakeError, Mint};
+use crate::recent::Recent;
+use crate::scan::Scans;
+use crate::store_key::{self, store_key};
+
+/// Whom to answer, and about what.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ticket {
+    /// The node that asked.
+    pub from: NodeId,
+    /// Its operation.
+    pub operation: OperationId,
+    /// Which of its rounds of questions.
+    pub round: u32,
+    /// The partition that it is about.
+    pub partition: PartitionId,
+}
+
+/// What the driver is to do, in order.
+#[derive(Debug)]
+pub enum Effect {
+    /// Tell who asked.
+    Reply(Ticket, ReplicaReply),
+    /// Tell the local coordinator that its change was made (not yet that it is durable; that is a reply).
+    Made(Ticket, Result<Made, MakeError>),
+    /// Run on a read thread, and hand the outcome to [`Replica::read_done`].
+    Read(u64, ReadJob),
+    /// Run on a read thread, and hand the outcome to [`Replica::scan_done`].
+    Scan(u64, ScanJob),
+    /// Run on the log thread, and hand the outcome to [`Replica::synced`].
+    Sync(SyncJob),
+    /// Run on the background thread, and hand the outcome to [`Replica::installed`].
+    Background(BackgroundJob),
+    /// Nothing can be promised any more: stop the node (INVARIANTS A4).
+    Stop(String),
+}
+
+/// Settings of a replica.
+#[derive(Clone, Copy, Debug)]
+pub struct ReplicaOptions {
+    /// How often the commit log is synced for keyspaces with `durability = "interval"`.
+    pub sync_interval: Duration,
+    /// How far ahead of this node's clock a client's stamp may be.
+    pub clock_drift_ms_max: u64,
+    /// How many operations may wait for cold reads at once.
+    pub cold_waiting_max: usize,
+}
+
+impl Default for ReplicaOptions {
+    fn default() -> ReplicaOptions {
+        ReplicaOptions {
+            sync_interval: Duration::from_secs(1),
+            clock_drift_ms_max: 60_000,
+            cold_waiting_max: 16 * 1024,
+        }
+    }
+}
+
+/// One node's share of the data.
+#[derive(Debug)]
+pub struct Replica {
+    here: NodeId,
+    state: Arc<ClusterState>,
+    options: ReplicaOptions,
+    db: Db,
+    clock: HybridClock,
+    actors: Actors,
+    recent: Recent,
+    cold: Cold,
+    scans: Scans,
+    /// Replies that wait until their sequence number is synced.
+    unsynced: VecDeque<(SequenceNumber, Ticket, ReplicaReply)>,
+    /// Replies that wait until the log is handed to the operating system, at the end of the turn.
+    unwritten: Vec<(Ticket, ReplicaReply)>,
+    /// When the log must be synced at the latest, where relaxed writes wait for it.
+    sync_due: Option<Instant>,
+    syncing: bool,
+    /// No flush or compaction is begun before this time, because the last one failed.
+    background_after: Instant,
+}
+
+/// How long a flush or compaction that failed is left alone.
+const BACKGROUND_PAUSE: Duration = Duration::from_secs(1);
+
+/// Work that waits for a record from disk, by key.
+#[derive(Debug, Default)]
+struct Cold {
+    by_key: HashMap<Bytes, Vec<Waiting>>,
+    keys: BTreeMap<u64, Bytes>,
+    waiting: usize,
+    next_token: u64,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    ticket: Ticket,
+    task: Task,
+}
+
+#[derive(Debug)]
+enum Task {
+    Read,
+    Write { keyspace: KeyspaceId, record: Bytes, path: WritePath },
+    Make(Box<Make>),
+}
+
+impl Replica {
+    /// The replica over this store, minting under these actors.
+    pub fn new(
+        here: NodeId,
+        state: Arc<ClusterState>,
+        db: Db,
+        actors: Actors,
+        options: ReplicaOptions,
+    ) -> Replica {
+        Replica {
+            here,
+            state,
+            options,
+            db,
+            clock: HybridClock::default(),
+            actors,
+            recent: Recent::default(),
+            cold: Cold::default(),
+            scans: Scans::default(),
+            unsynced: VecDeque::new(),
+            unwritten: Vec::new(),
+            sync_due: None,
+            syncing: false,
+            background_after: Instant::default(),
+        }
+    }
+
+    /// Serves a request of a coordinator, this node's own or a peer's.
+    pub fn serve(&mut self, now: Moment, ticket: Ticket, request: ReplicaRequest, out: &mut Vec<Effect>) {
+        match request {
+            ReplicaRequest::Read { keyspace, key } => match self.refusal(keyspace, ticket.partition) {
+                Some(why) => out.push(Effect::Reply(ticket, ReplicaReply::CannotSay { why })),
+                None => {
+                    self.with_held(now, store_key(keyspace, &key), Waiting { ticket, task: Task::Read }, out);
+                }
+            },
+            ReplicaRequest::Write { keyspace, key, record, path } => {
+                match self.refusal(keyspace, ticket.partition) {
+                    Some(why) => out.push(Effect::Reply(ticket, ReplicaReply::Failed { why })),
+                    None => {
+                        let task = Task::Write { keyspace, record, path };
+                        self.with_held(now, store_key(keyspace, &key), Waiting { ticket, task }, out);
+                    }
+                }
+            }
+            ReplicaRequest::Scan(ask) => self.scan(ticket, ask, false, out),
+            ReplicaRequest::Count(ask) => self.scan(ticket, ask, true, out),
+            ReplicaRequest::Forward(_) => {
+                let why = "a forwarded request reached a replica".to_owned();
+                out.push(Effect::Reply(ticket, ReplicaReply::Failed { why }));
+            }
+        }
+    }
+
+    /// Makes a client's change into a record and stores it. Answered by [`Effect::Made`], and when it is durable by a
+    /// reply [`ReplicaReply::Stored`].
+    pub fn make(&mut self, now: Moment, ticket: Ticket, ask: Make, out: &mut Vec<Effect>) {
+        if let Some(why) = self.refusal(ask.keyspace, ticket.partition) {
+            out.push(Effect::Made(ticket, Err(MakeError::CannotSay(why))));
+            return;
+        }
+        let key = store_key(ask.keyspace, &ask.key);
+        self.with_held(now, key, Waiting { ticket, task: Task::Make(Box::new(ask)) }, out);
+    }
+
+    /// Shows reads what an operation wrote here, which was hidden so far.
+    pub fn show(&mut self, keyspace: KeyspaceId, key: &[u8], operation: OperationId) {
+        self.recent.show(&store_key(keyspace, key), operation);
+    }
+
+    /// A read from disk has ended.
+    pub fn read_done(&mut self, now: Moment, token: u64, outcome: ReadOutcome, out: &mut Vec<Effect>) {
+        let Some(key) = self.cold.keys.remove(&token) else { return };
+        let mut held = match self.db.complete(outcome) {
+            Lookup::Found(record) => Some(record),
+            Lookup::Absent => None,
+            Lookup::Cold(job) => {
+                self.cold.keys.insert(token, key);
+                out.push(Effect::Read(token, job));
+                return;
+            }
+            Lookup::Unreadable(error) => {
+                self.unreadable(&key, &error);
+                for one in self.cold.take(&key) {
+                    fail(one, &error.to_string(), out);
+                }
+                return;
+            }
+        };
+        for one in self.cold.take(&key) {
+            if let Some(stored) = self.run(now, &key, one, held.clone(), out) {
+                held = Some(stored);
+            }
+        }
+    }
+
+    /// A walk over tables has ended.
+    pub fn scan_done(&mut self, now: Moment, token: u64, outcome: ScanOutcome, out: &mut Vec<Effect>) {
+        self.scans.done(&self.db, &self.state, now, token, outcome, out);
+    }
+
+    /// A sync of the commit log has ended: what waited for it may be said.
+    pub fn synced(&mut self, outcome: SyncOutcome, out: &mut Vec<Effect>) {
+        self.syncing = false;
+        match self.db.synced(outcome) {
+            Ok(up_to) => {
+                self.recent.synced(up_to);
+                while self.unsynced.front().is_some_and(|(sequence, _, _)| *sequence <= up_to) {
+                    if let Some((_, ticket, reply)) = self.unsynced.pop_front() {
+                        out.push(Effect::Reply(ticket, reply));
+                    }
+                }
+            }
+            Err(error) => out.push(Effect::Stop(error.to_string())),
+        }
+    }
+
+    /// A flush or compaction has ended.
+    pub fn installed(&mut self, now: Moment, outcome: BackgroundOutcome, out: &mut Vec<Effect>) {
+        match self.db.install(outcome) {
+            Ok(Installed::Done) => self.background_after = Instant::default(),
+            Ok(Installed::Retry(_) | Installed::Unreadable(_)) => {
+                self.background_after = now.mono + BACKGROUND_PAUSE;
+            }
+            Err(error) => out.push(Effect::Stop(error.to_string())),
+        }
+    }
+
+    /// Ends a turn of the event loop: hands the commit log to the operating system in one write, and says what is to be
+    /// synced, flushed or compacted.
+    pub fn end_turn(&mut self, now: Moment, out: &mut Vec<Effect>) {
+        if let Err(error) = self.db.write_log() {
+            out.push(Effect::Stop(error.to_string()));
+            return;
+        }
+        out.extend(self.unwritten.drain(..).map(|(ticket, reply)| Effect::Reply(ticket, reply)));
+        let due = self.sync_due.is_some_and(|due| due <= now.mono);
+        if !self.syncing
+            && (due || !self.unsynced.is_empty())
+            && let Some(job) = self.db.sync_job()
+        {
+            self.syncing = true;
+            self.sync_due = None;
+            out.push(Effect::Sync(job));
+        }
+        while self.background_after <= now.mono
+            && let Some(job) = self.db.background_job()
+        {
+            out.push(Effect::Background(job));
+        }
+    }
+
+    /// When [`end_turn`](Self::end_turn) must be called at the latest, though nothing else happens.
+    pub fn next_timer(&self) -> Option<Instant> {
+        let sync = if self.syncing { None } else { self.sync_due };
+        let background = (self.background_after > Instant::default()).then_some(self.background_after);
+        [sync, background].into_iter().flatten().min()
+    }
+
+    /// The store, for its figures.
+    pub fn db(&self) -> &Db {
+        &self.db
+    }
+
+    /// Ends the use of the store in good order.
+    pub fn close(self) -> Db {
+        self.db
+    }
+
+    /// Why this replica has nothing to say about the keyspace and partition; nothing if it does.
+    fn refusal(&self, keyspace: KeyspaceId, partition: PartitionId) -> Option<String> {
+        if self.state.keyspace(keyspace).is_none() {
+            return Some(format!("this node knows no keyspace with the id {}", keyspace.0));
+        }
+        let owns = self.state.owners(keyspace, partition).contains(&self.here);
+        (!owns).then(|| format!("this node does not own {partition}"))
+    }
+
+    fn scan(&mut self, ticket: Ticket, ask: ScanAsk, count: bool, out: &mut Vec<Effect>) {
+        match self.refusal(ask.keyspace, ticket.partition) {
+            Some(why) => out.push(Effect::Reply(ticket, ReplicaReply::CannotSay { why })),
+            None => self.scans.begin(&self.db, ticket, ask, count, out),
+        }
+    }
+
+    /// Runs a task on what is held of its key: at once where memory knows, else in its turn once the disk has said.
+    fn with_held(&mut self, now: Moment, key: Bytes, one: Waiting, out: &mut Vec<Effect>) {
+        if !self.cold.by_key.is_empty()
+            && let Some(waiting) = self.cold.by_key.get_mut(&key)
+        {
+            if self.cold.waiting < self.options.cold_waiting_max {
+                waiting.push(one);
+                self.cold.waiting += 1;
+            } else {
+                fail(one, TOO_MANY_COLD, out);
+            }
+            return;
+        }
+        match self.db.get(&key) {
+            Lookup::Found(record) => {
+                self.run(now, &key, one, Some(record), out);
+            }
+            Lookup::Absent => {
+                self.run(now, &key, one, None, out);
+            }
+            Lookup::Cold(job) => self.start_cold(key, one, job, out),
+            Lookup::Unreadable(error) => {
+                self.unreadable(&key, &error);
+                fail(one, &error.to_string(), out);
+            }
+        }
+    }
+
+    fn start_cold(&mut self, key: Bytes, one: Waiting, job: ReadJob, out: &mut Vec<Effect>) {
+        if self.cold.waiting >= self.options.cold_waiting_max {
+            fail(one, TOO_MANY_COLD, out);
+            return;
+        }
+        self.cold.next_token += 1;
+        let token = self.cold.next_token;
+        self.cold.keys.insert(token, key.clone());
+        self.cold.by_key.insert(key, vec![one]);
+        self.cold.waiting += 1;
+        out.push(Effect::Read(token, job));
+    }
+
+    /// Runs one task on what is held, and says what is held afterwards if that is something else.
+    fn run(
+        &mut self,
+        now: Moment,
+        key: &Bytes,
+        one: Waiting,
+        held: Option<Bytes>,
+        out: &mut Vec<Effect>,
+    ) -> Option<Bytes> {
+        let Waiting { ticket, task } = one;
+        match task {
+            Task::Read => {
+                out.push(Effect::Reply(ticket, self.read(key, held)));
+                None
+            }
+            Task::Write { keyspace, record, path } => {
+                self.write(now, key, ticket, keyspace, record, path, held, out)
+            }
+            Task::Make(ask) => self.make_on(now, key, ticket, &ask, held, out),
+        }
+    }
+
+    fn read(&self, key: &Bytes, held: Option<Bytes>) -> ReplicaReply {
+        let held = match self.recent.shown_instead(key) {
+            Some(before) => before,
+            None => held,
+        };
+        match held {
+            Some(record) => ReplicaReply::Found { record, synced: self.recent.unsynced(key).is_none() },
+            None => ReplicaReply::Absent,
+        }
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "the parts of one write, taken apart once on its way here")]
+    fn write(
+        &mut self,
+        now: Moment,
+        key: &Bytes,
+        ticket: Ticket,
+        keyspace: KeyspaceId,
+        record: Bytes,
+        path: WritePath,
+        held: Option<Bytes>,
+        out: &mut Vec<Effect>,
+    ) -> Option<Bytes> {
+        let relaxed = self.is_relaxed(keyspace);
+        match self.decide(now, key, ticket.partition, record, path, held) {
+            Ok(Decision::Store(bytes)) => match self.store(now, key, bytes.clone(), relaxed) {
+                Ok(sequence) => {
+                    self.acknowledge(ticket, sequence, relaxed);
+                    Some(bytes)
+                }
+                Err(why) => {
+                    out.push(Effect::Reply(ticket, ReplicaReply::Failed { why }));
+                    None
+                }
+            },
+            Ok(Decision::Held) => {
+                match self.recent.unsynced(key) {
+                    Some(sequence) if !relaxed => self.acknowledge(ticket, sequence, relaxed),
+                    _ => out.push(Effect::Reply(ticket, ReplicaReply::Stored)),
+                }
+                None
+            }
+            Ok(Decision::Refuse(held)) => {
+                out.push(Effect::Reply(ticket, ReplicaReply::Refused { held }));
+                None
+            }
+            Err(why) => {
+                out.push(Effect::Reply(ticket, ReplicaReply::Failed { why }));
+                None
+            }
+        }
+    }
+
+    /// What to do with a record that arrived, given what is held.
+    fn decide(
+        &mut self,
+        now: Moment,
+        key: &Bytes,
+        partition: PartitionId,
+        record: Bytes,
+        path: WritePath,
+        held: Option<Bytes>,
+    ) -> Result<Decision, String> {
+        let unreadable = |error: &dyn std::fmt::Display| format!("a record cannot be read: {error}");
+        let incoming = Record::decode(record.clone()).map_err(|error| unreadable(&error))?;
+        if path == WritePath::Client {
+            self.clock
+                .observe(make::newest_stamp(&incoming), now.wall, self.options.clock_drift_ms_max)
+                .map_err(|error| error.to_string())?;
+        }
+        let held = match held {
+            Some(bytes) => Some((Record::decode(bytes.clone()).map_err(|error| unreadable(&error))?, bytes)),
+            None => None,
+        };
+        self.notice_forgetting(partition, &incoming, held.as_ref().map(|(record, _)| record));
+        let Some((held, held_bytes)) = held else {
+            self.recent.show_all(key);
+            return Ok(Decision::Store(own(&record)));
+        };
+        if path == WritePath::Client
+            && let Some(stamp) = outranked(&held, &incoming)
+        {
+            return Ok(Decision::Refuse(stamp));
+        }
+        let merged = held.merge(&incoming).map_err(|error| unreadable(&error))?;
+        if merged == held {
+            self.merge_below_hidden(key, &incoming);
+            return Ok(Decision::Held);
+        }
+        self.recent.show_all(key);
+        let bytes = if merged == incoming { own(&record) } else { merged.to_bytes() };
+        debug_assert_ne!(bytes, held_bytes, "records that differ are encoded differently");
+        Ok(Decision::Store(bytes))
+    }
+
+    /// What arrived is outranked by what is stored but hidden; it may still outrank what is shown meanwhile.
+    fn merge_below_hidden(&mut self, key: &Bytes, incoming: &Record) {
+        let encoded = || incoming.to_bytes();
+        self.recent.merge_below(key, |before| {
+            let merged = before
+                .and_then(|bytes| Record::decode(bytes.clone()).ok())
+                .and_then(|before| before.merge(incoming).ok());
+            merged.map_or_else(encoded, |merged| merged.to_bytes())
+        });
+    }
+
+    /// If what arrives shows this node's actor further on than its own record does, it has forgotten, and goes on under a
+    /// fresh stint (INVARIANTS B2).
+    fn notice_forgetting(&mut self, partition: PartitionId, incoming: &Record, held: Option<&Record>) {
+        let Record::Siblings(arrived) = incoming else { return };
+        let actor = self.actors.actor(partition);
+        if arrived.seen().highest_of(actor) == 0 {
+            return;
+        }
+        let behind = match held {
+            Some(held) => held.is_behind(actor, arrived.seen()),
+            None => true,
+        };
+        if behind {
+            self.forget(partition);
+        }
+    }
+
+    fn make_on(
+        &mut self,
+        now: Moment,
+        key: &Bytes,
+        ticket: Ticket,
+        ask: &Make,
+        held: Option<Bytes>,
+        out: &mut Vec<Effect>,
+    ) -> Option<Bytes> {
+        let made = self.try_make(now, key, ticket, ask, held);
+        let (result, stored) = match made {
+            Ok((made, stored, sequence)) => {
+                out.push(Effect::Made(ticket, Ok(made)));
+                self.acknowledge(ticket, sequence, self.is_relaxed(ask.keyspace));
+                return Some(stored);
+            }
+            Err(error) => (Err(error), None),
+        };
+        out.push(Effect::Made(ticket, result));
+        stored
+    }
+
+    fn try_make(
+        &mut self,
+        now: Moment,
+        key: &Bytes,
+        ticket: Ticket,
+        ask: &Make,
+        held: Option<Bytes>,
+    ) -> Result<(Made, Bytes, SequenceNumber), MakeError> {
+        let keyspace = self.state.keyspace(ask.keyspace).expect("checked when the request arrived").clone();
+        let record = match &held {
+            Some(bytes) => Some(
+                Record::decode(bytes.clone()).map_err(|error| MakeError::CannotSay(error.to_string()))?,
+            ),
+            None => None,
+        };
+        let (clock, actors) = (&mut self.clock, &mut self.actors);
+        let mut mint = Mint { clock, actors, partition: ticket.partition, now };
+        let (_, made) = make::make(record.as_ref(), ask, &keyspace, &mut mint)?;
+        let stored = made.record.clone();
+        let sequence = self
+            .store(now, key, stored.clone(), keyspace.durability == Durability::Interval)
+            .map_err(MakeError::Overloaded)?;
+        if ask.hide {
+            self.recent.hide(key.clone(), ask.operation, held);
+        }
+        Ok((made, stored, sequence))
+    }
+
+    fn store(
+        &mut self,
+        now: Moment,
+        key: &Bytes,
+        record: Bytes,
+        relaxed: bool,
+    ) -> Result<SequenceNumber, String> {
+        let sequence = self.db.put(key, record, Kind::Full).map_err(|error| error.to_string())?;
+        if relaxed {
+            self.sync_due.get_or_insert(now.mono + self.options.sync_interval);
+        } else {
+            self.recent.written(key.clone(), sequence);
+        }
+        Ok(sequence)
+    }
+
+    fn is_relaxed(&self, keyspace: KeyspaceId) -> bool {
+        self.state.keyspace(keyspace).is_some_and(|keyspace| keyspace.durability == Durability::Interval)
+    }
+
+    /// Promises *stored* for when it is true.
+    fn acknowledge(&mut self, ticket: Ticket, sequence: SequenceNumber, relaxed: bool) {
+        if relaxed {
+            self.unwritten.push((ticket, ReplicaReply::Stored));
+        } else {
+            self.unsynced.push_back((sequence, ticket, ReplicaReply::Stored));
+        }
+    }
+
+    /// What is held of a key cannot be read. This node may have made writes that it now does not know: it goes on under a
+    /// fresh stint (INVARIANTS B2).
+    fn unreadable(&mut self, key: &Bytes, _error: &ReadError) {
+        if let Some(place) = store_key::parse(key) {
+            let (partition, _) = self.state.partition_of_slot(place.slot);
+            self.forget(partition);
+        }
+    }
+
+    /// Begins a fresh stint. Where none is left, `Record::put` refuses what the old one may no longer claim, key by key.
+    fn forget(&mut self, partition: PartitionId) {
+        let _ = self.actors.begin_stint(partition);
+    }
+}
+
+const TOO_MANY_COLD: &str = "too many requests wait for the disk";
+
+fn fail(one: Waiting, why: &str, out: &mut Vec<Effect>) {
+    let Waiting { ticket, task } = one;
+    let why = why.to_owned();
+    out.push(match task {
+        Task::Read => Effect::Reply(ticket, ReplicaReply::CannotSay { why }),
+        Task::Write { .. } => Effect::Reply(ticket, ReplicaReply::Failed { why }),
+        Task::Make(_) => Effect::Made(ticket, Err(MakeError::CannotSay(why))),
+    });
+}
+
+impl Cold {
+    fn take(&mut self, key: &Bytes) -> Vec<Waiting> {
+        let waiting = self.by_key.remove(key).unwrap_or_default();
+        self.waiting -= waiting.len();
+        waiting
+    }
+}
+
+enum Decision {
+    Store(Bytes),
+    Held,
+    Refuse(Stamp),
+}
+
+/// A record in memory of its own: as a slice of what the network read it would keep all of that.
+fn own(record: &Bytes) -> Bytes {
+    Bytes::copy_from_slice(record)
+}
+
+/// The stamp held, where a client's `lww` write does not outrank it and is not itself what is held.
+fn outranked(held: &Record, incoming: &Record) -> Option<Stamp> {
+    let (Record::Lww(held), Record::Lww(incoming)) = (held, incoming) else { return None };
+    let same = held.version().dot == incoming.version().dot;
+    (!same && incoming.version().stamp <= held.version().stamp).then_some(held.version().stamp)
+}

@@ -1,0 +1,93 @@
+//! Where a record lives in storage.
+//!
+//! ```text
+//!   0  slot       u16, big endian
+//!   2  keyspace   u32, big endian
+//!   6  key hash   u64, big endian
+//!  14  key        ..
+//! ```
+//!
+//! Big endian, so that the order of bytes is the order of (slot, keyspace, hash, key): a partition is a run of slots and
+//! so one range, either half of it is one too, and an iteration can go on at (slot, hash) on any node (DESIGN 6).
+
+use bytes::{BufMut, Bytes, BytesMut};
+use ring::Slot;
+use types::KeyspaceId;
+
+/// Bytes before the key itself.
+pub const PREFIX_BYTES: usize = 14;
+
+/// The parts of a storage key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StoreKey {
+    /// The slot that the key hashes to.
+    pub slot: u16,
+    /// The keyspace that it is in.
+    pub keyspace: KeyspaceId,
+    /// Its hash, for order and cursors.
+    pub hash: u64,
+    /// The key as the client gave it.
+    pub key: Bytes,
+}
+
+/// The storage key of a client's key.
+pub fn store_key(keyspace: KeyspaceId, key: &[u8]) -> Bytes {
+    let mut bytes = BytesMut::with_capacity(PREFIX_BYTES + key.len());
+    bytes.put_u16(Slot::of_key(key).number());
+    bytes.put_u32(keyspace.0);
+    bytes.put_u64(ring::key_hash(key));
+    bytes.put_slice(key);
+    bytes.freeze()
+}
+
+/// The first storage key at or after this place.
+pub fn position(slot: u16, keyspace: KeyspaceId, hash: u64) -> Bytes {
+    let mut bytes = BytesMut::with_capacity(PREFIX_BYTES);
+    bytes.put_u16(slot);
+    bytes.put_u32(keyspace.0);
+    bytes.put_u64(hash);
+    bytes.freeze()
+}
+
+/// The first storage key behind a slot; nothing where it is the last.
+pub fn end_of_slot(slot: u16) -> Option<Bytes> {
+    slot.checked_add(1).map(|next| Bytes::copy_from_slice(&next.to_be_bytes()))
+}
+
+/// The parts of a storage key; nothing where the bytes are none.
+pub fn parse(bytes: &Bytes) -> Option<StoreKey> {
+    let slot = u16::from_be_bytes(bytes.get(0..2)?.try_into().ok()?);
+    let keyspace = KeyspaceId(u32::from_be_bytes(bytes.get(2..6)?.try_into().ok()?));
+    let hash = u64::from_be_bytes(bytes.get(6..14)?.try_into().ok()?);
+    Some(StoreKey { slot, keyspace, hash, key: bytes.slice(PREFIX_BYTES..) })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// What was put together comes apart again.
+        #[test]
+        fn parts_survive(keyspace in any::<u32>(), key in proptest::collection::vec(any::<u8>(), 0..64)) {
+            let parsed = parse(&store_key(KeyspaceId(keyspace), &key)).expect("a storage key");
+            prop_assert_eq!(parsed.slot, Slot::of_key(&key).number());
+            prop_assert_eq!(parsed.keyspace, KeyspaceId(keyspace));
+            prop_assert_eq!(parsed.hash, ring::key_hash(&key));
+            prop_assert_eq!(&parsed.key[..], &key[..]);
+        }
+
+        /// The order of storage keys is that of (slot, keyspace, hash, key).
+        #[test]
+        fn order_is_by_place(a in (0u32..3, proptest::collection::vec(any::<u8>(), 0..8)),
+                             b in (0u32..3, proptest::collection::vec(any::<u8>(), 0..8))) {
+            let place = |(keyspace, key): &(u32, Vec<u8>)| {
+                (Slot::of_key(key).number(), *keyspace, ring::key_hash(key), key.clone())
+            };
+            let bytes = |(keyspace, key): &(u32, Vec<u8>)| store_key(KeyspaceId(*keyspace), key);
+            prop_assert_eq!(bytes(&a).cmp(&bytes(&b)), place(&a).cmp(&place(&b)));
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! How the body of each message is laid out. Little endian; what is last in a body needs no length of its own.
+//!
+//! ```text
+//!  kind            body
+//!   4 Ping          -
+//!   5 Pong          -
+//!  16 Read          keyspace u32 | key ..
+//!  17 Write         keyspace u32 | path u8 (0 client, 1 merge) | key length u32 | key | record ..
+//!  18 Scan          postcard ScanAsk
+//!  19 Count         postcard ScanAsk
+//!  20 Forward       postcard Forward
+//!  32 Found         synced u8 | record ..
+//!  33 Absent        -
+//!  34 CannotSay     text ..
+//!  35 Stored        -
+//!  36 Refused       stamp u64
+//!  37 Failed        text ..
+//!  38 Scanned       postcard ScanAnswer
+//!  39 Counted       live u64 | more u8 | slot u16 | hash u64
+//!  40 Forwarded     postcard Outcome
+//!  41 StaleEpoch    epoch u64
+//! ```
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use causality::Stamp;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use types::{Epoch, KeyspaceId};
+
+use crate::message::{Body, ReplicaReply, ReplicaRequest, WritePath};
+
+/// A body that does not say what its kind should. The connection that it came by is of no more use.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("a message of kind {kind} cannot be read: {why}")]
+pub struct DecodeError {
+    /// The kind byte.
+    pub kind: u8,
+    /// What was wrong.
+    pub why: &'static str,
+}
+
+mod kind {
+    pub(super) const PING: u8 = 4;
+    pub(super) const PONG: u8 = 5;
+    pub(super) const READ: u8 = 16;
+    pub(super) const WRITE: u8 = 17;
+    pub(super) const SCAN: u8 = 18;
+    pub(super) const COUNT: u8 = 19;
+    pub(super) const FORWARD: u8 = 20;
+    pub(super) const FOUND: u8 = 32;
+    pub(super) const ABSENT: u8 = 33;
+    pub(super) const CANNOT_SAY: u8 = 34;
+    pub(super) const STORED: u8 = 35;
+    pub(super) const REFUSED: u8 = 36;
+    pub(super) const FAILED: u8 = 37;
+    pub(super) const SCANNED: u8 = 38;
+    pub(super) const COUNTED: u8 = 39;
+    pub(super) const FORWARDED: u8 = 40;
+    pub(super) const STALE_EPOCH: u8 = 41;
+}
+
+/// The kind byte of a body.
+pub fn kind_of(body: &Body) -> u8 {
+    match body {
+        Body::Ping => kind::PING,
+        Body::Pong => kind::PONG,
+        Body::Request(request) => match request {
+            ReplicaRequest::Read { .. } => kind::READ,
+            ReplicaRequest::Write { .. } => kind::WRITE,
+            ReplicaRequest::Scan(_) => kind::SCAN,
+            ReplicaRequest::Count(_) => kind::COUNT,
+            ReplicaRequest::Forward(_) => kind::FORWARD,
+        },
+        Body::Reply(reply) => match reply {
+            ReplicaReply::Found { .. } => kind::FOUND,
+            ReplicaReply::Absent => kind::ABSENT,
+            ReplicaReply::CannotSay { .. } => kind::CANNOT_SAY,
+            ReplicaReply::Stored => kind::STORED,
+            ReplicaReply::Refused { .. } => kind::REFUSED,
+            ReplicaReply::Failed { .. } => kind::FAILED,
+            ReplicaReply::Scanned(_) => kind::SCANNED,
+            ReplicaReply::Counted { .. } => kind::COUNTED,
+            ReplicaReply::Forwarded(_) => kind::FORWARDED,
+            ReplicaReply::StaleEpoch { .. } => kind::STALE_EPOCH,
+        },
+    }
+}
+
+/// Writes a body behind what `out` holds.
+pub fn encode_body(body: &Body, out: &mut BytesMut) {
+    match body {
+        Body::Ping | Body::Pong => {}
+        Body::Request(request) => encode_request(request, out),
+        Body::Reply(reply) => encode_reply(reply, out),
+    }
+}
+
+fn encode_request(request: &ReplicaRequest, out: &mut BytesMut) {
+    match request {
+        ReplicaRequest::Read { keyspace, key } => {
+            out.put_u32_le(keyspace.0);
+            out.put_slice(key);
+        }
+        ReplicaRequest::Write { keyspace, key, record, path } => {
+            out.reserve(9 + key.len() + record.len());
+            out.put_u32_le(keyspace.0);
+            out.put_u8(match path {
+                WritePath::Client => 0,
+                WritePath::Merge => 1,
+            });
+            out.put_u32_le(u32::try_from(key.len()).expect("keys are far below 4 GiB: limits are checked at the edge"));
+            out.put_slice(key);
+            out.put_slice(record);
+        }
+        ReplicaRequest::Scan(ask) | ReplicaRequest::Count(ask) => put_postcard(ask, out),
+        ReplicaRequest::Forward(forward) => put_postcard(forward, out),
+    }
+}
+
+fn encode_reply(reply: &ReplicaReply, out: &mut BytesMut) {
+    match reply {
+        ReplicaReply::Found { record, synced } => {
+            out.reserve(1 + record.len());
+            out.put_u8(u8::from(*synced));
+            out.put_slice(record);
+        }
+        ReplicaReply::Absent | ReplicaReply::Stored => {}
+        ReplicaReply::CannotSay { why } | ReplicaReply::Failed { why } => out.put_slice(why.as_bytes()),
+        ReplicaReply::Refused { held } => out.put_u64_le(held.0),
+        ReplicaReply::Scanned(answer) => put_postcard(answer, out),
+        ReplicaReply::Counted { live, next } => {
+            let (slot, hash) = next.unwrap_or_default();
+            out.put_u64_le(*live);
+            out.put_u8(u8::from(next.is_some()));
+            out.put_u16_le(slot);
+            out.put_u64_le(hash);
+        }
+        ReplicaReply::Forwarded(outcome) => put_postcard(outcome, out),
+        ReplicaReply::StaleEpoch { newest } => out.put_u64_le(newest.0),
+    }
+}
+
+fn put_postcard<T: Serialize>(value: &T, out: &mut BytesMut) {
+    let bytes = postcard::to_allocvec(value).expect("these types have no case that postcard cannot write");
+    out.put_slice(&bytes);
+}
+
+/// Reads a body of this kind; values share the bytes given.
+pub fn decode_body(kind: u8, mut bytes: Bytes) -> Result<Body, DecodeError> {
+    let short = |_| DecodeError { kind, why: "it is too short" };
+    let body = match kind {
+        kind::PING => Body::Ping,
+        kind::PONG => Body::Pong,
+        kind::READ => {
+            let keyspace = KeyspaceId(bytes.try_get_u32_le().map_err(short)?);
+            Body::Request(ReplicaRequest::Read { keyspace, key: bytes })
+        }
+        kind::WRITE => Body::Request(decode_write(bytes)?),
+        kind::SCAN => Body::Request(ReplicaRequest::Scan(get_postcard(kind, &bytes)?)),
+        kind::COUNT => Body::Request(ReplicaRequest::Count(get_postcard(kind, &bytes)?)),
+        kind::FORWARD => Body::Request(ReplicaRequest::Forward(get_postcard(kind, &bytes)?)),
+        kind::FOUND => {
+            let synced = bytes.try_get_u8().map_err(short)? != 0;
+            Body::Reply(ReplicaReply::Found { record: bytes, synced })
+        }
+        kind::ABSENT => Body::Reply(ReplicaReply::Absent),
+        kind::CANNOT_SAY => Body::Reply(ReplicaReply::CannotSay { why: text(&bytes) }),
+        kind::STORED => Body::Reply(ReplicaReply::Stored),
+        kind::REFUSED => {
+            Body::Reply(ReplicaReply::Refused { held: Stamp(bytes.try_get_u64_le().map_err(short)?) })
+        }
+        kind::FAILED => Body::Reply(ReplicaReply::Failed { why: text(&bytes) }),
+        kind::SCANNED => Body::Reply(ReplicaReply::Scanned(get_postcard(kind, &bytes)?)),
+        kind::COUNTED => Body::Reply(decode_counted(bytes)?),
+        kind::FORWARDED => Body::Reply(ReplicaReply::Forwarded(get_postcard(kind, &bytes)?)),
+        kind::STALE_EPOCH => {
+            Body::Reply(ReplicaReply::StaleEpoch { newest: Epoch(bytes.try_get_u64_le().map_err(short)?) })
+        }
+        _ => return Err(DecodeError { kind, why: "this version knows no such kind" }),
+    };
+    Ok(body)
+}
+
+fn decode_write(mut bytes: Bytes) -> Result<ReplicaRequest, DecodeError> {
+    let error = |why| DecodeError { kind: kind::WRITE, why };
+    let short = |_| error("it is too short");
+    let keyspace = KeyspaceId(bytes.try_get_u32_le().map_err(short)?);
+    let path = match bytes.try_get_u8().map_err(short)? {
+        0 => WritePath::Client,
+        1 => WritePath::Merge,
+        _ => return Err(error("its path is neither a client's nor a merge")),
+    };
+    let key_len = bytes.try_get_u32_le().map_err(short)? as usize;
+    if key_len > bytes.len() {
+        return Err(error("its key is longer than the message"));
+    }
+    let key = bytes.split_to(key_len);
+    Ok(ReplicaRequest::Write { keyspace, key, record: bytes, path })
+}
+
+fn decode_counted(mut bytes: Bytes) -> Result<ReplicaReply, DecodeError> {
+    let short = |_| DecodeError { kind: kind::COUNTED, why: "it is too short" };
+    let live = bytes.try_get_u64_le().map_err(short)?;
+    let more = bytes.try_get_u8().map_err(short)? != 0;
+    let slot = bytes.try_get_u16_le().map_err(short)?;
+    let hash = bytes.try_get_u64_le().map_err(short)?;
+    Ok(ReplicaReply::Counted { live, next: more.then_some((slot, hash)) })
+}
+
+fn get_postcard<T: DeserializeOwned>(kind: u8, bytes: &[u8]) -> Result<T, DecodeError> {
+    postcard::from_bytes(bytes).map_err(|_| DecodeError { kind, why: "its fields do not parse" })
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}

@@ -1,0 +1,86 @@
+//! How two nodes make sure that they belong together before anything else is said.
+//!
+//! The caller says [`Hello`]; the called one answers with a Hello of its own, or with a [`Refusal`] in words that an
+//! operator can act on. What must hold: no request crosses between nodes of different clusters, between different cluster
+//! states, or from a node to itself.
+
+use bytes::BytesMut;
+use serde::{Deserialize, Serialize};
+use types::{Epoch, Incarnation, NodeId};
+
+use crate::frame::{Frame, encode_bare};
+
+const HELLO: u8 = 1;
+const REFUSAL: u8 = 2;
+
+/// Who is speaking.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Hello {
+    /// The name of the cluster.
+    pub cluster: String,
+    /// What the cluster state comes to; equal states have equal fingerprints.
+    pub fingerprint: u64,
+    /// The epoch of that state.
+    pub epoch: Epoch,
+    /// The speaker's number.
+    pub node: NodeId,
+    /// The speaker's name.
+    pub name: String,
+    /// The speaker's data directory's life.
+    pub incarnation: Incarnation,
+}
+
+/// Why the called one wants nothing to do with the caller.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Refusal {
+    /// In words, for the operator of the caller.
+    pub why: String,
+}
+
+impl Hello {
+    /// As a frame, behind what `out` holds.
+    pub fn encode(&self, out: &mut BytesMut) {
+        encode_bare(HELLO, &to_bytes(self), out);
+    }
+
+    /// What a first frame says: who is there, or why we were refused; nothing if it is neither.
+    pub fn decode(frame: &Frame) -> Option<Result<Hello, Refusal>> {
+        match frame.kind {
+            HELLO => postcard::from_bytes(frame.body()).ok().map(Ok),
+            REFUSAL => postcard::from_bytes(frame.body()).ok().map(Err),
+            _ => None,
+        }
+    }
+
+    /// Whether the speaker and the one that `ours` introduces may talk; if not, why, in words.
+    pub fn check(&self, ours: &Hello) -> Result<(), Refusal> {
+        let refuse = |why: String| Err(Refusal { why });
+        if self.cluster != ours.cluster {
+            return refuse(format!(
+                "node {} is of cluster `{}`, not of `{}`: check the addresses of the members",
+                self.name, self.cluster, ours.cluster
+            ));
+        }
+        if self.node == ours.node || self.name == ours.name {
+            return refuse(format!("two nodes say that they are {}: give each a node.id of its own", self.name));
+        }
+        if self.fingerprint != ours.fingerprint {
+            return refuse(format!(
+                "nodes {} and {} have different cluster states ({} {:016x}, {} {:016x}): [[cluster.members]] and [[keyspaces]] must be the same on both",
+                self.name, ours.name, self.epoch, self.fingerprint, ours.epoch, ours.fingerprint
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl Refusal {
+    /// As a frame, behind what `out` holds.
+    pub fn encode(&self, out: &mut BytesMut) {
+        encode_bare(REFUSAL, &to_bytes(self), out);
+    }
+}
+
+fn to_bytes<T: Serialize>(value: &T) -> Vec<u8> {
+    postcard::to_allocvec(value).expect("these types have no case that postcard cannot write")
+}

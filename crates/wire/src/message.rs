@@ -1,0 +1,166 @@
+//! What one node asks of another, and what it is told.
+//!
+//! A replica request names a key's owner's work: read this record, merge that one. The coordinator sends the same message
+//! to itself when it is an owner, so that local and remote replicas cannot drift apart.
+
+use bytes::Bytes;
+use causality::Stamp;
+use serde::{Deserialize, Serialize};
+use types::{Epoch, KeyspaceId, OperationId, PartitionId};
+
+/// A message and where it belongs.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Envelope {
+    /// The operation at its coordinator; a reply carries it back.
+    pub operation: OperationId,
+    /// Which of the operation's rounds of questions this is, so that a late answer is not taken for a newer one.
+    pub round: u32,
+    /// The epoch of the cluster state that the request was routed by.
+    pub epoch: Epoch,
+    /// The partition that it is about.
+    pub partition: PartitionId,
+    /// How long the asker still waits, in milliseconds; work beyond that is for nobody.
+    pub deadline_ms: u32,
+    /// What it says.
+    pub body: Body,
+}
+
+/// A question or an answer.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Body {
+    /// To an owner.
+    Request(ReplicaRequest),
+    /// From an owner.
+    Reply(ReplicaReply),
+    /// Are you there?
+    Ping,
+    /// I am.
+    Pong,
+}
+
+/// What an owner is asked.
+#[derive(Clone, PartialEq, Debug)]
+pub enum ReplicaRequest {
+    /// The record of a key.
+    Read {
+        /// Of this keyspace.
+        keyspace: KeyspaceId,
+        /// Which key.
+        key: Bytes,
+    },
+    /// Merge this record into what is held of the key.
+    Write {
+        /// Of this keyspace.
+        keyspace: KeyspaceId,
+        /// Which key.
+        key: Bytes,
+        /// In causality's canonical encoding.
+        record: Bytes,
+        /// On whose behalf.
+        path: WritePath,
+    },
+    /// A run of keys of a partition, with their records stripped of values.
+    Scan(ScanAsk),
+    /// How many live keys there are in such a run.
+    Count(ScanAsk),
+    /// A client's request that only an owner can make the record for.
+    Forward(Box<Forward>),
+}
+
+/// On whose behalf a record is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum WritePath {
+    /// A client's put or delete: an owner refuses a stamp that is not above what it holds (INVARIANTS B6).
+    Client,
+    /// A repair, or a change to a register beside the value: merged whatever is held.
+    Merge,
+}
+
+/// Part of a partition's keys of one keyspace.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ScanAsk {
+    /// The keyspace.
+    pub keyspace: KeyspaceId,
+    /// The first slot and hash looked at.
+    pub from: (u16, u64),
+    /// The last slot looked at.
+    pub last_slot: u16,
+    /// About how many keys to look at.
+    pub limit: u32,
+}
+
+/// A client's request, passed on to an owner.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Forward {
+    /// What the client asked.
+    pub request: api::KeyRequest,
+}
+
+/// What an owner answers.
+#[derive(Clone, PartialEq, Debug)]
+pub enum ReplicaReply {
+    /// The record that it holds. It may show a delete.
+    Found {
+        /// In causality's canonical encoding.
+        record: Bytes,
+        /// Whether it is on stable storage.
+        synced: bool,
+    },
+    /// It holds nothing of this key, and it would know.
+    Absent,
+    /// It cannot say: damage, or not an owner. Never counts as an answer (INVARIANTS C3).
+    CannotSay {
+        /// Why, for people.
+        why: String,
+    },
+    /// It holds the record, or one that covers it, as durably as the keyspace asks.
+    Stored,
+    /// It holds a stamp that is not below the write's, and did not take the write.
+    Refused {
+        /// The stamp that it holds.
+        held: Stamp,
+    },
+    /// It did not take the write, and never will.
+    Failed {
+        /// Why, for people.
+        why: String,
+    },
+    /// Some keys.
+    Scanned(ScanAnswer),
+    /// How many live keys, and where to go on.
+    Counted {
+        /// Live keys in the run.
+        live: u64,
+        /// Where the next run begins; nothing where this was the last.
+        next: Option<(u16, u64)>,
+    },
+    /// What came of a forwarded request.
+    Forwarded(Box<api::Outcome>),
+    /// The request was routed by an epoch older than this, and was not served.
+    StaleEpoch {
+        /// The epoch that the replica knows.
+        newest: Epoch,
+    },
+}
+
+/// A run of keys.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct ScanAnswer {
+    /// In the order of (slot, hash, key).
+    pub entries: Vec<ScanEntry>,
+    /// Where the next run begins; nothing where this was the last. Keys of equal slot and hash are never parted.
+    pub next: Option<(u16, u64)>,
+}
+
+/// A key and what an owner knows of it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ScanEntry {
+    /// Its slot.
+    pub slot: u16,
+    /// Its hash.
+    pub hash: u64,
+    /// The key.
+    pub key: Bytes,
+    /// Its record without the values.
+    pub record: Bytes,
+}
