@@ -23,7 +23,7 @@ pub mod validate;
 
 pub use binding::context_binding;
 pub use partition::{Partitions, PartitionsError};
-pub use placement::{PlacementError, PlacementMember, REPLICAS_BALANCED, place};
+pub use placement::{PlacementError, PlacementMember, REPLICAS_BALANCED, WEIGHTS, place};
 pub use preference::{PreferenceList, ReplicaCount};
 pub use rings::{Ring, RingError, RingMember, Rings};
 pub use slot::{SLOTS, Slot, key_hash};

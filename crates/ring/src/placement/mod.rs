@@ -36,7 +36,7 @@ use spacing::{FREE, Spacing};
 pub const REPLICAS_BALANCED: usize = 3;
 
 /// Weights outside of this range are typing errors, and would starve the other nodes.
-const WEIGHTS: std::ops::RangeInclusive<f64> = 0.001..=1_000.0;
+pub const WEIGHTS: std::ops::RangeInclusive<f64> = 0.001..=1_000.0;
 
 /// A node to be placed.
 #[derive(Clone, PartialEq, Debug)]

@@ -1,0 +1,383 @@
+//! The cluster state: one immutable value that says who is there and who keeps what.
+//!
+//! What must hold: nodes that found a cluster from the same configuration hold equal states, so founding depends on
+//! nothing else: members are sorted by name and numbered from 1, keyspaces by number, rings are placed by a pure
+//! function. Two peers compare [`ClusterState::fingerprint`] before they say anything else to each other.
+//!
+//! Why the rings are part of the state, when they follow from the members: placement depends on where partitions were
+//! before, and a later version may place differently. What has been decided is kept, not worked out again.
+
+use std::collections::BTreeSet;
+
+use quorum::DataCenter;
+use ring::{Partitions, PlacementMember, PreferenceList, Rings, SLOTS, Slot, place};
+use types::{Epoch, KeyspaceId, NodeId, PartitionId};
+
+use crate::error::ConfigError;
+use crate::keyspace::{DEFAULT_NAME, Keyspace};
+use crate::member::{Member, MemberPlan, check_name};
+use crate::owners::OwnerTable;
+
+/// The most members of a cluster.
+pub const MEMBERS_MAX: usize = 1_000;
+
+/// The most data centers of a cluster: a coordinator counts answers in each.
+pub const DATA_CENTERS_MAX: usize = 16;
+
+/// The most keyspaces of a cluster: each has a table of owners, and trees for anti-entropy on every owner.
+pub const KEYSPACES_MAX: usize = 1_000;
+
+/// What a cluster is founded from.
+#[derive(Clone, PartialEq, Debug)]
+pub struct FoundingPlan {
+    /// The cluster's name.
+    pub name: String,
+    /// Its first members, in any order.
+    pub members: Vec<MemberPlan>,
+    /// How the slots are cut.
+    pub partitions: Partitions,
+    /// Its first keyspaces, in any order. `default` is added if it is not among them.
+    pub keyspaces: Vec<Keyspace>,
+}
+
+/// A run of slots with the same owners.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SlotRun {
+    /// The first slot.
+    pub first: u16,
+    /// The last slot, included.
+    pub last: u16,
+    /// The owners, in the order of the preference list.
+    pub owners: Vec<NodeId>,
+}
+
+/// Who is there and who keeps what, as of one epoch.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ClusterState {
+    /// The cluster's name.
+    pub(crate) name: String,
+    pub(crate) epoch: Epoch,
+    /// Ascending by id.
+    pub(crate) members: Vec<Member>,
+    pub(crate) rings: Rings,
+    /// Ascending by id.
+    pub(crate) keyspaces: Vec<Keyspace>,
+
+    // What follows from the above, worked out once.
+    /// Sorted; a data center's number is its place here.
+    data_centers: Vec<String>,
+    /// For each member the number of its data center.
+    data_center_of: Vec<DataCenter>,
+    /// For each keyspace, in the order of `keyspaces`.
+    owners: Vec<OwnerTable>,
+    /// The place of `default` in `keyspaces`.
+    default: usize,
+    fingerprint: u64,
+}
+
+impl ClusterState {
+    /// The first state of a cluster, the same on every node that has the same plan.
+    ///
+    /// # Errors
+    /// The first setting that cannot be served.
+    pub fn found(plan: FoundingPlan) -> Result<ClusterState, ConfigError> {
+        check_name("cluster.name", &plan.name)?;
+        let members = number_members(plan.members)?;
+        let placed: Vec<PlacementMember> = members.iter().map(Member::to_placement).collect();
+        let rings = place(&Rings::empty(plan.partitions), &placed)
+            .map_err(|error| ConfigError::new("cluster.members", members.len(), error.to_string()))?;
+        let mut keyspaces = plan.keyspaces;
+        if keyspaces.iter().all(|keyspace| keyspace.name != DEFAULT_NAME) {
+            keyspaces.push(Keyspace::built_in());
+        }
+        ClusterState::assemble(plan.name, Epoch(1), members, rings, keyspaces)
+    }
+
+    /// A state of these parts, each of which is sound by itself: checks what must hold between them.
+    pub(crate) fn assemble(
+        name: String,
+        epoch: Epoch,
+        members: Vec<Member>,
+        rings: Rings,
+        mut keyspaces: Vec<Keyspace>,
+    ) -> Result<ClusterState, ConfigError> {
+        let data_centers = data_centers(&members)?;
+        let data_center_of = members
+            .iter()
+            .map(|member| number_of(&data_centers, &member.data_center))
+            .collect();
+        keyspaces.sort_by_key(|keyspace| keyspace.id);
+        check_keyspaces(&keyspaces, &data_centers)?;
+        for keyspace in &mut keyspaces {
+            keyspace.copies = copies(keyspace, &data_centers, &members);
+        }
+        let owners = keyspaces
+            .iter()
+            .map(|keyspace| OwnerTable::new(&rings, &keyspace.n))
+            .collect();
+        let default = keyspaces
+            .iter()
+            .position(|keyspace| keyspace.name == DEFAULT_NAME);
+        let default =
+            default.ok_or_else(|| ConfigError::new("keyspaces", keyspaces.len(), "`default` is missing"))?;
+        let mut state = ClusterState {
+            name,
+            epoch,
+            members,
+            rings,
+            keyspaces,
+            data_centers,
+            data_center_of,
+            owners,
+            default,
+            fingerprint: 0,
+        };
+        state.fingerprint = state.checksum();
+        Ok(state)
+    }
+
+    /// The cluster's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The number of this state among the cluster's states.
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// What the state comes to: equal states have equal fingerprints, and others, but for one in 2^64, do not.
+    pub fn fingerprint(&self) -> u64 {
+        self.fingerprint
+    }
+
+    /// The members, ascending by id.
+    pub fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    /// The member with this id.
+    pub fn member(&self, node: NodeId) -> Option<&Member> {
+        self.index_of(node).map(|index| &self.members[index])
+    }
+
+    /// The member with this name.
+    pub fn member_by_name(&self, name: &str) -> Option<&Member> {
+        self.members.iter().find(|member| member.name == name)
+    }
+
+    /// The place of a member among [`ClusterState::members`].
+    pub(crate) fn index_of(&self, node: NodeId) -> Option<usize> {
+        self.members.binary_search_by_key(&node, |member| member.id).ok()
+    }
+
+    /// The names of the data centers; the number of one is its place here.
+    pub fn data_centers(&self) -> &[String] {
+        &self.data_centers
+    }
+
+    /// The number of a member's data center; of a node that is no member, a number that no data center has.
+    pub fn data_center_of(&self, node: NodeId) -> DataCenter {
+        self.index_of(node)
+            .map_or(DataCenter::MAX, |index| self.data_center_of[index])
+    }
+
+    /// The keyspaces, ascending by id.
+    pub fn keyspaces(&self) -> &[Keyspace] {
+        &self.keyspaces
+    }
+
+    /// The keyspace with this id.
+    pub fn keyspace(&self, id: KeyspaceId) -> Option<&Keyspace> {
+        self.keyspace_index(id).map(|index| &self.keyspaces[index])
+    }
+
+    /// The keyspace with this name.
+    pub fn keyspace_by_name(&self, name: &str) -> Option<&Keyspace> {
+        self.keyspaces.iter().find(|keyspace| keyspace.name == name)
+    }
+
+    /// The keyspace with this number, the one that `SELECT` takes.
+    pub fn keyspace_by_number(&self, number: u32) -> Option<&Keyspace> {
+        self.keyspaces.iter().find(|keyspace| keyspace.number == number)
+    }
+
+    /// Keyspace `default`, which every state has.
+    pub fn default_keyspace(&self) -> &Keyspace {
+        &self.keyspaces[self.default]
+    }
+
+    fn keyspace_index(&self, id: KeyspaceId) -> Option<usize> {
+        self.keyspaces
+            .binary_search_by_key(&id, |keyspace| keyspace.id)
+            .ok()
+    }
+
+    /// The rings of all data centers.
+    pub fn rings(&self) -> &Rings {
+        &self.rings
+    }
+
+    /// How the slots are cut.
+    pub fn partitions(&self) -> Partitions {
+        self.rings.partitions()
+    }
+
+    /// How many partitions there are.
+    pub fn partition_count(&self) -> u32 {
+        u32::from(self.partitions().count())
+    }
+
+    /// The partition that a key is in.
+    pub fn partition_of(&self, key: &[u8]) -> PartitionId {
+        self.partitions().of_key(key)
+    }
+
+    /// The partition that holds slot `slot`, and the last slot that it holds. Numbers past the last slot count as it.
+    pub fn partition_of_slot(&self, slot: u16) -> (PartitionId, u16) {
+        let slot = Slot::new(slot.min(SLOTS - 1)).expect("the number is below SLOTS");
+        let partition = self.partitions().of_slot(slot);
+        let slots = self
+            .partitions()
+            .slots_of(partition)
+            .expect("every slot is in a partition that exists");
+        (partition, *slots.end())
+    }
+
+    /// The owners of a partition in a keyspace, in the order of the preference list; none if there is no such keyspace
+    /// or partition. A look-up in a table.
+    pub fn owners(&self, keyspace: KeyspaceId, partition: PartitionId) -> &[NodeId] {
+        self.keyspace_index(keyspace)
+            .map_or(&[], |index| self.owners[index].of(partition))
+    }
+
+    /// The owners of a partition by the N of `default`: what a Redis Cluster client is shown.
+    pub fn default_owners(&self, partition: PartitionId) -> &[NodeId] {
+        self.owners[self.default].of(partition)
+    }
+
+    /// The owners and all fallbacks of a partition in a keyspace. Worked out when asked: for failures, not for every
+    /// request.
+    pub fn preference_list(&self, keyspace: KeyspaceId, partition: PartitionId) -> PreferenceList {
+        let count = self.keyspace(keyspace).map(|keyspace| &keyspace.n);
+        count.map_or_else(PreferenceList::default, |count| {
+            self.rings.preference_list(partition, count)
+        })
+    }
+
+    /// The fallbacks of a partition in a keyspace, first the one that stands in first.
+    pub fn fallbacks(&self, keyspace: KeyspaceId, partition: PartitionId) -> Vec<NodeId> {
+        self.preference_list(keyspace, partition).fallbacks
+    }
+
+    /// All slots in order, as runs with the same owners in `default`; neighbouring partitions with the same owners are
+    /// one run.
+    pub fn slot_runs(&self) -> Vec<SlotRun> {
+        let mut runs: Vec<SlotRun> = Vec::new();
+        for partition in self.partitions().iter() {
+            let slots = self
+                .partitions()
+                .slots_of(partition)
+                .expect("the partition comes from the ring itself");
+            let owners = self.default_owners(partition);
+            match runs.last_mut() {
+                Some(run) if run.owners == owners => run.last = *slots.end(),
+                _ => runs.push(SlotRun {
+                    first: *slots.start(),
+                    last: *slots.end(),
+                    owners: owners.to_vec(),
+                }),
+            }
+        }
+        runs
+    }
+}
+
+/// Numbers members from 1 in the order of their names.
+fn number_members(mut plans: Vec<MemberPlan>) -> Result<Vec<Member>, ConfigError> {
+    if !(1..=MEMBERS_MAX).contains(&plans.len()) {
+        let wanted = format!("a cluster has 1 to {MEMBERS_MAX} members");
+        return Err(ConfigError::new("cluster.members", plans.len(), wanted));
+    }
+    plans.sort_by(|a, b| a.name.cmp(&b.name));
+    if let Some(pair) = plans.windows(2).find(|pair| pair[0].name == pair[1].name) {
+        let wanted = "two members have this id: give each its own";
+        return Err(ConfigError::new(
+            "cluster.members.id",
+            format!("{:?}", pair[0].name),
+            wanted,
+        ));
+    }
+    let members: Vec<Member> = (1..)
+        .map(NodeId)
+        .zip(plans)
+        .map(|(id, plan)| Member::new(id, plan))
+        .collect();
+    members.iter().try_for_each(Member::check)?;
+    Ok(members)
+}
+
+fn data_centers(members: &[Member]) -> Result<Vec<String>, ConfigError> {
+    let names: BTreeSet<&str> = members.iter().map(|member| member.data_center.as_str()).collect();
+    if names.len() > DATA_CENTERS_MAX {
+        let wanted = format!("a cluster has at most {DATA_CENTERS_MAX} data centers");
+        return Err(ConfigError::new(
+            "cluster.members.datacenter",
+            names.len(),
+            wanted,
+        ));
+    }
+    Ok(names.into_iter().map(str::to_owned).collect())
+}
+
+fn number_of(data_centers: &[String], name: &str) -> DataCenter {
+    let place = data_centers
+        .iter()
+        .position(|known| known == name)
+        .expect("the names come from the members");
+    DataCenter::try_from(place).expect("there are at most DATA_CENTERS_MAX")
+}
+
+fn check_keyspaces(keyspaces: &[Keyspace], data_centers: &[String]) -> Result<(), ConfigError> {
+    if keyspaces.len() > KEYSPACES_MAX {
+        let wanted = format!("a cluster has at most {KEYSPACES_MAX} keyspaces");
+        return Err(ConfigError::new("keyspaces", keyspaces.len(), wanted));
+    }
+    let (mut names, mut numbers, mut ids) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    for keyspace in keyspaces {
+        keyspace.check(data_centers)?;
+        if !names.insert(&keyspace.name) {
+            let wanted = "two keyspaces have this name: give each its own";
+            return Err(ConfigError::new(
+                "keyspaces.name",
+                format!("{:?}", keyspace.name),
+                wanted,
+            ));
+        }
+        if !numbers.insert(keyspace.number) || !ids.insert(keyspace.id) {
+            let wanted = "another keyspace has this number: give each its own, or leave it out";
+            return Err(ConfigError::new(
+                format!("keyspaces.{}.number", keyspace.name),
+                keyspace.number,
+                wanted,
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// How many replicas each data center really keeps.
+fn copies(keyspace: &Keyspace, data_centers: &[String], members: &[Member]) -> Vec<(DataCenter, u8)> {
+    let copies_in = |name: &String| {
+        let nodes = members
+            .iter()
+            .filter(|member| member.data_center == *name)
+            .count();
+        let count = keyspace.n.in_data_center(name).min(nodes);
+        u8::try_from(count).expect("N is at most REPLICAS_MAX in a data center")
+    };
+    (0..)
+        .zip(data_centers.iter().map(copies_in))
+        .filter(|&(_, count)| count > 0)
+        .collect()
+}
