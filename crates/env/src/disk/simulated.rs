@@ -24,7 +24,7 @@ use names::{Inode, Names};
 /// What a crash leaves of what was not synced.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum CrashMode {
-    /// The process dies and the machine lives on: nothing is lost.
+    /// The process dies and the machine lives on: nothing is lost, and nothing more is durable than before.
     KeepAll,
     /// The machine stops: nothing survives that was not synced.
     LoseUnsynced,
@@ -72,10 +72,7 @@ impl SimDisk {
         state.locked.clear();
         state.faults.down_after = None;
         match mode {
-            CrashMode::KeepAll => {
-                state.names.crash(|| true);
-                state.names.for_each_file(Content::keep_all);
-            }
+            CrashMode::KeepAll => {}
             CrashMode::LoseUnsynced => {
                 state.names.crash(|| false);
                 state.names.for_each_file(Content::lose_unsynced);

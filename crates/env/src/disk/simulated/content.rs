@@ -131,12 +131,6 @@ impl Content {
         self.live.clone_from(&self.durable);
     }
 
-    /// The machine lives on and only the process died: the page cache keeps everything.
-    pub(super) fn keep_all(&mut self) {
-        self.sync();
-        self.lose_unsynced();
-    }
-
     pub(super) fn keep_some(&mut self, rng: &mut Rng) {
         let len = self.surviving_len(rng);
         let whole = self

@@ -1,0 +1,6 @@
+//! Keeping the tables few and sorted: choosing what to merge ([`choose`], a pure function), and merging it ([`run`]).
+
+pub(crate) mod choose;
+pub(crate) mod run;
+
+pub(crate) use choose::{Choice, choose};

@@ -1,0 +1,149 @@
+//! Carrying out a compaction: the chosen tables are read in key order, merged, and written as new tables.
+//!
+//! Nothing that is there is touched. The outputs count once the manifest names them, in the same edit that lets go of
+//! the inputs; a crash before that leaves files that nobody names, which opening removes.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use env::DiskError;
+
+use super::Choice;
+use crate::cache::BlockCache;
+use crate::error::ReadError;
+use crate::key_range::KeyRange;
+use crate::manifest::TableMeta;
+use crate::memtable::Entry;
+use crate::merge::{Kind, Merge};
+use crate::merge_iterator::{EntrySource, MergeIterator};
+use crate::sstable::iterator::TableIterator;
+use crate::sstable::writer::{TableSink, TableWriter};
+
+/// Where the outputs of a job get their file numbers.
+pub(crate) type FileNumbers = Arc<std::sync::atomic::AtomicU64>;
+
+pub(crate) struct Compaction {
+    pub(crate) choice: Choice,
+    pub(crate) sink: TableSink,
+    pub(crate) numbers: FileNumbers,
+    pub(crate) cache: Arc<BlockCache>,
+    pub(crate) merge: Arc<dyn Merge>,
+}
+
+/// Why a compaction came to nothing.
+#[derive(Debug)]
+pub(crate) enum CompactionError {
+    Read(ReadError),
+    Write(DiskError),
+}
+
+impl From<ReadError> for CompactionError {
+    fn from(error: ReadError) -> CompactionError {
+        CompactionError::Read(error)
+    }
+}
+
+impl From<DiskError> for CompactionError {
+    fn from(error: DiskError) -> CompactionError {
+        CompactionError::Write(error)
+    }
+}
+
+impl Compaction {
+    /// Writes the outputs and syncs them, files and names. On an error the files that were begun are removed.
+    pub(crate) fn run(&self) -> Result<Vec<TableMeta>, CompactionError> {
+        let mut outputs = Outputs {
+            made: Vec::new(),
+            current: None,
+        };
+        let result = self.merge_into(&mut outputs);
+        if result.is_err() {
+            outputs.remove(&self.sink);
+        }
+        result.map(|()| outputs.made)
+    }
+
+    fn merge_into(&self, outputs: &mut Outputs) -> Result<(), CompactionError> {
+        let mut entries = MergeIterator::new(self.sources(), Arc::clone(&self.merge))?;
+        let inputs = self.choice.upper.iter().chain(&self.choice.lower);
+        let last_sequence = inputs.map(|table| table.meta().last_sequence).max().unwrap_or(0);
+        while let Some(entry) = entries.next()? {
+            if let Some(entry) = self.settle(entry) {
+                outputs.add(self, &entry, last_sequence)?;
+            }
+        }
+        outputs.end(last_sequence)?;
+        self.sink.disk.sync_dir(&self.sink.dir)?;
+        Ok(())
+    }
+
+    /// Newest first: each table of level 0 by itself, or the run of upper tables, then the run of lower ones.
+    fn sources(&self) -> Vec<Box<dyn EntrySource>> {
+        let mut sources = Vec::new();
+        let mut add = |tables: VecDeque<_>| {
+            let source = TableIterator::new(tables, KeyRange::all(), Arc::clone(&self.cache));
+            sources.push(Box::new(source) as Box<dyn EntrySource>);
+        };
+        for table in &self.choice.upper {
+            add(VecDeque::from([Arc::clone(table)]));
+        }
+        add(self.choice.lower.iter().cloned().collect());
+        sources
+    }
+
+    /// What is left of a key's entry. Where nothing older can exist, an operand is all that there is, and the owner
+    /// may say that it is no longer needed (INVARIANTS H6).
+    fn settle(&self, entry: Entry) -> Option<Entry> {
+        if !self.choice.is_bottom {
+            return Some(entry);
+        }
+        let droppable = self.merge.may_drop(&entry.key, &entry.value);
+        (!droppable).then_some(Entry {
+            kind: Kind::Full,
+            ..entry
+        })
+    }
+}
+
+struct Outputs {
+    made: Vec<TableMeta>,
+    current: Option<TableWriter>,
+}
+
+impl Outputs {
+    fn add(&mut self, job: &Compaction, entry: &Entry, last_sequence: u64) -> Result<(), DiskError> {
+        if self.current.is_none() {
+            let number = job.numbers.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            self.current = Some(TableWriter::create(job.sink.clone(), number)?);
+        }
+        let Some(writer) = &mut self.current else {
+            return Ok(());
+        };
+        writer.add(&entry.key, entry.kind, &entry.value)?;
+        let full = writer.len() >= job.sink.options.table_bytes as u64;
+        if full { self.end(last_sequence) } else { Ok(()) }
+    }
+
+    fn end(&mut self, last_sequence: u64) -> Result<(), DiskError> {
+        if let Some(mut writer) = self.current.take() {
+            let finished = writer.finish(last_sequence);
+            if finished.is_err() {
+                self.current = Some(writer);
+            }
+            self.made.push(finished?);
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, sink: &TableSink) {
+        let begun = self.current.take().map(|writer| writer.path().to_owned());
+        let made = self
+            .made
+            .iter()
+            .map(|meta| crate::files::table(&sink.dir, meta.file));
+        for path in made.chain(begun) {
+            // If this fails too, the file stays until the next opening finds that nobody names it.
+            drop(sink.disk.remove(&path));
+        }
+    }
+}

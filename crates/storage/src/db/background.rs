@@ -1,0 +1,559 @@
+//! Work that keeps the database in shape: preparing log segments, flushing memtables, compacting tables, removing files.
+//!
+//! Each kind has at most one job in flight; kinds run side by side. A job does all its I/O itself, the manifest's
+//! edit included, so that when it comes back with success everything is durable already and [`Db::install`] only swaps
+//! pointers. A crash at any point leaves either the state before the edit or the one after it, and files that nobody
+//! names, which opening removes.
+
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+
+use env::disk::DiskErrorKind;
+use env::{Disk, DiskError};
+
+use super::{Db, locked};
+use crate::compaction::run::{Compaction, CompactionError, FileNumbers};
+use crate::compaction::{Choice, choose};
+use crate::error::{LogError, OpenError, ReadError};
+use crate::files;
+use crate::key_range::KeyRange;
+use crate::log::segment::{Life, Prepared, SegmentFile};
+use crate::manifest::{CommitError, Edit, Manifest, TableMeta};
+use crate::memtable::Memtable;
+use crate::options::Options;
+use crate::sstable::Table;
+use crate::sstable::writer::{TableSink, TableWriter};
+
+/// Segments without a use are kept up to this many, to be used again; the rest are removed.
+const SEGMENTS_KEPT: usize = 4;
+
+/// What is in flight and what waits to be done.
+#[derive(Debug, Default)]
+pub(crate) struct Background {
+    preparing: bool,
+    flushing: bool,
+    compacting: bool,
+    removing: bool,
+    /// Segments without records that nothing waits for.
+    recyclable: Vec<SegmentFile>,
+    /// Tables that the manifest no longer names; removed when no read holds them.
+    obsolete: Vec<Arc<Table>>,
+    next_segment: u64,
+    flushed_through: u64,
+    disk_is_full: bool,
+}
+
+impl Background {
+    pub(crate) fn new(next_segment: u64, flushed_through: u64, recyclable: Vec<SegmentFile>) -> Background {
+        Background {
+            next_segment,
+            flushed_through,
+            recyclable,
+            ..Background::default()
+        }
+    }
+
+    pub(crate) fn disk_is_full(&self) -> bool {
+        self.disk_is_full
+    }
+}
+
+/// A piece of background work. May block for long; run it off the event loop.
+#[derive(Debug)]
+pub struct BackgroundJob(Work);
+
+#[derive(Debug)]
+enum Work {
+    Prepare(Prepare),
+    Flush(Flush),
+    Compact(Compact),
+    Remove(Remove),
+}
+
+/// What a [`BackgroundJob`] came to; to be handed to [`Db::install`].
+#[derive(Debug)]
+pub struct BackgroundOutcome(Done);
+
+#[derive(Debug)]
+enum Done {
+    Prepared {
+        result: Result<Prepared, Trouble>,
+        recycled: Option<SegmentFile>,
+    },
+    Flushed(Result<(Arc<Table>, u64), Trouble>),
+    Compacted {
+        choice: Choice,
+        result: Result<Vec<Arc<Table>>, Trouble>,
+    },
+    Removed,
+}
+
+/// Why a job came to nothing.
+#[derive(Debug)]
+enum Trouble {
+    /// Nothing changed; another try may succeed.
+    Again(DiskError),
+    /// An input cannot be read; another try would fail as well.
+    Unreadable(ReadError),
+    /// What is on disk is unknown.
+    Broken(String),
+}
+
+/// What became of a job.
+#[derive(Debug)]
+pub enum Installed {
+    /// It is done.
+    Done,
+    /// The disk refused, usually because it is full. Nothing is lost and the same work will be handed out again: wait a
+    /// while before asking for it.
+    Retry(DiskError),
+    /// It met damaged or unreadable data. The tables concerned are left as they are, readable where they are whole.
+    Unreadable(ReadError),
+}
+
+/// A failed write that did nothing is worth another try where the disk is full; any other may have left anything.
+fn write_trouble(error: DiskError) -> Trouble {
+    match error.kind {
+        DiskErrorKind::Full => Trouble::Again(error),
+        _ => Trouble::Broken(error.to_string()),
+    }
+}
+
+impl From<CommitError> for Trouble {
+    fn from(error: CommitError) -> Trouble {
+        match error {
+            CommitError::Refused(error) => Trouble::Again(error),
+            CommitError::Broken(error) => Trouble::Broken(error.to_string()),
+        }
+    }
+}
+
+impl BackgroundJob {
+    /// Does the work.
+    pub fn run(self) -> BackgroundOutcome {
+        BackgroundOutcome(match self.0 {
+            Work::Prepare(job) => job.run(),
+            Work::Flush(job) => Done::Flushed(job.run()),
+            Work::Compact(job) => job.run(),
+            Work::Remove(job) => job.run(),
+        })
+    }
+
+    /// What kind of work it is, for logs and for choosing a thread: `segment`, `flush`, `compaction` or `removal`.
+    pub fn kind(&self) -> &'static str {
+        match self.0 {
+            Work::Prepare(_) => "segment",
+            Work::Flush(_) => "flush",
+            Work::Compact(_) => "compaction",
+            Work::Remove(_) => "removal",
+        }
+    }
+}
+
+impl Db {
+    /// The most pressing piece of background work that can run now. Ask again until there is none; several may run
+    /// at a time.
+    pub fn background_job(&mut self) -> Option<BackgroundJob> {
+        if self.failure.is_some() {
+            return None;
+        }
+        let work = self.prepare_job().map(Work::Prepare);
+        let work = work.or_else(|| self.flush_job().map(Work::Flush));
+        let work = work.or_else(|| self.compact_job().map(Work::Compact));
+        work.or_else(|| self.remove_job().map(Work::Remove))
+            .map(BackgroundJob)
+    }
+
+    fn prepare_job(&mut self) -> Option<Prepare> {
+        if self.background.preparing || !self.log.needs_spare() {
+            return None;
+        }
+        self.background.preparing = true;
+        while let Some(file) = self.log.take_obsolete(self.background.flushed_through) {
+            self.background.recyclable.push(file);
+        }
+        let background = &mut self.background;
+        let recycled = background.recyclable.pop();
+        let surplus = background.recyclable.len().saturating_sub(SEGMENTS_KEPT);
+        let retired = background.recyclable.drain(..surplus).collect();
+        let segment = background.next_segment;
+        background.next_segment += 1;
+        Some(Prepare {
+            disk: Arc::clone(&self.disk),
+            dir: self.dir.clone(),
+            options: Arc::clone(&self.options),
+            manifest: Arc::clone(&self.manifest),
+            numbers: Arc::clone(&self.numbers),
+            life: Life::new(
+                segment,
+                self.options.secret,
+                self.options.log_segment_bytes,
+                self.log.synced_through(),
+            ),
+            recycled,
+            retired,
+        })
+    }
+
+    fn flush_job(&mut self) -> Option<Flush> {
+        let oldest = self.frozen.front()?;
+        if self.background.flushing || self.needs_sync() {
+            return None;
+        }
+        self.background.flushing = true;
+        Some(Flush {
+            memtable: Arc::clone(oldest),
+            sink: self.table_sink(true),
+            number: self.numbers.fetch_add(1, Ordering::Relaxed),
+            numbers: Arc::clone(&self.numbers),
+            manifest: Arc::clone(&self.manifest),
+        })
+    }
+
+    /// What was just written is likely to be read, so a flush fills the block cache; a compaction does not.
+    fn table_sink(&self, warm: bool) -> TableSink {
+        TableSink {
+            disk: Arc::clone(&self.disk),
+            dir: self.dir.clone(),
+            options: Arc::clone(&self.options),
+            warm: warm.then(|| Arc::clone(&self.blocks)),
+        }
+    }
+
+    fn compact_job(&mut self) -> Option<Compact> {
+        if self.background.compacting {
+            return None;
+        }
+        let choice = choose(&self.tables, &self.options)?;
+        self.background.compacting = true;
+        Some(Compact {
+            manifest: Arc::clone(&self.manifest),
+            work: Compaction {
+                choice,
+                sink: self.table_sink(false),
+                numbers: Arc::clone(&self.numbers),
+                cache: Arc::clone(&self.blocks),
+                merge: Arc::clone(&self.merge),
+            },
+        })
+    }
+
+    fn remove_job(&mut self) -> Option<Remove> {
+        if self.background.removing {
+            return None;
+        }
+        let obsolete = std::mem::take(&mut self.background.obsolete);
+        let (free, held) = obsolete
+            .into_iter()
+            .partition(|table| Arc::strong_count(table) == 1);
+        self.background.obsolete = held;
+        let free: Vec<Arc<Table>> = free;
+        if free.is_empty() {
+            return None;
+        }
+        self.background.removing = true;
+        let paths = free.iter().map(|table| table.path().to_owned()).collect();
+        Some(Remove {
+            disk: Arc::clone(&self.disk),
+            paths,
+        })
+    }
+
+    /// Puts a job's outcome into effect. Memory only.
+    pub fn install(&mut self, outcome: BackgroundOutcome) -> Result<Installed, LogError> {
+        let trouble = match outcome.0 {
+            Done::Prepared { result, recycled } => self.install_segment(result, recycled),
+            Done::Flushed(result) => self.install_flush(result),
+            Done::Compacted { choice, result } => self.install_compaction(&choice, result),
+            Done::Removed => {
+                self.background.removing = false;
+                Ok(())
+            }
+        };
+        self.background.disk_is_full = matches!(&trouble, Err(Trouble::Again(_)));
+        match trouble {
+            Ok(()) => Ok(Installed::Done),
+            Err(Trouble::Again(error)) => Ok(Installed::Retry(error)),
+            Err(Trouble::Unreadable(error)) => Ok(Installed::Unreadable(error)),
+            Err(Trouble::Broken(why)) => Err(self.fail(&why)),
+        }
+    }
+
+    fn install_segment(
+        &mut self,
+        result: Result<Prepared, Trouble>,
+        recycled: Option<SegmentFile>,
+    ) -> Result<(), Trouble> {
+        self.background.preparing = false;
+        self.background.recyclable.extend(recycled);
+        self.log.set_spare(result?);
+        Ok(())
+    }
+
+    fn install_flush(&mut self, result: Result<(Arc<Table>, u64), Trouble>) -> Result<(), Trouble> {
+        self.background.flushing = false;
+        let (table, flushed_through) = result?;
+        self.frozen.pop_front();
+        self.background.flushed_through = flushed_through;
+        self.counters.flushes += 1;
+        self.counters.flushed_bytes += table.meta().bytes;
+        self.replace_tables(&[], &[(0, table)]);
+        Ok(())
+    }
+
+    fn install_compaction(
+        &mut self,
+        choice: &Choice,
+        result: Result<Vec<Arc<Table>>, Trouble>,
+    ) -> Result<(), Trouble> {
+        self.background.compacting = false;
+        let inputs = || choice.upper.iter().chain(&choice.lower);
+        if matches!(result, Err(Trouble::Unreadable(_))) {
+            inputs().for_each(|table| table.set_aside());
+        }
+        let outputs = result?;
+        self.counters.compactions += 1;
+        self.counters.compacted_bytes += outputs.iter().map(|table| table.meta().bytes).sum::<u64>();
+        let level = u8::try_from(choice.level + 1).expect("levels are few");
+        let gone: Vec<u64> = inputs().map(|table| table.meta().file).collect();
+        let added: Vec<(u8, Arc<Table>)> = outputs.into_iter().map(|table| (level, table)).collect();
+        self.background.obsolete.extend(inputs().cloned());
+        self.replace_tables(&gone, &added);
+        Ok(())
+    }
+
+    fn replace_tables(&mut self, gone: &[u64], added: &[(u8, Arc<Table>)]) {
+        self.tables = Arc::new(self.tables.edited(gone, added));
+        self.blocks
+            .set_capacity(self.options.block_cache_bytes(self.tables.resident_bytes()));
+    }
+}
+
+/// Lays out the next segment of the commit log, on a file that is used again or a new one.
+#[derive(Debug)]
+struct Prepare {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+    options: Arc<Options>,
+    manifest: Arc<Mutex<Manifest>>,
+    numbers: FileNumbers,
+    life: Life,
+    recycled: Option<SegmentFile>,
+    retired: Vec<SegmentFile>,
+}
+
+impl Prepare {
+    fn run(self) -> Done {
+        let result = self.lay_out().and_then(|prepared| self.commit(prepared));
+        let recycled = if result.is_err() { self.recycled } else { None };
+        Done::Prepared { result, recycled }
+    }
+
+    fn lay_out(&self) -> Result<Prepared, Trouble> {
+        match &self.recycled {
+            Some(file) => lay_out_segment(file.clone(), self.life, false).map_err(write_trouble),
+            None => {
+                let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+                create_segment(
+                    &*self.disk,
+                    &self.dir,
+                    number,
+                    self.life,
+                    self.options.log_zero_fill,
+                )
+                .map_err(write_trouble)
+            }
+        }
+    }
+
+    fn commit(&self, prepared: Prepared) -> Result<Prepared, Trouble> {
+        let edit = Edit {
+            next_file: Some(self.numbers.load(Ordering::Relaxed)),
+            next_segment: Some(self.life.segment + 1),
+            segments: vec![(prepared.file.number, self.life.segment)],
+            segments_gone: self.retired.iter().map(|file| file.number).collect(),
+            ..Edit::default()
+        };
+        if let Err(error) = locked(&self.manifest).commit(edit) {
+            if self.recycled.is_none() {
+                remove_quietly(&*self.disk, &files::segment(&self.dir, prepared.file.number));
+            }
+            return Err(error.into());
+        }
+        for file in &self.retired {
+            remove_quietly(&*self.disk, &files::segment(&self.dir, file.number));
+        }
+        Ok(prepared)
+    }
+}
+
+/// Removes a file that nothing names. If that fails the file stays until an opening finds it.
+fn remove_quietly(disk: &dyn Disk, path: &std::path::Path) {
+    drop(disk.remove(path));
+}
+
+/// Makes a new segment file, synced with its name.
+pub(crate) fn create_segment(
+    disk: &dyn Disk,
+    dir: &std::path::Path,
+    number: u64,
+    life: Life,
+    zero_fill: bool,
+) -> Result<Prepared, DiskError> {
+    let path = files::segment(dir, number);
+    let handle = disk.create(&path)?;
+    let prepared = lay_out_segment(SegmentFile { number, handle }, life, zero_fill);
+    let prepared = prepared.and_then(|prepared| disk.sync_dir(dir).map(|()| prepared));
+    if prepared.is_err() {
+        remove_quietly(disk, &path);
+    }
+    prepared
+}
+
+/// Gives a segment file a new life: full length, header, end mark, synced.
+pub(crate) fn lay_out_segment(file: SegmentFile, life: Life, zero_fill: bool) -> Result<Prepared, DiskError> {
+    static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+    let mut len = file.handle.len()?;
+    while zero_fill && len < life.bytes {
+        let count = usize::try_from(life.bytes - len)
+            .unwrap_or(ZEROS.len())
+            .min(ZEROS.len());
+        file.handle.write_all_at(len, &ZEROS[..count])?;
+        len += count as u64;
+    }
+    if len != life.bytes {
+        file.handle.set_len(life.bytes)?;
+    }
+    file.handle.write_all_at(0, &life.encode())?;
+    file.handle.sync()?;
+    Ok(Prepared { file, life })
+}
+
+/// Writes a frozen memtable as a table of level 0.
+struct Flush {
+    memtable: Arc<Memtable>,
+    sink: TableSink,
+    number: u64,
+    numbers: FileNumbers,
+    manifest: Arc<Mutex<Manifest>>,
+}
+
+impl std::fmt::Debug for Flush {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Flush({})", self.number)
+    }
+}
+
+impl Flush {
+    fn run(self) -> Result<(Arc<Table>, u64), Trouble> {
+        let through = self.memtable.last_sequence();
+        let result = self.write().map_err(write_trouble).and_then(|meta| {
+            let edit = Edit {
+                next_file: Some(self.numbers.load(Ordering::Relaxed)),
+                flushed_through: Some(through),
+                ..Edit::default()
+            };
+            commit_tables(&self.sink, &self.manifest, 0, vec![meta], edit)
+        });
+        if matches!(result, Err(Trouble::Again(_))) {
+            remove_quietly(&*self.sink.disk, &files::table(&self.sink.dir, self.number));
+        }
+        let table = result?
+            .pop()
+            .ok_or_else(|| Trouble::Broken("a flush made no table".to_owned()))?;
+        Ok((table, through))
+    }
+
+    fn write(&self) -> Result<TableMeta, DiskError> {
+        let mut writer = TableWriter::create(self.sink.clone(), self.number)?;
+        for entry in self.memtable.range(&KeyRange::all()) {
+            writer.add(&entry.key, entry.kind, &entry.value)?;
+        }
+        let meta = writer.finish(self.memtable.last_sequence())?;
+        self.sink.disk.sync_dir(&self.sink.dir)?;
+        Ok(meta)
+    }
+}
+
+/// Opens tables that were just written, which verifies them as far as opening does, and only then lets the manifest
+/// name them.
+fn commit_tables(
+    sink: &TableSink,
+    manifest: &Mutex<Manifest>,
+    level: u8,
+    metas: Vec<TableMeta>,
+    mut edit: Edit,
+) -> Result<Vec<Arc<Table>>, Trouble> {
+    let mut tables = Vec::new();
+    for meta in &metas {
+        let opened = Table::open(&*sink.disk, &sink.dir, meta.clone(), &sink.dir);
+        tables.push(Arc::new(
+            opened.map_err(|error: OpenError| Trouble::Broken(error.to_string()))?,
+        ));
+    }
+    edit.tables = metas.into_iter().map(|meta| (level, meta)).collect();
+    locked(manifest).commit(edit)?;
+    Ok(tables)
+}
+
+struct Compact {
+    manifest: Arc<Mutex<Manifest>>,
+    work: Compaction,
+}
+
+impl std::fmt::Debug for Compact {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Compact({:?})", self.work.choice)
+    }
+}
+
+impl Compact {
+    fn run(self) -> Done {
+        let result = self.merge_and_commit();
+        Done::Compacted {
+            choice: self.work.choice,
+            result,
+        }
+    }
+
+    fn merge_and_commit(&self) -> Result<Vec<Arc<Table>>, Trouble> {
+        let metas = self.work.run().map_err(|error| match error {
+            CompactionError::Read(error) => Trouble::Unreadable(error),
+            CompactionError::Write(error) => write_trouble(error),
+        })?;
+        let inputs = self.work.choice.upper.iter().chain(&self.work.choice.lower);
+        let edit = Edit {
+            next_file: Some(self.work.numbers.load(Ordering::Relaxed)),
+            tables_gone: inputs.map(|table| table.meta().file).collect(),
+            ..Edit::default()
+        };
+        let level = u8::try_from(self.work.choice.level + 1).expect("levels are few");
+        let sink = &self.work.sink;
+        let paths: Vec<PathBuf> = metas
+            .iter()
+            .map(|meta| files::table(&sink.dir, meta.file))
+            .collect();
+        let result = commit_tables(sink, &self.manifest, level, metas, edit);
+        if matches!(result, Err(Trouble::Again(_))) {
+            paths.iter().for_each(|path| remove_quietly(&*sink.disk, path));
+        }
+        result
+    }
+}
+
+/// Removes tables that nothing names and nobody reads.
+#[derive(Debug)]
+struct Remove {
+    disk: Arc<dyn Disk>,
+    paths: Vec<PathBuf>,
+}
+
+impl Remove {
+    fn run(self) -> Done {
+        for path in &self.paths {
+            remove_quietly(&*self.disk, path);
+        }
+        Done::Removed
+    }
+}

@@ -1,0 +1,169 @@
+//! Reading a run of keys, a page at a time.
+//!
+//! The memtables' part is gathered on the caller's thread and bounded by the page's limits, the tables' part is read
+//! when the job runs. A page is a moment's truth; two pages may have writes between them.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::Db;
+use crate::cache::BlockCache;
+use crate::error::ReadError;
+use crate::key_range::{KeyRange, successor};
+use crate::memtable::{Entry, Memtable};
+use crate::merge::Merge;
+use crate::merge_iterator::{EntrySource, Gathered, MergeIterator};
+use crate::sstable::iterator::TableIterator;
+use crate::table_set::{LEVELS, TableSet};
+
+/// How large a page may get. It ends with the entry that reaches either limit, so it has at least one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ScanLimit {
+    /// How many entries.
+    pub entries: usize,
+    /// How many bytes of keys and values.
+    pub bytes: usize,
+}
+
+/// A scan of one page. Run it on any thread.
+pub struct ScanJob {
+    range: KeyRange,
+    limit: ScanLimit,
+    /// What the memtables have, newest memtable first.
+    gathered: Vec<Vec<Entry>>,
+    /// Beyond this key a memtable may have more than was gathered.
+    horizon: Option<Bytes>,
+    tables: Arc<TableSet>,
+    blocks: Arc<BlockCache>,
+    merge: Arc<dyn Merge>,
+}
+
+impl std::fmt::Debug for ScanJob {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ScanJob({:?})", self.range)
+    }
+}
+
+/// What a scan came to.
+#[derive(Debug)]
+pub enum ScanOutcome {
+    /// A page.
+    Page {
+        /// Keys with their values, in key order.
+        entries: Vec<(Bytes, Bytes)>,
+        /// Where the next page begins; `None` when the range is done.
+        next: Option<Bytes>,
+    },
+    /// It cannot be said what is in the range: something needed is damaged or unreadable.
+    Unreadable(ReadError),
+}
+
+impl Db {
+    /// The scan of the first page of a range. Touches memory only; the job reads the disk.
+    pub fn scan(&self, range: KeyRange, limit: ScanLimit) -> ScanJob {
+        let limit = ScanLimit {
+            entries: limit.entries.max(1),
+            bytes: limit.bytes.max(1),
+        };
+        let newest_first =
+            std::iter::once(&self.active).chain(self.frozen.iter().rev().map(|table| &**table));
+        let (mut gathered, mut horizon) = (Vec::new(), None::<Bytes>);
+        for memtable in newest_first {
+            let (entries, cut_at) = gather(memtable, &range, limit);
+            gathered.push(entries);
+            horizon = [horizon, cut_at].into_iter().flatten().min();
+        }
+        ScanJob {
+            range,
+            limit,
+            gathered,
+            horizon,
+            tables: Arc::clone(&self.tables),
+            blocks: Arc::clone(&self.blocks),
+            merge: Arc::clone(&self.merge),
+        }
+    }
+}
+
+/// A memtable's first entries in a range, and the last key taken if there are more.
+fn gather(memtable: &Memtable, range: &KeyRange, limit: ScanLimit) -> (Vec<Entry>, Option<Bytes>) {
+    let (mut entries, mut bytes) = (Vec::new(), 0);
+    for entry in memtable.range(range) {
+        if entries.len() >= limit.entries || bytes >= limit.bytes {
+            let last: Option<&Entry> = entries.last();
+            let cut_at = last.map(|entry| entry.key.clone());
+            return (entries, cut_at);
+        }
+        bytes += entry.key.len() + entry.value.len();
+        entries.push(entry);
+    }
+    (entries, None)
+}
+
+impl ScanJob {
+    /// Reads the page. Blocks for as long as the disk takes.
+    pub fn run(self) -> ScanOutcome {
+        match self.page() {
+            Ok((entries, next)) => ScanOutcome::Page { entries, next },
+            Err(error) => ScanOutcome::Unreadable(error),
+        }
+    }
+
+    #[allow(
+        clippy::type_complexity,
+        reason = "the two halves of a page, named by the caller"
+    )]
+    fn page(self) -> Result<(Vec<(Bytes, Bytes)>, Option<Bytes>), ReadError> {
+        let (limit, horizon) = (self.limit, self.horizon.clone());
+        let mut merged = MergeIterator::new(self.sources(), Arc::clone(&self.merge))?;
+        let (mut entries, mut bytes) = (Vec::new(), 0);
+        while let Some(entry) = merged.next()? {
+            bytes += entry.key.len() + entry.value.len();
+            let at_horizon = horizon.as_ref() == Some(&entry.key);
+            entries.push((entry.key, entry.value));
+            if entries.len() >= limit.entries || bytes >= limit.bytes || at_horizon {
+                let next = entries.last().map(|(key, _)| successor(key));
+                return Ok((entries, next));
+            }
+        }
+        Ok((entries, None))
+    }
+
+    fn sources(&self) -> Vec<Box<dyn EntrySource>> {
+        let mut sources: Vec<Box<dyn EntrySource>> = Vec::new();
+        for entries in &self.gathered {
+            sources.push(Box::new(Gathered(entries.clone().into_iter())));
+        }
+        for table in self
+            .tables
+            .level(0)
+            .iter()
+            .filter(|table| touches(table.meta(), &self.range))
+        {
+            sources.push(self.tables_source(VecDeque::from([Arc::clone(table)])));
+        }
+        for level in 1..LEVELS {
+            let tables = self
+                .tables
+                .level(level)
+                .iter()
+                .filter(|table| touches(table.meta(), &self.range));
+            sources.push(self.tables_source(tables.cloned().collect()));
+        }
+        sources
+    }
+
+    fn tables_source(&self, tables: VecDeque<Arc<crate::sstable::Table>>) -> Box<dyn EntrySource> {
+        Box::new(TableIterator::new(
+            tables,
+            self.range.clone(),
+            Arc::clone(&self.blocks),
+        ))
+    }
+}
+
+fn touches(meta: &crate::manifest::TableMeta, range: &KeyRange) -> bool {
+    meta.largest >= range.start && range.ends_after(&meta.smallest)
+}

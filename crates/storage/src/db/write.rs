@@ -1,0 +1,160 @@
+//! Taking entries in: put, write, sync.
+//!
+//! An entry is visible at once, written with the turn's batch by [`Db::write_log`], and durable when a sync that began
+//! after that has come back through [`Db::synced`]. Only then may its writer be told that it is safe.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{Db, SequenceNumber};
+use crate::error::{LogError, PutError};
+use crate::log::record::ENTRY_HEADER_BYTES;
+use crate::log::writer::{SyncJob, SyncOutcome};
+use crate::memtable::{Memtable, Slot};
+use crate::merge::{Kind, Merge, MergeError};
+
+impl Db {
+    /// Takes an entry in. Memory only. After an error nothing of it exists or ever will.
+    ///
+    /// The value is kept as it is: it should own its memory and not be a slice of a larger buffer, which it would
+    /// keep alive uncounted.
+    pub fn put(&mut self, key: &[u8], value: Bytes, kind: Kind) -> Result<SequenceNumber, PutError> {
+        self.check_usable()
+            .map_err(|LogError(why)| PutError::Poisoned(why))?;
+        self.check_sizes(key, &value)?;
+        self.make_room(ENTRY_HEADER_BYTES + key.len() + value.len())?;
+        let slot = merged_slot(&self.active, &*self.merge, key, kind, &value)?;
+        let sequence = self.log.gather(key, kind, &value);
+        self.active.set(key, slot, sequence);
+        self.records.remove(key);
+        self.counters.puts += 1;
+        self.counters.put_bytes += (key.len() + value.len()) as u64;
+        Ok(SequenceNumber(sequence))
+    }
+
+    fn check_sizes(&self, key: &[u8], value: &Bytes) -> Result<(), PutError> {
+        let limits = [
+            ("key", key.len(), self.options.key_bytes_max()),
+            ("value", value.len(), self.options.value_bytes_max()),
+        ];
+        match limits.into_iter().find(|(_, bytes, limit)| bytes > limit) {
+            Some((what, bytes, limit)) => Err(PutError::TooLarge { what, bytes, limit }),
+            None => Ok(()),
+        }
+    }
+
+    /// Memory and log space for one more entry, or a refusal. Never waits.
+    fn make_room(&mut self, entry_bytes: usize) -> Result<(), PutError> {
+        if self.active_is_full() {
+            if self.frozen.len() >= self.options.frozen_max() {
+                return Err(self.behind("a flush"));
+            }
+            self.freeze();
+        }
+        if self.log.has_room(entry_bytes) {
+            Ok(())
+        } else {
+            Err(self.behind("a segment of the commit log"))
+        }
+    }
+
+    fn active_is_full(&self) -> bool {
+        let log_bytes = self.log.bytes_written() - self.log_bytes_at_freeze;
+        self.active.bytes() >= self.options.memtable_bytes()
+            || log_bytes >= self.options.log_bytes_per_memtable()
+    }
+
+    fn behind(&mut self, waiting_for: &'static str) -> PutError {
+        self.counters.stalls += 1;
+        if self.background.disk_is_full() {
+            PutError::Full
+        } else {
+            PutError::Stalled { waiting_for }
+        }
+    }
+
+    /// Ends the active memtable, so that the next background job can flush it. Happens by itself when it is full.
+    pub fn freeze(&mut self) {
+        if self.active.is_empty() {
+            return;
+        }
+        let next = Memtable::new(self.options.secret, self.log.gathered_through());
+        let full = std::mem::replace(&mut self.active, next);
+        self.frozen.push_back(Arc::new(full));
+        self.log_bytes_at_freeze = self.log.bytes_written();
+    }
+
+    /// Writes what was put since the last call, as one record with one write to the page cache: all of it survives a
+    /// crash or none. Call it at the end of each turn of the event loop, also when nothing was put: it then notes in
+    /// the log how far it is synced, so that later damage is known for what it is.
+    pub fn write_log(&mut self) -> Result<(), LogError> {
+        self.check_usable()?;
+        self.log.write().map_err(|error| self.fail(&error))
+    }
+
+    /// The sync that makes everything written durable; `None` while one is in flight and while there is nothing new.
+    pub fn sync_job(&mut self) -> Option<SyncJob> {
+        if self.failure.is_some() {
+            return None;
+        }
+        self.log.sync_job()
+    }
+
+    /// Takes a sync's outcome: the last entry that is durable now. After an error the process must stop; a second
+    /// sync that succeeds would prove nothing (INVARIANTS A4).
+    pub fn synced(&mut self, outcome: SyncOutcome) -> Result<SequenceNumber, LogError> {
+        self.check_usable()?;
+        self.log
+            .synced(outcome)
+            .map(SequenceNumber)
+            .map_err(|error| self.fail(&error))
+    }
+
+    /// Whether background work waits for a sync: a memtable is flushed only once its entries are durable in the log,
+    /// so that a batch that it shares with the next memtable survives a crash whole or not at all. A driver that
+    /// syncs at intervals should sync at once when this is true.
+    pub fn needs_sync(&self) -> bool {
+        self.frozen
+            .front()
+            .is_some_and(|table| table.last_sequence() > self.log.synced_through())
+    }
+
+    /// The last entry that is durable.
+    pub fn synced_through(&self) -> SequenceNumber {
+        SequenceNumber(self.log.synced_through())
+    }
+
+    /// Whether something was put that no [`Db::write_log`] has written yet.
+    pub fn has_unwritten(&self) -> bool {
+        self.log.unwritten_entries() > 0
+    }
+
+    /// Whether something was written that no sync covers yet.
+    pub fn has_unsynced(&self) -> bool {
+        self.log.written_through() > self.log.synced_through()
+    }
+}
+
+/// The one entry that a memtable is to have for a key once this one is in.
+pub(crate) fn merged_slot(
+    memtable: &Memtable,
+    merge: &dyn Merge,
+    key: &[u8],
+    kind: Kind,
+    value: &Bytes,
+) -> Result<Slot, MergeError> {
+    match memtable.get(key) {
+        Some(present) if kind == Kind::Merge => {
+            let merged = merge.merge(key, &present.value, value)?;
+            Ok(Slot {
+                kind: present.kind,
+                value: Bytes::from(merged),
+            })
+        }
+        _ => Ok(Slot {
+            kind,
+            value: value.clone(),
+        }),
+    }
+}

@@ -1,0 +1,48 @@
+//! A run of keys.
+
+use bytes::Bytes;
+
+/// Every key from `start` up to and without `end`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KeyRange {
+    /// The first key that is in it.
+    pub start: Bytes,
+    /// The first key behind it; `None` where it goes on to the last key.
+    pub end: Option<Bytes>,
+}
+
+impl KeyRange {
+    /// The range from `start` up to and without `end`.
+    pub fn new(start: &[u8], end: Option<&[u8]>) -> KeyRange {
+        KeyRange {
+            start: Bytes::copy_from_slice(start),
+            end: end.map(Bytes::copy_from_slice),
+        }
+    }
+
+    /// Every key.
+    pub fn all() -> KeyRange {
+        KeyRange {
+            start: Bytes::new(),
+            end: None,
+        }
+    }
+
+    /// Whether a key is in it.
+    pub fn contains(&self, key: &[u8]) -> bool {
+        key >= self.start.as_ref() && self.ends_after(key)
+    }
+
+    /// Whether a key lies before its end.
+    pub(crate) fn ends_after(&self, key: &[u8]) -> bool {
+        self.end.as_ref().is_none_or(|end| key < end.as_ref())
+    }
+}
+
+/// The least key above `key`.
+pub(crate) fn successor(key: &[u8]) -> Bytes {
+    let mut next = Vec::with_capacity(key.len() + 1);
+    next.extend_from_slice(key);
+    next.push(0);
+    Bytes::from(next)
+}

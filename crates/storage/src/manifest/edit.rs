@@ -1,0 +1,229 @@
+//! What the manifest says, and a change of it.
+//!
+//! ```text
+//!  edit:  field*
+//!  field: | tag u8 | body |
+//!    1 next file        | u64 |
+//!    2 flushed through  | u64 |
+//!    3 next segment     | u64 |
+//!    4 segment          | file u64 | life u64 |
+//!    5 segment gone     | file u64 |
+//!    6 table            | level u8 | file u64 | bytes u64 | entries u64 | last sequence u64
+//!                       | smallest key: u16 + bytes | largest key: u16 + bytes |
+//!    7 table gone       | file u64 |
+//! ```
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use crate::decode::Decoder;
+
+/// What is known of a table without opening it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct TableMeta {
+    pub(crate) file: u64,
+    /// The file's length.
+    pub(crate) bytes: u64,
+    pub(crate) entries: u64,
+    /// No entry in it has a greater sequence number.
+    pub(crate) last_sequence: u64,
+    pub(crate) smallest: Bytes,
+    pub(crate) largest: Bytes,
+}
+
+impl TableMeta {
+    /// Whether a table's keys and the keys from `smallest` to `largest` (both included) have a common stretch.
+    pub(crate) fn overlaps(&self, smallest: &[u8], largest: &[u8]) -> bool {
+        self.smallest.as_ref() <= largest && smallest <= self.largest.as_ref()
+    }
+}
+
+/// A change, applied whole or not at all.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Edit {
+    pub(crate) next_file: Option<u64>,
+    pub(crate) flushed_through: Option<u64>,
+    pub(crate) next_segment: Option<u64>,
+    pub(crate) segments: Vec<(u64, u64)>,
+    pub(crate) segments_gone: Vec<u64>,
+    pub(crate) tables: Vec<(u8, TableMeta)>,
+    pub(crate) tables_gone: Vec<u64>,
+}
+
+/// The sum of all edits.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct State {
+    /// Above every file number in use.
+    pub(crate) next_file: u64,
+    /// Every entry up to this one is in the tables.
+    pub(crate) flushed_through: u64,
+    pub(crate) next_segment: u64,
+    /// Log segments: file number to life.
+    pub(crate) segments: BTreeMap<u64, u64>,
+    /// Tables by file number, with their level.
+    pub(crate) tables: BTreeMap<u64, (u8, TableMeta)>,
+}
+
+impl State {
+    pub(crate) fn apply(&mut self, edit: Edit) {
+        self.next_file = self.next_file.max(edit.next_file.unwrap_or(0));
+        self.flushed_through = self.flushed_through.max(edit.flushed_through.unwrap_or(0));
+        self.next_segment = self.next_segment.max(edit.next_segment.unwrap_or(0));
+        for file in edit.segments_gone {
+            self.segments.remove(&file);
+        }
+        self.segments.extend(edit.segments);
+        for file in edit.tables_gone {
+            self.tables.remove(&file);
+        }
+        for (level, meta) in edit.tables {
+            self.tables.insert(meta.file, (level, meta));
+        }
+    }
+
+    /// The one edit that says all of this.
+    pub(crate) fn as_edit(&self) -> Edit {
+        Edit {
+            next_file: Some(self.next_file),
+            flushed_through: Some(self.flushed_through),
+            next_segment: Some(self.next_segment),
+            segments: self.segments.iter().map(|(file, life)| (*file, *life)).collect(),
+            tables: self.tables.values().cloned().collect(),
+            ..Edit::default()
+        }
+    }
+}
+
+impl Edit {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        for (tag, number) in [
+            (1, self.next_file),
+            (2, self.flushed_through),
+            (3, self.next_segment),
+        ] {
+            if let Some(number) = number {
+                put_numbers(&mut out, tag, &[number]);
+            }
+        }
+        for (file, life) in &self.segments {
+            put_numbers(&mut out, 4, &[*file, *life]);
+        }
+        for file in &self.segments_gone {
+            put_numbers(&mut out, 5, &[*file]);
+        }
+        for (level, meta) in &self.tables {
+            out.extend_from_slice(&[6, *level]);
+            put_table(&mut out, meta);
+        }
+        for file in &self.tables_gone {
+            put_numbers(&mut out, 7, &[*file]);
+        }
+        out
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Edit> {
+        let mut decoder = Decoder::new(bytes);
+        let mut edit = Edit::default();
+        while !decoder.is_empty() {
+            match decoder.u8()? {
+                1 => edit.next_file = Some(decoder.u64()?),
+                2 => edit.flushed_through = Some(decoder.u64()?),
+                3 => edit.next_segment = Some(decoder.u64()?),
+                4 => edit.segments.push((decoder.u64()?, decoder.u64()?)),
+                5 => edit.segments_gone.push(decoder.u64()?),
+                6 => edit.tables.push((decoder.u8()?, take_table(&mut decoder)?)),
+                7 => edit.tables_gone.push(decoder.u64()?),
+                _ => return None,
+            }
+        }
+        Some(edit)
+    }
+}
+
+fn put_numbers(out: &mut Vec<u8>, tag: u8, numbers: &[u64]) {
+    out.push(tag);
+    for number in numbers {
+        out.extend_from_slice(&number.to_le_bytes());
+    }
+}
+
+fn put_table(out: &mut Vec<u8>, meta: &TableMeta) {
+    for number in [meta.file, meta.bytes, meta.entries, meta.last_sequence] {
+        out.extend_from_slice(&number.to_le_bytes());
+    }
+    for key in [&meta.smallest, &meta.largest] {
+        let len = u16::try_from(key.len()).expect("put refuses keys whose length does not fit 16 bits");
+        out.extend_from_slice(&len.to_le_bytes());
+        out.extend_from_slice(key);
+    }
+}
+
+fn take_table(decoder: &mut Decoder<'_>) -> Option<TableMeta> {
+    Some(TableMeta {
+        file: decoder.u64()?,
+        bytes: decoder.u64()?,
+        entries: decoder.u64()?,
+        last_sequence: decoder.u64()?,
+        smallest: take_key(decoder)?,
+        largest: take_key(decoder)?,
+    })
+}
+
+fn take_key(decoder: &mut Decoder<'_>) -> Option<Bytes> {
+    let len = usize::from(decoder.u16()?);
+    decoder.take(len).map(Bytes::copy_from_slice)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn table(file: u64) -> TableMeta {
+        TableMeta {
+            file,
+            bytes: 10,
+            entries: 2,
+            last_sequence: 5,
+            smallest: Bytes::from_static(b"a"),
+            largest: Bytes::from_static(b"z"),
+        }
+    }
+
+    #[test]
+    fn edits_add_up_and_a_state_is_one_edit() {
+        let mut state = State::default();
+        state.apply(Edit {
+            segments: vec![(1, 1)],
+            tables: vec![(0, table(2))],
+            next_file: Some(3),
+            ..Edit::default()
+        });
+        state.apply(Edit {
+            segments: vec![(1, 2)],
+            tables: vec![(1, table(4))],
+            tables_gone: vec![2],
+            ..Edit::default()
+        });
+        assert_eq!(state.segments, BTreeMap::from([(1, 2)]));
+        assert_eq!(state.tables.keys().copied().collect::<Vec<_>>(), [4]);
+        let mut again = State::default();
+        again.apply(Edit::decode(&state.as_edit().encode()).unwrap());
+        assert_eq!(again, state);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+            let _ = Edit::decode(&bytes);
+        }
+
+        #[test]
+        fn an_edit_round_trips(next: Option<u64>, flushed: Option<u64>, segments: Vec<(u64, u64)>, gone: Vec<u64>, level: u8) {
+            let edit = Edit { next_file: next, flushed_through: flushed, next_segment: None, segments, segments_gone: gone.clone(), tables: vec![(level, table(1))], tables_gone: gone };
+            prop_assert_eq!(Edit::decode(&edit.encode()), Some(edit));
+        }
+    }
+}

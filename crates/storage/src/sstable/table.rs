@@ -1,0 +1,233 @@
+//! Reading a table: its filter and index in memory, its blocks one by one from disk or cache.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use env::disk::DiskErrorKind;
+use env::{Disk, File};
+
+use super::block::{Block, Malformed};
+use super::filter::Filter;
+use super::footer::{
+    FILE_HEADER_BYTES, FOOTER_BYTES, Footer, FooterError, Properties, VERSION, encode_file_header,
+};
+use super::frame::{self, BlockKind, Handle};
+use super::index::Index;
+use crate::cache::{BlockCache, BlockName};
+use crate::error::{Damage, OpenError, ReadError};
+use crate::files;
+use crate::manifest::TableMeta;
+
+#[derive(Debug)]
+pub(crate) struct Table {
+    meta: TableMeta,
+    path: PathBuf,
+    file: Arc<dyn File>,
+    filter: Filter,
+    index: Index,
+    /// Set once a block of it was found damaged: compactions leave the table alone, so that what is damaged stays
+    /// known as damaged, and what is not stays readable.
+    damaged: AtomicBool,
+}
+
+impl Table {
+    /// Opens a table that the manifest names, and verifies everything but its data blocks.
+    pub(crate) fn open(
+        disk: &dyn Disk,
+        dir: &Path,
+        meta: TableMeta,
+        manifest: &Path,
+    ) -> Result<Table, OpenError> {
+        let path = files::table(dir, meta.file);
+        let file = disk.open(&path).map_err(|error| match error.kind {
+            DiskErrorKind::NotFound => OpenError::Missing {
+                file: path.clone(),
+                named_by: manifest.to_owned(),
+            },
+            _ => OpenError::Disk(error),
+        })?;
+        let parts = Parts {
+            path: &path,
+            file: &*file,
+            number: meta.file,
+        };
+        parts.check_ends(&meta)?;
+        let footer = parts.footer(meta.bytes)?;
+        let filter = parts.part(footer.filter, BlockKind::Filter, Filter::parse)?;
+        let index = parts.part(footer.index, BlockKind::Index, Index::parse)?;
+        let properties = parts.part(footer.properties, BlockKind::Properties, |b| {
+            Properties::decode(&b)
+        })?;
+        let agrees = properties.entries == meta.entries
+            && properties.smallest == meta.smallest
+            && properties.largest == meta.largest;
+        if !agrees {
+            return Err(parts.damage(
+                footer.properties.offset,
+                "the table is not the one that the manifest names",
+            ));
+        }
+        Ok(Table {
+            meta,
+            path,
+            file,
+            filter,
+            index,
+            damaged: AtomicBool::new(false),
+        })
+    }
+
+    pub(crate) fn meta(&self) -> &TableMeta {
+        &self.meta
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Memory it takes as long as it is open.
+    pub(crate) fn resident_bytes(&self) -> usize {
+        self.filter.bytes() + self.index.bytes() + size_of::<Table>()
+    }
+
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.damaged.load(Ordering::Relaxed)
+    }
+
+    /// Keeps compactions off this table from now on.
+    pub(crate) fn set_aside(&self) {
+        self.damaged.store(true, Ordering::Relaxed);
+    }
+
+    /// False only if the key is not in it. Costs no I/O.
+    pub(crate) fn may_contain(&self, key: &[u8], hash: u64) -> bool {
+        self.meta.overlaps(key, key) && self.filter.may_contain(hash)
+    }
+
+    pub(crate) fn block_count(&self) -> usize {
+        self.index.len()
+    }
+
+    /// The number of the block that holds the key if any does.
+    pub(crate) fn find_block(&self, key: &[u8]) -> usize {
+        self.index.find(key)
+    }
+
+    pub(crate) fn block_name(&self, block: usize) -> Option<BlockName> {
+        self.index
+            .handle(block)
+            .map(|handle| (self.meta.file, handle.offset))
+    }
+
+    /// A block from the cache, or from disk. Only `fill` puts it into the cache: a scan or a compaction, which reads
+    /// each block once, must not push out what is read often.
+    pub(crate) fn block(
+        &self,
+        block: usize,
+        cache: &BlockCache,
+        fill: bool,
+    ) -> Result<Arc<Block>, ReadError> {
+        let handle = self
+            .index
+            .handle(block)
+            .ok_or_else(|| self.damage(0, "the index has no such block"))?;
+        let name = (self.meta.file, handle.offset);
+        if let Some(cached) = cache.get(name) {
+            return Ok(cached);
+        }
+        let read = Arc::new(self.read_block(handle)?);
+        if fill {
+            cache.insert(name, Arc::clone(&read));
+        }
+        Ok(read)
+    }
+
+    fn read_block(&self, handle: Handle) -> Result<Block, ReadError> {
+        let framed = read_framed(&*self.file, handle).map_err(|error| match error.kind {
+            DiskErrorKind::Short => self.damage(handle.offset, "the file ends before the block does"),
+            _ => ReadError::Disk(error),
+        })?;
+        let raw = frame::open(framed, self.meta.file, handle.offset, BlockKind::Data);
+        let raw = raw.map_err(|what| self.damage(handle.offset, what))?;
+        Block::parse(raw).map_err(|Malformed| self.malformed(handle.offset))
+    }
+
+    /// The damage of a block that passed its checksum and still makes no sense.
+    pub(crate) fn malformed(&self, offset: u64) -> ReadError {
+        self.damage(offset, "the block's entries overlap or lie outside it")
+    }
+
+    fn damage(&self, offset: u64, what: &str) -> ReadError {
+        self.set_aside();
+        ReadError::Damaged(Damage {
+            file: self.path.clone(),
+            offset,
+            what: what.to_owned(),
+        })
+    }
+}
+
+fn read_framed(file: &dyn File, handle: Handle) -> Result<Bytes, env::DiskError> {
+    let mut framed = vec![0; handle.len as usize];
+    file.read_exact_at(handle.offset, &mut framed)?;
+    Ok(Bytes::from(framed))
+}
+
+/// A table on its way to being opened.
+struct Parts<'a> {
+    path: &'a Path,
+    file: &'a dyn File,
+    number: u64,
+}
+
+impl Parts<'_> {
+    fn damage(&self, offset: u64, what: &str) -> OpenError {
+        OpenError::Damaged(Damage {
+            file: self.path.to_owned(),
+            offset,
+            what: what.to_owned(),
+        })
+    }
+
+    fn check_ends(&self, meta: &TableMeta) -> Result<(), OpenError> {
+        let len = self.file.len()?;
+        if len != meta.bytes || len < (FILE_HEADER_BYTES + FOOTER_BYTES) as u64 {
+            let what = format!("the manifest says {} bytes, the file has {len}", meta.bytes);
+            return Err(self.damage(len.min(meta.bytes), &what));
+        }
+        let mut header = [0; FILE_HEADER_BYTES];
+        self.file.read_exact_at(0, &mut header)?;
+        if header[..] == encode_file_header(self.number)[..] {
+            return Ok(());
+        }
+        Err(self.damage(0, "the file's header is not that of this table"))
+    }
+
+    fn footer(&self, file_len: u64) -> Result<Footer, OpenError> {
+        let offset = file_len - FOOTER_BYTES as u64;
+        let mut bytes = [0; FOOTER_BYTES];
+        self.file.read_exact_at(offset, &mut bytes)?;
+        Footer::decode(&bytes, self.number, file_len).map_err(|error| match error {
+            FooterError::Damaged(what) => self.damage(offset, what),
+            FooterError::Newer(version) => OpenError::Newer {
+                file: self.path.to_owned(),
+                version,
+                known: VERSION,
+            },
+        })
+    }
+
+    fn part<T>(
+        &self,
+        handle: Handle,
+        kind: BlockKind,
+        parse: impl Fn(Bytes) -> Option<T>,
+    ) -> Result<T, OpenError> {
+        let framed = read_framed(self.file, handle)?;
+        let raw = frame::open(framed, self.number, handle.offset, kind);
+        let raw = raw.map_err(|what| self.damage(handle.offset, what))?;
+        parse(raw).ok_or_else(|| self.damage(handle.offset, "this part of the table makes no sense"))
+    }
+}

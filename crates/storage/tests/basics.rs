@@ -1,0 +1,225 @@
+//! Each promise of the engine in its simplest form.
+
+mod support;
+
+use bytes::Bytes;
+use env::disk::CrashMode;
+use env::{Rng, SimDisk};
+use storage::{Kind, Lookup, Options, PutError};
+use support::{get, open, open_with, scan_all, settle, sync};
+
+fn full(db: &mut storage::Db, key: &str, value: &str) {
+    db.put(
+        key.as_bytes(),
+        Bytes::copy_from_slice(value.as_bytes()),
+        Kind::Full,
+    )
+    .unwrap();
+}
+
+#[test]
+fn what_is_put_is_read_at_once() {
+    let (mut db, recovery) = open(&SimDisk::new()).unwrap();
+    assert!(recovery.is_new && recovery.was_clean);
+    full(&mut db, "k", "v");
+    assert!(matches!(db.get(b"k"), Lookup::Found(value) if value == "v"));
+    assert!(matches!(db.get(b"other"), Lookup::Absent));
+}
+
+/// Operands are merged with what is older, full entries hide it, wherever the older one lies.
+#[test]
+fn operands_merge_across_memtable_and_tables() {
+    let (mut db, _) = open(&SimDisk::new()).unwrap();
+    full(&mut db, "k", "a");
+    for operand in ["b", "c"] {
+        db.put(b"k", Bytes::from(operand), Kind::Merge).unwrap();
+        sync(&mut db).unwrap();
+        db.freeze();
+        settle(&mut db).unwrap();
+    }
+    db.put(b"k", Bytes::from("d"), Kind::Merge).unwrap();
+    assert_eq!(get(&mut db, b"k").unwrap().unwrap(), "abcd");
+    assert_eq!(
+        scan_all(&db, 10).unwrap(),
+        [(Bytes::from("k"), Bytes::from("abcd"))]
+    );
+    full(&mut db, "k", "new");
+    assert_eq!(get(&mut db, b"k").unwrap().unwrap(), "new");
+}
+
+#[test]
+fn a_clean_stop_is_known_as_one_and_any_other_is_not() {
+    let disk = SimDisk::new();
+    let (mut db, _) = open(&disk).unwrap();
+    full(&mut db, "k", "v");
+    db.close().unwrap();
+    let (mut db, recovery) = open(&disk).unwrap();
+    assert!(recovery.was_clean && !recovery.is_new && recovery.replayed_entries == 1);
+    assert_eq!(get(&mut db, b"k").unwrap().unwrap(), "v");
+    drop(db);
+    let (_, recovery) = open(&disk).unwrap();
+    assert!(
+        !recovery.was_clean,
+        "nothing was written, and still the stop was not a clean one"
+    );
+}
+
+/// A synced entry survives the machine, one that was only written need not.
+#[test]
+fn synced_entries_survive_a_crash() {
+    let disk = SimDisk::new();
+    let (mut db, _) = open(&disk).unwrap();
+    full(&mut db, "synced", "1");
+    sync(&mut db).unwrap();
+    full(&mut db, "written", "2");
+    db.write_log().unwrap();
+    disk.crash(CrashMode::LoseUnsynced, &mut Rng::from_seed(1));
+    let (mut db, recovery) = open(&disk).unwrap();
+    assert!(!recovery.was_clean && recovery.last_sequence.0 == 1);
+    assert_eq!(get(&mut db, b"synced").unwrap().unwrap(), "1");
+    assert_eq!(get(&mut db, b"written").unwrap(), None);
+}
+
+#[test]
+fn one_process_at_a_time() {
+    let disk = SimDisk::new();
+    let _db = open(&disk).unwrap();
+    assert!(matches!(open(&disk), Err(storage::OpenError::Locked(_))));
+}
+
+/// A refused entry touches neither log nor memtable (sizes are checked first).
+#[test]
+fn oversized_entries_are_refused_whole() {
+    let (mut db, _) = open(&SimDisk::new()).unwrap();
+    let limit = db.options().value_bytes_max();
+    let refused = db.put(b"k", Bytes::from(vec![0; limit + 1]), Kind::Full);
+    assert!(matches!(refused, Err(PutError::TooLarge { what: "value", .. })));
+    let key = vec![0; db.options().key_bytes_max() + 1];
+    assert!(matches!(
+        db.put(&key, Bytes::new(), Kind::Full),
+        Err(PutError::TooLarge { what: "key", .. })
+    ));
+    assert!(!db.has_unwritten() && matches!(db.get(b"k"), Lookup::Absent));
+    db.put(b"k", Bytes::from(vec![0; limit]), Kind::Full).unwrap();
+    sync(&mut db).unwrap();
+}
+
+/// Without background work puts are refused in the end, and go on once it has run; nothing waits.
+#[test]
+fn puts_are_refused_while_background_work_is_behind() {
+    let (mut db, _) = open(&SimDisk::new()).unwrap();
+    let mut taken = 0u32;
+    let refusal = loop {
+        match db.put(&taken.to_be_bytes(), Bytes::from(vec![7; 500]), Kind::Full) {
+            Ok(_) => taken += 1,
+            Err(error) => break error,
+        }
+        db.write_log().unwrap();
+    };
+    assert!(matches!(refusal, PutError::Stalled { .. }), "{refusal}");
+    assert!(db.stats().memory_bytes <= db.options().memory_bytes);
+    sync(&mut db).unwrap();
+    settle(&mut db).unwrap();
+    db.put(b"again", Bytes::new(), Kind::Full).unwrap();
+    assert_eq!(scan_all(&db, 100).unwrap().len() as u32, taken + 1);
+}
+
+fn incompressible(rng: &mut Rng, round: u32) -> Vec<u8> {
+    let noise = (0..20).flat_map(|_| rng.next_u64().to_le_bytes());
+    round.to_be_bytes().into_iter().chain(noise).collect()
+}
+
+/// Keys spread over memtables and several levels, values overwritten and deleted: every read agrees with the last put.
+#[test]
+fn many_keys_through_all_levels() {
+    let disk = SimDisk::new();
+    let (mut db, _) = open(&disk).unwrap();
+    let mut rng = Rng::from_seed(3);
+    let mut model = std::collections::BTreeMap::new();
+    for round in 0..6000u32 {
+        let key = (rng.below(800) as u32).to_be_bytes().to_vec();
+        let value = if rng.chance(1, 10) {
+            support::TOMBSTONE.to_vec()
+        } else {
+            incompressible(&mut rng, round)
+        };
+        db.put(&key, Bytes::from(value.clone()), Kind::Full).unwrap();
+        model.insert(key, value);
+        if round % 20 == 0 {
+            sync(&mut db).unwrap();
+            settle(&mut db).unwrap();
+        }
+    }
+    let stats = db.stats();
+    assert!(
+        stats.level_tables[1] > 1 && stats.level_tables[2] > 1,
+        "{stats:?}"
+    );
+    assert!(
+        stats.log_segments < 12 && stats.memory_bytes <= db.options().memory_bytes,
+        "{stats:?}"
+    );
+    model.retain(|_, value| value != support::TOMBSTONE);
+    let expected: Vec<(Bytes, Bytes)> = model
+        .iter()
+        .map(|(k, v)| (Bytes::from(k.clone()), Bytes::from(v.clone())))
+        .collect();
+    assert_eq!(scan_all(&db, 7).unwrap(), expected);
+    for key in 0..800u32 {
+        let expected = model.get(key.to_be_bytes().as_slice()).cloned().map(Bytes::from);
+        assert_eq!(get(&mut db, &key.to_be_bytes()).unwrap(), expected);
+    }
+    db.close().unwrap();
+    let (db, recovery) = open(&disk).unwrap();
+    assert!(recovery.was_clean);
+    assert_eq!(scan_all(&db, 100).unwrap(), expected);
+}
+
+/// Overwriting one key for ever uses a bounded log.
+#[test]
+fn the_log_of_one_hot_key_is_bounded() {
+    let (mut db, _) = open_with(&SimDisk::new(), Options::tiny()).unwrap();
+    for _ in 0..3000 {
+        full(&mut db, "hot", &"v".repeat(100));
+        sync(&mut db).unwrap();
+        settle(&mut db).unwrap();
+    }
+    assert!(db.stats().log_segments < 12, "{:?}", db.stats());
+}
+
+/// A put between the making of a cold read and its completion is what the read answers, and the older value that it
+/// read does not enter the cache, not even once the newer one is flushed.
+#[test]
+fn a_put_during_a_cold_read_wins() {
+    let disk = SimDisk::new();
+    let (mut db, _) = open(&disk).unwrap();
+    full(&mut db, "k", "old");
+    sync(&mut db).unwrap();
+    db.freeze();
+    settle(&mut db).unwrap();
+    db.close().unwrap();
+    for flush_between in [false, true] {
+        let (mut db, _) = open(&disk).unwrap();
+        let Lookup::Cold(job) = db.get(b"k") else {
+            panic!("the caches of a fresh opening are empty")
+        };
+        let outcome = job.run();
+        full(&mut db, "k", "new");
+        if flush_between {
+            sync(&mut db).unwrap();
+            db.freeze();
+            settle(&mut db).unwrap();
+        }
+        let answer = db.complete(outcome);
+        let value = match answer {
+            Lookup::Found(value) => value,
+            Lookup::Cold(job) => match db.complete(job.run()) {
+                Lookup::Found(value) => value,
+                other => panic!("{other:?}"),
+            },
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(value, "new");
+        assert_eq!(get(&mut db, b"k").unwrap().unwrap(), "new");
+    }
+}
