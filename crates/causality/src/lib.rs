@@ -8,6 +8,7 @@
 //! shown and [`context`] what it knows thereby, [`token`] the text of that; [`codec`] is the bytes of a record;
 //! [`clock`] prints vectors for people.
 
+mod carried;
 pub mod clock;
 pub mod codec;
 pub mod context;
