@@ -1,0 +1,114 @@
+//! Which key a path names: any bytes, percent-decoded, which is why this reads the path itself. The router's own
+//! parameters are text and refuse what is not UTF-8.
+
+use std::sync::Arc;
+
+use api::{KeyspaceStatus, Operation, Request, Status};
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use bytes::Bytes;
+use ring::context_binding;
+
+use crate::front::Shared;
+use crate::percent;
+use crate::problem::Problem;
+
+/// Both `/v1/keyspaces/{keyspace}/...` and `/v1/explain/{keyspace}/...` name the keyspace in this segment. The
+/// segment before the first slash is empty.
+const KEYSPACE_SEGMENT: usize = 3;
+
+/// A keyspace that exists.
+#[derive(Clone)]
+pub(crate) struct KeyspaceAddress {
+    status: Arc<Status>,
+    place: usize,
+}
+
+impl KeyspaceAddress {
+    /// What the keyspace promises.
+    pub(crate) fn keyspace(&self) -> &KeyspaceStatus {
+        &self.status.keyspaces[self.place]
+    }
+
+    /// A key of this keyspace.
+    pub(crate) fn with_key(self, key: Bytes) -> KeyAddress {
+        KeyAddress { keyspace: self, key }
+    }
+}
+
+/// A key of a keyspace that exists.
+#[derive(Clone)]
+pub(crate) struct KeyAddress {
+    keyspace: KeyspaceAddress,
+    pub(crate) key: Bytes,
+}
+
+impl KeyAddress {
+    /// What the keyspace of the key promises.
+    pub(crate) fn keyspace(&self) -> &KeyspaceStatus {
+        self.keyspace.keyspace()
+    }
+
+    /// What binds contexts to this key.
+    pub(crate) fn binding(&self) -> u32 {
+        context_binding(self.keyspace().id, &self.key)
+    }
+
+    /// The request to do `operation` with this key.
+    pub(crate) fn request(&self, operation: Operation) -> Request {
+        Request::key(self.keyspace().id, self.key.clone(), operation)
+    }
+
+    /// The path of this key.
+    pub(crate) fn path(&self) -> String {
+        let keyspace = percent::encode_segment(self.keyspace().name.as_bytes());
+        format!(
+            "/v1/keyspaces/{keyspace}/keys/{}",
+            percent::encode_segment(&self.key)
+        )
+    }
+}
+
+impl FromRequestParts<Shared> for KeyspaceAddress {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, front: &Shared) -> Result<KeyspaceAddress, Problem> {
+        let segment = parts
+            .uri
+            .path()
+            .split('/')
+            .nth(KEYSPACE_SEGMENT)
+            .unwrap_or_default();
+        let name = decode(segment, "the name of the keyspace")?;
+        let name = std::str::from_utf8(&name)
+            .map_err(|_| Problem::invalid("the name of the keyspace in the path is not UTF-8"))?;
+        let status = front.status();
+        let wanted = status.keyspace(name).map(|keyspace| keyspace.id);
+        let place = status
+            .keyspaces
+            .iter()
+            .position(|keyspace| Some(keyspace.id) == wanted);
+        let place = place.ok_or_else(|| Problem::no_such_keyspace(name, &status))?;
+        Ok(KeyspaceAddress { status, place })
+    }
+}
+
+impl FromRequestParts<Shared> for KeyAddress {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, front: &Shared) -> Result<KeyAddress, Problem> {
+        let keyspace = KeyspaceAddress::from_request_parts(parts, front).await?;
+        let segment = parts.uri.path().rsplit('/').next().unwrap_or_default();
+        let key = decode(segment, "the key")?;
+        Ok(keyspace.with_key(Bytes::from(key)))
+    }
+}
+
+fn decode(segment: &str, what: &str) -> Result<Vec<u8>, Problem> {
+    let decoded = percent::decode(segment).ok_or_else(|| {
+        Problem::invalid(format!(
+            "{what} in the path has a % that is not followed by two hexadecimal digits; a percent sign itself is written %25"
+        ))
+    })?;
+    Ok(decoded.into_owned())
+}

@@ -1,0 +1,15 @@
+//! What can be asked, one file per concept. Each handler turns a request into the node's words, asks, and turns the
+//! reply back; none of them decides anything.
+
+pub(crate) mod cluster;
+pub(crate) mod explain;
+pub(crate) mod hashed;
+pub(crate) mod health;
+pub(crate) mod keys;
+pub(crate) mod keyspaces;
+pub(crate) mod landing;
+pub(crate) mod metrics;
+pub(crate) mod problems;
+pub(crate) mod ring;
+pub(crate) mod siblings;
+pub(crate) mod written;

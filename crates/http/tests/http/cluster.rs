@@ -1,0 +1,147 @@
+//! What a node shows of the cluster and of itself.
+
+use api::NodeState;
+use axum::http::StatusCode;
+use serde_json::json;
+
+use crate::client::Site;
+
+#[tokio::test]
+async fn the_cluster_is_its_members_as_this_node_sees_them() {
+    let site = Site::new();
+    site.node
+        .change_status(|status| status.nodes[1].state = NodeState::Down);
+    let document = site.get("/v1/cluster").await.json();
+    assert_eq!(document["name"], "test");
+    assert_eq!(document["epoch"], 7);
+    assert_eq!(document["node"], "n1");
+    assert_eq!(document["movements"], json!([]));
+    assert_eq!(document["notices"], json!(["quorum sloppy acts as strict"]));
+    let expected = json!({
+        "id": "n2", "number": 2, "state": "down", "datacenter": "dc2", "rack": "r1", "weight": 1.0, "partitions": 85,
+        "replicas": 256, "resp": "127.0.0.1:7002", "cluster": null, "http": "127.0.0.1:8002", "peer": "127.0.0.1:9002"
+    });
+    assert_eq!(document["nodes"][1], expected);
+    assert_eq!(document["nodes"].as_array().unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn the_ring_names_the_owners_of_every_slot() {
+    let document = Site::new().get("/v1/ring").await.json();
+    let expected = json!({"epoch": 7, "partitions": 256, "slots": [
+        {"first": 0, "last": 8191, "primary": "n1", "owners": ["n1", "n2", "n3"]},
+        {"first": 8192, "last": 16383, "primary": "n3", "owners": ["n3", "n1", "n2"]},
+    ]});
+    assert_eq!(document, expected);
+}
+
+#[tokio::test]
+async fn keyspaces_are_shown_with_what_they_promise() {
+    let document = Site::new().get("/v1/keyspaces").await.json();
+    let expected = json!({
+        "id": 11, "number": 1, "name": "siblings", "n": 3, "replication": "3", "r": "quorum", "w": "quorum",
+        "policy": "siblings", "quorum": "sloppy", "durability": "always", "model": "eventual",
+        "promise": "Always writable.", "key_bytes_max": 65536, "value_bytes_max": 1048576, "siblings_max": 100,
+        "require_context": false, "allow_flush": false
+    });
+    assert_eq!(document["keyspaces"][1], expected);
+    assert_eq!(document["keyspaces"].as_array().unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn a_key_is_explained_by_what_its_owners_hold() {
+    let site = Site::new();
+    site.put("/v1/keyspaces/default/keys/a%2Fb", "x").await;
+    let document = site.get("/v1/explain/default/a%2Fb").await.json();
+    let expected = json!({
+        "slot": ring::Slot::of_key(b"a/b").number(), "partition": 1, "partitions": 256,
+        "quorum": "N=3 R=quorum W=quorum", "fallbacks": ["n4"],
+        "owners": [{"node": "n1", "state": "found", "clocks": [[["n1", 1]]], "stamp": "1767225600001.0", "bytes": 72}]
+    });
+    assert_eq!(document, expected);
+    assert_eq!(site.get("/v1/explain/absent/k").await.kind(), "no-such-keyspace");
+}
+
+#[tokio::test]
+async fn the_figures_are_in_the_format_of_prometheus() {
+    let site = Site::new();
+    site.put("/v1/keyspaces/default/keys/k", "x").await;
+    let metrics = site.get("/metrics").await;
+    assert_eq!(
+        metrics.header("content-type"),
+        "text/plain; version=0.0.4; charset=utf-8"
+    );
+    let expected =
+        "# HELP henge_writes_total Writes made.\n# TYPE henge_writes_total counter\nhenge_writes_total 1\n";
+    assert_eq!(metrics.text(), expected);
+}
+
+#[tokio::test]
+async fn a_node_that_runs_is_healthy_whatever_the_others_do() {
+    let site = Site::new();
+    site.node
+        .change_status(|status| status.nodes[1].state = NodeState::Down);
+    site.node
+        .change_status(|status| status.nodes[2].state = NodeState::Down);
+    let answer = site.get("/healthz").await;
+    assert_eq!((answer.status, answer.text()), (StatusCode::OK, "ok\n"));
+}
+
+/// Ready means: for every slot, enough owners are up for the default keyspace's own levels.
+#[tokio::test]
+async fn a_node_is_ready_while_the_default_keyspace_can_be_served() {
+    let site = Site::new();
+    assert_eq!(site.get("/readyz").await.text(), "ready\n");
+    site.node
+        .change_status(|status| status.nodes[1].state = NodeState::Down);
+    assert_eq!(site.get("/readyz").await.status, StatusCode::OK);
+
+    site.node
+        .change_status(|status| status.nodes[2].state = NodeState::Down);
+    let answer = site.get("/readyz").await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    let problem = answer.problem();
+    assert_eq!(answer.kind(), "not-ready");
+    assert_eq!(
+        (&problem["needed"], &problem["got"], &problem["owners"]),
+        (&json!(2), &json!(1), &json!(3))
+    );
+    assert_eq!(problem["level"], "quorum");
+}
+
+#[tokio::test]
+async fn readiness_asks_for_what_writes_need_and_where_they_need_it() {
+    let site = Site::new();
+    site.node
+        .change_status(|status| status.nodes[1].state = NodeState::Down);
+    site.node
+        .change_status(|status| status.keyspaces[0].w = quorum::Level::All);
+    assert_eq!(site.get("/readyz").await.problem()["needed"], 3);
+    site.node
+        .change_status(|status| status.keyspaces[0].w = quorum::Level::LocalQuorum);
+    assert_eq!(site.get("/readyz").await.status, StatusCode::OK);
+    site.node
+        .change_status(|status| status.keyspaces[0].w = quorum::Level::EachQuorum);
+    assert_eq!(site.get("/readyz").await.kind(), "not-ready");
+}
+
+#[tokio::test]
+async fn the_first_page_links_to_what_there_is() {
+    let site = Site::new();
+    let page = site.get("/").await;
+    assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
+    assert!(
+        page.header("content-security-policy")
+            .starts_with("default-src 'none'")
+    );
+    let links: Vec<&str> = page
+        .text()
+        .split("href=\"")
+        .skip(1)
+        .map(|rest| rest.split('"').next().unwrap())
+        .collect();
+    assert!(links.len() > 5);
+    for link in links {
+        assert_eq!(site.get(link).await.status, StatusCode::OK, "{link}");
+    }
+}

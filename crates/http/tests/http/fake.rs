@@ -1,0 +1,357 @@
+//! A node of one replica in memory: real records and contexts, without a network, a disk or a quorum.
+
+use std::collections::BTreeMap;
+use std::future::Ready;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use api::{
+    Answer, Command, Counter, Deleted, Detail, ExpiryChange, Explanation, Found, KeyRequest, KeyspaceStatus,
+    Marks, NodeState, NodeStatus, Operation, Outcome, OwnerAnswer, Reply, Request, ShownValue, SlotRange,
+    Status, Store, Written,
+};
+use bytes::Bytes;
+use causality::{Actor, Context, Dot, Payload, Policy, Record, Stamp, Version, View, clock_entries};
+use quorum::Level;
+use types::{Epoch, Incarnation, KeyspaceId, NodeId, OperationId, Stint, WallTime};
+
+/// The node's clock, which stands still.
+pub(crate) const NOW: WallTime = WallTime(1_767_225_600_000);
+
+#[derive(Clone)]
+pub(crate) struct Fake(Arc<Mutex<Inner>>);
+
+struct Inner {
+    status: Arc<Status>,
+    records: BTreeMap<(KeyspaceId, Bytes), Record>,
+    writes: u64,
+    marks: Marks,
+    scripted: Option<Outcome>,
+    asked: Vec<Request>,
+    answers_later: bool,
+}
+
+impl Fake {
+    pub(crate) fn new() -> Fake {
+        Fake(Arc::new(Mutex::new(Inner {
+            status: Arc::new(status()),
+            records: BTreeMap::new(),
+            writes: 0,
+            marks: Marks::default(),
+            scripted: None,
+            asked: Vec::new(),
+            answers_later: false,
+        })))
+    }
+
+    /// The next request is answered with this.
+    pub(crate) fn answer_next(&self, outcome: Outcome) {
+        self.0.lock().unwrap().scripted = Some(outcome);
+    }
+
+    /// Every answer from now on carries these marks.
+    pub(crate) fn mark(&self, marks: Marks) {
+        self.0.lock().unwrap().marks = marks;
+    }
+
+    /// Answers from now on have to be awaited.
+    pub(crate) fn answer_later(&self) {
+        self.0.lock().unwrap().answers_later = true;
+    }
+
+    /// The cluster looks like this from now on.
+    pub(crate) fn change_status(&self, change: impl FnOnce(&mut Status)) {
+        let mut inner = self.0.lock().unwrap();
+        let mut status = (*inner.status).clone();
+        change(&mut status);
+        inner.status = Arc::new(status);
+    }
+
+    /// What was asked since the last time.
+    pub(crate) fn take_asked(&self) -> Vec<Request> {
+        std::mem::take(&mut self.0.lock().unwrap().asked)
+    }
+
+    /// The one operation that was asked since the last time.
+    pub(crate) fn operation(&self) -> Operation {
+        match self.take_asked().pop().expect("something was asked").command {
+            Command::Key(KeyRequest { operation, .. }) => operation,
+            other => panic!("not about one key: {other:?}"),
+        }
+    }
+
+    /// How many keys there are.
+    pub(crate) fn len(&self) -> usize {
+        self.0.lock().unwrap().records.len()
+    }
+}
+
+impl Store for Fake {
+    type Pending = Ready<Outcome>;
+
+    fn call(&self, request: Request) -> Answer<Ready<Outcome>> {
+        let mut inner = self.0.lock().unwrap();
+        inner.asked.push(request.clone());
+        let outcome = inner
+            .scripted
+            .take()
+            .unwrap_or_else(|| inner.answer(request.command));
+        if inner.answers_later {
+            Answer::Pending(std::future::ready(outcome))
+        } else {
+            Answer::Ready(outcome)
+        }
+    }
+
+    fn status(&self) -> Arc<Status> {
+        self.0.lock().unwrap().status.clone()
+    }
+
+    fn counters(&self) -> Vec<Counter> {
+        let value = f64::from(u32::try_from(self.0.lock().unwrap().writes).unwrap());
+        vec![Counter {
+            name: "writes_total",
+            help: "Writes made.",
+            value,
+        }]
+    }
+}
+
+impl Inner {
+    fn answer(&mut self, command: Command) -> Outcome {
+        match command {
+            Command::Key(request) => self.answer_about_key(request),
+            Command::Explain { keyspace, key } => Ok(Reply::Explain(Box::new(self.explain(keyspace, &key)))),
+            other => panic!("no front end over HTTP asks {other:?}"),
+        }
+    }
+
+    fn answer_about_key(&mut self, request: KeyRequest) -> Outcome {
+        let KeyRequest {
+            keyspace,
+            key,
+            operation,
+        } = request;
+        match operation {
+            Operation::Get { detail, .. } => Ok(Reply::Found(self.find(keyspace, &key, detail))),
+            Operation::Put {
+                value,
+                context,
+                expiry,
+                priority,
+                ..
+            } => {
+                let payload = Payload::Value(value);
+                let written = self.write(
+                    keyspace,
+                    key,
+                    payload,
+                    &context.unwrap_or_default(),
+                    expiry,
+                    priority,
+                );
+                Ok(Reply::Written(written))
+            }
+            Operation::Delete { context, .. } => Ok(Reply::Deleted(self.delete(keyspace, key, context))),
+            Operation::Expire { .. } => panic!("no front end over HTTP asks for this"),
+        }
+    }
+
+    fn policy(&self, keyspace: KeyspaceId) -> Policy {
+        self.status
+            .keyspace_by_id(keyspace)
+            .unwrap()
+            .policy
+            .parse()
+            .unwrap()
+    }
+
+    fn find(&self, keyspace: KeyspaceId, key: &Bytes, detail: Detail) -> Found {
+        let Some(record) = self.records.get(&(keyspace, key.clone())) else {
+            return Found::default();
+        };
+        let view = View::of(record, self.policy(keyspace), NOW);
+        Found {
+            context: record.context(),
+            values: view
+                .versions()
+                .iter()
+                .map(|version| shown(version, detail))
+                .collect(),
+            marks: self.marks,
+        }
+    }
+
+    fn write(
+        &mut self,
+        keyspace: KeyspaceId,
+        key: Bytes,
+        payload: Payload,
+        context: &Context,
+        expiry: ExpiryChange,
+        priority: u8,
+    ) -> Written {
+        self.writes += 1;
+        let actor = Actor {
+            incarnation: Incarnation(1),
+            stint: Stint(1),
+        };
+        let dot = Dot {
+            actor,
+            counter: self.writes,
+        };
+        let stamp = Stamp::new(NOW.0 + self.writes, 0);
+        let ends = if let ExpiryChange::At(at) = expiry {
+            Some(at)
+        } else {
+            None
+        };
+        let version = Version::new(dot, stamp, payload, OperationId(self.writes))
+            .with_priority(priority)
+            .ending(ends);
+        let held = self.records.get(&(keyspace, key.clone()));
+        let record =
+            Record::put(held, self.policy(keyspace), context, version).expect("the write can be made");
+        let context = record.context_after(context, dot).unwrap();
+        self.records.insert((keyspace, key), record);
+        Written {
+            context,
+            operation: OperationId(self.writes),
+            acknowledged: 3,
+            marks: self.marks,
+        }
+    }
+
+    fn delete(&mut self, keyspace: KeyspaceId, key: Bytes, context: Option<Context>) -> Deleted {
+        let found = self.find(keyspace, &key, Detail::Values);
+        if found.values.is_empty() {
+            return Deleted::default();
+        }
+        let context = context.unwrap_or(found.context);
+        let written = self.write(
+            keyspace,
+            key,
+            Payload::Tombstone,
+            &context,
+            ExpiryChange::Clear,
+            0,
+        );
+        Deleted {
+            existed: true,
+            written,
+        }
+    }
+
+    fn explain(&self, keyspace: KeyspaceId, key: &Bytes) -> Explanation {
+        let found = self.find(keyspace, key, Detail::Clocks);
+        let owner = OwnerAnswer {
+            node: "n1".to_owned(),
+            state: if found.values.is_empty() {
+                "absent"
+            } else {
+                "found"
+            }
+            .to_owned(),
+            clocks: found.values.iter().map(|value| value.clock.clone()).collect(),
+            stamp: found.values.first().map(|value| value.stamp),
+            bytes: 72,
+        };
+        Explanation {
+            slot: ring::Slot::of_key(key).number(),
+            partition: 1,
+            partitions: 256,
+            fallbacks: vec!["n4".to_owned()],
+            owners: vec![owner],
+            quorum: "N=3 R=quorum W=quorum".to_owned(),
+        }
+    }
+}
+
+fn shown(version: &Version, detail: Detail) -> ShownValue {
+    let clock = clock_entries(&version.clock(), |_| Some("n1"));
+    ShownValue {
+        value: version.payload.value().cloned().unwrap_or_default(),
+        expires: version.expiry.at,
+        stamp: version.stamp,
+        priority: version.priority,
+        clock: if detail == Detail::Clocks {
+            clock
+        } else {
+            Vec::new()
+        },
+    }
+}
+
+/// Three nodes, the second of them in another data center, and a keyspace of each policy.
+fn status() -> Status {
+    Status {
+        name: "test".to_owned(),
+        epoch: Epoch(7),
+        here: 0,
+        nodes: vec![node(1, "dc1"), node(2, "dc2"), node(3, "dc1")],
+        keyspaces: vec![
+            keyspace(0, "default", "lww"),
+            keyspace(1, "siblings", "siblings"),
+            keyspace(2, "by priority", "priority"),
+        ],
+        partitions: 256,
+        slots: vec![
+            SlotRange {
+                first: 0,
+                last: 8191,
+                primary: 0,
+                owners: vec![0, 1, 2],
+            },
+            SlotRange {
+                first: 8192,
+                last: 16383,
+                primary: 2,
+                owners: vec![2, 0, 1],
+            },
+        ],
+        data_dir: PathBuf::from("data"),
+        version: "0.1.0".to_owned(),
+        started: NOW,
+        notices: vec!["quorum sloppy acts as strict".to_owned()],
+    }
+}
+
+fn node(number: u16, data_center: &str) -> NodeStatus {
+    let address = |port: u16| Some(std::net::SocketAddr::from(([127, 0, 0, 1], port + number)));
+    NodeStatus {
+        id: NodeId(number),
+        name: format!("n{number}"),
+        state: NodeState::Up,
+        data_center: data_center.to_owned(),
+        rack: "r1".to_owned(),
+        weight: 1.0,
+        partitions: 85,
+        replicas: 256,
+        resp: address(7000),
+        cluster: None,
+        http: address(8000),
+        peer: address(9000),
+    }
+}
+
+fn keyspace(number: u32, name: &str, policy: &str) -> KeyspaceStatus {
+    KeyspaceStatus {
+        id: KeyspaceId(number + 10),
+        number,
+        name: name.to_owned(),
+        n: 3,
+        n_text: "3".to_owned(),
+        r: Level::Quorum,
+        w: Level::Quorum,
+        policy: policy.to_owned(),
+        quorum: "sloppy".to_owned(),
+        durability: "always".to_owned(),
+        model: "eventual".to_owned(),
+        model_sentence: "Always writable.".to_owned(),
+        key_bytes_max: 65536,
+        value_bytes_max: 1024 * 1024,
+        siblings_max: 100,
+        require_context: false,
+        allow_flush: false,
+    }
+}

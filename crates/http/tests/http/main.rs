@@ -1,0 +1,14 @@
+//! The front end as clients meet it: every route, every error, hostile requests, and the description.
+
+#![allow(clippy::unwrap_used)] // A helper that panics fails its test, as it should.
+
+mod client;
+mod cluster;
+mod fake;
+mod guard;
+mod hashed;
+mod hostile;
+mod keys;
+mod openapi;
+mod problems;
+mod siblings;
