@@ -143,7 +143,7 @@ TOML
     for ((i = 1; i <= nodes; i++)); do
         cat <<TOML
 [[cluster.members]]
-name = "n$i"
+id = "n$i"
 resp = "127.0.0.1:$((port + i - 1))"
 cluster = "127.0.0.1:$((port + i + 99))"
 http = "127.0.0.1:$((port + i + 199))"
@@ -157,6 +157,7 @@ name = "default"
 n = $nodes
 r = $(((nodes + 1) / 2))
 w = $(((nodes + 1) / 2))
+quorum = "strict"
 durability = "$durability"
 TOML
 }
