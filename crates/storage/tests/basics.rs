@@ -1,4 +1,5 @@
 //! Each promise of the engine in its simplest form.
+#![allow(clippy::unwrap_used, reason = "a test may stop at surprises")]
 
 mod support;
 
@@ -121,7 +122,7 @@ fn puts_are_refused_while_background_work_is_behind() {
     sync(&mut db).unwrap();
     settle(&mut db).unwrap();
     db.put(b"again", Bytes::new(), Kind::Full).unwrap();
-    assert_eq!(scan_all(&db, 100).unwrap().len() as u32, taken + 1);
+    assert_eq!(scan_all(&db, 100).unwrap().len(), taken as usize + 1);
 }
 
 fn incompressible(rng: &mut Rng, round: u32) -> Vec<u8> {
@@ -137,7 +138,7 @@ fn many_keys_through_all_levels() {
     let mut rng = Rng::from_seed(3);
     let mut model = std::collections::BTreeMap::new();
     for round in 0..6000u32 {
-        let key = (rng.below(800) as u32).to_be_bytes().to_vec();
+        let key = rng.below(800).to_be_bytes().to_vec();
         let value = if rng.chance(1, 10) {
             support::TOMBSTONE.to_vec()
         } else {
@@ -165,7 +166,7 @@ fn many_keys_through_all_levels() {
         .map(|(k, v)| (Bytes::from(k.clone()), Bytes::from(v.clone())))
         .collect();
     assert_eq!(scan_all(&db, 7).unwrap(), expected);
-    for key in 0..800u32 {
+    for key in 0..800u64 {
         let expected = model.get(key.to_be_bytes().as_slice()).cloned().map(Bytes::from);
         assert_eq!(get(&mut db, &key.to_be_bytes()).unwrap(), expected);
     }

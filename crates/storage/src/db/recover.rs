@@ -21,7 +21,7 @@ use crate::log::recovery::{self, Replayed, SetAside};
 use crate::log::segment::{Life, Prepared};
 use crate::log::writer::{Closed, CommitLog};
 use crate::manifest::{Manifest, State, file};
-use crate::memtable::{Entry, Memtable};
+use crate::memtable::{Entry, Memtable, Slot};
 use crate::merge::Merge;
 use crate::options::Options;
 use crate::sstable::Table;
@@ -64,13 +64,17 @@ struct Memtables {
 }
 
 impl Memtables {
-    fn take(&mut self, entry: &Entry, sequence: u64) -> Result<(), OpenError> {
+    fn take(&mut self, entry: Entry, sequence: u64) -> Result<(), OpenError> {
         if self.active.bytes() >= self.options.memtable_bytes() {
             let next = Memtable::new(self.options.secret, self.active.last_sequence());
             self.frozen
                 .push_back(Arc::new(std::mem::replace(&mut self.active, next)));
         }
-        let slot = merged_slot(&self.active, &*self.merge, &entry.key, entry.kind, &entry.value)?;
+        let merged = merged_slot(&self.active, &*self.merge, &entry.key, entry.kind, &entry.value)?;
+        let slot = merged.unwrap_or(Slot {
+            kind: entry.kind,
+            value: entry.value,
+        });
         self.active.set(&entry.key, slot, sequence);
         Ok(())
     }
@@ -126,7 +130,7 @@ fn find(
         manifest: &manifest,
         flushed_through: state.flushed_through,
     };
-    let replayed = recovery::replay(&source, &mut |entry, sequence| memtables.take(&entry, sequence))?;
+    let replayed = recovery::replay(&source, &mut |entry, sequence| memtables.take(entry, sequence))?;
     Ok(Found {
         is_new,
         manifest_number,

@@ -24,12 +24,13 @@ impl Db {
             .map_err(|LogError(why)| PutError::Poisoned(why))?;
         self.check_sizes(key, &value)?;
         self.make_room(ENTRY_HEADER_BYTES + key.len() + value.len())?;
-        let slot = merged_slot(&self.active, &*self.merge, key, kind, &value)?;
+        let merged = merged_slot(&self.active, &*self.merge, key, kind, &value)?;
         let sequence = self.log.gather(key, kind, &value);
-        self.active.set(key, slot, sequence);
-        self.records.remove(key);
         self.counters.puts += 1;
         self.counters.put_bytes += (key.len() + value.len()) as u64;
+        self.active
+            .set(key, merged.unwrap_or(Slot { kind, value }), sequence);
+        self.records.remove(key);
         Ok(SequenceNumber(sequence))
     }
 
@@ -136,25 +137,23 @@ impl Db {
     }
 }
 
-/// The one entry that a memtable is to have for a key once this one is in.
+/// What a memtable is to have for a key once an entry is in, if that is not the entry itself: an operand is merged
+/// with the entry that it meets.
 pub(crate) fn merged_slot(
     memtable: &Memtable,
     merge: &dyn Merge,
     key: &[u8],
     kind: Kind,
-    value: &Bytes,
-) -> Result<Slot, MergeError> {
+    value: &[u8],
+) -> Result<Option<Slot>, MergeError> {
     match memtable.get(key) {
         Some(present) if kind == Kind::Merge => {
             let merged = merge.merge(key, &present.value, value)?;
-            Ok(Slot {
+            Ok(Some(Slot {
                 kind: present.kind,
                 value: Bytes::from(merged),
-            })
+            }))
         }
-        _ => Ok(Slot {
-            kind,
-            value: value.clone(),
-        }),
+        _ => Ok(None),
     }
 }

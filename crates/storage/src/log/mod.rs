@@ -21,9 +21,6 @@ pub(crate) mod writer;
 pub(crate) const OVERHEAD_BYTES_MAX: usize = 8 << 10;
 
 const _: () = assert!(
-    segment::FIRST_RECORD_OFFSET as usize
-        + record::HEADER_BYTES
-        + record::ENTRY_HEADER_BYTES
-        + 2 * record::ALIGNMENT
+    segment::FIRST_RECORD_OFFSET + record::HEADER_BYTES + record::ENTRY_HEADER_BYTES + 2 * record::ALIGNMENT
         <= OVERHEAD_BYTES_MAX
 );

@@ -101,7 +101,7 @@ pub(crate) fn replay(
         replayed.next_segment = replayed.next_segment.max(life.segment + 1);
         if chain.broken {
             // Within a segment records follow each other, so a hole before one of them is a hole before all.
-            cuts.push(segment.cut_at(offset_of_first_record()));
+            cuts.push(segment.cut_at(FIRST_RECORD_OFFSET));
             replayed.segments.push((segment.file, 0));
             continue;
         }
@@ -129,10 +129,6 @@ pub(crate) fn replay(
     replayed.entries = chain.entries;
     replayed.clean_stop = chain.clean_stop && replayed.set_aside.is_empty();
     Ok(replayed)
-}
-
-fn offset_of_first_record() -> usize {
-    usize::try_from(FIRST_RECORD_OFFSET).expect("a page's length fits any address space")
 }
 
 impl Replayed {
@@ -258,7 +254,7 @@ impl Segment {
 /// The records from the first on, each with its offset, and where the last one ends.
 fn walk(bytes: &[u8], life: &Life) -> (Vec<(usize, record::Header)>, usize) {
     let mut records: Vec<(usize, record::Header)> = Vec::new();
-    let mut offset = offset_of_first_record();
+    let mut offset = FIRST_RECORD_OFFSET;
     while let Some((header, _)) = bytes
         .get(offset..)
         .and_then(|rest| record::read(rest, life.segment, life.salt))
@@ -326,13 +322,9 @@ impl Chain {
             self.clean_stop = header.flags & FLAG_CLEAN_STOP != 0;
             self.apply_record(segment, *offset, header, apply)?;
         }
-        if segment
-            .records
-            .last()
-            .is_some_and(|(_, last)| last.next_sequence() == self.next)
-        {
-            self.end = Some((segment.path.clone(), segment.end as u64));
-        } else if self.end.is_none() {
+        let last = segment.records.last();
+        let is_newest = last.is_some_and(|(_, header)| header.next_sequence() == self.next);
+        if is_newest || self.end.is_none() {
             self.end = Some((segment.path.clone(), segment.end as u64));
         }
         Ok(())

@@ -22,7 +22,7 @@ pub(crate) const MAGIC: &[u8; 8] = b"HENGELOG";
 pub(crate) const VERSION: u32 = 1;
 pub(crate) const HEADER_BYTES: usize = 52;
 /// Where the first record begins.
-pub(crate) const FIRST_RECORD_OFFSET: u64 = 4096;
+pub(crate) const FIRST_RECORD_OFFSET: usize = 4096;
 
 /// One life of one segment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -65,9 +65,7 @@ impl Life {
         }
         let checksum = checksum::of(&bytes);
         bytes.extend_from_slice(&checksum.to_le_bytes());
-        let first_record =
-            usize::try_from(FIRST_RECORD_OFFSET).expect("a page's length fits any address space");
-        bytes.resize(first_record + super::record::ALIGNMENT, 0);
+        bytes.resize(FIRST_RECORD_OFFSET + super::record::ALIGNMENT, 0);
         bytes
     }
 

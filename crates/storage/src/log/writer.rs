@@ -28,7 +28,7 @@ impl Active {
     fn new(segment: Prepared) -> Active {
         Active {
             segment,
-            offset: FIRST_RECORD_OFFSET,
+            offset: FIRST_RECORD_OFFSET as u64,
             last_sequence: 0,
         }
     }

@@ -141,9 +141,9 @@ impl Block {
         while low < high {
             let middle = low + (high - low) / 2;
             if self.key(middle)? < key {
-                low = middle + 1
+                low = middle + 1;
             } else {
-                high = middle
+                high = middle;
             }
         }
         Ok(low)

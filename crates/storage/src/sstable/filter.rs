@@ -61,7 +61,7 @@ pub(crate) fn build(hashes: &[u64], bits_per_key: usize) -> Vec<u8> {
 impl Filter {
     pub(crate) fn parse(bits: Bytes) -> Option<Filter> {
         let lines = bits.len() / LINE_BYTES;
-        let whole = lines > 0 && bits.len() % LINE_BYTES == 0 && u32::try_from(lines).is_ok();
+        let whole = lines > 0 && bits.len().is_multiple_of(LINE_BYTES) && u32::try_from(lines).is_ok();
         whole.then_some(Filter { bits, lines })
     }
 

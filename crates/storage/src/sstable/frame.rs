@@ -72,8 +72,8 @@ fn compressed_if_worth_it(raw: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// The raw bytes of a framed block, if it is whole, of this kind, and at home here. The error says what is wrong.
-pub(crate) fn open(framed: Bytes, file: u64, offset: u64, kind: BlockKind) -> Result<Bytes, &'static str> {
-    let mut decoder = Decoder::new(&framed);
+pub(crate) fn open(framed: &Bytes, file: u64, offset: u64, kind: BlockKind) -> Result<Bytes, &'static str> {
+    let mut decoder = Decoder::new(framed);
     let header = (|| {
         Some((
             decoder.u32()?,
@@ -120,7 +120,7 @@ mod tests {
             let mut out = Vec::new();
             let handle = append(&mut out, 1, 32, BlockKind::Data, &raw, compress);
             prop_assert_eq!(handle.len as usize, out.len());
-            prop_assert_eq!(open(Bytes::from(out), 1, 32, BlockKind::Data).unwrap(), raw);
+            prop_assert_eq!(open(&Bytes::from(out), 1, 32, BlockKind::Data).unwrap(), raw);
         }
 
         /// Damage, and a block that belongs elsewhere, are found.
@@ -129,16 +129,16 @@ mod tests {
             let mut out = Vec::new();
             append(&mut out, 1, 32, BlockKind::Data, b"some content that is stored", false);
             let intact = Bytes::from(out.clone());
-            prop_assert!(open(intact.clone(), 2, 32, BlockKind::Data).is_err());
-            prop_assert!(open(intact.clone(), 1, 64, BlockKind::Data).is_err());
-            prop_assert!(open(intact, 1, 32, BlockKind::Index).is_err());
+            prop_assert!(open(&intact, 2, 32, BlockKind::Data).is_err());
+            prop_assert!(open(&intact, 1, 64, BlockKind::Data).is_err());
+            prop_assert!(open(&intact, 1, 32, BlockKind::Index).is_err());
             out[at] ^= 1 << bit;
-            prop_assert!(open(Bytes::from(out), 1, 32, BlockKind::Data).is_err());
+            prop_assert!(open(&Bytes::from(out), 1, 32, BlockKind::Data).is_err());
         }
 
         #[test]
         fn any_bytes_are_read_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..100), raw_len in any::<u16>()) {
-            let _ = open(Bytes::from(bytes.clone()), 0, 0, BlockKind::Data);
+            let _ = open(&Bytes::from(bytes.clone()), 0, 0, BlockKind::Data);
             let _ = decompress(&bytes, usize::from(raw_len));
         }
     }

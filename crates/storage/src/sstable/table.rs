@@ -149,7 +149,7 @@ impl Table {
             DiskErrorKind::Short => self.damage(handle.offset, "the file ends before the block does"),
             _ => ReadError::Disk(error),
         })?;
-        let raw = frame::open(framed, self.meta.file, handle.offset, BlockKind::Data);
+        let raw = frame::open(&framed, self.meta.file, handle.offset, BlockKind::Data);
         let raw = raw.map_err(|what| self.damage(handle.offset, what))?;
         Block::parse(raw).map_err(|Malformed| self.malformed(handle.offset))
     }
@@ -226,7 +226,7 @@ impl Parts<'_> {
         parse: impl Fn(Bytes) -> Option<T>,
     ) -> Result<T, OpenError> {
         let framed = read_framed(self.file, handle)?;
-        let raw = frame::open(framed, self.number, handle.offset, kind);
+        let raw = frame::open(&framed, self.number, handle.offset, kind);
         let raw = raw.map_err(|what| self.damage(handle.offset, what))?;
         parse(raw).ok_or_else(|| self.damage(handle.offset, "this part of the table makes no sense"))
     }

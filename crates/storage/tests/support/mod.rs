@@ -1,5 +1,5 @@
 //! What the tests of the whole engine share: a merge whose outcome shows its history, and a driver that runs jobs.
-#![allow(dead_code, reason = "each test binary uses a part")]
+#![allow(dead_code, clippy::unwrap_used, reason = "each test binary uses a part, and a test may stop at surprises")]
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use storage::{
 };
 
 /// Joins values by writing the newer behind the older: associative, and a lost or doubled operand shows.
-pub struct Append;
+pub(crate) struct Append;
 
 impl Merge for Append {
     fn merge(&self, _key: &[u8], older: &[u8], newer: &[u8]) -> Result<Vec<u8>, MergeError> {
@@ -24,22 +24,22 @@ impl Merge for Append {
 }
 
 /// A value that a bottom compaction may drop. Reads count it as absent, so that dropping it shows nowhere.
-pub const TOMBSTONE: &[u8] = b"!gone";
+pub(crate) const TOMBSTONE: &[u8] = b"!gone";
 
-pub fn dir() -> PathBuf {
+pub(crate) fn dir() -> PathBuf {
     PathBuf::from("data/shard")
 }
 
-pub fn open_with(disk: &SimDisk, options: Options) -> Result<(Db, Recovery), OpenError> {
+pub(crate) fn open_with(disk: &SimDisk, options: Options) -> Result<(Db, Recovery), OpenError> {
     Db::open(Arc::new(disk.clone()), &dir(), options, Arc::new(Append))
 }
 
-pub fn open(disk: &SimDisk) -> Result<(Db, Recovery), OpenError> {
+pub(crate) fn open(disk: &SimDisk) -> Result<(Db, Recovery), OpenError> {
     open_with(disk, Options::tiny())
 }
 
 /// Reads through to the disk; a tombstone is absent.
-pub fn get(db: &mut Db, key: &[u8]) -> Result<Option<Bytes>, String> {
+pub(crate) fn get(db: &mut Db, key: &[u8]) -> Result<Option<Bytes>, String> {
     let mut lookup = db.get(key);
     loop {
         match lookup {
@@ -53,7 +53,7 @@ pub fn get(db: &mut Db, key: &[u8]) -> Result<Option<Bytes>, String> {
 }
 
 /// Every entry of the database but tombstones, read in pages of `page` entries.
-pub fn scan_all(db: &Db, page: usize) -> Result<Vec<(Bytes, Bytes)>, String> {
+pub(crate) fn scan_all(db: &Db, page: usize) -> Result<Vec<(Bytes, Bytes)>, String> {
     let (mut all, mut range) = (Vec::new(), KeyRange::all());
     loop {
         match db
@@ -80,7 +80,7 @@ pub fn scan_all(db: &Db, page: usize) -> Result<Vec<(Bytes, Bytes)>, String> {
 }
 
 /// Makes everything put so far durable.
-pub fn sync(db: &mut Db) -> Result<(), String> {
+pub(crate) fn sync(db: &mut Db) -> Result<(), String> {
     db.write_log().map_err(|e| e.to_string())?;
     if let Some(job) = db.sync_job() {
         db.synced(job.run()).map_err(|e| e.to_string())?;
@@ -89,7 +89,7 @@ pub fn sync(db: &mut Db) -> Result<(), String> {
 }
 
 /// Runs background jobs until there are none, or until the disk refuses one.
-pub fn settle(db: &mut Db) -> Result<(), String> {
+pub(crate) fn settle(db: &mut Db) -> Result<(), String> {
     while let Some(job) = db.background_job() {
         match db.install(job.run()).map_err(|e| e.to_string())? {
             Installed::Done => {}
@@ -101,7 +101,7 @@ pub fn settle(db: &mut Db) -> Result<(), String> {
 }
 
 /// The one file in the directory whose name begins so, the last by name if there are several.
-pub fn file(disk: &SimDisk, prefix: &str) -> PathBuf {
+pub(crate) fn file(disk: &SimDisk, prefix: &str) -> PathBuf {
     let is = |path: &&PathBuf| {
         path.file_name()
             .is_some_and(|name| name.to_string_lossy().starts_with(prefix))
@@ -113,6 +113,6 @@ pub fn file(disk: &SimDisk, prefix: &str) -> PathBuf {
         .clone()
 }
 
-pub fn is_in_data_dir(path: &Path) -> bool {
+pub(crate) fn is_in_data_dir(path: &Path) -> bool {
     path.starts_with(dir())
 }
