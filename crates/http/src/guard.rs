@@ -13,36 +13,37 @@ use axum::extract::{Request, State};
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 
-use crate::front::Shared;
+use crate::front::{Front, Shared};
 use crate::headers::single_text;
 use crate::problem::{Kind, Problem};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Lets pass what names this node and comes from no foreign page; and marks every answer as not to be kept or guessed
+/// Lets pass what names this node and comes from no foreign page. Every answer is marked as not to be kept or guessed
 /// at: a value is whatever a client stored, and must not become a page because it looks like one.
-pub(crate) async fn check(
-    State(front): State<Shared>,
-    request: Request,
-    next: Next,
-) -> Result<Response, Problem> {
-    let host = host(request.uri(), request.headers())?;
-    check_host(&host, &front.options.host_names)?;
-    if !request.method().is_safe() {
-        check_origin(request.method(), request.headers(), &host)?;
-    }
-    let mut response = next.run(request).await;
+pub(crate) async fn check(State(front): State<Shared>, request: Request, next: Next) -> Response {
+    let mut response = match may_speak(&front, &request) {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    };
     let headers = response.headers_mut();
-    headers
-        .entry(header::CACHE_CONTROL)
-        .or_insert(HeaderValue::from_static("no-store"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(
         header::X_CONTENT_TYPE_OPTIONS,
         HeaderValue::from_static("nosniff"),
     );
-    Ok(response)
+    response
+}
+
+fn may_speak(front: &Front, request: &Request) -> Result<(), Problem> {
+    let host = host(request.uri(), request.headers())?;
+    check_host(&host, &front.options.host_names)?;
+    if request.method().is_safe() {
+        return Ok(());
+    }
+    check_origin(request.method(), request.headers(), &host)
 }
 
 /// What the client calls this node. A request line with a whole URI must agree with its Host (RFC 9112, section 3.2.2).

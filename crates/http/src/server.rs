@@ -10,6 +10,7 @@
 //! no upgrades: there is little to drive.
 
 use std::future::Future;
+use std::io::Write;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -93,7 +94,7 @@ impl Server {
         }
         match self.places.clone().try_acquire_owned() {
             Ok(place) => drop(connections.spawn(self.connection(stream, place))),
-            Err(_) => turn_away(&stream),
+            Err(_) => turn_away(stream),
         }
     }
 
@@ -132,12 +133,15 @@ fn protocol(limits: &ConnectionLimits) -> http1::Builder {
     builder
 }
 
-/// Says why, if that can be done at once, and closes.
-fn turn_away(stream: &TcpStream) {
-    tracing::warn!("a client was turned away: too many connections are open");
-    if let Err(error) = stream.try_write(TOO_MANY) {
-        tracing::debug!(%error, "a client that was turned away could not be told");
-    }
+/// Says why, if that can be done at once, and closes. The answer fits into any socket's empty buffer.
+fn turn_away(stream: TcpStream) {
+    let told = stream
+        .into_std()
+        .and_then(|mut stream| stream.write_all(TOO_MANY));
+    tracing::debug!(
+        was_told = told.is_ok(),
+        "a client was turned away: too many connections are open"
+    );
 }
 
 async fn pause_after(error: &std::io::Error) {

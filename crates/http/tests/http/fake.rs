@@ -18,6 +18,9 @@ use types::{Epoch, Incarnation, KeyspaceId, NodeId, OperationId, Stint, WallTime
 /// The node's clock, which stands still.
 pub(crate) const NOW: WallTime = WallTime(1_767_225_600_000);
 
+/// A request for this key finds a defect.
+pub(crate) const KEY_THAT_PANICS: &str = "key-that-panics";
+
 #[derive(Clone)]
 pub(crate) struct Fake(Arc<Mutex<Inner>>);
 
@@ -90,6 +93,10 @@ impl Store for Fake {
     type Pending = Ready<Outcome>;
 
     fn call(&self, request: Request) -> Answer<Ready<Outcome>> {
+        assert!(
+            !format!("{request:?}").contains(KEY_THAT_PANICS),
+            "as the test wants it"
+        );
         let mut inner = self.0.lock().unwrap();
         inner.asked.push(request.clone());
         let outcome = inner

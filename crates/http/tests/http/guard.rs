@@ -43,6 +43,7 @@ async fn a_request_for_another_name_is_refused_on_every_route() {
         (StatusCode::MISDIRECTED_REQUEST, "foreign-host")
     );
     assert_eq!(site.node.len(), 0);
+    assert_eq!(answer.header("x-content-type-options"), "nosniff");
     for path in ["/", "/v1/cluster", KEY, "/openapi.json", "/metrics", "/nothing"] {
         let request = Request::get(path)
             .header("host", "evil.example")

@@ -7,6 +7,7 @@ use http_front::{ConnectionLimits, HttpOptions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::client::{Site, read_to_end};
+use crate::fake::KEY_THAT_PANICS;
 
 const KEY: &str = "/v1/keyspaces/default/keys/k";
 
@@ -250,6 +251,22 @@ async fn a_client_too_many_is_turned_away_and_its_place_comes_free() {
     while !listening.exchange(request).await.starts_with("HTTP/1.1 200 ") {
         tokio::task::yield_now().await;
     }
+}
+
+/// A defect costs the connection that it was found on, and no other.
+#[tokio::test]
+async fn a_panic_ends_one_connection_only() {
+    let site = Site::new();
+    let listening = site.listen(ConnectionLimits::default()).await;
+    let mut other = listening.connect().await;
+    let request =
+        format!("GET /v1/keyspaces/default/keys/{KEY_THAT_PANICS} HTTP/1.1\r\nhost: localhost\r\n\r\n");
+    assert_eq!(listening.exchange(request.as_bytes()).await, "");
+    other
+        .write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+        .await
+        .unwrap();
+    assert!(read_to_end(&mut other).await.starts_with("HTTP/1.1 200 "));
 }
 
 /// A client that asks and does not read cannot hold its answer for ever.

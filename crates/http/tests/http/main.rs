@@ -5,6 +5,7 @@
 mod client;
 mod cluster;
 mod fake;
+mod fuzz;
 mod guard;
 mod hashed;
 mod hostile;
