@@ -115,27 +115,59 @@ impl Plan {
     }
 }
 
+/// The largest counts that a run may have: more would take memory, or time before the first request, without bound.
 fn check_counts(args: &Args) -> Result<(), Error> {
-    let at_least_one: [(&'static str, u64); 5] = [
-        ("--keys", args.keys),
-        ("--connections", args.connections as u64),
-        ("--pipeline", args.pipeline as u64),
-        ("--threads", args.threads as u64),
-        ("--operations", args.operations.unwrap_or(1)),
+    let bounds: [(&'static str, u64, u64); 7] = [
+        ("--keys", args.keys, 10_000_000_000),
+        ("--key-size", args.key_size as u64, 1 << 16),
+        ("--value-size", (args.value_size as u64).max(1), 512 << 20),
+        ("--connections", args.connections as u64, 50_000),
+        ("--pipeline", args.pipeline as u64, 100_000),
+        ("--threads", args.threads as u64, 1_000),
+        ("--operations", args.operations.unwrap_or(1), 1 << 50),
     ];
-    if let Some((flag, _)) = at_least_one.iter().find(|(_, value)| *value == 0) {
-        return Err(Error::invalid(flag, &0, "must be at least 1"));
+    for (flag, value, max) in bounds {
+        if !(1..=max).contains(&value) {
+            return Err(Error::invalid(flag, &value, format!("must be from 1 to {max}")));
+        }
     }
-    if let Some(rate) = args.rate.filter(|rate| !(rate.is_finite() && *rate > 0.0)) {
-        return Err(Error::invalid("--rate", &rate, "must be a number above zero"));
+    if let Some(rate) = args.rate.filter(|rate| !(1e-3..=1e8).contains(rate)) {
+        return Err(Error::invalid(
+            "--rate",
+            &rate,
+            "must be from 0.001 to 100000000 per second",
+        ));
     }
-    if args.duration.is_some_and(|duration| duration.is_zero()) {
-        return Err(Error::invalid("--duration", &0, "must be above zero"));
+    let second = Duration::from_secs(1);
+    check_time(
+        "--timeout",
+        args.timeout,
+        Duration::from_millis(1),
+        3_600 * second,
+    )?;
+    check_time("--warmup", args.warmup, Duration::ZERO, 86_400 * second)?;
+    check_time(
+        "--duration",
+        args.duration.unwrap_or(second),
+        Duration::from_millis(1),
+        30 * 86_400 * second,
+    )?;
+    check_addresses(&args.addresses)
+}
+
+fn check_time(flag: &'static str, time: Duration, min: Duration, max: Duration) -> Result<(), Error> {
+    if (min..=max).contains(&time) {
+        return Ok(());
     }
-    if args.timeout.is_zero() {
-        return Err(Error::invalid("--timeout", &0, "must be above zero"));
-    }
-    let bad_address = args.addresses.iter().find(|address| !is_host_and_port(address));
+    Err(Error::invalid(
+        flag,
+        &format!("{time:?}"),
+        format!("must be from {min:?} to {max:?}"),
+    ))
+}
+
+fn check_addresses(addresses: &[String]) -> Result<(), Error> {
+    let bad_address = addresses.iter().find(|address| !is_host_and_port(address));
     bad_address.map_or(Ok(()), |address| {
         Err(Error::invalid(
             "--addresses",
@@ -255,7 +287,11 @@ mod tests {
     /// What cannot work is refused with the flag's name, before anything connects.
     #[test]
     fn wrong_arguments_are_named() {
-        let wrong: [(&[&str], &str); 8] = [
+        let wrong: [(&[&str], &str); 12] = [
+            (&["--pipeline", "1000000"], "--pipeline 1000000"),
+            (&["--rate", "1e300"], "--rate"),
+            (&["--timeout", "1e15s"], "--timeout"),
+            (&["--duration", "0"], "--duration"),
             (&["--keys", "0"], "--keys 0"),
             (&["--ratio", "0:0"], "--ratio 0:0"),
             (&["--ratio", "many"], "--ratio many"),
