@@ -235,6 +235,14 @@ impl Node {
         self.settle(now, out);
     }
 
+    /// Ends the node in good order: everything that was taken is made durable. Blocks.
+    ///
+    /// # Errors
+    /// What the commit log said; then what was acknowledged without a sync may be lost in a power cut.
+    pub fn close(self) -> Result<(), storage::LogError> {
+        self.replica.close().close()
+    }
+
     /// When [`Input::Timer`] is due, and a turn is to be ended, though nothing else happens.
     pub fn next_timer(&self) -> Option<Instant> {
         let timers = [self.operations.next_timer(), self.replica.next_timer()];

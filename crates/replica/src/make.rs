@@ -135,6 +135,11 @@ pub fn make(
     keyspace: &Keyspace,
     mint: &mut Mint<'_>,
 ) -> Result<(Record, Made), MakeError> {
+    if let (Some(Record::Siblings(base)), actor) = (&ask.base, mint.actors.actor(mint.partition))
+        && held.map_or(base.seen().highest_of(actor) > 0, |held| held.is_behind(actor, base.seen()))
+    {
+        begin_stint(mint)?;
+    }
     let merged = match (held, &ask.base) {
         (Some(held), Some(base)) => Some(held.merge(base)?),
         (None, Some(base)) => Some(base.clone()),
@@ -204,8 +209,9 @@ fn write(
     };
     check_size(&record, keyspace)?;
     let context = record.context_after(context, dot).map_err(|error| MakeError::Context(error.to_string()))?;
-    let made =
-        Made { record: record.to_bytes(), context, dot: Some(dot), path: WritePath::Client };
+    let by_clock = stamp.millis() <= mint.now.wall.0;
+    let path = if by_clock { WritePath::Client } else { WritePath::ClientAboveHeld };
+    let made = Made { record: record.to_bytes(), context, dot: Some(dot), path };
     Ok((record, made))
 }
 
@@ -228,17 +234,22 @@ fn put_under_a_new_dot(
             )))
         }
         Err(PutError::ActorHasForgotten { .. } | PutError::DotIsNotNew { .. }) => {
-            if !mint.actors.begin_stint(mint.partition) {
-                return Err(MakeError::CannotSay(format!(
-                    "{} has forgotten some of its writes, and no stints are left for this run: restart the node",
-                    mint.partition
-                )));
-            }
+            begin_stint(mint)?;
             let dot = mint.actors.mint(mint.partition);
             Ok((put(held, keyspace, context, version(dot))?, dot))
         }
         Err(error) => Err(MakeError::Context(error.to_string())),
     }
+}
+
+fn begin_stint(mint: &mut Mint<'_>) -> Result<(), MakeError> {
+    if mint.actors.begin_stint(mint.partition) {
+        return Ok(());
+    }
+    Err(MakeError::CannotSay(format!(
+        "{} has forgotten some of its writes, and no stints are left for this run: restart the node",
+        mint.partition
+    )))
 }
 
 fn put(

@@ -263,7 +263,7 @@ impl Replica {
         out.extend(self.unwritten.drain(..).map(|(ticket, reply)| Effect::Reply(ticket, reply)));
         let due = self.sync_due.is_some_and(|due| due <= now.mono);
         if !self.syncing
-            && (due || !self.unsynced.is_empty())
+            && (due || !self.unsynced.is_empty() || self.db.needs_sync())
             && let Some(job) = self.db.sync_job()
         {
             self.syncing = true;
@@ -289,7 +289,7 @@ impl Replica {
         &self.db
     }
 
-    /// Ends the use of the store in good order.
+    /// The store, to be closed.
     pub fn close(self) -> Db {
         self.db
     }
@@ -452,7 +452,7 @@ impl Replica {
             self.recent.show_all(key);
             return Ok(Decision::Store(own(&record)));
         };
-        if path == WritePath::Client
+        if path != WritePath::Merge
             && let Some(stamp) = outranked(&held, &incoming)
         {
             return Ok(Decision::Refuse(stamp));

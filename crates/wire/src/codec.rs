@@ -5,7 +5,7 @@
 //!   4 Ping          -
 //!   5 Pong          -
 //!  16 Read          keyspace u32 | key ..
-//!  17 Write         keyspace u32 | path u8 (0 client, 1 merge) | key length u32 | key | record ..
+//!  17 Write         keyspace u32 | path u8 (0 client, 1 merge, 2 client above held) | key length u32 | key | record ..
 //!  18 Scan          postcard ScanAsk
 //!  19 Count         postcard ScanAsk
 //!  20 Forward       postcard Forward
@@ -107,6 +107,7 @@ fn encode_request(request: &ReplicaRequest, out: &mut BytesMut) {
             out.put_u8(match path {
                 WritePath::Client => 0,
                 WritePath::Merge => 1,
+                WritePath::ClientAboveHeld => 2,
             });
             out.put_u32_le(u32::try_from(key.len()).expect("keys are far below 4 GiB: limits are checked at the edge"));
             out.put_slice(key);
@@ -188,6 +189,7 @@ fn decode_write(mut bytes: Bytes) -> Result<ReplicaRequest, DecodeError> {
     let path = match bytes.try_get_u8().map_err(short)? {
         0 => WritePath::Client,
         1 => WritePath::Merge,
+        2 => WritePath::ClientAboveHeld,
         _ => return Err(error("its path is neither a client's nor a merge")),
     };
     let key_len = bytes.try_get_u32_le().map_err(short)? as usize;

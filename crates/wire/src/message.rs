@@ -72,6 +72,9 @@ pub enum ReplicaRequest {
 pub enum WritePath {
     /// A client's put or delete: an owner refuses a stamp that is not above what it holds (INVARIANTS B6).
     Client,
+    /// The same, stamped above one that was held and not by its maker's clock: exempt from the limit on drift, so that a
+    /// key with a far stamp can still be written, and no reason for any clock to move.
+    ClientAboveHeld,
     /// A repair, or a change to a register beside the value: merged whatever is held.
     Merge,
 }

@@ -14,10 +14,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use api::{Counter, Outcome, Request};
+use cluster::Topology;
 use env::Clock;
 use tokio::sync::Notify;
 use types::{Instant, Moment};
-use wire::Body;
+use wire::{Body, Hello, Refusal};
 
 use super::handle::Published;
 use super::jobs::JobThreads;
@@ -26,16 +27,19 @@ use crate::core::{Input, Node, Output};
 use crate::status;
 
 /// A node and what it runs with.
-#[derive(Debug)]
-pub struct Driver {
-    node: RefCell<Node>,
+pub(super) struct Driver {
+    /// Gone once the node has been closed.
+    node: RefCell<Option<Node>>,
     clock: Arc<dyn Clock>,
     jobs: JobThreads,
     links: Links,
     published: Published,
     facts: status::Facts,
+    identity: Hello,
+    topology: RefCell<Arc<Topology>>,
     clients: RefCell<Clients>,
     feedback: RefCell<Vec<Input>>,
+    /// Reused from input to input.
     spare: Cell<Vec<Output>>,
     turn_due: Cell<bool>,
     /// Wakes the task that ends turns.
@@ -46,6 +50,12 @@ pub struct Driver {
     stopped: RefCell<Option<String>>,
     /// Wakes whoever waits for the node to stop.
     pub(super) stop: Notify,
+}
+
+impl std::fmt::Debug for Driver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Driver").field("hello", &self.hello()).finish_non_exhaustive()
+    }
 }
 
 /// Who waits for which answer.
@@ -76,8 +86,11 @@ impl Driver {
         facts: status::Facts,
     ) -> Rc<Driver> {
         let published = Published::new(status::status(&node, &facts));
+        let (identity, topology) = (node.hello().clone(), Arc::clone(node.topology()));
         Rc::new(Driver {
-            node: RefCell::new(node),
+            identity,
+            topology: RefCell::new(topology),
+            node: RefCell::new(Some(node)),
             clock,
             jobs,
             links,
@@ -107,13 +120,36 @@ impl Driver {
         &self.published
     }
 
-    pub(super) fn hello(&self) -> wire::Hello {
-        self.node.borrow().hello().clone()
+    pub(super) fn hello(&self) -> Hello {
+        self.identity.clone()
+    }
+
+    pub(super) fn topology(&self) -> Arc<Topology> {
+        Arc::clone(&self.topology.borrow())
+    }
+
+    /// Whether who introduces himself is a member, under the number that he gives.
+    pub(super) fn check_member(&self, theirs: &Hello) -> Result<(), Refusal> {
+        let topology = self.topology();
+        match topology.state.member(theirs.node) {
+            Some(member) if member.name == theirs.name => Ok(()),
+            _ => Err(Refusal { why: format!("{} is no member of cluster `{}`", theirs.name, theirs.cluster) }),
+        }
+    }
+
+    /// Ends the node in good order: what was acknowledged without a sync is synced.
+    pub(super) fn finish(&self) {
+        self.end_turn();
+        self.halt("it was asked to stop");
+        let node = self.node.borrow_mut().take();
+        if let Some(Err(error)) = node.map(Node::close) {
+            tracing::error!(%error, "the commit log could not be closed");
+        }
     }
 
     /// The node's figures as of now.
     pub(super) fn counters(&self) -> Vec<Counter> {
-        status::counters(&self.node.borrow())
+        self.node.borrow().as_ref().map(status::counters).unwrap_or_default()
     }
 
     /// Shows other threads the node as it is now.
@@ -165,10 +201,10 @@ impl Driver {
         let now = self.now();
         let mut outputs = self.spare.take();
         let changes_peers = matches!(input, Input::PeerUp(_) | Input::PeerLost(_));
-        self.node.borrow_mut().handle(now, input, &mut outputs);
+        self.handle(now, input, &mut outputs);
         self.carry_out(now, outputs);
         if changes_peers {
-            self.published.set_status(status::status(&self.node.borrow(), &self.facts));
+            self.show_peers();
         }
         if !self.turn_due.replace(true) {
             self.turn.notify_one();
@@ -183,17 +219,19 @@ impl Driver {
         }
         let now = self.now();
         let mut outputs = self.spare.take();
-        self.node.borrow_mut().end_turn(now, &mut outputs);
+        if let Some(node) = self.node.borrow_mut().as_mut() {
+            node.end_turn(now, &mut outputs);
+        }
         self.carry_out(now, outputs);
         self.links.flush();
-        let next = self.node.borrow().next_timer();
+        let next = self.next_timer();
         if next.is_some_and(|next| next < self.armed.get()) {
             self.rearm.notify_one();
         }
     }
 
     pub(super) fn next_timer(&self) -> Option<Instant> {
-        self.node.borrow().next_timer()
+        self.node.borrow().as_ref().and_then(Node::next_timer)
     }
 
     /// Stops the node: nothing is promised from here on.
@@ -208,6 +246,19 @@ impl Driver {
     /// Why the node stopped; nothing while it runs.
     pub(super) fn stopped(&self) -> Option<String> {
         self.stopped.borrow().clone()
+    }
+
+    fn handle(&self, now: Moment, input: Input, outputs: &mut Vec<Output>) {
+        if let Some(node) = self.node.borrow_mut().as_mut() {
+            node.handle(now, input, outputs);
+        }
+    }
+
+    fn show_peers(&self) {
+        if let Some(node) = self.node.borrow().as_ref() {
+            *self.topology.borrow_mut() = Arc::clone(node.topology());
+            self.published.set_status(status::status(node, &self.facts));
+        }
     }
 
     fn carry_out(&self, now: Moment, mut outputs: Vec<Output>) {
@@ -227,7 +278,7 @@ impl Driver {
                 }
             }
             let Some(input) = self.feedback.borrow_mut().pop() else { break };
-            self.node.borrow_mut().handle(now, input, &mut outputs);
+            self.handle(now, input, &mut outputs);
         }
         self.spare.set(outputs);
     }

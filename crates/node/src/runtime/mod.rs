@@ -34,7 +34,7 @@ use self::jobs::{Ended, JobThreads};
 use self::links::Links;
 use self::peers::Peer;
 use crate::core::{Input, Node, NodeOptions, OpenError};
-use crate::status::Facts;
+use crate::status::{self, Facts};
 
 /// How many requests of other threads may wait for the node's.
 const REMOTE_REQUESTS_MAX: usize = 1024;
@@ -209,7 +209,7 @@ struct Opened {
 fn open(start: Start) -> Result<Opened, StartError> {
     let name = start.name.clone();
     let system = |error| StartError::System { name: name.clone(), error };
-    let disk: Arc<dyn Disk> = Arc::new(RealDisk::new());
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     disk.create_dir_all(&start.data_dir).map_err(StartError::Locked)?;
     let lock = disk.lock_dir(&start.data_dir).map_err(StartError::Locked)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
@@ -222,7 +222,7 @@ fn open(start: Start) -> Result<Opened, StartError> {
         clock.now(),
         &mut Rng::from_entropy(),
     )?;
-    let recovered = node.recovery().to_string();
+    let recovered = status::recovered(&node);
     start.peer_listener.set_nonblocking(true).map_err(system)?;
     let listener = TcpListener::from_std(start.peer_listener).map_err(system)?;
     let (ended_sender, ended) = mpsc::unbounded_channel();
