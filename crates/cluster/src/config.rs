@@ -237,14 +237,12 @@ impl MemberConfig {
 }
 
 fn address(key: &str, text: Option<&str>) -> Result<Option<SocketAddr>, ConfigError> {
-    let wanted = |_| {
-        ConfigError::new(
-            key,
-            format!("{text:?}"),
-            "want an IP address and a port, such as \"127.0.0.1:7001\"",
-        )
+    let understand = |text: &str| {
+        let wanted = "want an IP address and a port, such as \"127.0.0.1:7001\"";
+        text.parse()
+            .map_err(|_| ConfigError::new(key, format!("{text:?}"), wanted))
     };
-    text.map(SocketAddr::from_str).transpose().map_err(wanted)
+    text.map(understand).transpose()
 }
 
 /// Gives the keyspaces without a number the lowest free ones, in the order in which they are listed.

@@ -53,8 +53,8 @@ pub struct Keyspace {
     /// Whether all its keys may be deleted at once.
     pub allow_flush: bool,
     /// How many replicas each data center really keeps, by the number of the data center: N, or all its nodes where
-    /// they are fewer. Filled in by the cluster state that the keyspace is part of.
-    pub(crate) copies: Vec<(DataCenter, u8)>,
+    /// they are fewer. A cluster state fills this in for the keyspaces that it is made of, whatever it said before.
+    pub copies: Vec<(DataCenter, u8)>,
 }
 
 impl Keyspace {

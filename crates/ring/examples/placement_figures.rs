@@ -1,5 +1,10 @@
 //! Prints the two figures by which placement is judged, over fresh clusters and over histories of changes:
 //! `cargo run --release -p henge-ring --example placement_figures`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    reason = "small fixed inputs, and nobody depends on it"
+)]
 
 use std::time::Instant;
 

@@ -1,4 +1,5 @@
 //! The walk and the preference list: the textbook ring, and a walk so naive that it cannot be wrong.
+#![allow(clippy::unwrap_used, reason = "a helper of tests fails its test")]
 
 use std::collections::BTreeMap;
 
