@@ -1,5 +1,11 @@
 //! What the tests of the whole engine share: a merge whose outcome shows its history, and a driver that runs jobs.
-#![allow(dead_code, clippy::unwrap_used, reason = "each test binary uses a part, and a test may stop at surprises")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "each test binary uses a part, and a test may stop at surprises"
+)]
+
+pub(crate) mod script;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
