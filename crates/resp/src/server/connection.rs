@@ -1,0 +1,299 @@
+//! One connection's task: a [`Session`] between a socket and the store.
+//!
+//! A hand-written future, because each turn does several things of which none may hold up the others: look whether the
+//! oldest pending request is answered, run what was received, write, read. One turn for a pipeline is one read, all of
+//! its commands, one write; where the store answers at once nothing else wakes the task.
+//!
+//! Bounded in time too: after [`READS_MAX`] reads or [`QUESTIONS_MAX`] questions other connections get their turn.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::io;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use api::{Answer, Counter, Store};
+use tokio::io::{AsyncReadExt, AsyncWrite};
+use tokio::net::TcpStream;
+
+use crate::clients::{Client, add};
+use crate::command::Failure;
+use crate::server::Shared;
+use crate::server::buffers::BUFFER_BYTES;
+use crate::server::patience::{Awaited, Patience};
+use crate::session::{Session, Turned};
+use crate::state::Around;
+
+/// After so many reads in one go other connections get their turn.
+const READS_MAX: usize = 4;
+
+/// After so many questions to the store in one go, too: a walk over a keyspace asks many.
+const QUESTIONS_MAX: usize = 8192;
+
+/// A read is made into at least this much room.
+const ROOM_BYTES_MIN: usize = 4 << 10;
+
+/// How much is read and thrown away when a connection ends, so that the kernel does not answer unread bytes with a
+/// reset that overtakes our last reply.
+const DISCARD_BYTES_MAX: usize = 1 << 20;
+
+/// One connection.
+pub(super) struct Connection<S: Store> {
+    shared: Rc<Shared<S>>,
+    stream: TcpStream,
+    session: Session,
+    client: Rc<Client>,
+    /// What the session's pending requests are awaited by, in its order.
+    pending: VecDeque<S::Pending>,
+    patience: Patience,
+    /// What this connection's input takes of the memory that all connections share, in bytes.
+    charged: usize,
+}
+
+/// Where a turn ended.
+enum Turn {
+    /// There is more to do at once.
+    More,
+    /// Something must happen first.
+    Rest,
+    /// The connection has ended.
+    Over,
+}
+
+impl<S: Store> Connection<S> {
+    pub(super) fn new(
+        shared: Rc<Shared<S>>,
+        stream: TcpStream,
+        session: Session,
+        client: Rc<Client>,
+    ) -> Connection<S> {
+        Connection {
+            shared,
+            stream,
+            session,
+            client,
+            pending: VecDeque::new(),
+            patience: Patience::default(),
+            charged: 0,
+        }
+    }
+
+    fn turn(&mut self, around: &Around<'_>, context: &mut Context<'_>) -> io::Result<Turn> {
+        if self.client.is_killed() {
+            self.session.close();
+        }
+        let is_worn_out = self.work(around, context);
+        let held_back = self.session.output().len() >= around.settings.output_bytes_max;
+        self.write(context)?;
+        if self.session.is_over() {
+            return Ok(Turn::Over);
+        }
+        if is_worn_out || (held_back && self.session.output().len() < around.settings.output_bytes_max) {
+            return Ok(Turn::More);
+        }
+        if self.session.wants_input(around) && self.read(around, context)? {
+            return Ok(Turn::More);
+        }
+        Ok(Turn::Rest)
+    }
+
+    /// Runs what was received and shows what was answered, until neither goes on. Says whether it stopped only to let
+    /// others have their turn.
+    fn work(&mut self, around: &Around<'_>, context: &mut Context<'_>) -> bool {
+        if self.session.output().capacity() == 0 {
+            *self.session.output() = self.shared.buffers.lend();
+        }
+        let mut questions = 0;
+        loop {
+            while let Turned::Ask(request) = self.session.next(around) {
+                match self.shared.store.call(request) {
+                    Answer::Ready(outcome) => self.session.answered(outcome, around),
+                    Answer::Pending(pending) => {
+                        self.session.pending();
+                        self.pending.push_back(pending);
+                    }
+                }
+                questions += 1;
+                if questions >= QUESTIONS_MAX {
+                    return true;
+                }
+            }
+            if !self.take_answers(around, context) {
+                return false;
+            }
+        }
+    }
+
+    /// Shows the answers that have come, oldest first. Says whether there were any.
+    fn take_answers(&mut self, around: &Around<'_>, context: &mut Context<'_>) -> bool {
+        let mut any = false;
+        while let Some(oldest) = self.pending.front_mut() {
+            let Poll::Ready(outcome) = Pin::new(oldest).poll(context) else {
+                break;
+            };
+            self.pending.pop_front();
+            self.session.resolved(outcome, around);
+            any = true;
+        }
+        any
+    }
+
+    /// Writes as much as the socket takes.
+    fn write(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        while !self.session.output().is_empty() {
+            let output = self.session.output();
+            let Poll::Ready(written) = Pin::new(&mut self.stream).poll_write(context, output) else {
+                return Ok(());
+            };
+            let written = written?;
+            if written == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            add(&self.shared.clients.figures.bytes_sent, written as u64);
+            self.session.sent(written);
+        }
+        self.shared
+            .buffers
+            .take_back(std::mem::take(self.session.output()));
+        Ok(())
+    }
+
+    /// Reads once. Says whether anything came.
+    fn read(&mut self, around: &Around<'_>, context: &mut Context<'_>) -> io::Result<bool> {
+        if !self.make_room() {
+            let message = "too many commands are half received on this node; send this one again later";
+            self.session.refuse(
+                &Failure {
+                    prefix: "OVERLOADED",
+                    message: message.into(),
+                },
+                around,
+            );
+            return Ok(true);
+        }
+        let read = pin!(self.stream.read_buf(self.session.input())).poll(context);
+        if self.session.input().is_empty() {
+            self.give_back_input();
+        }
+        let Poll::Ready(read) = read else { return Ok(false) };
+        match read? {
+            0 => self.session.close(),
+            received => {
+                add(&self.shared.clients.figures.bytes_received, received as u64);
+                self.session.received(received);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Makes room to read into. The buffer at most doubles, so memory follows what was received and not what a length
+    /// claims. Says whether there is memory for that.
+    fn make_room(&mut self) -> bool {
+        let awaited = self.session.bytes_awaited();
+        let buffer = self.session.input();
+        if buffer.capacity() == 0 {
+            *buffer = self.shared.buffers.lend();
+        } else if buffer.capacity() - buffer.len() < ROOM_BYTES_MIN {
+            let more = awaited.clamp(BUFFER_BYTES, buffer.len().max(BUFFER_BYTES));
+            if self.shared.input_bytes.get() + more > self.shared.settings.input_bytes_max {
+                return false;
+            }
+            buffer.reserve(more);
+        }
+        self.charge();
+        true
+    }
+
+    /// Counts what the input takes beyond the usual buffer.
+    fn charge(&mut self) {
+        let takes = self.session.input().capacity().saturating_sub(2 * BUFFER_BYTES);
+        let others = self.shared.input_bytes.get() - self.charged;
+        self.shared.input_bytes.set(others + takes);
+        self.charged = takes;
+    }
+
+    fn give_back_input(&mut self) {
+        self.shared
+            .buffers
+            .take_back(std::mem::take(self.session.input()));
+        self.charge();
+    }
+
+    /// What the client is being waited for, other than its next command.
+    fn awaited(&mut self) -> Option<Awaited> {
+        if !self.session.output().is_empty() {
+            return Some(Awaited::output(self.session.bytes_sent()));
+        }
+        let is_midway = self.session.is_midway() && !self.session.is_waiting();
+        is_midway.then(|| Awaited::input(self.session.commands(), self.session.input().len()))
+    }
+
+    /// Before the task sleeps: nothing is kept that is not needed, and the client's time runs.
+    fn rest(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if !self.session.is_midway() && self.session.input().capacity() > 0 {
+            self.give_back_input();
+        }
+        let awaited = self.awaited();
+        match self
+            .patience
+            .is_over(awaited, self.shared.settings.stall_max, context)
+        {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
+    }
+
+    fn end(&mut self) {
+        let mut discarded = [0; 4096];
+        for _ in 0..DISCARD_BYTES_MAX / discarded.len() {
+            if !matches!(self.stream.try_read(&mut discarded), Ok(1..)) {
+                break;
+            }
+        }
+    }
+}
+
+impl<S: Store> Future for Connection<S> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        this.client.set_waker(context.waker());
+        let shared = this.shared.clone();
+        let counters = || -> Vec<Counter> { shared.store.counters() };
+        for _ in 0..READS_MAX {
+            let status = shared.store.status();
+            let around = Around {
+                now: shared.clock.now().wall,
+                status: &status,
+                counters: &counters,
+                clients: &shared.clients,
+                settings: &shared.settings,
+            };
+            match this.turn(&around, context) {
+                Ok(Turn::More) => {}
+                Ok(Turn::Rest) => {
+                    ready!(this.rest(context));
+                    return Poll::Ready(());
+                }
+                Ok(Turn::Over) => {
+                    this.end();
+                    return Poll::Ready(());
+                }
+                // The client is gone; there is nobody to tell.
+                Err(_) => return Poll::Ready(()),
+            }
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl<S: Store> Drop for Connection<S> {
+    fn drop(&mut self) {
+        self.shared.clients.remove(self.client.id);
+        let others = self.shared.input_bytes.get() - self.charged;
+        self.shared.input_bytes.set(others);
+    }
+}
