@@ -7,8 +7,15 @@
 
 use axum::http::{HeaderMap, HeaderName, header};
 
+use utoipa::ToSchema;
+
 use crate::headers::single_text;
 use crate::problem::{Kind, Problem};
+
+/// Bytes, as they are.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = Binary)]
+pub(crate) struct Octets(#[allow(dead_code)] Vec<u8>); // Only its name is used, by the macros that describe handlers.
 
 const CONDITIONS: [HeaderName; 4] = [
     header::IF_MATCH,

@@ -57,7 +57,7 @@ where
 
 fn described() -> OpenApiRouter<Shared> {
     OpenApiRouter::with_openapi(Description::openapi())
-        .routes(routes!(keys::get, keys::put, keys::delete))
+        .routes(routes!(keys::get, keys::head, keys::put, keys::delete))
         .routes(routes!(hashed::post))
         .routes(routes!(cluster::get))
         .routes(routes!(ring::get))

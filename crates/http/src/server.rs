@@ -9,9 +9,9 @@
 //! `axum::serve` has none of these limits, which is why the connections are driven here. One HTTP version, one listener,
 //! no upgrades: there is little to drive.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io::Write;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
@@ -29,6 +30,9 @@ use crate::options::ConnectionLimits;
 /// How long to wait after the system refused to accept, which it does when it is out of descriptors or memory; going on
 /// at once would only turn in circles.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long a connection that is done with is read on.
+const LINGER: Duration = Duration::from_secs(2);
 
 /// What a client gets that is one too many. It is written before its request was read.
 const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
@@ -48,12 +52,12 @@ pub async fn serve(
     limits: ConnectionLimits,
     shutdown: impl Future<Output = ()>,
 ) {
-    let (closing, closed) = watch::channel(());
+    let (close, closing) = watch::channel(());
     let server = Server {
         router,
         limits,
         places: Arc::new(Semaphore::new(limits.connections_max)),
-        closed,
+        closing,
     };
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
@@ -68,7 +72,7 @@ pub async fn serve(
         }
     }
     drop(listener);
-    let _ = closing.send(()); // Nobody listens when there is no connection, and then there is nobody to tell.
+    let _ = close.send(()); // Nobody listens when there is no connection, and then there is nobody to tell.
     let drained = async {
         while let Some(ended) = connections.join_next().await {
             report(ended);
@@ -77,12 +81,15 @@ pub async fn serve(
     let _ = tokio::time::timeout(limits.shutdown_grace, drained).await; // Those that are left end with the set.
 }
 
+type Io = TokioIo<Impatient<TcpStream>>;
+type Service = TowerToHyperService<Router>;
+
 /// What all connections share.
 struct Server {
     router: Router,
     limits: ConnectionLimits,
     places: Arc<Semaphore>,
-    closed: watch::Receiver<()>,
+    closing: watch::Receiver<()>,
 }
 
 impl Server {
@@ -102,22 +109,40 @@ impl Server {
     fn connection(&self, stream: TcpStream, place: OwnedSemaphorePermit) -> impl Future<Output = ()> + use<> {
         let io = TokioIo::new(Impatient::new(stream, self.limits.write_timeout));
         let service = TowerToHyperService::new(self.router.clone());
-        let connection = protocol(&self.limits).serve_connection(io, service);
-        let mut closed = self.closed.clone();
+        let mut connection = protocol(&self.limits).serve_connection(io, service);
+        let mut closing = self.closing.clone();
         async move {
             let _place = place;
-            let mut connection = pin!(connection);
-            let outcome = tokio::select! {
-                outcome = &mut connection => outcome,
-                _ = closed.changed() => {
-                    connection.as_mut().graceful_shutdown();
-                    connection.await
-                }
+            let served = tokio::select! {
+                outcome = poll_fn(|context| connection.poll_without_shutdown(context)) => Some(outcome),
+                _ = closing.changed() => None,
             };
-            if let Err(error) = outcome {
-                tracing::debug!(%error, "a connection ended early");
+            match served {
+                Some(Ok(())) => linger(connection.into_parts().io.into_inner()).await,
+                Some(Err(error)) => tracing::debug!(%error, "a connection ended early"),
+                None => finish(connection).await,
             }
         }
+    }
+}
+
+/// Lets the request in flight end, and takes no other.
+async fn finish(mut connection: http1::Connection<Io, Service>) {
+    Pin::new(&mut connection).graceful_shutdown();
+    if let Err(error) = connection.await {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+/// Says that nothing more comes, and reads on for a moment without keeping anything. A client that is still sending the
+/// body of a request which was refused would otherwise be told of a reset connection instead of the refusal.
+async fn linger(mut stream: Impatient<TcpStream>) {
+    let until_closed = async {
+        stream.shutdown().await?;
+        tokio::io::copy(&mut stream, &mut tokio::io::sink()).await
+    };
+    if let Ok(Err(error)) = tokio::time::timeout(LINGER, until_closed).await {
+        tracing::debug!(%error, "a connection was not closed in order");
     }
 }
 

@@ -41,7 +41,6 @@ pub(crate) struct OwnerDocument {
     /// `found`, `absent`, `deleted`, `expired`, `unreachable`, or why it cannot say.
     state: String,
     /// The vector clock of each version that it holds.
-    #[schema(value_type = Vec<Vec<Vec<Object>>>)]
     clocks: Vec<Vec<(String, u64)>>,
     /// The stamp of its newest version.
     stamp: Option<String>,

@@ -18,7 +18,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::keys;
 use super::written::{self, WrittenDocument};
 use crate::address::KeyspaceAddress;
-use crate::content::check_content;
+use crate::content::{Octets, check_content};
 use crate::front::{Shared, unexpected};
 use crate::headers::{IDENTIFIER, priority, put_text, single};
 use crate::params::{LevelParams, Params};
@@ -77,7 +77,7 @@ pub(crate) struct StoredDocument {
         ("Henge-Context" = Option<String>, Header, description = "What a read of that key returned: those values are replaced"),
         ("Henge-Priority" = Option<u8>, Header, description = "The importance of the writer, 0 to 255", example = 10),
     ),
-    request_body(content = Vec<u8>, content_type = "application/octet-stream", description = "The value: the bytes as they are"),
+    request_body(content = Octets, content_type = "application/octet-stream", description = "The value: the bytes as they are"),
     responses(
         (status = 201, description = "Stored; where, is in Location and in the body", body = StoredDocument,
             headers(

@@ -15,7 +15,7 @@ use utoipa::IntoParams;
 
 use crate::accept::{Form, preferred};
 use crate::address::KeyAddress;
-use crate::content::check_content;
+use crate::content::{Octets, check_content};
 use crate::front::{Front, Shared, unexpected};
 use crate::headers::{EXISTED, EXPIRES, PRIORITY, priority, put_marks, put_text};
 use crate::params::{LevelParams, Levels, Params};
@@ -26,7 +26,7 @@ use crate::{body, context, expiry};
 
 /// Read a key.
 #[utoipa::path(
-    method(get, head),
+    get,
     path = "/v1/keyspaces/{keyspace}/keys/{key}",
     operation_id = "get_key",
     tag = "keys",
@@ -39,7 +39,7 @@ use crate::{body, context, expiry};
     ),
     responses(
         (status = 200, description = "The value: its bytes, or as JSON if asked for",
-            content((Vec<u8> = "application/octet-stream"), (SiblingsDocument = "application/json")),
+            content((Octets = "application/octet-stream"), (SiblingsDocument = "application/json")),
             headers(
                 ("Henge-Context" = String, description = "What to pass back when writing this key"),
                 ("Henge-Expires" = u64, description = "When the value expires, in milliseconds since the Unix epoch"),
@@ -47,7 +47,7 @@ use crate::{body, context, expiry};
                 ("Henge-Marks" = String, description = "What is weaker about the answer: stand-in, relaxed-durability"),
             )),
         (status = 300, description = "The key has siblings: all of them, as JSON or multipart",
-            content((SiblingsDocument = "application/json"), (Vec<u8> = "multipart/mixed")),
+            content((SiblingsDocument = "application/json"), (Octets = "multipart/mixed")),
             headers(
                 ("Henge-Context" = String, description = "Covers all the values; a write with it replaces them"),
                 ("Henge-Siblings" = usize, description = "How many there are"),
@@ -75,6 +75,33 @@ pub(crate) async fn get(
         Reply::Found(found) => show(&address, &found, form),
         _ => Err(unexpected("get")),
     }
+}
+
+/// Read all but the value of a key.
+#[utoipa::path(
+    head,
+    path = "/v1/keyspaces/{keyspace}/keys/{key}",
+    operation_id = "head_key",
+    tag = "keys",
+    params(
+        ("keyspace" = String, Path, description = "Name or number of the keyspace", example = "default"),
+        ("key" = String, Path, description = "The key: any bytes, percent-encoded; a slash is %2F", example = "greeting"),
+        LevelParams,
+        ("Henge-Context" = Option<String>, Header, description = "Answer only from a state that covers this context: read your own writes"),
+    ),
+    responses(
+        (status = 200, description = "There is one value; the header fields are those of a GET"),
+        (status = 300, description = "The key has siblings", headers(("Henge-Siblings" = usize, description = "How many there are"))),
+        (status = "default", description = "A problem, without its document: 404 where there is no value"),
+    )
+)]
+pub(crate) async fn head(
+    state: State<Shared>,
+    address: KeyAddress,
+    levels: Params<LevelParams>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    get(state, address, levels, headers).await // The body is taken off by the router.
 }
 
 /// Clocks are put together only where they will be shown: in JSON, and beside siblings.
@@ -162,7 +189,7 @@ impl PutParams {
         ("Henge-Priority" = Option<u8>, Header, description = "The importance of the writer, 0 to 255, for keyspaces of the priority policy", example = 10),
         ("Accept" = Option<String>, Header, description = "application/json asks for a body with the context", example = "application/json"),
     ),
-    request_body(content = Vec<u8>, content_type = "application/octet-stream", description = "The value: the bytes as they are, whatever their content type"),
+    request_body(content = Octets, content_type = "application/octet-stream", description = "The value: the bytes as they are, whatever their content type"),
     responses(
         (status = 204, description = "Stored by as many owners as w asks for",
             headers(

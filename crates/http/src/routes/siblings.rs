@@ -41,7 +41,7 @@ pub(crate) struct ValueDocument {
     value: String,
     /// The vector clock: for each node the number of the last of its writes that this value knows of. A node with
     /// several stints has an entry for each, `node/stint`.
-    #[schema(value_type = Vec<Vec<Object>>, example = json!([["n1", 2], ["n2", 1]]))]
+    #[schema(example = json!([["n1", 2], ["n2", 1]]))]
     clock: Vec<(String, u64)>,
     /// When it was written, by the hybrid clock of who made it: milliseconds since the Unix epoch, and a count.
     #[schema(example = "1767225600000.0")]

@@ -14,7 +14,7 @@ const KEY: &str = "/v1/keyspaces/default/keys/k";
 /// Limits that let a test see the end of a stalled connection soon. No test depends on how soon.
 fn impatient() -> ConnectionLimits {
     ConnectionLimits {
-        header_timeout: Duration::from_millis(100),
+        header_timeout: Duration::from_millis(400),
         ..ConnectionLimits::default()
     }
 }
@@ -133,6 +133,26 @@ async fn an_absurd_length_is_refused_before_the_body() {
         "{answer}"
     );
     assert!(answer.contains("\"limit\":1048576"), "{answer}");
+}
+
+/// A client that sends all of its body before it reads is told of the refusal, and not of a broken connection.
+#[tokio::test]
+async fn a_refusal_reaches_a_client_that_is_still_sending() {
+    let site = Site::new();
+    let listening = site.listen(ConnectionLimits::default()).await;
+    let body = vec![b'x'; 8 * 1024 * 1024];
+    for (path, kind) in [
+        (KEY, "too-large"),
+        ("/v1/keyspaces/nope/keys/k", "no-such-keyspace"),
+    ] {
+        let head = format!(
+            "PUT {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        let answer = listening.exchange(&[head.as_bytes(), &body].concat()).await;
+        assert!(answer.contains(&format!("/problems/{kind}")), "{answer}");
+    }
+    assert!(site.node.take_asked().is_empty());
 }
 
 #[tokio::test]
