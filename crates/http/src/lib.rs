@@ -15,8 +15,8 @@
 //! It runs on a runtime of its own, in another thread than the node's event loop, and knows the node only as a
 //! [`api::Store`].
 //!
-//! In reading order: [`openapi`] lists the routes, [`routes`] holds them, [`problem`] what is said when they fail,
-//! [`guard`] who may speak at all, [`server`] drives the connections.
+//! In reading order: `openapi` lists the routes, `routes` holds them, `problem` what is said when they fail,
+//! `guard` who may speak at all, `server` drives the connections.
 
 mod accept;
 mod address;
