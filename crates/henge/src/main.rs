@@ -1,2 +1,65 @@
-//! The one binary.
-fn main() {}
+//! `henge`: the one binary. It parses what was said, reads the configuration, and starts or asks nodes; it holds no logic
+//! of the store.
+//!
+//! In reading order: [`cli`] is all that can be said, [`config`] what a node is started with, [`launch`] starts one,
+//! [`dev`] several and [`server`] one for good; [`client`] asks.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+mod cli;
+mod client;
+mod config;
+mod dev;
+mod launch;
+mod server;
+mod signals;
+
+use cli::{Cli, Command};
+
+/// The allocator that the figures in the README are measured with.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("henge: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    match cli.command {
+        Command::Dev(dev) => dev::run(&dev),
+        Command::Server(arguments) => server::run(&arguments),
+        Command::Get(get) => client::keys::get(&get),
+        Command::Put(put) => client::keys::put(&put),
+        Command::Del(del) => client::keys::del(&del),
+        Command::Status(at) => client::show::status(&at),
+        Command::Ring(at) => client::show::ring(&at),
+        Command::Explain(explain) => client::show::explain(&explain),
+        Command::Bench(arguments) => {
+            bench::run(&arguments)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "henge", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Man { dir: None } => {
+            clap_mangen::Man::new(Cli::command()).render(&mut std::io::stdout())?;
+            std::io::stdout().flush()?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Man { dir: Some(dir) } => {
+            std::fs::create_dir_all(&dir)?;
+            clap_mangen::generate_to(Cli::command(), &dir)?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! Everything that can be said on the command line. Help, completions and the manual are made from this alone.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// A distributed key-value store: a ring of equal nodes that any Redis client talks to and that keeps answering while
+/// nodes, racks and data centers fail.
+#[derive(Debug, Parser)]
+#[command(name = "henge", version, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Start a cluster on this machine, in one process, to try things out.
+    Dev(Dev),
+    /// Run one node.
+    Server(Box<Server>),
+    /// Read a key.
+    Get(Get),
+    /// Write a key.
+    Put(Put),
+    /// Delete a key.
+    Del(Del),
+    /// Show the cluster, its nodes and its keyspaces.
+    Status(At),
+    /// Show which node owns which slots.
+    Ring(At),
+    /// Show where a key lives and what each of its owners holds.
+    Explain(Explain),
+    /// Measure a server that speaks the Redis protocol: this one, or another.
+    Bench(Box<bench::Args>),
+    /// Print a completion script for a shell.
+    Completions {
+        /// For which shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page (roff), or write one page per command into a directory.
+    Man {
+        /// Write `henge.1`, `henge-dev.1`, ... here.
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Dev {
+    /// How many nodes.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=32), env = "HENGE_DEV_NODES")]
+    pub(crate) nodes: u16,
+    /// Where to keep their data. It is there again at the next start.
+    #[arg(long, value_name = "DIR", default_value = "henge-data", env = "HENGE_DEV_DATA")]
+    pub(crate) data: PathBuf,
+    /// When a write of the built-in keyspaces counts as stored: when it is synced to disk, or before, with a sync every
+    /// second.
+    #[arg(long, value_enum, default_value_t = Durability::Always)]
+    pub(crate) durability: Durability,
+    /// Memory for each node, such as 256MiB.
+    #[arg(long, default_value = "256MiB", value_parser = crate::config::parse_bytes)]
+    pub(crate) memory: u64,
+    /// Partitions of the ring: a power of two. Fixed when the data directory is made.
+    #[arg(long, default_value_t = 256)]
+    pub(crate) partitions: u64,
+    /// The first node's port for Redis clients; the others follow.
+    #[arg(long, default_value_t = 7001)]
+    pub(crate) resp_port: u16,
+    /// The first node's port for Redis Cluster clients.
+    #[arg(long, default_value_t = 7101)]
+    pub(crate) cluster_port: u16,
+    /// The first node's port for HTTP.
+    #[arg(long, default_value_t = 8001)]
+    pub(crate) http_port: u16,
+    /// The first node's port for its peers.
+    #[arg(long, default_value_t = 9001)]
+    pub(crate) peer_port: u16,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum Durability {
+    /// Synced before it is acknowledged.
+    Always,
+    /// Acknowledged first, synced every second.
+    Interval,
+}
+
+impl Durability {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Durability::Always => "always",
+            Durability::Interval => "interval",
+        }
+    }
+}
+
+/// Every key of the configuration file is also a flag and an environment variable; a flag wins over a variable, and that
+/// over the file.
+#[derive(Debug, Args)]
+pub(crate) struct Server {
+    /// The configuration file (TOML).
+    #[arg(long, value_name = "FILE", env = "HENGE_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// The node's name [node.id]
+    #[arg(long, value_name = "NAME", env = "HENGE_NODE_ID")]
+    pub(crate) node_id: Option<String>,
+    /// Where the node keeps its data [node.data_dir]
+    #[arg(long, value_name = "DIR", env = "HENGE_DATA_DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// The memory that the node may use, such as 1GiB [node.memory]
+    #[arg(long, value_name = "BYTES", env = "HENGE_MEMORY", value_parser = crate::config::parse_bytes)]
+    pub(crate) memory: Option<u64>,
+    /// The node's capacity beside the others' [node.weight]
+    #[arg(long, env = "HENGE_WEIGHT")]
+    pub(crate) weight: Option<f64>,
+    /// The node's data center [node.datacenter]
+    #[arg(long, value_name = "NAME", env = "HENGE_DATACENTER")]
+    pub(crate) datacenter: Option<String>,
+    /// The node's rack [node.rack]
+    #[arg(long, value_name = "NAME", env = "HENGE_RACK")]
+    pub(crate) rack: Option<String>,
+    /// The address for Redis clients [listen.resp]
+    #[arg(long, value_name = "ADDRESS", env = "HENGE_RESP")]
+    pub(crate) resp: Option<String>,
+    /// The address for Redis Cluster clients [listen.cluster]
+    #[arg(long, value_name = "ADDRESS", env = "HENGE_CLUSTER")]
+    pub(crate) cluster: Option<String>,
+    /// The address for HTTP [listen.http]
+    #[arg(long, value_name = "ADDRESS", env = "HENGE_HTTP")]
+    pub(crate) http: Option<String>,
+    /// The address for the node's peers [listen.peer]
+    #[arg(long, value_name = "ADDRESS", env = "HENGE_PEER")]
+    pub(crate) peer: Option<String>,
+    /// The cluster's name [cluster.name]
+    #[arg(long, value_name = "NAME", env = "HENGE_CLUSTER_NAME")]
+    pub(crate) cluster_name: Option<String>,
+    /// Found the cluster on this node [cluster.bootstrap]
+    #[arg(long, env = "HENGE_BOOTSTRAP", value_parser = clap::builder::BoolishValueParser::new(),
+          num_args = 0..=1, default_missing_value = "true")]
+    pub(crate) bootstrap: Option<bool>,
+    /// Nodes to join at [cluster.seeds]
+    #[arg(long, value_name = "ADDRESS", env = "HENGE_SEEDS", value_delimiter = ',')]
+    pub(crate) seeds: Option<Vec<String>>,
+    /// Partitions of the ring, a power of two [cluster.partitions]
+    #[arg(long, value_name = "N", env = "HENGE_PARTITIONS")]
+    pub(crate) partitions: Option<u64>,
+    /// Listen on addresses other than loopback though nothing is encrypted and nobody has to log in.
+    #[arg(long, env = "HENGE_INSECURE", value_parser = clap::builder::BoolishValueParser::new(),
+          num_args = 0..=1, default_missing_value = "true", default_value_t = false)]
+    pub(crate) insecure: bool,
+}
+
+/// Which node to talk to.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct At {
+    /// The HTTP address of any node.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8001", env = "HENGE_AT")]
+    pub(crate) at: SocketAddr,
+    /// Print JSON, as the node gives it.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Get {
+    /// The key.
+    pub(crate) key: String,
+    /// The keyspace, by name or number.
+    #[arg(long, value_name = "KEYSPACE", default_value = "default")]
+    pub(crate) keyspace: String,
+    /// How many owners must answer: a number, or one, two, three, quorum, all, local-one, local-quorum, each-quorum.
+    #[arg(long, value_name = "LEVEL")]
+    pub(crate) r: Option<String>,
+    /// Answer only with what covers this context.
+    #[arg(long, value_name = "TOKEN")]
+    pub(crate) context: Option<String>,
+    #[command(flatten)]
+    pub(crate) at: At,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Put {
+    /// The key.
+    pub(crate) key: String,
+    /// The value; `-` reads it from standard input.
+    #[arg(allow_hyphen_values = true)]
+    pub(crate) value: String,
+    /// The keyspace, by name or number.
+    #[arg(long, value_name = "KEYSPACE", default_value = "default")]
+    pub(crate) keyspace: String,
+    /// How many owners must hold it.
+    #[arg(long, value_name = "LEVEL")]
+    pub(crate) w: Option<String>,
+    /// What was read before: those values are replaced.
+    #[arg(long, value_name = "TOKEN")]
+    pub(crate) context: Option<String>,
+    /// The importance of the writer, for keyspaces of the policy `priority`.
+    #[arg(long, value_name = "0..255")]
+    pub(crate) priority: Option<u8>,
+    #[command(flatten)]
+    pub(crate) at: At,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Del {
+    /// The key.
+    pub(crate) key: String,
+    /// The keyspace, by name or number.
+    #[arg(long, value_name = "KEYSPACE", default_value = "default")]
+    pub(crate) keyspace: String,
+    /// How many owners must hold the delete.
+    #[arg(long, value_name = "LEVEL")]
+    pub(crate) w: Option<String>,
+    /// What was read before: those values are deleted.
+    #[arg(long, value_name = "TOKEN")]
+    pub(crate) context: Option<String>,
+    #[command(flatten)]
+    pub(crate) at: At,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    /// The key.
+    pub(crate) key: String,
+    /// The keyspace, by name or number.
+    #[arg(long, value_name = "KEYSPACE", default_value = "default")]
+    pub(crate) keyspace: String,
+    #[command(flatten)]
+    pub(crate) at: At,
+}

@@ -1,0 +1,136 @@
+//! The commands that ask a node: all through its public HTTP API, so that they can say nothing that an operator's own
+//! program could not find out.
+
+pub(crate) mod keys;
+pub(crate) mod show;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+use ureq::Agent;
+use ureq::http::{HeaderMap, Response};
+
+/// A node answers by its own deadline, which is far below this.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The largest value that a keyspace may allow, with all its siblings as base64.
+const BODY_BYTES_MAX: u64 = 1 << 30;
+
+/// One node's HTTP API.
+pub(crate) struct Node {
+    at: SocketAddr,
+    agent: Agent,
+}
+
+/// What a node answered.
+pub(crate) struct Answered {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Node {
+    pub(crate) fn new(at: SocketAddr) -> Node {
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(TIMEOUT))
+            .max_redirects(0)
+            .build();
+        Node { at, agent: config.into() }
+    }
+
+    pub(crate) fn get(&self, path: &str, headers: &[(&str, &str)]) -> Result<Answered> {
+        let mut request = self.agent.get(self.url(path));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.answered(request.call())
+    }
+
+    pub(crate) fn put(&self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Answered> {
+        let mut request = self.agent.put(self.url(path)).header("content-type", "application/octet-stream");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.answered(request.send(body))
+    }
+
+    pub(crate) fn delete(&self, path: &str, headers: &[(&str, &str)]) -> Result<Answered> {
+        let mut request = self.agent.delete(self.url(path));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.answered(request.call())
+    }
+
+    /// A document of the API, which must be there.
+    pub(crate) fn document(&self, path: &str) -> Result<Value> {
+        let answered = self.get(path, &[("accept", "application/json")])?;
+        answered.check()?;
+        serde_json::from_slice(&answered.body).with_context(|| format!("{} did not answer with JSON", self.url(path)))
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.at)
+    }
+
+    fn answered(&self, result: Result<Response<ureq::Body>, ureq::Error>) -> Result<Answered> {
+        let mut response = result.with_context(|| {
+            format!("cannot ask the node at {}: is it running? `henge dev` starts a cluster; --at names another node", self.at)
+        })?;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let body = response.body_mut().with_config().limit(BODY_BYTES_MAX).read_to_vec()?;
+        Ok(Answered { status, headers, body })
+    }
+}
+
+impl Answered {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// An error in the node's own words, if the answer is one.
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.status < 400 {
+            return Ok(());
+        }
+        let problem: Value = serde_json::from_slice(&self.body).unwrap_or_default();
+        let title = problem["title"].as_str().unwrap_or("the node answered with an error");
+        match problem["detail"].as_str() {
+            Some(detail) => bail!("{title} ({}): {detail}", self.status),
+            None => bail!("{title} ({})", self.status),
+        }
+    }
+}
+
+/// The path of a key; every byte that could mean something else is escaped.
+pub(crate) fn key_path(prefix: &str, keyspace: &str, key: &str) -> String {
+    let mut path = prefix.replace("{ks}", &escape(keyspace));
+    path.push_str(&escape(key));
+    path
+}
+
+fn escape(text: &str) -> String {
+    use std::fmt::Write;
+    text.bytes().fold(String::new(), |mut escaped, byte| {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'~') {
+            escaped.push(char::from(byte));
+        } else {
+            let _ = write!(escaped, "%{byte:02X}");
+        }
+        escaped
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_of_any_characters_is_one_segment_of_a_path() {
+        let path = key_path("/v1/keyspaces/{ks}/keys/", "default", "a/b c?ä..");
+        assert_eq!(path, "/v1/keyspaces/default/keys/a%2Fb%20c%3F%C3%A4%2E%2E");
+    }
+}

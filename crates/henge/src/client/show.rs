@@ -1,0 +1,114 @@
+//! `henge status`, `ring` and `explain`: what a node knows, as tables.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use comfy_table::Table;
+use comfy_table::presets::NOTHING;
+use serde_json::Value;
+
+use super::keys::clock_text;
+use super::{Node, key_path};
+use crate::cli::{At, Explain};
+
+/// The cluster, its nodes and its keyspaces.
+pub(crate) fn status(at: &At) -> Result<ExitCode> {
+    let node = Node::new(at.at);
+    let (cluster, keyspaces) = (node.document("/v1/cluster")?, node.document("/v1/keyspaces")?);
+    if at.json {
+        println!("{}", serde_json::json!({ "cluster": cluster, "keyspaces": keyspaces }));
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!("Cluster {}, epoch {}, as {} sees it\n", text(&cluster["name"]), text(&cluster["epoch"]), at.at);
+    let mut nodes = table(&["node", "state", "data center", "rack", "weight", "partitions", "redis", "cluster", "http"]);
+    for node in list(&cluster["nodes"]) {
+        let columns = ["id", "state", "datacenter", "rack", "weight", "partitions", "resp", "cluster", "http"];
+        nodes.add_row(columns.map(|column| text(&node[column])));
+    }
+    println!("{nodes}\n");
+    let mut shown = table(&["keyspace", "number", "policy", "N", "R", "W", "quorum", "durability", "model"]);
+    for keyspace in keyspaces_of(&keyspaces) {
+        let columns = ["name", "number", "policy", "replication", "r", "w", "quorum", "durability", "model"];
+        shown.add_row(columns.map(|column| text(&keyspace[column])));
+    }
+    println!("{shown}");
+    for notice in list(&cluster["notices"]) {
+        println!("\nnote: {}", text(notice));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Which node owns which slots.
+pub(crate) fn ring(at: &At) -> Result<ExitCode> {
+    let ring = Node::new(at.at).document("/v1/ring")?;
+    if at.json {
+        println!("{ring}");
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!("{} partitions over 16384 slots\n", text(&ring["partitions"]));
+    let mut shown = table(&["slots", "owners, first to last"]);
+    for range in list(&ring["slots"]) {
+        let owners: Vec<String> = list(&range["owners"]).iter().map(text).collect();
+        shown.add_row([format!("{}-{}", text(&range["first"]), text(&range["last"])), owners.join(" ")]);
+    }
+    println!("{shown}");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Where a key lives and what each owner holds of it.
+pub(crate) fn explain(arguments: &Explain) -> Result<ExitCode> {
+    let path = key_path("/v1/explain/{ks}/", &arguments.keyspace, &arguments.key);
+    let found = Node::new(arguments.at.at).document(&path)?;
+    if arguments.at.json {
+        println!("{found}");
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!(
+        "{} hashes to slot {}, in partition {} of {}",
+        arguments.key,
+        text(&found["slot"]),
+        text(&found["partition"]),
+        text(&found["partitions"])
+    );
+    println!("{}\n", text(&found["quorum"]));
+    let mut owners = table(&["owner", "state", "bytes", "stamp", "clocks"]);
+    for owner in list(&found["owners"]) {
+        let clocks: Vec<String> = list(&owner["clocks"]).iter().map(clock_text).collect();
+        owners.add_row([
+            text(&owner["node"]),
+            text(&owner["state"]),
+            text(&owner["bytes"]),
+            text(&owner["stamp"]),
+            clocks.join(" "),
+        ]);
+    }
+    println!("{owners}");
+    let fallbacks: Vec<String> = list(&found["fallbacks"]).iter().map(text).collect();
+    if !fallbacks.is_empty() {
+        println!("\nafter the owners: {}", fallbacks.join(" "));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(NOTHING);
+    table.set_header(header.iter().copied());
+    table
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+fn keyspaces_of(document: &Value) -> &[Value] {
+    if document.is_array() { list(document) } else { list(&document["keyspaces"]) }
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}

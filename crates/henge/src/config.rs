@@ -1,0 +1,283 @@
+//! The configuration of one node: a TOML file, with environment variables over it, and flags over those.
+//!
+//! What must hold: an unknown key, a value out of range or a contradiction is an error that names the key, the value and
+//! what would be right; nothing is guessed; and no socket is opened to the world by accident (INVARIANTS K1).
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, anyhow, bail};
+use cluster::{ClusterConfig, ClusterState, KeyspaceConfig, MemberConfig, founding_plan};
+use serde::Deserialize;
+
+use crate::cli::Server;
+
+/// A whole `henge.toml`.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct File {
+    #[serde(default)]
+    node: NodeSection,
+    #[serde(default)]
+    listen: ListenSection,
+    #[serde(default)]
+    cluster: ClusterConfig,
+    #[serde(default)]
+    keyspaces: Vec<KeyspaceConfig>,
+}
+
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NodeSection {
+    id: Option<String>,
+    data_dir: Option<PathBuf>,
+    memory: Option<Memory>,
+    weight: Option<f64>,
+    datacenter: Option<String>,
+    rack: Option<String>,
+}
+
+/// Bytes, as a number or a text with a unit.
+#[derive(Clone, PartialEq, Debug, Deserialize)]
+#[serde(untagged)]
+enum Memory {
+    Bytes(u64),
+    Text(String),
+}
+
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ListenSection {
+    resp: Option<String>,
+    cluster: Option<String>,
+    http: Option<String>,
+    peer: Option<String>,
+}
+
+/// What a node is started with, checked.
+#[derive(Clone, Debug)]
+pub(crate) struct NodeConfig {
+    pub(crate) name: String,
+    pub(crate) data_dir: PathBuf,
+    pub(crate) memory_bytes: u64,
+    pub(crate) listen: Listen,
+    pub(crate) state: Arc<ClusterState>,
+}
+
+/// Where a node listens; what is left out is not served.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Listen {
+    pub(crate) resp: Option<SocketAddr>,
+    pub(crate) cluster: Option<SocketAddr>,
+    pub(crate) http: Option<SocketAddr>,
+    pub(crate) peer: SocketAddr,
+}
+
+/// The memory that a node uses where nothing is said.
+const MEMORY_DEFAULT_BYTES: u64 = 512 << 20;
+/// Less than this leaves no room for memtables and caches beside the program itself.
+const MEMORY_MIN_BYTES: u64 = 64 << 20;
+
+/// The configuration that the command line asks for.
+pub(crate) fn load(arguments: &Server) -> Result<NodeConfig> {
+    let mut file = match &arguments.config {
+        Some(path) => read(path)?,
+        None => File::default(),
+    };
+    overlay(&mut file, arguments);
+    resolve(&file, arguments.insecure)
+}
+
+fn read(path: &Path) -> Result<File> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("cannot read the configuration file {}", path.display()))?;
+    toml::from_str(&text).with_context(|| format!("the configuration file {} is not right", path.display()))
+}
+
+fn overlay(file: &mut File, arguments: &Server) {
+    fn set<T: Clone>(place: &mut Option<T>, value: Option<&T>) {
+        if let Some(value) = value {
+            *place = Some(value.clone());
+        }
+    }
+    set(&mut file.node.id, arguments.node_id.as_ref());
+    set(&mut file.node.data_dir, arguments.data_dir.as_ref());
+    set(&mut file.node.memory, arguments.memory.map(Memory::Bytes).as_ref());
+    set(&mut file.node.weight, arguments.weight.as_ref());
+    set(&mut file.node.datacenter, arguments.datacenter.as_ref());
+    set(&mut file.node.rack, arguments.rack.as_ref());
+    set(&mut file.listen.resp, arguments.resp.as_ref());
+    set(&mut file.listen.cluster, arguments.cluster.as_ref());
+    set(&mut file.listen.http, arguments.http.as_ref());
+    set(&mut file.listen.peer, arguments.peer.as_ref());
+    set(&mut file.cluster.name, arguments.cluster_name.as_ref());
+    set(&mut file.cluster.partitions, arguments.partitions.as_ref());
+    if let Some(bootstrap) = arguments.bootstrap {
+        file.cluster.bootstrap = bootstrap;
+    }
+    if let Some(seeds) = &arguments.seeds {
+        file.cluster.seeds.clone_from(seeds);
+    }
+}
+
+fn resolve(file: &File, insecure: bool) -> Result<NodeConfig> {
+    let name = file.node.id.clone().ok_or_else(|| {
+        anyhow!("node.id is not set: give the node a name, in the file, as --node-id or as HENGE_NODE_ID")
+    })?;
+    let data_dir = file.node.data_dir.clone().ok_or_else(|| {
+        anyhow!(
+            "node.data_dir is not set: say where node {name} keeps its data, in the file, as --data-dir or as HENGE_DATA_DIR"
+        )
+    })?;
+    let memory_bytes = memory_bytes(file.node.memory.as_ref())?;
+    let listed = file.cluster.members.iter().find(|member| member.id == name);
+    let this = this_member(file, &name, listed);
+    let listen = Listen {
+        resp: address("listen.resp", this.resp.as_deref())?,
+        cluster: address("listen.cluster", this.cluster.as_deref())?,
+        http: address("listen.http", this.http.as_deref())?,
+        peer: address("listen.peer", this.peer.as_deref())?
+            .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0))),
+    };
+    check_exposure(&listen, insecure)?;
+    let plan = founding_plan(&file.cluster, &file.keyspaces, &this)?;
+    let state = Arc::new(ClusterState::found(plan)?);
+    Ok(NodeConfig { name, data_dir, memory_bytes, listen, state })
+}
+
+/// The node itself, as a member: what the file says of it in `[node]` and `[listen]`, and else in `[[cluster.members]]`.
+fn this_member(file: &File, name: &str, listed: Option<&MemberConfig>) -> MemberConfig {
+    let or = |own: &Option<String>, of: fn(&MemberConfig) -> &Option<String>| {
+        own.clone().or_else(|| listed.and_then(|member| of(member).clone()))
+    };
+    MemberConfig {
+        id: name.to_owned(),
+        datacenter: or(&file.node.datacenter, |member| &member.datacenter),
+        rack: or(&file.node.rack, |member| &member.rack),
+        weight: file.node.weight.or_else(|| listed.and_then(|member| member.weight)),
+        resp: or(&file.listen.resp, |member| &member.resp),
+        cluster: or(&file.listen.cluster, |member| &member.cluster),
+        http: or(&file.listen.http, |member| &member.http),
+        peer: or(&file.listen.peer, |member| &member.peer),
+    }
+}
+
+fn memory_bytes(memory: Option<&Memory>) -> Result<u64> {
+    let bytes = match memory {
+        None => MEMORY_DEFAULT_BYTES,
+        Some(Memory::Bytes(bytes)) => *bytes,
+        Some(Memory::Text(text)) => parse_bytes(text).map_err(|why| anyhow!("node.memory: {why}"))?,
+    };
+    if bytes < MEMORY_MIN_BYTES {
+        bail!("node.memory is {bytes} bytes: a node needs at least 64MiB");
+    }
+    Ok(bytes)
+}
+
+/// A number of bytes such as `256MiB`, `1GiB`, `500MB` or `1048576`.
+pub(crate) fn parse_bytes(text: &str) -> Result<u64, String> {
+    let wanted = || format!("`{text}` is no number of bytes: write it as 268435456, 256MiB or 1GiB");
+    let digits = text.trim().trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = &text.trim()[digits.len()..];
+    let scale: u64 = match unit.to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "kib" | "k" => 1 << 10,
+        "mib" | "m" => 1 << 20,
+        "gib" | "g" => 1 << 30,
+        "tib" | "t" => 1 << 40,
+        "kb" => 1_000,
+        "mb" => 1_000_000,
+        "gb" => 1_000_000_000,
+        "tb" => 1_000_000_000_000,
+        _ => return Err(wanted()),
+    };
+    let count: u64 = digits.trim().parse().map_err(|_| wanted())?;
+    count.checked_mul(scale).ok_or_else(wanted)
+}
+
+fn address(key: &str, text: Option<&str>) -> Result<Option<SocketAddr>> {
+    text.map(|text| {
+        text.parse().map_err(|_| anyhow!("{key} is `{text}`: want an IP address and a port, such as 127.0.0.1:7001"))
+    })
+    .transpose()
+}
+
+/// Nothing is encrypted and nobody logs in yet, so only this machine may connect unless somebody insists.
+fn check_exposure(listen: &Listen, insecure: bool) -> Result<()> {
+    let all = [
+        ("listen.resp", listen.resp),
+        ("listen.cluster", listen.cluster),
+        ("listen.http", listen.http),
+        ("listen.peer", Some(listen.peer)),
+    ];
+    for (key, address) in all {
+        if let Some(address) = address.filter(|address| !address.ip().is_loopback() && !insecure) {
+            bail!(
+                "{key} is {address}, which other machines can reach, and this version neither encrypts nor asks for a password: \
+                 use a loopback address such as 127.0.0.1:{}, or give --insecure if the network is safe",
+                address.port()
+            );
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolve_text(text: &str, insecure: bool) -> Result<NodeConfig> {
+        resolve(&toml::from_str(text)?, insecure)
+    }
+
+    fn error_of(text: &str) -> String {
+        format!("{:#}", resolve_text(text, false).expect_err("not right"))
+    }
+
+    const LEAST: &str = "[node]\nid = \"n1\"\ndata_dir = \"d\"\n";
+
+    #[test]
+    fn the_least_configuration_is_a_cluster_of_one() {
+        let config = resolve_text(LEAST, false).expect("enough");
+        assert_eq!(config.state.members().len(), 1);
+        assert_eq!(config.memory_bytes, MEMORY_DEFAULT_BYTES);
+    }
+
+    #[test]
+    fn an_unknown_key_is_named() {
+        let error = error_of(&format!("{LEAST}colour = 3\n"));
+        assert!(error.contains("colour"), "{error}");
+    }
+
+    #[test]
+    fn what_is_missing_is_named_with_the_ways_to_give_it() {
+        let error = error_of("[node]\nid = \"n1\"\n");
+        assert!(error.contains("node.data_dir") && error.contains("HENGE_DATA_DIR"), "{error}");
+    }
+
+    #[test]
+    fn an_address_of_the_world_is_refused_on_every_listener_unless_insisted_on() {
+        for key in ["resp", "cluster", "http", "peer"] {
+            let text = format!("{LEAST}[listen]\n{key} = \"0.0.0.0:7001\"\n");
+            let error = error_of(&text);
+            assert!(error.contains(&format!("listen.{key}")) && error.contains("--insecure"), "{error}");
+            assert!(resolve_text(&text, true).is_ok());
+        }
+    }
+
+    #[test]
+    fn bytes_have_units() {
+        assert_eq!(parse_bytes("256MiB"), Ok(256 << 20));
+        assert_eq!(parse_bytes("1 GiB"), Ok(1 << 30));
+        assert_eq!(parse_bytes("5"), Ok(5));
+        assert!(parse_bytes("much").is_err());
+        assert!(parse_bytes("99999999999TiB").is_err());
+    }
+
+    #[test]
+    fn too_little_memory_is_refused() {
+        let error = error_of("[node]\nid = \"n1\"\ndata_dir = \"d\"\nmemory = \"1MiB\"\n");
+        assert!(error.contains("64MiB"), "{error}");
+    }
+}

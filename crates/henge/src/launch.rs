@@ -1,0 +1,104 @@
+//! Starts one node of a configuration: its sockets, its own thread with the RESP front ends, and its HTTP front end.
+
+use std::future::Future;
+use std::net::{SocketAddr, TcpListener};
+use std::pin::Pin;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use env::SystemClock;
+use http_front::{ConnectionLimits, HttpOptions};
+use node::runtime::{self, LocalHandle, RemoteHandle, Running, Start};
+use node::NodeOptions;
+use resp::{ListenerKind, Listening, Server, Settings};
+
+use crate::config::NodeConfig;
+
+/// Of the memory that a node may use, what is left to the program itself: code, threads, connections, buffers and what
+/// allocators keep back. The store has the rest.
+const PROGRAM_BYTES: u64 = 32 << 20;
+
+/// How many threads read what memory does not hold.
+const READERS: usize = 2;
+
+/// A node that was started, and its HTTP listener, to be served by [`serve_http`].
+pub(crate) struct Launched {
+    pub(crate) name: String,
+    pub(crate) running: Running,
+    pub(crate) http: Option<TcpListener>,
+}
+
+/// Starts a node. Returns once it can serve.
+pub(crate) fn launch(config: NodeConfig) -> Result<Launched> {
+    let NodeConfig { name, data_dir, memory_bytes, listen, state } = config;
+    let bind = |what: &str, address: SocketAddr| {
+        let listener = TcpListener::bind(address).with_context(|| {
+            format!(
+                "node {name} cannot listen on {address} for {what}: is another node or another program there already?"
+            )
+        })?;
+        listener.set_nonblocking(true)?;
+        Ok::<_, anyhow::Error>(listener)
+    };
+    let resp = listen.resp.map(|address| bind("Redis clients", address)).transpose()?;
+    let cluster = listen.cluster.map(|address| bind("Redis Cluster clients", address)).transpose()?;
+    let http = listen.http.map(|address| bind("HTTP", address)).transpose()?;
+    let peer_listener = bind("its peers", listen.peer)?;
+    let store_bytes = usize::try_from((memory_bytes - PROGRAM_BYTES) / 4 * 3).unwrap_or(usize::MAX);
+    let running = runtime::start(Start {
+        name: name.clone(),
+        state,
+        data_dir: data_dir.clone(),
+        peer_listener,
+        options: NodeOptions {
+            storage: storage::Options::with_memory(store_bytes),
+            ..NodeOptions::default()
+        },
+        readers: READERS,
+        services: Box::new(move |handle| resp_services(&handle, resp, cluster)),
+    })
+    .with_context(|| format!("node {name} cannot start on {}", data_dir.display()))?;
+    tracing::info!(node = %name, found = %running.recovered, "ready");
+    Ok(Launched { name, running, http })
+}
+
+type Service = Pin<Box<dyn Future<Output = ()>>>;
+
+fn resp_services(
+    handle: &LocalHandle,
+    one_store: Option<TcpListener>,
+    cluster: Option<TcpListener>,
+) -> Vec<Service> {
+    let server = Server::new(handle.clone(), Settings::default(), Arc::new(SystemClock::new()));
+    let listeners = [(one_store, ListenerKind::OneStore), (cluster, ListenerKind::RedisCluster)];
+    listeners
+        .into_iter()
+        .filter_map(|(listener, kind)| {
+            let listener = listener?;
+            let server = server.clone();
+            Some(Box::pin(async move {
+                if let Err(error) = serve_resp(&server, listener, kind).await {
+                    tracing::error!(%error, "a RESP listener ended");
+                }
+            }) as Service)
+        })
+        .collect()
+}
+
+async fn serve_resp(server: &Server<LocalHandle>, listener: TcpListener, kind: ListenerKind) -> Result<()> {
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let listening = Listening { kind, keyspace: None };
+    Ok(server.serve(listener, listening, std::future::pending()).await?)
+}
+
+/// Serves a node's HTTP until the future given is done.
+pub(crate) async fn serve_http(
+    listener: TcpListener,
+    handle: RemoteHandle,
+    shutdown: impl Future<Output = ()>,
+) -> std::io::Result<()> {
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let router = http_front::router(handle, HttpOptions::default());
+    http_front::serve(listener, router, ConnectionLimits::default(), shutdown).await;
+    Ok(())
+}

@@ -1,0 +1,69 @@
+//! `henge server`: one node, until it is asked to stop or cannot go on.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::cli::Server;
+use crate::launch::{launch, serve_http};
+use crate::{config, signals};
+
+/// How often a node is looked at for having stopped by itself.
+const WATCH_EVERY: Duration = Duration::from_millis(100);
+
+/// Runs one node.
+pub(crate) fn run(arguments: &Server) -> Result<ExitCode> {
+    start_logging("info");
+    let config = config::load(arguments)?;
+    let listen = config.listen;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut launched = launch(config)?;
+    let address = |address: Option<std::net::SocketAddr>| {
+        address.map_or_else(|| "-".to_owned(), |address| address.to_string())
+    };
+    tracing::info!(
+        node = %launched.name,
+        resp = %address(listen.resp),
+        cluster = %address(listen.cluster),
+        http = %address(listen.http),
+        peer = %listen.peer,
+        "serving"
+    );
+    runtime.block_on(async {
+        let (stop_http, http_stopped) = tokio::sync::oneshot::channel::<()>();
+        let http = launched.http.take().map(|listener| {
+            let handle = launched.running.handle.clone();
+            tokio::spawn(serve_http(listener, handle, async {
+                let _ = http_stopped.await;
+            }))
+        });
+        tokio::select! {
+            () = signals::asked_to_stop() => {}
+            () = async {
+                while !launched.running.is_finished() {
+                    tokio::time::sleep(WATCH_EVERY).await;
+                }
+            } => {}
+        }
+        let _ = stop_http.send(());
+        if let Some(http) = http {
+            let _ = http.await;
+        }
+    });
+    launched.running.stop();
+    match launched.running.join() {
+        None => Ok(ExitCode::SUCCESS),
+        Some(why) => {
+            eprintln!("henge: node {} stopped: {why}", launched.name);
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+/// Logs go to standard error; `HENGE_LOG` says how much, as in `debug` or `node=debug,info`.
+pub(crate) fn start_logging(level: &str) {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("HENGE_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+}
