@@ -241,16 +241,23 @@ impl State {
         }
     }
 
+    /// How many bytes may still be added; zero if there are too many already.
+    fn room(&self) -> u64 {
+        self.faults
+            .capacity
+            .map_or(u64::MAX, |capacity| capacity.saturating_sub(self.used_bytes()))
+    }
+
     fn check_room(&self, action: &'static str, path: &Path, grown_by: u64) -> Result<(), DiskError> {
-        match self.faults.capacity {
-            Some(capacity) if grown_by > 0 && self.used_bytes() + grown_by > capacity => Err(error(
-                DiskErrorKind::Full,
-                action,
-                path,
-                "no space left on simulated device",
-            )),
-            _ => Ok(()),
+        if grown_by <= self.room() {
+            return Ok(());
         }
+        Err(error(
+            DiskErrorKind::Full,
+            action,
+            path,
+            "no space left on simulated device",
+        ))
     }
 }
 
@@ -419,13 +426,22 @@ impl File for SimFile {
         Ok(())
     }
 
+    /// A full disk takes what fits, as a real one does.
     fn write_all_at(&self, offset: u64, bytes: &[u8]) -> Result<(), DiskError> {
         self.state("write")?.change("write", &self.path, |state| {
-            let grown_by =
-                (offset + bytes.len() as u64).saturating_sub(locked(&self.inode).live().len() as u64);
-            state.check_room("write", &self.path, grown_by)?;
-            locked(&self.inode).write(index(offset), bytes);
-            Ok(())
+            let end = offset + bytes.len() as u64;
+            let grown_by = end.saturating_sub(locked(&self.inode).live().len() as u64);
+            let refused = state.check_room("write", &self.path, grown_by);
+            let lacking = if refused.is_err() {
+                grown_by - state.room().min(grown_by)
+            } else {
+                0
+            };
+            let fitting = bytes.len() - index(lacking).min(bytes.len());
+            if fitting > 0 {
+                locked(&self.inode).write(index(offset), &bytes[..fitting]);
+            }
+            refused
         })
     }
 

@@ -371,6 +371,7 @@ impl Prepare {
         let edit = Edit {
             next_file: Some(self.numbers.load(Ordering::Relaxed)),
             next_segment: Some(self.life.segment + 1),
+            synced_through: Some(self.life.synced_through),
             segments: vec![(prepared.file.number, self.life.segment)],
             segments_gone: self.retired.iter().map(|file| file.number).collect(),
             ..Edit::default()
@@ -411,7 +412,8 @@ pub(crate) fn create_segment(
     prepared
 }
 
-/// Gives a segment file a new life: full length, header, end mark, synced.
+/// Gives a segment file a new life: full length, header, end mark, synced. A longer file stays as long as it is: were
+/// it cut and the new header lost, it would look like a damaged segment of its old life.
 pub(crate) fn lay_out_segment(file: SegmentFile, life: Life, zero_fill: bool) -> Result<Prepared, DiskError> {
     static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
     let mut len = file.handle.len()?;
@@ -422,9 +424,13 @@ pub(crate) fn lay_out_segment(file: SegmentFile, life: Life, zero_fill: bool) ->
         file.handle.write_all_at(len, &ZEROS[..count])?;
         len += count as u64;
     }
-    if len != life.bytes {
+    if len < life.bytes {
         file.handle.set_len(life.bytes)?;
     }
+    let life = Life {
+        bytes: len.max(life.bytes),
+        ..life
+    };
     file.handle.write_all_at(0, &life.encode())?;
     file.handle.sync()?;
     Ok(Prepared { file, life })
@@ -452,6 +458,7 @@ impl Flush {
             let edit = Edit {
                 next_file: Some(self.numbers.load(Ordering::Relaxed)),
                 flushed_through: Some(through),
+                synced_through: Some(through),
                 ..Edit::default()
             };
             commit_tables(&self.sink, &self.manifest, 0, vec![meta], edit)

@@ -27,7 +27,7 @@ use crate::cache::{BlockCache, RecordCache};
 use crate::compaction::run::FileNumbers;
 use crate::error::LogError;
 use crate::log::writer::CommitLog;
-use crate::manifest::Manifest;
+use crate::manifest::{Edit, Manifest};
 use crate::memtable::Memtable;
 use crate::merge::Merge;
 use crate::options::Options;
@@ -90,7 +90,15 @@ impl Db {
     /// Makes everything durable and leaves the mark of a clean stop. Blocks; nothing else can be asked afterwards.
     pub fn close(mut self) -> Result<(), LogError> {
         self.check_usable()?;
-        self.log.close().map_err(|error| LogError(error.to_string()))
+        self.log.close().map_err(|error| LogError(error.to_string()))?;
+        // The log's last page cannot testify to its own loss.
+        let edit = Edit {
+            synced_through: Some(self.log.synced_through()),
+            ..Edit::default()
+        };
+        locked(&self.manifest)
+            .commit(edit)
+            .map_err(|error| LogError(error.to_string()))
     }
 
     fn check_usable(&self) -> Result<(), LogError> {

@@ -129,6 +129,8 @@ fn find(
         named: &state.segments,
         manifest: &manifest,
         flushed_through: state.flushed_through,
+        next_segment: state.next_segment,
+        synced_through: state.synced_through,
     };
     let replayed = recovery::replay(&source, &mut |entry, sequence| memtables.take(entry, sequence))?;
     Ok(Found {
@@ -266,6 +268,7 @@ fn first_segment(
             create_segment(disk, dir, state.next_file - 1, life, options.log_zero_fill)?
         }
     };
+    state.synced_through = replayed.last_sequence;
     state.segments.insert(prepared.file.number, segment);
     state.next_segment = segment + 1;
     Ok(prepared)

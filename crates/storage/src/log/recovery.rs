@@ -6,7 +6,8 @@
 //! damage, and opening is refused, because to go on would be to lose acknowledged writes in silence (INVARIANTS H3).
 //!
 //! To tell them apart every header and record carries how far the log was synced when it was written, and the rest of
-//! each segment is searched for valid records of the same life behind the hole. It is not enough that such a record
+//! each segment is searched for valid records of the same life behind the hole; the manifest tells it as well, for the
+//! log's last page cannot testify to its own loss. It is not enough that such a record
 //! exists: a device may bring the second of two unsynced writes to the medium and lose the first. The highest "synced
 //! through" found anywhere decides. What was synced last before a silence is covered by the mark that follows it.
 
@@ -20,7 +21,7 @@ use env::{Disk, File};
 use super::record::{self, ALIGNMENT, FLAG_CLEAN_STOP};
 use super::segment::{FIRST_RECORD_OFFSET, HeaderError, Life, SegmentFile, VERSION};
 use crate::error::{Damage, OpenError};
-use crate::files;
+use crate::files::{self, FileKind};
 use crate::memtable::Entry;
 
 /// What was found, as far as the tables do not have it.
@@ -60,6 +61,10 @@ pub(crate) struct Source<'a> {
     pub(crate) manifest: &'a Path,
     /// The last entry that is in the tables.
     pub(crate) flushed_through: u64,
+    /// Above every life that the manifest has given out.
+    pub(crate) next_segment: u64,
+    /// How far the log was synced when the manifest was last written.
+    pub(crate) synced_through: u64,
 }
 
 /// A segment in memory, and how far its records go.
@@ -92,9 +97,10 @@ pub(crate) fn replay(
     source: &Source<'_>,
     apply: &mut dyn FnMut(Entry, u64) -> Result<(), OpenError>,
 ) -> Result<Replayed, OpenError> {
-    let mut chain = Chain::after(source.flushed_through);
+    let mut chain = Chain::after(source.flushed_through, source.synced_through);
     let mut replayed = Replayed::empty();
     let (mut cuts, mut spans) = (Vec::new(), Vec::new());
+    source.check_unnamed()?;
     for (file, path, life) in in_log_order(source, &mut replayed)? {
         let segment = Segment::read(file, path, life)?;
         chain.follow(&segment, apply)?;
@@ -146,7 +152,7 @@ impl Replayed {
 }
 
 /// Opens every segment that the manifest names and sorts them by life. One that was laid out for a life that the
-/// manifest does not know yet has no records and goes to `replayed.empty`.
+/// manifest does not know has no records and goes to `replayed.empty`.
 fn in_log_order(
     source: &Source<'_>,
     replayed: &mut Replayed,
@@ -166,6 +172,7 @@ fn in_log_order(
         }
         if life.segment > named_life {
             replayed.next_segment = replayed.next_segment.max(life.segment + 1);
+            source.check_unknown_life(file.clone(), &path, life)?;
             replayed.empty.push(file);
         } else {
             segments.push((file, path, life));
@@ -173,6 +180,46 @@ fn in_log_order(
     }
     segments.sort_by_key(|(_, _, life)| life.segment);
     Ok(segments)
+}
+
+impl Source<'_> {
+    /// A segment gets records only once the manifest names its life. Records of a life that the manifest has never
+    /// given out prove that it has lost its end.
+    fn check_unknown_life(&self, file: SegmentFile, path: &Path, life: Life) -> Result<(), OpenError> {
+        let is_used = match Segment::read(file, path.to_owned(), life) {
+            Ok(segment) => !segment.records.is_empty(),
+            // Its laying out was interrupted.
+            Err(OpenError::Damaged(_)) => false,
+            Err(error) => return Err(error),
+        };
+        if life.segment < self.next_segment || !is_used {
+            return Ok(());
+        }
+        let what = format!(
+            "{} has records, and the edit that names its life is missing",
+            path.display()
+        );
+        Err(damage(self.manifest, 0, what))
+    }
+
+    /// The same for files that the manifest does not name at all; opening is about to remove them.
+    fn check_unnamed(&self) -> Result<(), OpenError> {
+        for name in self.disk.list(self.dir)? {
+            let FileKind::Segment(number) = files::kind_of(&name) else {
+                continue;
+            };
+            if self.named.contains_key(&number) {
+                continue;
+            }
+            let path = files::segment(self.dir, number);
+            let handle = self.disk.open(&path)?;
+            // One without a whole header was never used.
+            if let Ok(life) = read_header(&path, &*handle) {
+                self.check_unknown_life(SegmentFile { number, handle }, &path, life)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 fn open_named(source: &Source<'_>, path: &Path) -> Result<Arc<dyn File>, OpenError> {
@@ -210,6 +257,10 @@ fn damage(file: &Path, offset: u64, what: String) -> OpenError {
 impl Segment {
     fn read(file: SegmentFile, path: PathBuf, life: Life) -> Result<Segment, OpenError> {
         let len = usize::try_from(file.handle.len()?).unwrap_or(usize::MAX);
+        if (len as u64) < life.bytes {
+            let what = format!("the segment was laid out with {} bytes and ends here", life.bytes);
+            return Err(damage(&path, len as u64, what));
+        }
         let mut bytes = vec![0; len];
         file.handle.read_exact_at(0, &mut bytes)?;
         let (records, end) = walk(&bytes, &life);
@@ -297,14 +348,14 @@ fn ends_cleanly(bytes: &[u8], end: usize) -> bool {
 }
 
 impl Chain {
-    fn after(flushed_through: u64) -> Chain {
+    fn after(flushed_through: u64, synced_through: u64) -> Chain {
         Chain {
             next: flushed_through + 1,
             entries: 0,
             end: None,
             broken: false,
             clean_stop: false,
-            synced_through: 0,
+            synced_through,
         }
     }
 
@@ -399,7 +450,7 @@ impl Span {
     }
 }
 
-/// A tail to be cut off.
+/// A tail to be cut off: overwritten with zeros, since a segment keeps its length.
 struct Cut {
     file: SegmentFile,
     path: PathBuf,
@@ -422,7 +473,9 @@ impl Cut {
             aside.sync()?;
             source.disk.sync_dir(source.dir)?;
         }
-        self.file.handle.set_len(self.offset as u64)?;
+        self.file
+            .handle
+            .write_all_at(self.offset as u64, &vec![0; self.tail.len()])?;
         self.file.handle.sync()?;
         Ok(SetAside {
             segment: self.path,

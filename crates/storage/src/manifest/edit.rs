@@ -11,6 +11,7 @@
 //!    6 table            | level u8 | file u64 | bytes u64 | entries u64 | last sequence u64
 //!                       | smallest key: u16 + bytes | largest key: u16 + bytes |
 //!    7 table gone       | file u64 |
+//!    8 synced through   | u64 |
 //! ```
 
 use std::collections::BTreeMap;
@@ -45,6 +46,7 @@ pub(crate) struct Edit {
     pub(crate) next_file: Option<u64>,
     pub(crate) flushed_through: Option<u64>,
     pub(crate) next_segment: Option<u64>,
+    pub(crate) synced_through: Option<u64>,
     pub(crate) segments: Vec<(u64, u64)>,
     pub(crate) segments_gone: Vec<u64>,
     pub(crate) tables: Vec<(u8, TableMeta)>,
@@ -59,6 +61,8 @@ pub(crate) struct State {
     /// Every entry up to this one is in the tables.
     pub(crate) flushed_through: u64,
     pub(crate) next_segment: u64,
+    /// Every entry up to this one was synced in the commit log when the last edit was made: so much must be there.
+    pub(crate) synced_through: u64,
     /// Log segments: file number to life.
     pub(crate) segments: BTreeMap<u64, u64>,
     /// Tables by file number, with their level.
@@ -70,6 +74,7 @@ impl State {
         self.next_file = self.next_file.max(edit.next_file.unwrap_or(0));
         self.flushed_through = self.flushed_through.max(edit.flushed_through.unwrap_or(0));
         self.next_segment = self.next_segment.max(edit.next_segment.unwrap_or(0));
+        self.synced_through = self.synced_through.max(edit.synced_through.unwrap_or(0));
         for file in edit.segments_gone {
             self.segments.remove(&file);
         }
@@ -88,6 +93,7 @@ impl State {
             next_file: Some(self.next_file),
             flushed_through: Some(self.flushed_through),
             next_segment: Some(self.next_segment),
+            synced_through: Some(self.synced_through),
             segments: self.segments.iter().map(|(file, life)| (*file, *life)).collect(),
             tables: self.tables.values().cloned().collect(),
             ..Edit::default()
@@ -98,11 +104,13 @@ impl State {
 impl Edit {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::new();
-        for (tag, number) in [
+        let numbers = [
             (1, self.next_file),
             (2, self.flushed_through),
             (3, self.next_segment),
-        ] {
+            (8, self.synced_through),
+        ];
+        for (tag, number) in numbers {
             if let Some(number) = number {
                 put_numbers(&mut out, tag, &[number]);
             }
@@ -135,6 +143,7 @@ impl Edit {
                 5 => edit.segments_gone.push(decoder.u64()?),
                 6 => edit.tables.push((decoder.u8()?, take_table(&mut decoder)?)),
                 7 => edit.tables_gone.push(decoder.u64()?),
+                8 => edit.synced_through = Some(decoder.u64()?),
                 _ => return None,
             }
         }
@@ -222,7 +231,8 @@ mod tests {
 
         #[test]
         fn an_edit_round_trips(next: Option<u64>, flushed: Option<u64>, segments: Vec<(u64, u64)>, gone: Vec<u64>, level: u8) {
-            let edit = Edit { next_file: next, flushed_through: flushed, next_segment: None, segments, segments_gone: gone.clone(), tables: vec![(level, table(1))], tables_gone: gone };
+            let edit = Edit { next_file: next, flushed_through: flushed, next_segment: None,
+                synced_through: flushed, segments, segments_gone: gone.clone(), tables: vec![(level, table(1))], tables_gone: gone };
             prop_assert_eq!(Edit::decode(&edit.encode()), Some(edit));
         }
     }

@@ -90,7 +90,7 @@ fn random_put(rng: &mut Rng) -> (Bytes, Kind, Bytes) {
     ));
     match (deletable, rng.below(4)) {
         (true, 0) => (key, Kind::Full, Bytes::from_static(TOMBSTONE)),
-        (false, 0 | 1) => (key, Kind::Merge, Bytes::from(value.slice(..value.len().min(20)))),
+        (false, 0 | 1) => (key, Kind::Merge, value.slice(..value.len().min(20))),
         _ => (key, Kind::Full, value),
     }
 }

@@ -132,7 +132,7 @@ fn a_failed_sync_drops_the_pages() {
     assert_eq!(disk.read_file(&dir.join("f")).unwrap(), b"1");
 }
 
-/// A full disk refuses growth and nothing else.
+/// A full disk takes what fits, refuses the rest, and refuses nothing else.
 #[test]
 fn a_full_disk_refuses_growth() {
     let (disk, dir) = disk_with_dir();
@@ -142,6 +142,16 @@ fn a_full_disk_refuses_growth() {
     assert!(file.write_all_at(0, b"4321").is_ok());
     file.set_len(2).unwrap();
     assert!(file.write_all_at(2, b"34").is_ok());
+    file.set_len(2).unwrap();
+    assert_eq!(
+        file.write_all_at(2, b"345").unwrap_err().kind,
+        DiskErrorKind::Full
+    );
+    assert_eq!(
+        disk.read_file(&dir.join("f")).unwrap(),
+        b"4334",
+        "what fits is written"
+    );
 }
 
 #[test]

@@ -1,0 +1,144 @@
+//! A full disk gives clear refusals, loses nothing, and work goes on without a restart once there is room (INVARIANTS H4).
+//! A failed sync ends the process's use of the log (A4).
+#![allow(clippy::unwrap_used, reason = "a test may stop at surprises")]
+
+mod support;
+
+use bytes::Bytes;
+use env::disk::CrashMode;
+use env::{Rng, SimDisk};
+use storage::{Installed, Kind, OpenError, PutError};
+use support::script::{Contents, Model, check_reads, contents, options, reopen_and_check, step};
+use support::{file, get, open_with, settle, sync};
+
+/// One script under every capacity from almost none to plenty: refusals are clean, nothing accepted is lost.
+#[test]
+fn at_every_capacity() {
+    let mut refused = 0;
+    for extra in (0..40_000).step_by(512) {
+        let disk = SimDisk::new();
+        let (mut db, _) = open_with(&disk, options()).unwrap();
+        disk.set_capacity(Some(disk.used_bytes() + extra));
+        let (mut model, mut rng) = (Model::starting_with(Contents::new()), Rng::from_seed(8));
+        for _ in 0..80 {
+            if let Err(error) = step(&mut db, &mut model, &mut rng) {
+                assert!(error.contains("no space left"), "{error}");
+                refused += 1;
+            }
+        }
+        let expected = model.states.last().unwrap().clone();
+        assert_eq!(contents(&db), expected);
+        disk.set_capacity(None);
+        sync(&mut db).unwrap();
+        model.synced = model.written;
+        settle(&mut db).unwrap();
+        db.put(b"key-00", Bytes::from("room again"), Kind::Full).unwrap();
+        model
+            .states
+            .last_mut()
+            .unwrap()
+            .insert(Bytes::from("key-00"), Bytes::from("room again"));
+        sync(&mut db).unwrap();
+        check_reads(&mut db, model.states.last().unwrap());
+        drop(db);
+        disk.crash(CrashMode::LoseUnsynced, &mut rng);
+        reopen_and_check(&disk, &model, model.synced);
+    }
+    assert!(refused > 50);
+}
+
+/// While the disk is full and memory used up the refusal says so; nothing of a refused entry is ever seen.
+#[test]
+fn a_refusal_names_the_full_disk() {
+    let disk = SimDisk::new();
+    let (mut db, _) = open_with(&disk, options()).unwrap();
+    disk.set_capacity(Some(disk.used_bytes() + 1000));
+    let mut accepted = 0u32;
+    let refusal = loop {
+        match db.put(&accepted.to_be_bytes(), Bytes::from(vec![1; 300]), Kind::Full) {
+            Ok(_) => accepted += 1,
+            Err(error) => break error,
+        }
+        sync(&mut db).unwrap();
+        if let Some(job) = db.background_job() {
+            assert!(matches!(
+                db.install(job.run()).unwrap(),
+                Installed::Done | Installed::Retry(_)
+            ));
+        }
+    };
+    assert_eq!(refusal, PutError::Full);
+    assert_eq!(get(&mut db, &accepted.to_be_bytes()).unwrap(), None);
+    // A stop and a start while it is full: refused or served, and nothing is lost.
+    drop(db);
+    disk.crash(CrashMode::LoseUnsynced, &mut Rng::from_seed(1));
+    if let Err(error) = open_with(&disk, options()) {
+        assert!(
+            matches!(&error, OpenError::Disk(_)) && error.to_string().contains("no space left"),
+            "{error}"
+        );
+    }
+    disk.set_capacity(None);
+    let (db, _) = open_with(&disk, options()).unwrap();
+    assert_eq!(contents(&db).len(), accepted as usize);
+}
+
+/// After a failed sync nothing is accepted or synced any more, whatever later calls would return.
+#[test]
+fn a_failed_sync_poisons() {
+    let disk = SimDisk::new();
+    let (mut db, _) = open_with(&disk, options()).unwrap();
+    db.put(b"k", Bytes::from("v"), Kind::Full).unwrap();
+    db.write_log().unwrap();
+    let log = file(&disk, "log-");
+    disk.fail_sync(&log, true);
+    let outcome = db.sync_job().unwrap().run();
+    disk.fail_sync(&log, false);
+    assert!(db.synced(outcome).is_err());
+    assert!(matches!(
+        db.put(b"l", Bytes::new(), Kind::Full),
+        Err(PutError::Poisoned(_))
+    ));
+    assert!(db.write_log().is_err() && db.sync_job().is_none() && db.background_job().is_none());
+    assert!(db.close().is_err());
+    // The next process reads the entry from the page cache, which a sync would call clean: it must write it anew
+    // before it relies on it.
+    disk.crash(CrashMode::KeepAll, &mut Rng::from_seed(1));
+    let (mut db, recovery) = open_with(&disk, options()).unwrap();
+    assert_eq!((recovery.last_sequence.0, recovery.was_clean), (1, false));
+    assert_eq!(get(&mut db, b"k").unwrap().unwrap(), "v");
+    disk.crash(CrashMode::LoseUnsynced, &mut Rng::from_seed(1));
+    drop(db);
+    let (mut db, _) = open_with(&disk, options()).unwrap();
+    assert_eq!(get(&mut db, b"k").unwrap().unwrap(), "v");
+}
+
+/// A failed sync of a table or of the manifest leaves the disk's content unknown: the process must stop too.
+#[test]
+fn a_failed_sync_in_the_background_poisons() {
+    for which in ["table-", "manifest-"] {
+        let disk = SimDisk::new();
+        let (mut db, _) = open_with(&disk, options()).unwrap();
+        settle(&mut db).unwrap();
+        db.put(b"k", Bytes::from("v"), Kind::Full).unwrap();
+        sync(&mut db).unwrap();
+        db.freeze();
+        for number in 0..20 {
+            let path = support::dir().join(format!("{which}{number:010}"));
+            disk.fail_sync(&path, true);
+        }
+        assert!(settle(&mut db).is_err(), "{which}");
+        assert!(matches!(
+            db.put(b"l", Bytes::new(), Kind::Full),
+            Err(PutError::Poisoned(_))
+        ));
+        drop(db);
+        disk.crash(CrashMode::LoseUnsynced, &mut Rng::from_seed(1));
+        let again = SimDisk::new();
+        disk.paths()
+            .iter()
+            .for_each(|path| again.write_file(path, disk.read_file(path).unwrap()));
+        let (mut db, _) = open_with(&again, options()).unwrap();
+        assert_eq!(get(&mut db, b"k").unwrap().unwrap(), "v");
+    }
+}
