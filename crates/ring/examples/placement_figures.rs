@@ -80,7 +80,7 @@ fn history(racks: u64, weight_max: u64) {
     for nodes in [4, 6, 10, 20, 50, 200] {
         let (mut load, mut moved, mut least, mut ratio_max, mut millis) = (0.0_f64, 0.0, 0.0, 0.0_f64, 0);
         let mut ratios = Vec::new();
-        for seed in 0..if nodes > 50 { 1 } else { 4 } {
+        for seed in 0..if nodes > 20 { 1 } else { 6 } {
             let mut dice = Dice(seed);
             let mut members: Vec<_> = (1..=nodes)
                 .map(|node| dice.member(node, racks, weight_max))

@@ -212,6 +212,8 @@ pub(crate) struct Walk {
     meetings: Vec<(u16, usize, u16)>,
     /// The members taken, in order.
     pub(crate) met: Vec<u16>,
+    /// How many positions after the first the walk looked at.
+    pub(crate) reach: usize,
 }
 
 impl Walk {
@@ -233,6 +235,7 @@ impl Walk {
         let (mut in_whole, mut in_last) = (0, 0);
         let clockwise = ring.claims[start..].iter().chain(&ring.claims[..start]);
         for (distance, &member) in clockwise.enumerate() {
+            self.reach = distance;
             if self.meetings.iter().any(|&(_, _, met)| met == member) {
                 continue;
             }

@@ -1,18 +1,19 @@
 //! Placement: old rings and members in, new rings out.
 //!
 //! What must hold: the plan keeps the rule that [`mod@crate::validate`] checks, or it is refused; equal arguments
-//! give equal rings on every node; each node claims within one partition of its fair share by weight. What it is
-//! judged by: the most loaded node's replicas over its fair share, and the replicas moved over the fewest that could
+//! give equal rings on every node; each node claims at least one partition. What it is judged by: the most loaded node's replicas over its fair share, and the replicas moved over the fewest that could
 //! be moved ([`crate::measure`]).
 //!
 //! The way there: fair shares ([`mod@crate::fair`]) become whole quotas (`quota`), claims go from those who hold too
 //! many to those who hold too few (`claim`), such that neighbours on the ring are distinct (`spacing`), and what
-//! sits badly afterwards changes places (`repair`).
+//! sits badly afterwards changes places (`repair`). Where racks leave neighbours that are not distinct, single claims
+//! follow the replicas as counted on the ring (`balance`).
 //!
 //! Why not hashed tokens, as in the first strategy of Dynamo (section 6.2): their loads differ by a third and more,
 //! and a node's ranges are cut anew with every change. This is its third strategy, equal partitions with claims, and
 //! close to what Riak calls claiming; unlike there, weights, racks and the ring's end are part of the goal.
 
+mod balance;
 mod claim;
 mod quota;
 mod repair;
@@ -28,6 +29,7 @@ use crate::partition::Partitions;
 use crate::rings::{Ring, RingMember, Rings};
 use crate::validate::{RingFault, validate};
 
+use balance::Balance;
 use claim::Claiming;
 use spacing::{FREE, Spacing};
 
@@ -158,6 +160,18 @@ fn place_ring(old: Option<&Ring>, members: &[&PlacementMember], partitions: Part
     let mut claims = old_claims.clone();
     Claiming::new(&spacing, &mut claims, &quotas).run();
     repair::repair(&spacing, &old_claims, &mut claims);
+    let fair: Vec<f64> = shares
+        .iter()
+        .map(|share| share * f64::from(partitions.count()))
+        .collect();
+    Balance::new(
+        (&rack_of, &rounds),
+        REPLICAS_BALANCED,
+        &fair,
+        &old_claims,
+        &mut claims,
+    )
+    .run();
 
     let claims: Vec<NodeId> = claims
         .iter()

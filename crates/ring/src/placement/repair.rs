@@ -6,12 +6,15 @@
 
 use super::spacing::Spacing;
 
-/// What a fault costs beside a moved claim: a fault shifts one replica off its fair place, a claim moves N of them.
-const FAULT_COST: i64 = 2;
+/// What a fault costs: one replica off its fair place.
+const FAULT_COST: i64 = 1;
+
+/// What a moved claim costs: the replicas that move with it.
+const MOVE_COST: i64 = 3;
 
 /// How many swaps may be weighed in one plan: bounds the time of a plan that cannot be made faultless, such as one
 /// for 256 positions and three racks.
-const SWAPS_WEIGHED_MAX: usize = 4_000_000;
+const SWAPS_WEIGHED_MAX: usize = 1_000_000;
 
 /// Swaps claims until no single swap pays. `old` are the claims before the plan.
 pub(super) fn repair(spacing: &Spacing, old: &[u16], claims: &mut [u16]) {
@@ -54,5 +57,5 @@ fn cost(spacing: &Spacing, old: &[u16], claims: &[u16], one: usize, other: usize
         .into_iter()
         .filter(|&position| claims[position] != old[position])
         .count();
-    FAULT_COST * i64::from(faults) + i64::try_from(moved).expect("at most two")
+    FAULT_COST * i64::from(faults) + MOVE_COST * i64::try_from(moved).expect("at most two")
 }
