@@ -15,7 +15,7 @@ use storage::{
 use support::script::{Contents, Model, apply, contents, options, reopen_and_check};
 use support::{TOMBSTONE, get, open_with, sync};
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Op {
     Put {
         key: u8,

@@ -45,6 +45,12 @@ impl Db {
         }
     }
 
+    /// Memory and log space for one more entry of so many bytes of key and value, or the refusal that [`Db::put`] would
+    /// give. Never waits. For who would rather keep a write until there is room than have it refused.
+    pub fn room_for(&mut self, bytes: usize) -> Result<(), PutError> {
+        self.make_room(ENTRY_HEADER_BYTES + bytes)
+    }
+
     /// Memory and log space for one more entry, or a refusal. Never waits.
     fn make_room(&mut self, entry_bytes: usize) -> Result<(), PutError> {
         if self.active_is_full() {
