@@ -39,8 +39,9 @@ pub(crate) fn current_draft(dir: &Path) -> PathBuf {
     dir.join("CURRENT.new")
 }
 
-pub(crate) fn aside(dir: &Path, number: u64, segment: u64) -> PathBuf {
-    dir.join(format!("aside-{number:010}-{segment:010}"))
+/// Where the tail of a segment's life is kept. Sorted by name, later lives come later.
+pub(crate) fn aside(dir: &Path, life: u64, number: u64) -> PathBuf {
+    dir.join(format!("aside-{life:010}-{number:010}"))
 }
 
 pub(crate) fn kind_of(name: &str) -> FileKind {

@@ -28,6 +28,9 @@ use crate::sstable::Table;
 use crate::stats::Counters;
 use crate::table_set::{LEVELS, TableSet};
 
+/// How many set-aside tails are kept for people to look at. Each is at most a segment long.
+const ASIDES_KEPT: usize = 4;
+
 /// What an opening found.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Recovery {
@@ -284,15 +287,23 @@ fn first_free_number(disk: &dyn Disk, dir: &Path, state: &State) -> Result<u64, 
     Ok(used.max().unwrap_or(0).max(state.next_file).max(1))
 }
 
-/// Removes what a crash or an interrupted job left and the manifest does not name.
+/// Removes what a crash or an interrupted job left and the manifest does not name, and all but the newest of the tails
+/// that recoveries have set aside.
 fn remove_unnamed(disk: &dyn Disk, dir: &Path, state: &State, manifest_number: u64) -> Result<(), OpenError> {
-    for name in disk.list(dir)? {
-        let unnamed = match files::kind_of(&name) {
+    let names = disk.list(dir)?;
+    let asides = names
+        .iter()
+        .filter(|name| files::kind_of(name) == FileKind::Aside);
+    let surplus = asides.clone().count().saturating_sub(ASIDES_KEPT);
+    let old_asides: Vec<&String> = asides.take(surplus).collect();
+    for name in &names {
+        let unnamed = match files::kind_of(name) {
             FileKind::Table(number) => !state.tables.contains_key(&number),
             FileKind::Segment(number) => !state.segments.contains_key(&number),
             FileKind::Manifest(number) => number != manifest_number,
             FileKind::CurrentDraft => true,
-            FileKind::Current | FileKind::Aside | FileKind::Unknown => false,
+            FileKind::Aside => old_asides.contains(&name),
+            FileKind::Current | FileKind::Unknown => false,
         };
         if unnamed {
             disk.remove(&dir.join(name))?;

@@ -105,6 +105,10 @@ pub(crate) fn replay(
         let segment = Segment::read(file, path, life)?;
         chain.follow(&segment, apply)?;
         replayed.next_segment = replayed.next_segment.max(life.segment + 1);
+        if segment.is_unused() {
+            replayed.empty.push(segment.file);
+            continue;
+        }
         if chain.broken {
             // Within a segment records follow each other, so a hole before one of them is a hole before all.
             cuts.push(segment.cut_at(FIRST_RECORD_OFFSET));
@@ -280,6 +284,11 @@ impl Segment {
             records,
             end,
         })
+    }
+
+    /// It was laid out and no record was ever begun in it.
+    fn is_unused(&self) -> bool {
+        self.records.is_empty() && !self.torn
     }
 
     fn cut_at(&self, offset: usize) -> Option<Cut> {
@@ -462,7 +471,7 @@ struct Cut {
 impl Cut {
     /// Keeps the tail's bytes in a file of their own, durably, before they are cut off. A crash in between repeats it.
     fn carry_out(self, source: &Source<'_>) -> Result<SetAside, OpenError> {
-        let kept_in = files::aside(source.dir, self.file.number, self.segment);
+        let kept_in = files::aside(source.dir, self.segment, self.file.number);
         if !self.tail.is_empty() {
             match source.disk.remove(&kept_in) {
                 Err(error) if error.kind != DiskErrorKind::NotFound => return Err(error.into()),

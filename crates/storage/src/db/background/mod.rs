@@ -5,25 +5,27 @@
 //! pointers. A crash at any point leaves either the state before the edit or the one after it, and files that nobody
 //! names, which opening removes.
 
-use std::path::PathBuf;
+mod segment;
+mod tables;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
 
 use env::disk::DiskErrorKind;
 use env::{Disk, DiskError};
 
-use super::{Db, locked};
-use crate::compaction::run::{Compaction, CompactionError, FileNumbers};
+use super::Db;
+use crate::compaction::run::Compaction;
 use crate::compaction::{Choice, choose};
-use crate::error::{LogError, OpenError, ReadError};
-use crate::files;
-use crate::key_range::KeyRange;
+use crate::error::{LogError, ReadError};
 use crate::log::segment::{Life, Prepared, SegmentFile};
-use crate::manifest::{CommitError, Edit, Manifest, TableMeta};
-use crate::memtable::Memtable;
-use crate::options::Options;
+use crate::manifest::CommitError;
 use crate::sstable::Table;
-use crate::sstable::writer::{TableSink, TableWriter};
+use crate::sstable::writer::TableSink;
+use segment::Prepare;
+pub(crate) use segment::{create_segment, lay_out_segment};
+use tables::{Compact, Flush};
 
 /// Segments without a use are kept up to this many, to be used again; the rest are removed.
 const SEGMENTS_KEPT: usize = 4;
@@ -79,7 +81,7 @@ pub struct BackgroundOutcome(Done);
 enum Done {
     Prepared {
         result: Result<Prepared, Trouble>,
-        recycled: Option<SegmentFile>,
+        unused: Vec<SegmentFile>,
     },
     Flushed(Result<(Arc<Table>, u64), Trouble>),
     Compacted {
@@ -263,7 +265,7 @@ impl Db {
     /// Puts a job's outcome into effect. Memory only.
     pub fn install(&mut self, outcome: BackgroundOutcome) -> Result<Installed, LogError> {
         let trouble = match outcome.0 {
-            Done::Prepared { result, recycled } => self.install_segment(result, recycled),
+            Done::Prepared { result, unused } => self.install_segment(result, unused),
             Done::Flushed(result) => self.install_flush(result),
             Done::Compacted { choice, result } => self.install_compaction(&choice, result),
             Done::Removed => {
@@ -283,10 +285,10 @@ impl Db {
     fn install_segment(
         &mut self,
         result: Result<Prepared, Trouble>,
-        recycled: Option<SegmentFile>,
+        unused: Vec<SegmentFile>,
     ) -> Result<(), Trouble> {
         self.background.preparing = false;
-        self.background.recyclable.extend(recycled);
+        self.background.recyclable.extend(unused);
         self.log.set_spare(result?);
         Ok(())
     }
@@ -330,223 +332,9 @@ impl Db {
     }
 }
 
-/// Lays out the next segment of the commit log, on a file that is used again or a new one.
-#[derive(Debug)]
-struct Prepare {
-    disk: Arc<dyn Disk>,
-    dir: PathBuf,
-    options: Arc<Options>,
-    manifest: Arc<Mutex<Manifest>>,
-    numbers: FileNumbers,
-    life: Life,
-    recycled: Option<SegmentFile>,
-    retired: Vec<SegmentFile>,
-}
-
-impl Prepare {
-    fn run(self) -> Done {
-        let result = self.lay_out().and_then(|prepared| self.commit(prepared));
-        let recycled = if result.is_err() { self.recycled } else { None };
-        Done::Prepared { result, recycled }
-    }
-
-    fn lay_out(&self) -> Result<Prepared, Trouble> {
-        match &self.recycled {
-            Some(file) => lay_out_segment(file.clone(), self.life, false).map_err(write_trouble),
-            None => {
-                let number = self.numbers.fetch_add(1, Ordering::Relaxed);
-                create_segment(
-                    &*self.disk,
-                    &self.dir,
-                    number,
-                    self.life,
-                    self.options.log_zero_fill,
-                )
-                .map_err(write_trouble)
-            }
-        }
-    }
-
-    fn commit(&self, prepared: Prepared) -> Result<Prepared, Trouble> {
-        let edit = Edit {
-            next_file: Some(self.numbers.load(Ordering::Relaxed)),
-            next_segment: Some(self.life.segment + 1),
-            synced_through: Some(self.life.synced_through),
-            segments: vec![(prepared.file.number, self.life.segment)],
-            segments_gone: self.retired.iter().map(|file| file.number).collect(),
-            ..Edit::default()
-        };
-        if let Err(error) = locked(&self.manifest).commit(edit) {
-            if self.recycled.is_none() {
-                remove_quietly(&*self.disk, &files::segment(&self.dir, prepared.file.number));
-            }
-            return Err(error.into());
-        }
-        for file in &self.retired {
-            remove_quietly(&*self.disk, &files::segment(&self.dir, file.number));
-        }
-        Ok(prepared)
-    }
-}
-
 /// Removes a file that nothing names. If that fails the file stays until an opening finds it.
-fn remove_quietly(disk: &dyn Disk, path: &std::path::Path) {
+fn remove_quietly(disk: &dyn Disk, path: &Path) {
     drop(disk.remove(path));
-}
-
-/// Makes a new segment file, synced with its name.
-pub(crate) fn create_segment(
-    disk: &dyn Disk,
-    dir: &std::path::Path,
-    number: u64,
-    life: Life,
-    zero_fill: bool,
-) -> Result<Prepared, DiskError> {
-    let path = files::segment(dir, number);
-    let handle = disk.create(&path)?;
-    let prepared = lay_out_segment(SegmentFile { number, handle }, life, zero_fill);
-    let prepared = prepared.and_then(|prepared| disk.sync_dir(dir).map(|()| prepared));
-    if prepared.is_err() {
-        remove_quietly(disk, &path);
-    }
-    prepared
-}
-
-/// Gives a segment file a new life: full length, header, end mark, synced. A longer file stays as long as it is: were
-/// it cut and the new header lost, it would look like a damaged segment of its old life.
-pub(crate) fn lay_out_segment(file: SegmentFile, life: Life, zero_fill: bool) -> Result<Prepared, DiskError> {
-    static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
-    let mut len = file.handle.len()?;
-    while zero_fill && len < life.bytes {
-        let count = usize::try_from(life.bytes - len)
-            .unwrap_or(ZEROS.len())
-            .min(ZEROS.len());
-        file.handle.write_all_at(len, &ZEROS[..count])?;
-        len += count as u64;
-    }
-    if len < life.bytes {
-        file.handle.set_len(life.bytes)?;
-    }
-    let life = Life {
-        bytes: len.max(life.bytes),
-        ..life
-    };
-    file.handle.write_all_at(0, &life.encode())?;
-    file.handle.sync()?;
-    Ok(Prepared { file, life })
-}
-
-/// Writes a frozen memtable as a table of level 0.
-struct Flush {
-    memtable: Arc<Memtable>,
-    sink: TableSink,
-    number: u64,
-    numbers: FileNumbers,
-    manifest: Arc<Mutex<Manifest>>,
-}
-
-impl std::fmt::Debug for Flush {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Flush({})", self.number)
-    }
-}
-
-impl Flush {
-    fn run(self) -> Result<(Arc<Table>, u64), Trouble> {
-        let through = self.memtable.last_sequence();
-        let result = self.write().map_err(write_trouble).and_then(|meta| {
-            let edit = Edit {
-                next_file: Some(self.numbers.load(Ordering::Relaxed)),
-                flushed_through: Some(through),
-                synced_through: Some(through),
-                ..Edit::default()
-            };
-            commit_tables(&self.sink, &self.manifest, 0, vec![meta], edit)
-        });
-        if matches!(result, Err(Trouble::Again(_))) {
-            remove_quietly(&*self.sink.disk, &files::table(&self.sink.dir, self.number));
-        }
-        let table = result?
-            .pop()
-            .ok_or_else(|| Trouble::Broken("a flush made no table".to_owned()))?;
-        Ok((table, through))
-    }
-
-    fn write(&self) -> Result<TableMeta, DiskError> {
-        let mut writer = TableWriter::create(self.sink.clone(), self.number)?;
-        for entry in self.memtable.range(&KeyRange::all()) {
-            writer.add(&entry.key, entry.kind, &entry.value)?;
-        }
-        let meta = writer.finish(self.memtable.last_sequence())?;
-        self.sink.disk.sync_dir(&self.sink.dir)?;
-        Ok(meta)
-    }
-}
-
-/// Opens tables that were just written, which verifies them as far as opening does, and only then lets the manifest
-/// name them.
-fn commit_tables(
-    sink: &TableSink,
-    manifest: &Mutex<Manifest>,
-    level: u8,
-    metas: Vec<TableMeta>,
-    mut edit: Edit,
-) -> Result<Vec<Arc<Table>>, Trouble> {
-    let mut tables = Vec::new();
-    for meta in &metas {
-        let opened = Table::open(&*sink.disk, &sink.dir, meta.clone(), &sink.dir);
-        tables.push(Arc::new(
-            opened.map_err(|error: OpenError| Trouble::Broken(error.to_string()))?,
-        ));
-    }
-    edit.tables = metas.into_iter().map(|meta| (level, meta)).collect();
-    locked(manifest).commit(edit)?;
-    Ok(tables)
-}
-
-struct Compact {
-    manifest: Arc<Mutex<Manifest>>,
-    work: Compaction,
-}
-
-impl std::fmt::Debug for Compact {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Compact({:?})", self.work.choice)
-    }
-}
-
-impl Compact {
-    fn run(self) -> Done {
-        let result = self.merge_and_commit();
-        Done::Compacted {
-            choice: self.work.choice,
-            result,
-        }
-    }
-
-    fn merge_and_commit(&self) -> Result<Vec<Arc<Table>>, Trouble> {
-        let metas = self.work.run().map_err(|error| match error {
-            CompactionError::Read(error) => Trouble::Unreadable(error),
-            CompactionError::Write(error) => write_trouble(error),
-        })?;
-        let inputs = self.work.choice.upper.iter().chain(&self.work.choice.lower);
-        let edit = Edit {
-            next_file: Some(self.work.numbers.load(Ordering::Relaxed)),
-            tables_gone: inputs.map(|table| table.meta().file).collect(),
-            ..Edit::default()
-        };
-        let level = u8::try_from(self.work.choice.level + 1).expect("levels are few");
-        let sink = &self.work.sink;
-        let paths: Vec<PathBuf> = metas
-            .iter()
-            .map(|meta| files::table(&sink.dir, meta.file))
-            .collect();
-        let result = commit_tables(sink, &self.manifest, level, metas, edit);
-        if matches!(result, Err(Trouble::Again(_))) {
-            paths.iter().for_each(|path| remove_quietly(&*sink.disk, path));
-        }
-        result
-    }
 }
 
 /// Removes tables that nothing names and nobody reads.

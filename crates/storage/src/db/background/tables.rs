@@ -1,0 +1,132 @@
+//! Making tables: of a frozen memtable, or of other tables.
+
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+
+use env::DiskError;
+
+use super::{Done, Trouble, remove_quietly, write_trouble};
+use crate::compaction::run::{Compaction, CompactionError, FileNumbers};
+use crate::db::locked;
+use crate::error::OpenError;
+use crate::files;
+use crate::key_range::KeyRange;
+use crate::manifest::{Edit, Manifest, TableMeta};
+use crate::memtable::Memtable;
+use crate::sstable::Table;
+use crate::sstable::writer::{TableSink, TableWriter};
+
+/// Writes a frozen memtable as a table of level 0.
+pub(super) struct Flush {
+    pub(super) memtable: Arc<Memtable>,
+    pub(super) sink: TableSink,
+    pub(super) number: u64,
+    pub(super) numbers: FileNumbers,
+    pub(super) manifest: Arc<Mutex<Manifest>>,
+}
+
+impl std::fmt::Debug for Flush {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Flush({})", self.number)
+    }
+}
+
+impl Flush {
+    pub(super) fn run(self) -> Result<(Arc<Table>, u64), Trouble> {
+        let through = self.memtable.last_sequence();
+        let result = self.write().map_err(write_trouble).and_then(|meta| {
+            let edit = Edit {
+                next_file: Some(self.numbers.load(Ordering::Relaxed)),
+                flushed_through: Some(through),
+                synced_through: Some(through),
+                ..Edit::default()
+            };
+            commit_tables(&self.sink, &self.manifest, 0, vec![meta], edit)
+        });
+        if matches!(result, Err(Trouble::Again(_))) {
+            remove_quietly(&*self.sink.disk, &files::table(&self.sink.dir, self.number));
+        }
+        let table = result?
+            .pop()
+            .ok_or_else(|| Trouble::Broken("a flush made no table".to_owned()))?;
+        Ok((table, through))
+    }
+
+    fn write(&self) -> Result<TableMeta, DiskError> {
+        let mut writer = TableWriter::create(self.sink.clone(), self.number)?;
+        for entry in self.memtable.range(&KeyRange::all()) {
+            writer.add(&entry.key, entry.kind, &entry.value)?;
+        }
+        let meta = writer.finish(self.memtable.last_sequence())?;
+        self.sink.disk.sync_dir(&self.sink.dir)?;
+        Ok(meta)
+    }
+}
+
+/// Merges the chosen tables and lets the manifest name the outcome in place of them.
+pub(super) struct Compact {
+    pub(super) manifest: Arc<Mutex<Manifest>>,
+    pub(super) work: Compaction,
+}
+
+impl std::fmt::Debug for Compact {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Compact({:?})", self.work.choice)
+    }
+}
+
+impl Compact {
+    pub(super) fn run(self) -> Done {
+        let result = self.merge_and_commit();
+        Done::Compacted {
+            choice: self.work.choice,
+            result,
+        }
+    }
+
+    fn merge_and_commit(&self) -> Result<Vec<Arc<Table>>, Trouble> {
+        let metas = self.work.run().map_err(|error| match error {
+            CompactionError::Read(error) => Trouble::Unreadable(error),
+            CompactionError::Write(error) => write_trouble(error),
+        })?;
+        let inputs = self.work.choice.upper.iter().chain(&self.work.choice.lower);
+        let edit = Edit {
+            next_file: Some(self.work.numbers.load(Ordering::Relaxed)),
+            tables_gone: inputs.map(|table| table.meta().file).collect(),
+            ..Edit::default()
+        };
+        let level = u8::try_from(self.work.choice.level + 1).expect("levels are few");
+        let sink = &self.work.sink;
+        let paths: Vec<PathBuf> = metas
+            .iter()
+            .map(|meta| files::table(&sink.dir, meta.file))
+            .collect();
+        let result = commit_tables(sink, &self.manifest, level, metas, edit);
+        if matches!(result, Err(Trouble::Again(_))) {
+            paths.iter().for_each(|path| remove_quietly(&*sink.disk, path));
+        }
+        result
+    }
+}
+
+/// Opens tables that were just written, which verifies them as far as opening does, and only then lets the manifest
+/// name them.
+fn commit_tables(
+    sink: &TableSink,
+    manifest: &Mutex<Manifest>,
+    level: u8,
+    metas: Vec<TableMeta>,
+    mut edit: Edit,
+) -> Result<Vec<Arc<Table>>, Trouble> {
+    let mut tables = Vec::new();
+    for meta in &metas {
+        let opened = Table::open(&*sink.disk, &sink.dir, meta.clone(), &sink.dir);
+        tables.push(Arc::new(
+            opened.map_err(|error: OpenError| Trouble::Broken(error.to_string()))?,
+        ));
+    }
+    edit.tables = metas.into_iter().map(|meta| (level, meta)).collect();
+    locked(manifest).commit(edit)?;
+    Ok(tables)
+}
