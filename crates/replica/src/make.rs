@@ -32,6 +32,17 @@ pub struct Make {
     pub hide: bool,
 }
 
+impl Make {
+    /// About how many bytes of value the record will have.
+    pub fn bytes(&self) -> usize {
+        let base = self.base.as_ref().map_or(0, Record::encoded_len);
+        match &self.change {
+            Change::Put { value, .. } => base + value.len(),
+            Change::Delete { .. } | Change::Expire { .. } => base,
+        }
+    }
+}
+
 /// A write that was made before, and refused because some owner holds a greater stamp.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Again {

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use causality::{HybridClock, Record, Stamp};
 use cluster::{ClusterState, Durability};
 use storage::{
-    BackgroundJob, BackgroundOutcome, Db, Installed, Kind, Lookup, ReadError, ReadJob, ReadOutcome, ScanJob,
+    BackgroundJob, BackgroundOutcome, Db, Installed, Kind, LogError, Lookup, PutError, ReadError, ReadJob, ReadOutcome, ScanJob,
     ScanOutcome, SequenceNumber, SyncJob, SyncOutcome,
 };
 use types::{Instant, KeyspaceId, Moment, NodeId, OperationId, PartitionId};
@@ -65,6 +65,8 @@ pub struct ReplicaOptions {
     pub clock_drift_ms_max: u64,
     /// How many operations may wait for cold reads at once.
     pub cold_waiting_max: usize,
+    /// How many writes may wait for storage to catch up at once.
+    pub stalled_max: usize,
 }
 
 impl Default for ReplicaOptions {
@@ -73,6 +75,7 @@ impl Default for ReplicaOptions {
             sync_interval: Duration::from_secs(1),
             clock_drift_ms_max: 60_000,
             cold_waiting_max: 16 * 1024,
+            stalled_max: 16 * 1024,
         }
     }
 }
@@ -89,6 +92,8 @@ pub struct Replica {
     recent: Recent,
     cold: Cold,
     scans: Scans,
+    /// Writes that wait until storage has caught up with its background work, in order.
+    stalled: VecDeque<(Bytes, Waiting)>,
     /// Replies that wait until their sequence number is synced.
     unsynced: VecDeque<(SequenceNumber, Ticket, ReplicaReply)>,
     /// Replies that wait until the log is handed to the operating system, at the end of the turn.
@@ -144,6 +149,7 @@ impl Replica {
             recent: Recent::default(),
             cold: Cold::default(),
             scans: Scans::default(),
+            stalled: VecDeque::new(),
             unsynced: VecDeque::new(),
             unwritten: Vec::new(),
             sync_due: None,
@@ -215,6 +221,10 @@ impl Replica {
             }
         };
         for one in self.cold.take(&key) {
+            if self.must_wait(&key, &one.task) {
+                self.keep(key.clone(), one, out);
+                continue;
+            }
             if let Some(stored) = self.run(now, &key, one, held.clone(), out) {
                 held = Some(stored);
             }
@@ -256,7 +266,7 @@ impl Replica {
     /// Ends a turn of the event loop: hands the commit log to the operating system in one write, and says what is to be
     /// synced, flushed or compacted.
     pub fn end_turn(&mut self, now: Moment, out: &mut Vec<Effect>) {
-        if let Err(error) = self.db.write_log() {
+        if let Err(error) = self.write_all(now, out) {
             out.push(Effect::Stop(error.to_string()));
             return;
         }
@@ -274,6 +284,21 @@ impl Replica {
             && let Some(job) = self.db.background_job()
         {
             out.push(Effect::Background(job));
+        }
+    }
+
+    /// Writes the log, and what was kept as far as that made room.
+    fn write_all(&mut self, now: Moment, out: &mut Vec<Effect>) -> Result<(), LogError> {
+        loop {
+            self.db.write_log()?;
+            let kept = self.stalled.len();
+            if kept == 0 {
+                return Ok(());
+            }
+            self.take_up_stalled(now, out);
+            if self.stalled.len() == kept {
+                return Ok(());
+            }
         }
     }
 
@@ -310,8 +335,46 @@ impl Replica {
         }
     }
 
+    /// Whether a write must be kept until storage has caught up with its background work. Writes keep their order: once
+    /// one is kept, so are those behind it.
+    fn must_wait(&mut self, key: &Bytes, task: &Task) -> bool {
+        let bytes = match task {
+            Task::Read => return false,
+            Task::Write { record, .. } => record.len(),
+            Task::Make(ask) => ask.bytes(),
+        };
+        !self.stalled.is_empty()
+            || matches!(self.db.room_for(key.len() + bytes), Err(PutError::Stalled { .. }))
+    }
+
+    fn keep(&mut self, key: Bytes, one: Waiting, out: &mut Vec<Effect>) {
+        if self.stalled.len() < self.options.stalled_max {
+            self.stalled.push_back((key, one));
+        } else {
+            fail(one, "too many writes wait for storage to catch up", out);
+        }
+    }
+
+    /// Takes up the writes that were kept, as far as there is room for them.
+    fn take_up_stalled(&mut self, now: Moment, out: &mut Vec<Effect>) {
+        let mut kept = std::mem::take(&mut self.stalled);
+        while let Some((key, one)) = kept.pop_front() {
+            if self.must_wait(&key, &one.task) {
+                kept.push_front((key, one));
+                break;
+            }
+            self.with_held(now, key, one, out);
+        }
+        kept.append(&mut self.stalled);
+        self.stalled = kept;
+    }
+
     /// Runs a task on what is held of its key: at once where memory knows, else in its turn once the disk has said.
     fn with_held(&mut self, now: Moment, key: Bytes, one: Waiting, out: &mut Vec<Effect>) {
+        if self.must_wait(&key, &one.task) {
+            self.keep(key, one, out);
+            return;
+        }
         if !self.cold.by_key.is_empty()
             && let Some(waiting) = self.cold.by_key.get_mut(&key)
         {

@@ -1,4 +1,6 @@
-//! The threads that may block: one that syncs the commit log, one for flushes and compactions, a few that read.
+//! The threads that may block: one that syncs the commit log, one that makes its segments ready, one for flushes, one for
+//! compactions, a few that read. Segments and flushes hold up writes when they are late, so neither waits behind a
+//! compaction.
 //!
 //! The log has a thread of its own, so that a sync waits for nothing but the disk, and the event loop for no sync. What
 //! came of a job goes back to the event loop's thread through one channel. The queues need no bound of their own: at most
@@ -26,6 +28,8 @@ pub(super) enum Ended {
 #[derive(Debug)]
 pub(super) struct JobThreads {
     log: Sender<Job>,
+    segments: Sender<Job>,
+    flushes: Sender<Job>,
     background: Sender<Job>,
     reads: Sender<Job>,
 }
@@ -38,22 +42,30 @@ impl JobThreads {
         ended: &UnboundedSender<Ended>,
     ) -> std::io::Result<JobThreads> {
         let (log, log_queue) = channel();
+        let (segments, segment_queue) = channel();
+        let (flushes, flush_queue) = channel();
         let (background, background_queue) = channel();
         let (reads, read_queue) = channel();
         spawn(format!("{node}-log"), "log", Arc::new(Mutex::new(log_queue)), ended)?;
+        spawn(format!("{node}-segment"), "segment", Arc::new(Mutex::new(segment_queue)), ended)?;
+        spawn(format!("{node}-flush"), "flush", Arc::new(Mutex::new(flush_queue)), ended)?;
         spawn(format!("{node}-compact"), "background", Arc::new(Mutex::new(background_queue)), ended)?;
         let read_queue = Arc::new(Mutex::new(read_queue));
         for reader in 0..readers.max(1) {
             spawn(format!("{node}-read{reader}"), "read", Arc::clone(&read_queue), ended)?;
         }
-        Ok(JobThreads { log, background, reads })
+        Ok(JobThreads { log, segments, flushes, background, reads })
     }
 
     /// Hands over a job. Where its thread is gone the node is about to stop, and the job is dropped.
     pub(super) fn run(&self, job: Job) {
         let queue = match &job {
             Job::Sync(_) => &self.log,
-            Job::Background(_) => &self.background,
+            Job::Background(job) => match job.kind() {
+                "segment" => &self.segments,
+                "flush" => &self.flushes,
+                _ => &self.background,
+            },
             Job::Read(..) | Job::Scan(..) => &self.reads,
         };
         let _ = queue.send(job);
