@@ -20,7 +20,7 @@ pub const ROWS: &[Row] = &[Row::container("config", &[
         "config|set",
         -4,
         ADMIN,
-        "CONFIG SET changes nothing here: the configuration is the node's file, flags and environment, and that of keyspaces is theirs",
+        "changes nothing here: the configuration is the node's file, flags and environment, and that of keyspaces is theirs",
     )
     .about(Group::Server, "2.0.0", "O(1)", "Refused: configuration is the node's file, flags and environment."),
 ])

@@ -7,10 +7,9 @@
 use api::{ExpiryChange, Operation, ShownValue};
 use types::WallTime;
 
-use crate::command::many::needs_one_step;
 use crate::command::options::{Options, TimeForm, is};
 use crate::command::table::{Flag, Group, Row};
-use crate::command::{Call, Failure, Next};
+use crate::command::{Call, Failure, Next, refused};
 
 const READ: &[Flag] = &[Flag::ReadOnly, Flag::Fast];
 const WRITE: &[Flag] = &[Flag::Write, Flag::Fast];
@@ -109,9 +108,8 @@ fn expire(call: &mut Call<'_>, name: &'static str, form: TimeForm) -> Result<Nex
 }
 
 fn refuse_conditions(call: &Call<'_>, name: &str) -> Result<(), Failure> {
-    let mut options = Options::new(call.arguments, 3);
     let mut condition = None;
-    while let Some(option) = options.next() {
+    for option in Options::new(call.arguments, 3) {
         if !["NX", "XX", "GT", "LT"].iter().any(|known| is(option, known)) {
             return Err(Failure::new(format!(
                 "Unsupported option {}",
@@ -126,7 +124,7 @@ fn refuse_conditions(call: &Call<'_>, name: &str) -> Result<(), Failure> {
         name.to_ascii_uppercase(),
         condition.to_ascii_uppercase().escape_ascii()
     );
-    Err(needs_one_step(&what, &call.state.keyspace.name))
+    Err(refused::one_step_failure(&what))
 }
 
 fn persist(call: &mut Call<'_>) -> Result<Next, Failure> {

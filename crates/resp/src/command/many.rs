@@ -104,13 +104,6 @@ impl Tally {
     }
 }
 
-/// The refusal of a command that reads and writes in one step.
-pub fn needs_one_step(what: &str, keyspace: &str) -> Failure {
-    Failure::new(format!(
-        "{what} must read and write in one step, which keyspace '{keyspace}' cannot promise while it stays writable on both sides of a cut. Strong keyspaces will serve it (they are still to come). Until then: KV.GET, then KV.PUT with the context that it returned, in a keyspace with policy siblings"
-    ))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -38,16 +38,19 @@ impl<'a> Options<'a> {
         Options { arguments, at: from }
     }
 
-    /// The next word, if there is one.
-    pub fn next(&mut self) -> Option<&'a [u8]> {
-        let word = self.arguments.get(self.at)?;
-        self.at += 1;
-        Some(word)
-    }
-
     /// The value that must follow an option.
     pub fn value(&mut self) -> Result<&'a [u8], Failure> {
         self.next().ok_or(SYNTAX)
+    }
+}
+
+impl<'a> Iterator for Options<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let word = self.arguments.get(self.at)?;
+        self.at += 1;
+        Some(word)
     }
 }
 

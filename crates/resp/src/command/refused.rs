@@ -4,6 +4,7 @@
 //! command", and so that the arity of what it sent is checked first. A keyspace that stays writable on both sides of a
 //! cut cannot promise such a step; strong keyspaces will.
 
+use crate::command::Failure;
 use crate::command::table::{Flag, Group, Row};
 
 const WRITE: &[Flag] = &[Flag::Write];
@@ -20,6 +21,11 @@ const PROGRAMS: &str = "runs a program between reading and writing, in one step,
 
 /// Why what empties everything is refused.
 const EVERYTHING: &str = "would empty every keyspace: use FLUSHDB in each that allows it (allow_flush)";
+
+/// The refusal of an option that makes a command read and write in one step.
+pub fn one_step_failure(what: &str) -> Failure {
+    Failure::new(format!("{what} {ONE_STEP}"))
+}
 
 const fn one_step(name: &'static str, arity: i32, group: Group, since: &'static str) -> Row {
     Row::refused(name, arity, WRITE, ONE_STEP).keys(1, 1, 1).about(

@@ -10,7 +10,7 @@ use crate::command::failure::SYNTAX;
 use crate::command::many::{self, Part};
 use crate::command::options::{Options, TimeForm, integer, is};
 use crate::command::table::{Flag, Group, Row};
-use crate::command::{Call, Failure, Next, Shown, ask};
+use crate::command::{Call, Failure, Next, Shown, ask, refused};
 
 const READ: &[Flag] = &[Flag::ReadOnly, Flag::Fast];
 const READ_SLOW: &[Flag] = &[Flag::ReadOnly];
@@ -130,7 +130,7 @@ fn set_options(call: &Call<'_>) -> Result<ExpiryChange, Failure> {
         (get_old, "SET with GET"),
     ];
     match refused.into_iter().find(|(asked, _)| *asked) {
-        Some((_, what)) => Err(many::needs_one_step(what, &call.state.keyspace.name)),
+        Some((_, what)) => Err(refused::one_step_failure(what)),
         None => Ok(expiry.unwrap_or_default()),
     }
 }
@@ -185,7 +185,7 @@ fn getex(call: &mut Call<'_>) -> Result<Next, Failure> {
 /// An error must not hide that the expiry was changed.
 fn told_of_change(conflict: Failure, changed: bool) -> Failure {
     if changed {
-        conflict.with_context("the expiry is changed, and there are")
+        conflict.with_context("the expiry is changed, but which value is meant is not clear")
     } else {
         conflict
     }

@@ -25,9 +25,8 @@ pub fn parse_u64(text: &[u8]) -> Option<u64> {
 
 fn parse_digits(digits: &[u8]) -> Option<u64> {
     match digits {
-        [] => None,
         [b'0'] => Some(0),
-        [b'0', ..] => None,
+        [] | [b'0', ..] => None,
         _ => digits.iter().try_fold(0_u64, |number, &byte| {
             let digit = byte
                 .is_ascii_digit()

@@ -227,6 +227,13 @@ impl<'o> Writer<'o> {
 mod tests {
     use super::*;
 
+    /// What is written in each version.
+    macro_rules! both {
+        (|$writer:ident| $write:expr) => {
+            [Protocol::Resp2, Protocol::Resp3].map(|protocol| written(protocol, |$writer| $write))
+        };
+    }
+
     fn written(protocol: Protocol, write: impl FnOnce(&mut Writer<'_>)) -> String {
         let mut out = BytesMut::new();
         write(&mut Writer::new(&mut out, protocol));
@@ -235,18 +242,16 @@ mod tests {
 
     #[test]
     fn each_kind_has_its_form_in_each_version() {
-        let both =
-            |write: fn(&mut Writer<'_>)| [written(Protocol::Resp2, write), written(Protocol::Resp3, write)];
-        assert_eq!(both(|w| w.ok()), ["+OK\r\n", "+OK\r\n"]);
-        assert_eq!(both(|w| w.null()), ["$-1\r\n", "_\r\n"]);
-        assert_eq!(both(|w| w.null_array()), ["*-1\r\n", "_\r\n"]);
-        assert_eq!(both(|w| w.boolean(true)), [":1\r\n", "#t\r\n"]);
-        assert_eq!(both(|w| w.double(1.5)), ["$3\r\n1.5\r\n", ",1.5\r\n"]);
-        assert_eq!(both(|w| w.map(2)), ["*4\r\n", "%2\r\n"]);
-        assert_eq!(both(|w| w.set(2)), ["*2\r\n", "~2\r\n"]);
-        assert_eq!(both(|w| w.verbatim("hi")), ["$2\r\nhi\r\n", "=6\r\ntxt:hi\r\n"]);
+        assert_eq!(both!(|w| w.ok()), ["+OK\r\n", "+OK\r\n"]);
+        assert_eq!(both!(|w| w.null()), ["$-1\r\n", "_\r\n"]);
+        assert_eq!(both!(|w| w.null_array()), ["*-1\r\n", "_\r\n"]);
+        assert_eq!(both!(|w| w.boolean(true)), [":1\r\n", "#t\r\n"]);
+        assert_eq!(both!(|w| w.double(1.5)), ["$3\r\n1.5\r\n", ",1.5\r\n"]);
+        assert_eq!(both!(|w| w.map(2)), ["*4\r\n", "%2\r\n"]);
+        assert_eq!(both!(|w| w.set(2)), ["*2\r\n", "~2\r\n"]);
+        assert_eq!(both!(|w| w.verbatim("hi")), ["$2\r\nhi\r\n", "=6\r\ntxt:hi\r\n"]);
         assert_eq!(
-            both(|w| w.bulk(b"\0\r\n")),
+            both!(|w| w.bulk(b"\0\r\n")),
             ["$3\r\n\0\r\n\r\n", "$3\r\n\0\r\n\r\n"]
         );
     }

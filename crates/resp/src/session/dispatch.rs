@@ -26,10 +26,12 @@ pub(crate) fn find(arguments: Arguments<'_>) -> Result<&'static Row, Failure> {
 /// Runs a command.
 pub(crate) fn run(row: &Row, call: &mut Call<'_>) -> Result<Next, Failure> {
     match row.action {
-        Action::Run(run) => run(call),
-        Action::Container { bare: Some(run), .. } => run(call),
+        Action::Run(run) | Action::Container { bare: Some(run), .. } => run(call),
         Action::Container { bare: None, .. } => Err(wrong_number(row)),
-        Action::Refuse(why) => Err(Failure::new(format!("{} {why}", row.name.to_ascii_uppercase()))),
+        Action::Refuse(why) => Err(Failure::new(format!(
+            "{} {why}",
+            row.name.to_ascii_uppercase().replace('|', " ")
+        ))),
     }
 }
 

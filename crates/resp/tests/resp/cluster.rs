@@ -1,0 +1,68 @@
+//! The cluster listener where the cluster is not as it should be.
+
+use std::rc::Rc;
+
+use api::NodeState;
+use resp::ListenerKind;
+
+use crate::support::{Connection, FakeStore};
+
+fn connection(store: &FakeStore) -> Connection {
+    Connection::new(store, &Rc::default(), ListenerKind::RedisCluster)
+}
+
+/// "SCAN, KEYS, DBSIZE of the node's primary ranges, as cluster clients expect."
+#[test]
+fn commands_about_all_keys_speak_of_the_primary_ranges() {
+    let store = FakeStore::new();
+    let mut cluster = connection(&store);
+    cluster.ask("SCAN 0");
+    cluster.ask("KEYS *");
+    cluster.ask("DBSIZE");
+    assert_eq!(
+        store.asked(),
+        ["scan 0 10 Primaries", "scan 0 1000 Primaries", "count Primaries"]
+    );
+    let mut one_store = Connection::new(&store, &Rc::default(), ListenerKind::OneStore);
+    one_store.ask("SCAN 0");
+    assert_eq!(store.asked(), ["scan 0 10 Cluster"]);
+}
+
+/// A node that clients cannot be sent to has its ranges named after this one, which serves every key.
+#[test]
+fn every_slot_is_named_after_a_node_that_can_be_reached() {
+    let store = FakeStore::new();
+    store.change_status(|status| status.nodes[1].cluster = None);
+    let mut connection = connection(&store);
+    let slots = connection.ask("CLUSTER SLOTS");
+    assert!(
+        slots.starts_with("*2\r\n*3\r\n:0\r\n:10922\r\n*4\r\n$9\r\n127.0.0.1\r\n:7101\r\n"),
+        "{slots}"
+    );
+    assert!(connection.ask("CLUSTER INFO").contains("cluster_state:ok\r\n"));
+}
+
+#[test]
+fn a_node_that_is_down_is_shown_as_failing() {
+    let store = FakeStore::new();
+    store.change_status(|status| status.nodes[2].state = NodeState::Down);
+    let mut connection = connection(&store);
+    assert!(
+        connection
+            .ask("CLUSTER NODES")
+            .contains("127.0.0.1:7103@9003 master,fail - 0 0 3 disconnected")
+    );
+    assert!(connection.ask("CLUSTER SHARDS").contains("$4\r\nfail\r\n"));
+}
+
+/// Listening on all addresses means "where you found me" to clients, and is written as nothing.
+#[test]
+fn an_address_of_all_interfaces_is_not_named() {
+    let store = FakeStore::new();
+    store.change_status(|status| status.nodes[0].cluster = Some(([0, 0, 0, 0], 7101).into()));
+    assert!(
+        connection(&store)
+            .ask("CLUSTER SLOTS")
+            .starts_with("*3\r\n*3\r\n:0\r\n:5461\r\n*4\r\n$0\r\n\r\n:7101\r\n")
+    );
+}
