@@ -45,7 +45,7 @@ pub use db::scan::{ScanJob, ScanLimit, ScanOutcome};
 pub use db::{Db, SequenceNumber};
 pub use error::{Damage, LogError, OpenError, PutError, ReadError};
 pub use key_range::KeyRange;
-pub use log::recovery::SetAside;
+pub use log::repair::SetAside;
 pub use log::writer::{SyncJob, SyncOutcome};
 pub use merge::{Kind, Merge, MergeError};
 pub use options::{KEY_BYTES_MAX, Options};

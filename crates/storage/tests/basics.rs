@@ -224,3 +224,98 @@ fn a_put_during_a_cold_read_wins() {
         assert_eq!(get(&mut db, b"k").unwrap().unwrap(), "new");
     }
 }
+
+/// A directory outlives changes of the settings and of the process's secret.
+#[test]
+fn other_settings_open_the_same_directory() {
+    let disk = SimDisk::new();
+    let settings = [
+        Options::tiny(),
+        Options {
+            secret: 1,
+            log_segment_bytes: 64 << 10,
+            ..Options::tiny()
+        },
+        Options {
+            secret: 2,
+            block_bytes: 4096,
+            compression: false,
+            ..Options::tiny()
+        },
+        Options {
+            secret: 3,
+            bloom_bits_per_key: 4,
+            level_ratio: 2,
+            ..Options::tiny()
+        },
+    ];
+    let mut keys = 0u32;
+    for options in settings {
+        let (mut db, _) = open_with(&disk, options).unwrap();
+        for key in 0..keys {
+            assert!(get(&mut db, &key.to_be_bytes()).unwrap().is_some());
+        }
+        for _ in 0..300 {
+            db.put(&keys.to_be_bytes(), Bytes::from(vec![1; 200]), Kind::Full)
+                .unwrap();
+            keys += 1;
+            sync(&mut db).unwrap();
+            settle(&mut db).unwrap();
+        }
+        disk.crash(CrashMode::LoseUnsynced, &mut Rng::from_seed(1));
+    }
+}
+
+/// As a node runs it: the system's disk, jobs on another thread, outcomes handed back.
+#[test]
+fn jobs_run_on_another_thread_on_a_real_disk() {
+    let dir = std::env::temp_dir().join(format!("henge-storage-basics-{}", std::process::id()));
+    let open = || {
+        storage::Db::open(
+            std::sync::Arc::new(env::RealDisk),
+            &dir,
+            Options::tiny(),
+            std::sync::Arc::new(support::Append),
+        )
+    };
+    let (mut db, _) = open().unwrap();
+    let (jobs, inbox) = std::sync::mpsc::channel::<storage::BackgroundJob>();
+    let (outbox, outcomes) = std::sync::mpsc::channel();
+    let worker = std::thread::spawn(move || inbox.into_iter().for_each(|job| drop(outbox.send(job.run()))));
+    for number in 0..2000u32 {
+        let key = (number % 700).to_be_bytes();
+        while let Err(PutError::Stalled { .. }) = db.put(&key, Bytes::from(number.to_string()), Kind::Full) {
+            sync(&mut db).unwrap();
+            while let Some(job) = db.background_job() {
+                jobs.send(job).unwrap();
+            }
+            db.install(outcomes.recv().unwrap()).unwrap();
+        }
+        if number % 10 == 0 {
+            sync(&mut db).unwrap();
+        }
+        outcomes
+            .try_iter()
+            .for_each(|outcome| drop(db.install(outcome).unwrap()));
+        while let Some(job) = db.background_job() {
+            jobs.send(job).unwrap();
+        }
+    }
+    drop(jobs);
+    worker.join().unwrap();
+    outcomes
+        .into_iter()
+        .for_each(|outcome| drop(db.install(outcome).unwrap()));
+    for key in 0..700u32 {
+        let newest = (0..2000).rfind(|number| number % 700 == key).unwrap();
+        assert_eq!(
+            get(&mut db, &key.to_be_bytes()).unwrap().unwrap(),
+            newest.to_string()
+        );
+    }
+    db.close().unwrap();
+    let (db, recovery) = open().unwrap();
+    assert!(recovery.was_clean && scan_all(&db, 64).unwrap().len() == 700);
+    drop(db);
+    std::fs::remove_dir_all(&dir).unwrap();
+}

@@ -97,3 +97,134 @@ fn with_lower(tables: &TableSet, level: usize, upper: Vec<Arc<Table>>) -> Option
         is_bottom,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::merge::Kind;
+    use crate::sstable::writer::{TableSink, TableWriter};
+    use env::{Disk, SimDisk};
+    use std::path::{Path, PathBuf};
+
+    /// Tables with the keys `from` and `to`, at a level, numbered from 1.
+    fn tables(of: &[(u8, &str, &str)]) -> TableSet {
+        let disk: Arc<dyn Disk> = Arc::new(SimDisk::new());
+        let dir = PathBuf::from("d");
+        disk.create_dir_all(&dir).unwrap();
+        let options = Arc::new(Options::tiny());
+        let sink = TableSink {
+            disk: Arc::clone(&disk),
+            dir: dir.clone(),
+            options,
+            warm: None,
+        };
+        let made = of.iter().zip(1..).map(|((level, from, to), number)| {
+            let mut writer = TableWriter::create(sink.clone(), number).unwrap();
+            writer.add(from.as_bytes(), Kind::Full, b"v").unwrap();
+            writer.add(to.as_bytes(), Kind::Full, b"v").unwrap();
+            let meta = writer.finish(1).unwrap();
+            (
+                *level,
+                Arc::new(Table::open(&*disk, &dir, meta, Path::new("manifest")).unwrap()),
+            )
+        });
+        TableSet::new(made.collect::<Vec<_>>())
+    }
+
+    fn numbers(tables: &[Arc<Table>]) -> Vec<u64> {
+        tables.iter().map(|table| table.meta().file).collect()
+    }
+
+    #[test]
+    fn nothing_is_chosen_below_the_limits() {
+        let options = Options {
+            level0_tables: 2,
+            ..Options::tiny()
+        };
+        assert!(choose(&tables(&[]), &options).is_none());
+        assert!(choose(&tables(&[(0, "a", "z"), (1, "a", "c"), (2, "d", "e")]), &options).is_none());
+    }
+
+    /// All of level 0 goes down together, newest first, with what it overlaps and nothing else.
+    #[test]
+    fn level0_takes_along_what_it_overlaps() {
+        let set = tables(&[
+            (0, "c", "f"),
+            (0, "d", "g"),
+            (1, "a", "b"),
+            (1, "c", "d"),
+            (1, "g", "h"),
+            (1, "i", "k"),
+        ]);
+        let choice = choose(
+            &set,
+            &Options {
+                level0_tables: 2,
+                ..Options::tiny()
+            },
+        )
+        .unwrap();
+        assert_eq!(
+            (numbers(&choice.upper), numbers(&choice.lower)),
+            (vec![2, 1], vec![4, 5])
+        );
+        assert!(choice.is_bottom && choice.level == 0);
+    }
+
+    /// A tombstone may go only where nothing deeper has its key.
+    #[test]
+    fn an_overlap_further_down_is_not_the_bottom() {
+        let options = Options {
+            level0_tables: 1,
+            ..Options::tiny()
+        };
+        assert!(
+            !choose(&tables(&[(0, "c", "f"), (3, "e", "z")]), &options)
+                .unwrap()
+                .is_bottom
+        );
+        assert!(
+            choose(&tables(&[(0, "c", "f"), (3, "g", "z")]), &options)
+                .unwrap()
+                .is_bottom
+        );
+    }
+
+    /// A level above its limit gives up the table that drags along the least.
+    #[test]
+    fn a_full_level_gives_up_its_cheapest_table() {
+        let set = tables(&[
+            (1, "a", "c"),
+            (1, "d", "f"),
+            (2, "a", "b"),
+            (2, "bx", "c"),
+            (2, "e", "f"),
+        ]);
+        let options = Options {
+            level0_tables: 2,
+            memory_bytes: 64,
+            ..Options::tiny()
+        };
+        let choice = choose(&set, &options).unwrap();
+        assert_eq!(
+            (choice.level, numbers(&choice.upper), numbers(&choice.lower)),
+            (1, vec![2], vec![5])
+        );
+    }
+
+    #[test]
+    fn damaged_tables_are_left_alone() {
+        let set = tables(&[(0, "a", "b"), (0, "c", "d")]);
+        set.level(0)[0].set_aside();
+        assert!(
+            choose(
+                &set,
+                &Options {
+                    level0_tables: 2,
+                    ..Options::tiny()
+                }
+            )
+            .is_none()
+        );
+    }
+}

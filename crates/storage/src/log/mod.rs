@@ -9,10 +9,14 @@
 //! what they held, because a sync of bytes that were written before costs about half of one that grows a file.
 //! `docs/formats/commit-log.md` draws the bytes.
 //!
-//! In reading order: [`record`] and [`segment`] are the formats, [`writer`] appends, [`recovery`] reads it all back.
+//! In reading order: [`record`] and [`segment`] are the formats, [`writer`] appends, [`recovery`] reads it all back with
+//! `scan` (one segment), `chain` (across segments) and [`repair`] (what it changes).
 
+mod chain;
 pub(crate) mod record;
 pub(crate) mod recovery;
+pub(crate) mod repair;
+mod scan;
 pub(crate) mod segment;
 pub(crate) mod writer;
 

@@ -331,3 +331,81 @@ impl Manifest {
         self.bytes_written
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// A manifest with these edits, and where each record begins.
+    fn manifest(edits: u64) -> (Vec<u8>, Vec<usize>) {
+        let mut bytes = encode_header(MAGIC, 7);
+        bytes.resize(HEADER_BYTES, 0);
+        let mut starts = Vec::new();
+        for number in 1..=edits {
+            starts.push(bytes.len());
+            let edit = Edit {
+                next_file: Some(number),
+                segments: vec![(number, number)],
+                ..Edit::default()
+            };
+            bytes.extend_from_slice(&encode_record(7, number, &edit));
+        }
+        (bytes, starts)
+    }
+
+    #[test]
+    fn edits_add_up() {
+        let state = decode_manifest(&manifest(3).0, 7).unwrap();
+        assert_eq!((state.next_file, state.segments.len()), (3, 3));
+        assert!(
+            decode_manifest(&manifest(3).0, 8).is_err(),
+            "the manifest of another number"
+        );
+    }
+
+    proptest! {
+        /// Of the last edit a part may be there: it was never relied on. A part of any other is damage.
+        #[test]
+        fn only_the_last_edit_may_be_torn(edits in 2u64..6, damaged in 0u64..6, bit in 0u8..8, at in 0usize..30) {
+            let (mut bytes, starts) = manifest(edits);
+            let damaged = usize::try_from(damaged % edits).unwrap();
+            bytes[starts[damaged] + at] ^= 1 << bit;
+            let decoded = decode_manifest(&bytes, 7);
+            if damaged + 1 == starts.len() {
+                prop_assert_eq!(decoded.unwrap().next_file, edits - 1);
+            } else {
+                let expected = FormatError::Damaged { offset: starts[damaged], what: "" };
+                let FormatError::Damaged { offset, .. } = decoded.unwrap_err() else { panic!("damage is damage") };
+                prop_assert_eq!(FormatError::Damaged { offset, what: "" }, expected);
+            }
+        }
+
+        #[test]
+        fn a_cut_manifest_is_an_older_state_or_damaged(edits in 1u64..5, len in 0usize..400) {
+            let (bytes, starts) = manifest(edits);
+            let len = len.min(bytes.len());
+            match decode_manifest(&bytes[..len], 7) {
+                Ok(state) => prop_assert!(state.next_file >= 1 && starts[1..].iter().all(|start| (*start < len) || state.next_file <= edits)),
+                Err(_) => prop_assert!(len < starts.get(1).copied().unwrap_or(bytes.len())),
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_read_without_panic(noise in prop::collection::vec(any::<u8>(), 0..200), records: bool) {
+            let mut bytes = if records { manifest(1).0 } else { Vec::new() };
+            bytes.extend_from_slice(&noise);
+            let _ = decode_manifest(&bytes, 7);
+            let _ = decode_current(&bytes);
+        }
+    }
+
+    #[test]
+    fn a_newer_version_is_told_apart_from_damage() {
+        let mut header = CURRENT_MAGIC.to_vec();
+        header.extend_from_slice(&9u32.to_le_bytes());
+        header.extend_from_slice(&[0; 12]);
+        header.extend_from_slice(&checksum::of(&header).to_le_bytes());
+        assert_eq!(decode_current(&header), Err(FormatError::Newer(9)));
+    }
+}
