@@ -1,5 +1,5 @@
 //! What storage costs by itself, in nanoseconds of one thread: `cargo run --release -p henge-storage --example
-//! storage_bench -- [keys] [value bytes] [directory]`. For orientation; the ratios that count are measured by `bench`.
+//! storage_bench -- [keys] [value bytes] [memory MiB] [directory]`. For orientation; the ratios that count are measured by `bench`.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -113,16 +113,24 @@ fn report(what: &str, keys: u64, (elapsed, cold): (Duration, u64)) {
     );
 }
 
+/// The most memory that the process has had, where the system tells.
+fn resident_peak() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.map_or_else(|| "unknown".to_owned(), |amount| amount.trim().to_owned())
+}
+
 fn main() -> Result<(), Failure> {
     let mut arguments = std::env::args().skip(1);
     let keys: u64 = arguments.next().map_or(Ok(100_000), |text| text.parse())?;
     let value_bytes: usize = arguments.next().map_or(Ok(1024), |text| text.parse())?;
+    let memory_mib: usize = arguments.next().map_or(Ok(256), |text| text.parse())?;
     let directory = arguments
         .next()
         .map_or_else(|| std::env::temp_dir().join("henge-storage-bench"), PathBuf::from);
     drop(std::fs::remove_dir_all(&directory));
 
-    let options = Options::default();
+    let options = Options::with_memory(memory_mib << 20);
     let (mut db, _) = Db::open(Arc::new(RealDisk), &directory, options.clone(), Arc::new(Newer))?;
     let (putting, syncing) = load(&mut db, keys, value_bytes, 50)?;
     println!(
@@ -141,7 +149,14 @@ fn main() -> Result<(), Failure> {
     read(&mut db, hot, 0, hot * 4)?;
     report("get, hot 10,000 keys", keys, read(&mut db, hot, 0, keys)?);
     report("get, absent keys", keys, read(&mut db, keys, keys, keys)?);
-    println!("{:#?}", db.stats());
+    let stats = db.stats();
+    println!(
+        "memory {} MiB of {memory_mib}, peak of the process {}",
+        stats.memory_bytes >> 20,
+        resident_peak()
+    );
+    println!("tables {:?}, bytes {:?}", stats.level_tables, stats.level_bytes);
+    println!("{:?}", stats.counters);
     println!(
         "write amplification {:.2}",
         db.stats().write_amplification().unwrap_or_default()
