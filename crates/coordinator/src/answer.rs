@@ -1,24 +1,61 @@
 //! What a client is shown of a record.
 
-use api::{Detail, Found, Marks, ShownValue};
-use causality::{Record, Version, View, clock_entries};
-use types::WallTime;
+use api::{Detail, Found, KeyRequest, Marks, Operation, ShownValue};
+use bytes::Bytes;
+use causality::{DecodeError, Policy, Record, Version, View, clock_entries};
+use cluster::Topology;
+use quorum::Level;
+use types::{PartitionId, WallTime};
 
 use crate::target::Target;
+
+/// Whether this node alone can answer a read: it is an owner, and one answer is enough. Then the read needs no operation of
+/// its own, and this says where the key is.
+pub fn alone(topology: &Topology, request: &KeyRequest) -> Option<PartitionId> {
+    let Operation::Get { read, context: None, detail: Detail::Values } = &request.operation else { return None };
+    let state = &topology.state;
+    let keyspace = state.keyspace(request.keyspace)?;
+    if request.key.len() as u64 > keyspace.limits.key_bytes_max {
+        return None;
+    }
+    let partition = state.partition_of(&request.key);
+    let owners = state.owners(request.keyspace, partition);
+    let one_is_enough = match read.unwrap_or(keyspace.r) {
+        Level::One | Level::LocalOne | Level::Count(1) => true,
+        Level::Quorum | Level::All | Level::Two | Level::Three | Level::LocalQuorum | Level::EachQuorum => {
+            owners.len() == 1
+        }
+        Level::Count(_) => false,
+    };
+    (one_is_enough && owners.contains(&topology.here)).then_some(partition)
+}
+
+/// What a reader is told of a record that this node alone answers with.
+pub fn found_alone(
+    policy: Policy,
+    record: Option<&Bytes>,
+    now: WallTime,
+) -> Result<Found, DecodeError> {
+    let Some(bytes) = record else { return Ok(Found::default()) };
+    let record = Record::decode(bytes.clone())?;
+    let view = View::of(&record, policy, now);
+    let values = view.versions().iter().map(|version| shown(version, Vec::new())).collect();
+    Ok(Found { context: record.context(), values, marks: Marks::default() })
+}
 
 /// What a reader is told of what R owners said together.
 pub fn found(target: &Target, record: Option<&Record>, now: WallTime, detail: Detail) -> Found {
     let Some(record) = record else { return Found::default() };
     let view = View::of(record, target.keyspace().policy, now);
-    let values = view.versions().iter().map(|version| shown(target, version, detail)).collect();
-    Found { context: record.context(), values, marks: Marks::default() }
-}
-
-fn shown(target: &Target, version: &Version, detail: Detail) -> ShownValue {
-    let clock = match detail {
+    let clock_of = |version| match detail {
         Detail::Values => Vec::new(),
         Detail::Clocks => clock(target, version),
     };
+    let values = view.versions().iter().map(|version| shown(version, clock_of(version))).collect();
+    Found { context: record.context(), values, marks: Marks::default() }
+}
+
+fn shown(version: &Version, clock: Vec<(String, u64)>) -> ShownValue {
     ShownValue {
         value: version.payload.value().cloned().unwrap_or_default(),
         expires: version.expiry.at,

@@ -74,8 +74,9 @@ pub(crate) struct Listen {
     pub(crate) peer: SocketAddr,
 }
 
-/// The memory that a node uses where nothing is said.
-const MEMORY_DEFAULT_BYTES: u64 = 512 << 20;
+/// The memory that a node uses where nothing is said: a quarter of the machine's, so that the page cache, other programs
+/// and a second node have room, but no more than this; who has more to give says so.
+const MEMORY_DEFAULT_MAX_BYTES: u64 = 4 << 30;
 /// Less than this leaves no room for memtables and caches beside the program itself.
 const MEMORY_MIN_BYTES: u64 = 64 << 20;
 
@@ -165,7 +166,7 @@ fn this_member(file: &File, name: &str, listed: Option<&MemberConfig>) -> Member
 
 fn memory_bytes(memory: Option<&Memory>) -> Result<u64> {
     let bytes = match memory {
-        None => MEMORY_DEFAULT_BYTES,
+        None => (machine_memory_bytes() / 4).clamp(MEMORY_MIN_BYTES, MEMORY_DEFAULT_MAX_BYTES),
         Some(Memory::Bytes(bytes)) => *bytes,
         Some(Memory::Text(text)) => parse_bytes(text).map_err(|why| anyhow!("node.memory: {why}"))?,
     };
@@ -173,6 +174,14 @@ fn memory_bytes(memory: Option<&Memory>) -> Result<u64> {
         bail!("node.memory is {bytes} bytes: a node needs at least 64MiB");
     }
     Ok(bytes)
+}
+
+/// The machine's memory as Linux tells it; where it does not, as much as the least that we would use a quarter of.
+fn machine_memory_bytes() -> u64 {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
+    let kib = total.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<u64>().ok());
+    kib.map_or(4 * MEMORY_MIN_BYTES, |kib| kib * 1024)
 }
 
 /// A number of bytes such as `256MiB`, `1GiB`, `500MB` or `1048576`.
@@ -241,7 +250,7 @@ mod tests {
     fn the_least_configuration_is_a_cluster_of_one() {
         let config = resolve_text(LEAST, false).expect("enough");
         assert_eq!(config.state.members().len(), 1);
-        assert_eq!(config.memory_bytes, MEMORY_DEFAULT_BYTES);
+        assert!((MEMORY_MIN_BYTES..=MEMORY_DEFAULT_MAX_BYTES).contains(&config.memory_bytes));
     }
 
     #[test]

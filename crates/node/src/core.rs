@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use api::Outcome;
 use cluster::{ClusterState, Topology};
-use coordinator::{Operations, Options};
+use coordinator::{Operations, Options, answer};
 use env::{Disk, Rng};
 use replica::actors::Actors;
 use replica::{Identity, IdentityError, RecordMerge, Replica, ReplicaOptions, Ticket};
@@ -205,6 +205,22 @@ impl Node {
     /// How many operations are under way.
     pub fn operations_under_way(&self) -> usize {
         self.operations.len()
+    }
+
+    /// Answers a read that this node's memory alone can answer, without an operation, a queue or a wake-up. Nothing where
+    /// there is more to it; then [`Input::Client`] is the way.
+    pub fn answer_at_once(&mut self, now: Moment, request: &api::Request) -> Option<Outcome> {
+        let api::Command::Key(request) = &request.command else { return None };
+        let partition = answer::alone(&self.topology, request)?;
+        let policy = self.topology.state.keyspace(request.keyspace)?.policy;
+        let record = match self.replica.read_at_once(request.keyspace, partition, &request.key)? {
+            ReplicaReply::Found { record, .. } => Some(record),
+            ReplicaReply::Absent => None,
+            _ => return None,
+        };
+        let found = answer::found_alone(policy, record.as_ref(), now.wall).ok()?;
+        self.figures.client_requests += 1;
+        Some(Ok(api::Reply::Found(found)))
     }
 
     /// Takes an input and settles all that comes of it.

@@ -185,6 +185,28 @@ impl Replica {
         }
     }
 
+    /// What this replica holds of a key, where memory can say so at once. Nothing where it is no owner, where disk must be
+    /// asked, or where others wait for the disk with the same key.
+    pub fn read_at_once(
+        &mut self,
+        keyspace: KeyspaceId,
+        partition: PartitionId,
+        key: &[u8],
+    ) -> Option<ReplicaReply> {
+        if self.refusal(keyspace, partition).is_some() {
+            return None;
+        }
+        let key = store_key(keyspace, key);
+        if !self.cold.by_key.is_empty() && self.cold.by_key.contains_key(&key) {
+            return None;
+        }
+        match self.db.get(&key) {
+            Lookup::Found(record) => Some(self.read(&key, Some(record))),
+            Lookup::Absent => Some(self.read(&key, None)),
+            Lookup::Cold(_) | Lookup::Unreadable(_) => None,
+        }
+    }
+
     /// Makes a client's change into a record and stores it. Answered by [`Effect::Made`], and when it is durable by a
     /// reply [`ReplicaReply::Stored`].
     pub fn make(&mut self, now: Moment, ticket: Ticket, ask: Make, out: &mut Vec<Effect>) {

@@ -159,6 +159,9 @@ impl Driver {
 
     /// Asks on behalf of a client: the outcome, where it is there at once, else the number to poll for.
     pub(super) fn ask(&self, request: Request) -> Result<Outcome, u64> {
+        if let Some(outcome) = self.answer_at_once(&request) {
+            return Ok(outcome);
+        }
         let client = {
             let mut clients = self.clients.borrow_mut();
             clients.last += 1;
@@ -175,6 +178,13 @@ impl Driver {
                 Err(client)
             }
         }
+    }
+
+    fn answer_at_once(&self, request: &Request) -> Option<Outcome> {
+        if self.stopped.borrow().is_some() {
+            return None;
+        }
+        self.node.borrow_mut().as_mut()?.answer_at_once(self.now(), request)
     }
 
     pub(super) fn poll_answer(&self, client: u64, context: &mut Context<'_>) -> Poll<Outcome> {
