@@ -7,9 +7,10 @@
 //!
 //! Not here: what a key is or where it lives (`node` and below), and HTTP.
 //!
-//! In reading order: [`frame`], [`reply`], [`glob`]; [`contexts`], [`clients`] and [`state`], what a connection
-//! remembers and chooses; [`command`], the table; [`session`]; [`server`].
+//! In reading order: [`frame`], [`reply`], [`glob`]; [`contexts`], [`acknowledgements`], [`clients`] and [`state`], what a
+//! connection remembers and chooses; [`command`], the table; [`session`]; [`server`].
 
+pub mod acknowledgements;
 pub mod clients;
 pub mod command;
 pub mod contexts;

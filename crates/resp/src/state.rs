@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use api::{Counter, KeyspaceStatus, Status};
 use quorum::Level;
-use types::{KeyspaceId, OperationId, WallTime};
+use types::{KeyspaceId, WallTime};
 
+use crate::acknowledgements::Acknowledgements;
 use crate::clients::{Client, Clients};
 use crate::contexts::Contexts;
 use crate::frame::Limits;
@@ -58,6 +59,8 @@ pub struct Settings {
     pub requests_in_flight_max: usize,
     /// The most bytes of arguments of one connection that wait for an answer, beyond the first request.
     pub request_bytes_in_flight_max: usize,
+    /// The most bytes that replies of one connection are thought to have while they wait for an answer, beyond the first.
+    pub reply_bytes_in_flight_max: usize,
     /// From how many bytes of unread replies on no further command of the connection is run.
     pub output_bytes_max: usize,
     /// The most connections.
@@ -74,6 +77,7 @@ impl Default for Settings {
             limits: Limits::default(),
             requests_in_flight_max: 512,
             request_bytes_in_flight_max: 16 << 20,
+            reply_bytes_in_flight_max: 16 << 20,
             output_bytes_max: 1 << 20,
             connections_max: 10_000,
             input_bytes_max: 256 << 20,
@@ -133,8 +137,8 @@ pub struct State {
     pub levels: Levels,
     /// The contexts it remembers.
     pub contexts: Contexts,
-    /// Its last write, for WAIT.
-    pub last_write: Option<OperationId>,
+    /// Its recent writes, for WAIT.
+    pub writes: Acknowledgements,
     /// No more commands are taken; the connection ends when what was asked is answered.
     pub is_closing: bool,
 }
@@ -151,7 +155,7 @@ impl State {
             protocol: Protocol::default(),
             levels: Levels::default(),
             contexts: Contexts::default(),
-            last_write: None,
+            writes: Acknowledgements::default(),
             is_closing: false,
         }
     }
@@ -175,7 +179,7 @@ impl State {
         self.client.name.borrow_mut().clear();
         self.levels = Levels::default();
         self.contexts = Contexts::default();
-        self.last_write = None;
+        self.writes = Acknowledgements::default();
     }
 
     /// Whether replies about keys of the selected keyspace leave their contexts.

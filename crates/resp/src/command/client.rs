@@ -5,7 +5,7 @@ use std::rc::Rc;
 use crate::clients::Client;
 use crate::command::failure::SYNTAX;
 use crate::command::options::{Options, is};
-use crate::command::table::{Flag, Group, Row};
+use crate::command::row::{Flag, Group, Row};
 use crate::command::{Call, Failure, Next};
 use crate::frame::number::parse_u64;
 

@@ -10,7 +10,7 @@ use api::{Command, ScanRequest, Scope};
 use ring::{SLOTS, Slot};
 
 use crate::command::options::integer;
-use crate::command::table::{Flag, Group, Row};
+use crate::command::row::{Flag, Group, Row};
 use crate::command::topology::{Master, masters};
 use crate::command::{Call, Failure, Next, ask, scan};
 use crate::state::ListenerKind;

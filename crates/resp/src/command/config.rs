@@ -1,7 +1,7 @@
 //! CONFIG GET: the few parameters that tools ask a Redis for before they trust it. The configuration itself is a file,
 //! flags and the environment; nothing of it is set from here.
 
-use crate::command::table::{Flag, Group, Row};
+use crate::command::row::{Flag, Group, Row};
 use crate::command::{Call, Failure, Next};
 use crate::glob;
 use crate::state::ListenerKind;

@@ -2,7 +2,7 @@
 
 use crate::command::failure::{NOT_AN_INTEGER, SYNTAX};
 use crate::command::options::{Options, is};
-use crate::command::table::{Flag, Group, Row};
+use crate::command::row::{Flag, Group, Row};
 use crate::command::{Call, Failure, Next, client};
 use crate::frame::number::parse_i64;
 use crate::reply::Protocol;

@@ -3,7 +3,8 @@
 
 use crate::command::failure::SYNTAX;
 use crate::command::options::is;
-use crate::command::table::{self, Flag, Group, Keys, Row};
+use crate::command::row::{Flag, Group, Keys, Row};
+use crate::command::table;
 use crate::command::{Call, Failure, Next};
 use crate::glob;
 use crate::reply::Writer;
@@ -50,6 +51,21 @@ const SUBCOMMANDS: &[Row] = &[
         "The keys of a command with its arguments.",
     ),
 ];
+
+/// `CONTAINER HELP`: its subcommands, a line for each and a line about it.
+pub(crate) fn help(row: &Row, call: &mut Call<'_>) -> Result<Next, Failure> {
+    let subcommands = row.subcommands();
+    call.reply.array(1 + 2 * subcommands.len());
+    let name = row.name.to_ascii_uppercase();
+    call.reply.simple(&format!(
+        "{name} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"
+    ));
+    for subcommand in subcommands {
+        call.reply.simple(&subcommand.own_name().to_ascii_uppercase());
+        call.reply.simple(&format!("    {}", subcommand.summary));
+    }
+    Ok(Next::Replied)
+}
 
 /// COMMAND alone, which shows all of the table.
 fn everything(call: &mut Call<'_>) -> Result<Next, Failure> {

@@ -8,7 +8,7 @@ use api::{ExpiryChange, Operation, ShownValue};
 use types::WallTime;
 
 use crate::command::options::{Options, TimeForm, is};
-use crate::command::table::{Flag, Group, Row};
+use crate::command::row::{Flag, Group, Row};
 use crate::command::{Call, Failure, Next, refused};
 
 const READ: &[Flag] = &[Flag::ReadOnly, Flag::Fast];

@@ -10,7 +10,7 @@ use types::KeyspaceId;
 
 use crate::command::failure::SYNTAX;
 use crate::command::options::is;
-use crate::command::table::{Flag, Group, Row};
+use crate::command::row::{Flag, Group, Row};
 use crate::command::{Call, Failure, Next, Shown, ask, scan};
 
 /// The commands of this family.

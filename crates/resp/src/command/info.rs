@@ -7,7 +7,7 @@ use api::{Counter, KeyspaceStatus, Status};
 
 use crate::command::connection::REDIS_VERSION;
 use crate::command::options::is;
-use crate::command::table::{Flag, Group, Row};
+use crate::command::row::{Flag, Group, Row};
 use crate::command::{Call, Failure, Next};
 use crate::state::ListenerKind;
 

@@ -5,7 +5,7 @@
 use api::Reply;
 
 use crate::command::many::{self, Part};
-use crate::command::table::{Flag, Group, Row};
+use crate::command::row::{Flag, Group, Row};
 use crate::command::{Call, Failure, Next, Shown, ask};
 
 const READ: &[Flag] = &[Flag::ReadOnly, Flag::Fast];

@@ -24,7 +24,7 @@ use types::KeyspaceId;
 
 use crate::command::failure::{NOT_AN_INTEGER, SYNTAX};
 use crate::command::options::{Options, TimeForm, integer, is, level};
-use crate::command::table::{Flag, Group, Row};
+use crate::command::row::{Flag, Group, Row};
 use crate::command::{Call, Failure, Next, Shown};
 use crate::reply::Writer;
 

@@ -5,7 +5,7 @@ use quorum::Level;
 
 use crate::command::failure::SYNTAX;
 use crate::command::options::{Options, is, level};
-use crate::command::table::{Flag, Group, Row};
+use crate::command::row::{Flag, Group, Row};
 use crate::command::{Call, Failure, Next, ask};
 use crate::reply::Writer;
 

@@ -24,6 +24,7 @@ pub mod kv_settings;
 pub mod many;
 pub mod options;
 pub mod refused;
+pub mod row;
 pub mod scan;
 pub mod shown;
 pub mod strings;

@@ -5,7 +5,7 @@
 //! cut cannot promise such a step; strong keyspaces will.
 
 use crate::command::Failure;
-use crate::command::table::{Flag, Group, Row};
+use crate::command::row::{Flag, Group, Row};
 
 const WRITE: &[Flag] = &[Flag::Write];
 const READ: &[Flag] = &[Flag::ReadOnly];

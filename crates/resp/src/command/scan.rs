@@ -7,7 +7,7 @@ use types::KeyspaceId;
 
 use crate::command::failure::SYNTAX;
 use crate::command::options::{Options, integer, is};
-use crate::command::table::{Flag, Group, Row};
+use crate::command::row::{Flag, Group, Row};
 use crate::command::{Call, Failure, Next, ask};
 use crate::frame::number::parse_u64;
 use crate::glob;

@@ -2,6 +2,7 @@
 
 use api::{Found, KeyRequest, Marks, Outcome, Reply, ShownValue, Touched, Written};
 use causality::Context;
+use types::{KeyspaceId, OperationId};
 
 use crate::clients::add;
 use crate::command::Failure;
@@ -19,6 +20,8 @@ pub struct Shown<'s> {
     /// The contexts that the reply shows, each with the place of its key among the command's keys. The session
     /// remembers them when the reply turns out not to be an error.
     pub seen: &'s mut Vec<(usize, Context)>,
+    /// The keyspace that the command was run in.
+    pub keyspace: KeyspaceId,
     /// Whether anything is to be remembered: the command was run in a keyspace that keeps siblings.
     pub remembers: bool,
 }
@@ -58,8 +61,18 @@ impl Shown<'_> {
     /// A write's answer about the command's key number `index`, remembered.
     pub fn written(&mut self, written: Written, index: usize) {
         self.note(written.marks);
-        self.state.last_write = Some(written.operation);
+        self.acknowledged(written.operation, written.acknowledged);
         self.saw(index, written.context);
+    }
+
+    /// So many owners hold a write of this connection.
+    pub fn acknowledged(&mut self, operation: OperationId, owners: u8) {
+        let all = self
+            .around
+            .status
+            .keyspace_by_id(self.keyspace)
+            .map_or(u8::MAX, |keyspace| keyspace.n);
+        self.state.writes.add(operation, owners, all);
     }
 
     /// A change of expiry's answer.

@@ -9,7 +9,7 @@ use api::{ExpiryChange, Operation, Reply};
 use crate::command::failure::SYNTAX;
 use crate::command::many::{self, Part};
 use crate::command::options::{Options, TimeForm, integer, is};
-use crate::command::table::{Flag, Group, Row};
+use crate::command::row::{Flag, Group, Row};
 use crate::command::{Call, Failure, Next, Shown, ask, refused};
 
 const READ: &[Flag] = &[Flag::ReadOnly, Flag::Fast];

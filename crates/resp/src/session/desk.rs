@@ -8,7 +8,7 @@ use causality::Context;
 use types::KeyspaceId;
 
 use crate::clients::{Client, add};
-use crate::command::table::{Row, Turn};
+use crate::command::row::{Row, Turn};
 use crate::command::{Ask, Call, Failure, Next, Shown, Then};
 use crate::contexts::Offset;
 use crate::frame::Arguments;
@@ -60,9 +60,15 @@ pub(crate) struct Desk {
     received: Offset,
     /// The contexts that the reply at hand shows; kept to be used again.
     seen: Vec<(usize, Context)>,
+    /// How many bytes a reply is thought to have, by those before it: quick to rise, slow to fall. Answers that wait in
+    /// the node for their turn hold their values, and how large a value is is not known before.
+    reply_bytes_expected: usize,
     /// How many commands have been run or refused.
     pub(crate) commands: u64,
 }
+
+/// What the first reply of a connection is thought to have.
+const REPLY_BYTES_FIRST: usize = 16 << 10;
 
 impl Desk {
     pub(crate) fn new(client: Rc<Client>, kind: ListenerKind, home: Selected) -> Desk {
@@ -77,6 +83,7 @@ impl Desk {
             is_alone: false,
             received: Offset::default(),
             seen: Vec::new(),
+            reply_bytes_expected: REPLY_BYTES_FIRST,
             commands: 0,
         }
     }
@@ -88,6 +95,7 @@ impl Desk {
             || self.queue.len() >= settings.requests_in_flight_max
             || self.queue.request_bytes() >= settings.request_bytes_in_flight_max
             || self.output.len() + self.queue.reply_bytes() >= settings.output_bytes_max
+            || self.queue.len() * self.reply_bytes_expected >= settings.reply_bytes_in_flight_max
     }
 
     /// Runs a command that came in when the replies had left up to `received`, unless it has to wait.
@@ -243,6 +251,7 @@ impl Desk {
             state: &mut self.state,
             around,
             seen: &mut self.seen,
+            keyspace,
             remembers,
         };
         match then(outcome, &mut shown) {
@@ -271,6 +280,8 @@ impl Desk {
             }
         }
         self.seen.clear();
+        let fallen = self.reply_bytes_expected - self.reply_bytes_expected / 16;
+        self.reply_bytes_expected = fallen.max(self.output.len() - start);
     }
 
     /// Remembers what the reply just written has shown of `keys`.

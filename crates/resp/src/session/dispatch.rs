@@ -1,7 +1,9 @@
 //! From the words of a command to the row that runs it, or to the error that Redis answers.
 
-use crate::command::table::{self, Action, Row};
-use crate::command::{Call, Failure, Next};
+use crate::command::options::is;
+use crate::command::row::{Action, Row};
+use crate::command::table;
+use crate::command::{Call, Failure, Next, describe};
 use crate::frame::Arguments;
 
 /// How much of an unknown command is repeated in the error, in bytes.
@@ -11,6 +13,7 @@ const QUOTED_BYTES_MAX: usize = 128;
 pub(crate) fn find(arguments: Arguments<'_>) -> Result<&'static Row, Failure> {
     let row = table::find(&arguments[0]).ok_or_else(|| unknown(arguments))?;
     let row = match (&row.action, arguments.get(1)) {
+        (Action::Container { .. }, Some(name)) if is(name, "HELP") => row,
         (Action::Container { .. }, Some(name)) => row
             .subcommand(name)
             .ok_or_else(|| unknown_subcommand(row, name))?,
@@ -26,6 +29,7 @@ pub(crate) fn find(arguments: Arguments<'_>) -> Result<&'static Row, Failure> {
 /// Runs a command.
 pub(crate) fn run(row: &Row, call: &mut Call<'_>) -> Result<Next, Failure> {
     match row.action {
+        Action::Container { .. } if call.arguments.len() > 1 => describe::help(row, call),
         Action::Run(run) | Action::Container { bare: Some(run), .. } => run(call),
         Action::Container { bare: None, .. } => Err(wrong_number(row)),
         Action::Refuse(why) => Err(Failure::new(format!(

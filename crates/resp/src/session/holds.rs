@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use ring::key_hash;
 use types::KeyspaceId;
 
-use crate::command::table::Row;
+use crate::command::row::Row;
 use crate::frame::Arguments;
 
 /// The keys of one command.

@@ -204,3 +204,31 @@ fn unread_replies_are_bounded() {
     assert_eq!(bytes, 100 * (4000 + 9));
     assert!(connection.wants_input());
 }
+
+/// Answers that wait in the node for their turn hold their values: large values are fetched few at a time.
+#[test]
+fn large_replies_are_asked_for_few_at_a_time() {
+    let settings = Settings {
+        reply_bytes_in_flight_max: 100_000,
+        ..Settings::default()
+    };
+    let (mut connection, store) = connection_with(settings);
+    connection.ask(&format!("SET a {}", "v".repeat(30_000)));
+    connection.ask("GET a");
+    store.defer();
+    connection.receive(&pipeline(&["GET a"; 20]));
+    assert_eq!(store.pending(), 4);
+}
+
+/// "WAIT speaks of the writes before it": the least held of them counts, and what all owners hold is not asked about.
+#[test]
+fn wait_asks_about_every_write_that_not_all_owners_hold() {
+    let (mut connection, store) = Connection::alone();
+    connection.ask("MSET a 1 b 2");
+    connection.ask("DEL a");
+    store.asked();
+    assert_eq!(connection.ask("WAIT 2 1000"), ":2\r\n");
+    assert_eq!(store.asked(), ["await op1 3", "await op2 3", "await op3 3"]);
+    assert_eq!(connection.ask("WAIT 2 1000"), ":2\r\n");
+    assert_eq!(store.asked(), [""; 0]);
+}
