@@ -319,3 +319,35 @@ fn jobs_run_on_another_thread_on_a_real_disk() {
     drop(db);
     std::fs::remove_dir_all(&dir).unwrap();
 }
+
+/// What the record cache holds of a key goes when the key is put: it must not come back once the newer entry is in a
+/// table, where the cache is asked first.
+#[test]
+fn a_cached_record_does_not_outlive_a_put() {
+    let (mut db, _) = open(&SimDisk::new()).unwrap();
+    for value in ["first", "second", "third"] {
+        full(&mut db, "k", value);
+        sync(&mut db).unwrap();
+        db.freeze();
+        settle(&mut db).unwrap();
+        assert_eq!(
+            get(&mut db, b"k").unwrap().unwrap(),
+            value,
+            "from the table, into the cache"
+        );
+        let hits = db.stats().counters.record_cache_hits;
+        assert_eq!(get(&mut db, b"k").unwrap().unwrap(), value);
+        assert_eq!(db.stats().counters.record_cache_hits, hits + 1);
+    }
+}
+
+/// Everything that is handed to another thread can be, and the database itself can move to its owner's thread.
+#[test]
+fn jobs_and_outcomes_can_be_sent() {
+    fn sendable<T: Send>() {}
+    sendable::<storage::Db>();
+    sendable::<(storage::ReadJob, storage::ReadOutcome)>();
+    sendable::<(storage::ScanJob, storage::ScanOutcome)>();
+    sendable::<(storage::SyncJob, storage::SyncOutcome)>();
+    sendable::<(storage::BackgroundJob, storage::BackgroundOutcome)>();
+}

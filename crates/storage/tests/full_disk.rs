@@ -142,3 +142,17 @@ fn a_failed_sync_in_the_background_poisons() {
         assert_eq!(get(&mut db, b"k").unwrap().unwrap(), "v");
     }
 }
+
+/// A full disk does not keep a node from stopping cleanly.
+#[test]
+fn a_clean_stop_needs_no_room() {
+    let disk = SimDisk::new();
+    let (mut db, _) = open_with(&disk, options()).unwrap();
+    disk.set_capacity(Some(disk.used_bytes()));
+    db.put(b"k", Bytes::from("v"), Kind::Full).unwrap();
+    db.close().unwrap();
+    disk.set_capacity(None);
+    let (mut db, recovery) = open_with(&disk, options()).unwrap();
+    assert!(recovery.was_clean);
+    assert_eq!(get(&mut db, b"k").unwrap().unwrap(), "v");
+}

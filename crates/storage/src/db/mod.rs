@@ -27,7 +27,7 @@ use crate::cache::{BlockCache, RecordCache};
 use crate::compaction::run::FileNumbers;
 use crate::error::LogError;
 use crate::log::writer::CommitLog;
-use crate::manifest::{Edit, Manifest};
+use crate::manifest::{CommitError, Edit, Manifest};
 use crate::memtable::Memtable;
 use crate::merge::Merge;
 use crate::options::Options;
@@ -91,14 +91,15 @@ impl Db {
     pub fn close(mut self) -> Result<(), LogError> {
         self.check_usable()?;
         self.log.close().map_err(|error| LogError(error.to_string()))?;
-        // The log's last page cannot testify to its own loss.
+        // The log's last page cannot testify to its own loss. Where the disk is full it has to do without a witness.
         let edit = Edit {
             synced_through: Some(self.log.synced_through()),
             ..Edit::default()
         };
-        locked(&self.manifest)
-            .commit(edit)
-            .map_err(|error| LogError(error.to_string()))
+        match locked(&self.manifest).commit(edit) {
+            Ok(()) | Err(CommitError::Refused(_)) => Ok(()),
+            Err(CommitError::Broken(error)) => Err(LogError(error.to_string())),
+        }
     }
 
     fn check_usable(&self) -> Result<(), LogError> {

@@ -32,13 +32,11 @@ const RECORD_HEADER_BYTES: usize = 16;
 const REWRITE_BYTES: u64 = 64 << 10;
 
 /// Why an edit did not take effect.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug)]
 pub(crate) enum CommitError {
     /// Nothing has changed, on disk or in memory; it may be tried again.
-    #[error("{0}; nothing has changed")]
     Refused(DiskError),
     /// What is on disk is unknown. The process must stop.
-    #[error("{0}")]
     Broken(DiskError),
 }
 
