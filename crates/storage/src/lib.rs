@@ -17,13 +17,13 @@
 //!  background_job() ── job.run() ──> install(outcome)        (segments, flushes, compactions, removals)
 //! ```
 //!
-//! In reading order: [`db`] is what the owner sees; `log`, `memtable`, `sstable`, `manifest` are the parts;
+//! In reading order: `db` is what the owner sees; `log`, `memtable`, `sstable`, `manifest` are the parts;
 //! `compaction` and `merge_iterator` work on them; `cache`, `options`, `stats` are about memory and figures.
 
 mod cache;
 mod checksum;
 mod compaction;
-pub mod db;
+mod db;
 mod decode;
 mod error;
 mod files;

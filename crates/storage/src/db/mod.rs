@@ -7,8 +7,8 @@
 //! One exception: [`Db::write_log`] writes to the page cache on the caller's thread, because a hop to another thread
 //! costs more than the write.
 //!
-//! In reading order: [`write`] (put, write, sync), [`read`], [`scan`], [`background`] (flush, compaction, segments,
-//! removal), [`recover`] (opening).
+//! In reading order: `write` (put, write, sync), `read`, `scan`, `background` (flush, compaction, segments,
+//! removal), `recover` (opening).
 
 pub(crate) mod background;
 pub(crate) mod read;
