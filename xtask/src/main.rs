@@ -1,2 +1,31 @@
 //! The project's own commands: `cargo xtask --help`.
-fn main() {}
+//!
+//! They are the only script language of the project, so that whoever can build it can run them.
+
+mod check;
+mod sim;
+mod tool;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Henge's own commands")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the whole cluster in the simulator, from a seed or a range of them.
+    Sim(sim::Arguments),
+    /// All that must hold before a change lands: format, lints, tests, documentation, seeds.
+    Check,
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().command {
+        Command::Sim(arguments) => sim::run(&arguments),
+        Command::Check => check::run(),
+    }
+}

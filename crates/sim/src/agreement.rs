@@ -1,0 +1,43 @@
+//! Whether the owners of every key hold the same of it.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use replica::store_key;
+use types::NodeId;
+
+use crate::world::World;
+
+/// Keys whose owners do not hold equal records, and records that nodes hold of keys that are not theirs; in words.
+pub fn disagreements(world: &World) -> Vec<String> {
+    let mut held: BTreeMap<Bytes, BTreeMap<NodeId, Bytes>> = BTreeMap::new();
+    let mut problems = Vec::new();
+    for host in world.hosts() {
+        match host.contents() {
+            Ok(contents) => {
+                for (key, record) in contents {
+                    held.entry(key).or_default().insert(host.id, record);
+                }
+            }
+            Err(why) => problems.push(why),
+        }
+    }
+    for (key, holders) in &held {
+        problems.extend(disagreement(world, key, holders));
+    }
+    problems
+}
+
+fn disagreement(world: &World, key: &Bytes, holders: &BTreeMap<NodeId, Bytes>) -> Option<String> {
+    let shown = key.escape_ascii();
+    let Some(place) = store_key::parse(key) else { return Some(format!("{shown} is no storage key")) };
+    let state = world.cluster();
+    let (partition, _) = state.partition_of_slot(place.slot);
+    let owners = state.owners(place.keyspace, partition);
+    if let Some(stranger) = holders.keys().find(|node| !owners.contains(node)) {
+        return Some(format!("{stranger} holds {shown}, which is not its own"));
+    }
+    let first = holders.values().next();
+    let equal = owners.iter().all(|owner| holders.get(owner) == first);
+    (!equal).then(|| format!("the owners of {shown} hold {holders:?}"))
+}

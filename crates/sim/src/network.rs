@@ -1,0 +1,289 @@
+//! Connections between nodes: what is under way, what is cut, who has noticed.
+//!
+//! As in production there are two connections between two nodes. The one that a node made carries its requests and
+//! brings their replies; the one that the peer made carries the peer's. Order is kept on a connection and direction, as
+//! TCP keeps it, unless the scenario asks for worse. A connection that breaks takes with it what is under way, and the
+//! node that made it notices later; a cut holds back what crosses it, until it heals or somebody loses patience.
+//!
+//! What must hold: nothing arrives by a connection of another generation than it was sent on.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use bytes::Bytes;
+use env::Rng;
+use types::Instant;
+
+use crate::queue::Queue;
+use crate::random::{heavy_tailed, micros, millis};
+use crate::scenario::NetworkOptions;
+use crate::world::Event;
+
+/// A node's place among the nodes of the scenario.
+pub type Place = usize;
+
+/// A connection, by who made it and with whom.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct LinkId {
+    /// Who made it: sends requests and is sent replies.
+    pub caller: Place,
+    /// With whom.
+    pub called: Place,
+}
+
+/// Bytes under way.
+#[derive(Clone, Debug)]
+pub struct Packet {
+    /// By which connection.
+    pub link: LinkId,
+    generation: u64,
+    /// Whether it goes back to who made the connection.
+    pub reply: bool,
+    /// One frame.
+    pub frame: Bytes,
+}
+
+impl Packet {
+    /// Who sent it, and to whom it goes.
+    pub fn ends(&self) -> (Place, Place) {
+        let LinkId { caller, called } = self.link;
+        if self.reply { (called, caller) } else { (caller, called) }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+enum State {
+    #[default]
+    Down,
+    Up,
+    /// Of no use any more, and its caller does not know yet.
+    Broken,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Link {
+    state: State,
+    generation: u64,
+    connecting: bool,
+    /// When the last packet of each direction arrives.
+    last: [Instant; 2],
+    /// What a cut holds back.
+    held: Vec<Packet>,
+}
+
+/// All connections.
+#[derive(Debug)]
+pub struct Network {
+    options: NetworkOptions,
+    places: usize,
+    links: Vec<Link>,
+    /// (from, to): nothing gets through that way.
+    cuts: BTreeSet<(Place, Place)>,
+    slow: Vec<bool>,
+    rng: Rng,
+}
+
+impl Network {
+    /// No connections yet between so many nodes.
+    pub fn new(places: usize, options: NetworkOptions, rng: Rng) -> Network {
+        let links = vec![Link::default(); places * places];
+        Network { options, places, links, cuts: BTreeSet::new(), slow: vec![false; places], rng }
+    }
+
+    /// A node is up, and begins to connect with all others.
+    pub fn start(&mut self, now: Instant, place: Place, queue: &mut Queue<Event>) {
+        for called in (0..self.places).filter(|called| *called != place) {
+            self.retry(now, LinkId { caller: place, called }, queue);
+        }
+    }
+
+    /// A node is gone. The others notice soon if its machine still runs and says so.
+    pub fn stop(&mut self, now: Instant, place: Place, says_so: bool, queue: &mut Queue<Event>) {
+        for other in (0..self.places).filter(|other| *other != place) {
+            let own = self.link_mut(LinkId { caller: place, called: other });
+            own.state = State::Down;
+            own.held.clear();
+            let notice = if says_so { micros(&mut self.rng, 50, 5_000) } else { self.patience() };
+            self.break_off(now, LinkId { caller: other, called: place }, notice, queue);
+        }
+    }
+
+    /// Tries to connect. True if the caller now has a connection.
+    pub fn connect(
+        &mut self,
+        now: Instant,
+        link: LinkId,
+        alive: (bool, bool),
+        queue: &mut Queue<Event>,
+    ) -> bool {
+        self.link_mut(link).connecting = false;
+        if !alive.0 || self.link_mut(link).state != State::Down {
+            return false;
+        }
+        if !alive.1 || self.is_cut(link) {
+            self.retry(now, link, queue);
+            return false;
+        }
+        let one = self.link_mut(link);
+        one.state = State::Up;
+        one.generation += 1;
+        one.last = [now; 2];
+        true
+    }
+
+    /// Puts a frame under way. False if the sender knows of no connection; a reply that has none is dropped instead.
+    pub fn send(
+        &mut self,
+        now: Instant,
+        (from, to): (Place, Place),
+        reply: bool,
+        frame: Bytes,
+        queue: &mut Queue<Event>,
+    ) -> bool {
+        let link =
+            if reply { LinkId { caller: to, called: from } } else { LinkId { caller: from, called: to } };
+        let state = self.link_mut(link).state;
+        if state != State::Up {
+            return reply || state == State::Broken;
+        }
+        if self.options.lost_one_in > 0 && self.rng.chance(1, self.options.lost_one_in) {
+            return true;
+        }
+        let generation = self.link_mut(link).generation;
+        let packet = Packet { link, generation, reply, frame };
+        if self.options.unruly && self.rng.chance(1, 50) {
+            self.put_under_way(now, packet.clone(), queue);
+        }
+        self.put_under_way(now, packet, queue);
+        true
+    }
+
+    /// A packet has come to the end of its way: true if it gets out there.
+    pub fn arrives(&mut self, packet: &Packet) -> bool {
+        let cut = self.cuts.contains(&packet.ends());
+        let link = self.link_mut(packet.link);
+        if link.state != State::Up || link.generation != packet.generation {
+            return false;
+        }
+        if cut {
+            link.held.push(packet.clone());
+        }
+        !cut
+    }
+
+    /// Nothing gets through from any of these to any of those.
+    pub fn cut(&mut self, now: Instant, from: &[Place], to: &[Place], queue: &mut Queue<Event>) {
+        for (&from, &to) in from.iter().flat_map(|from| to.iter().map(move |to| (from, to))) {
+            self.cuts.insert((from, to));
+            for link in [LinkId { caller: from, called: to }, LinkId { caller: to, called: from }] {
+                let generation = self.link_mut(link).generation;
+                let at = now + self.patience();
+                queue.put(at, Event::Silence { link, generation });
+            }
+        }
+    }
+
+    /// A caller has heard nothing for long: true if its connection is over.
+    pub fn silence(&mut self, now: Instant, link: LinkId, generation: u64, queue: &mut Queue<Event>) -> bool {
+        let over = self.is_cut(link) && self.is_up(link, generation);
+        if over {
+            self.break_off(now, link, Duration::ZERO, queue);
+        }
+        over
+    }
+
+    /// All cuts heal; what they held back goes on its way.
+    pub fn heal(&mut self, now: Instant, queue: &mut Queue<Event>) {
+        self.cuts.clear();
+        for index in 0..self.links.len() {
+            for packet in std::mem::take(&mut self.links[index].held) {
+                self.put_under_way(now, packet, queue);
+            }
+        }
+        self.slow.fill(false);
+    }
+
+    /// Whether anything is cut.
+    pub fn has_cuts(&self) -> bool {
+        !self.cuts.is_empty()
+    }
+
+    /// A connection breaks; its caller notices after a while. True if there was one.
+    pub fn reset(&mut self, now: Instant, link: LinkId, queue: &mut Queue<Event>) -> bool {
+        let notice = micros(&mut self.rng, 10, 50_000);
+        self.break_off(now, link, notice, queue)
+    }
+
+    /// The caller notices that its connection is over: true if that is news.
+    pub fn notice(&mut self, now: Instant, link: LinkId, generation: u64, queue: &mut Queue<Event>) -> bool {
+        let one = self.link_mut(link);
+        if one.generation != generation || one.state != State::Broken {
+            return false;
+        }
+        one.state = State::Down;
+        self.retry(now, link, queue);
+        true
+    }
+
+    /// From now on all that this node sends or is sent takes long.
+    pub fn slow_down(&mut self, place: Place) {
+        self.slow[place] = true;
+    }
+
+    /// Whether every node has a connection with every other.
+    pub fn is_whole(&self) -> bool {
+        let own = |index: usize| index / self.places == index % self.places;
+        self.links.iter().enumerate().all(|(index, link)| own(index) || link.state == State::Up)
+    }
+
+    fn is_up(&mut self, link: LinkId, generation: u64) -> bool {
+        let one = self.link_mut(link);
+        one.state == State::Up && one.generation == generation
+    }
+
+    fn break_off(&mut self, now: Instant, link: LinkId, notice: Duration, queue: &mut Queue<Event>) -> bool {
+        let one = self.link_mut(link);
+        if one.state != State::Up {
+            return false;
+        }
+        one.state = State::Broken;
+        one.held.clear();
+        queue.put(now + notice, Event::Notice { link, generation: one.generation });
+        true
+    }
+
+    fn retry(&mut self, now: Instant, link: LinkId, queue: &mut Queue<Event>) {
+        if self.link_mut(link).connecting {
+            return;
+        }
+        self.link_mut(link).connecting = true;
+        let at = now + millis(&mut self.rng, 2, 400);
+        queue.put(at, Event::Connect(link));
+    }
+
+    fn put_under_way(&mut self, now: Instant, packet: Packet, queue: &mut Queue<Event>) {
+        let (from, to) = packet.ends();
+        let mut takes = heavy_tailed(&mut self.rng, self.options.usual_micros);
+        if self.slow[from] || self.slow[to] {
+            takes += millis(&mut self.rng, 1, 200);
+        }
+        let unruly = self.options.unruly;
+        let last = &mut self.link_mut(packet.link).last[usize::from(packet.reply)];
+        let at = if unruly { now + takes } else { (now + takes).max(*last + Duration::from_nanos(1)) };
+        *last = (*last).max(at);
+        queue.put(at, Event::Arrive(packet));
+    }
+
+    /// How long it takes until silence is taken for the end.
+    fn patience(&mut self) -> Duration {
+        millis(&mut self.rng, 300, 6_000)
+    }
+
+    fn is_cut(&self, LinkId { caller, called }: LinkId) -> bool {
+        self.cuts.contains(&(caller, called)) || self.cuts.contains(&(called, caller))
+    }
+
+    fn link_mut(&mut self, LinkId { caller, called }: LinkId) -> &mut Link {
+        &mut self.links[caller * self.places + called]
+    }
+}

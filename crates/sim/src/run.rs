@@ -1,0 +1,271 @@
+//! A run: faults strike while clients work; then everything heals, and the cluster must serve and agree.
+//!
+//! ```text
+//!  safety      clients work, faults strike           checks: all that watch messages and answers
+//!  liveness    no faults, all nodes up               checks: requests are done again
+//!  agreement   every key is read at all its owners,  checks: nothing acknowledged is lost;
+//!              twice; the second time after a power          all owners hold equal records, nobody else any
+//!              cut of the whole cluster
+//! ```
+
+use std::time::Duration;
+
+use env::Rng;
+use env::disk::CrashMode;
+use types::Instant;
+
+use crate::faults::FaultKind;
+use crate::scenario::Scenario;
+use crate::trace::Trace;
+use crate::witness::Violation;
+use crate::workload::{Figures, Workload, read_all};
+use crate::world::{Happening, World};
+
+/// The alarm of the next fault; clients have the numbers from zero.
+const FAULT: u64 = u64::MAX;
+
+/// A cluster that has healed must be whole again within this time.
+const WHOLE_WITHIN: Duration = Duration::from_secs(60);
+
+/// What came of a run.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Of this seed.
+    pub seed: u64,
+    /// Rules that were seen broken, in order.
+    pub violations: Vec<Violation>,
+    /// What clients were told.
+    pub figures: Figures,
+    /// How many faults struck.
+    pub faults: usize,
+    /// How much virtual time passed.
+    pub simulated: Duration,
+    /// What the trace comes to.
+    pub trace_hash: u64,
+    /// How many lines the trace has.
+    pub trace_lines: u64,
+}
+
+impl Report {
+    /// Whether all rules held.
+    pub fn is_clean(&self) -> bool {
+        self.violations.is_empty()
+    }
+
+    /// What was seen broken, one line each.
+    pub fn complaints(&self) -> String {
+        let line = |violation: &Violation| {
+            let Violation { at, rule, what } = violation;
+            format!("  {:.6}s  {rule}: {what}\n", Duration::from_nanos(at.0).as_secs_f64())
+        };
+        self.violations.iter().map(line).collect()
+    }
+}
+
+/// Runs what this seed stands for.
+pub fn run(seed: u64, print: bool) -> Report {
+    run_scenario(Scenario::from_seed(seed), print)
+}
+
+/// Runs a scenario.
+pub fn run_scenario(scenario: Scenario, print: bool) -> Report {
+    let mut rng = Rng::from_seed(scenario.seed ^ 0x0064_7269_7665_7200);
+    let mut world = World::new(scenario, Trace::new(print));
+    let workload = Workload::start(&mut world, rng.fork());
+    let mut run = Run { plan: world.scenario().faults.clone(), world, workload, rng, struck: Vec::new(), power_losses: 0 };
+    run.safety();
+    run.liveness();
+    run.agreement();
+    run.report()
+}
+
+struct Run {
+    world: World,
+    workload: Workload,
+    rng: Rng,
+    /// Kinds of fault that have not struck yet.
+    plan: Vec<FaultKind>,
+    struck: Vec<FaultKind>,
+    /// Losses of power that the books know of.
+    power_losses: u64,
+}
+
+impl Run {
+    fn safety(&mut self) {
+        self.set_fault_alarm();
+        let mut until = self.world.now() + self.world.scenario().safety;
+        // A long plan takes its time; but not for ever.
+        let latest = until + Duration::from_secs(60);
+        loop {
+            self.go_on(until);
+            if self.plan.is_empty() || until >= latest {
+                break;
+            }
+            until = until + Duration::from_secs(1);
+        }
+        self.check_not_empty();
+    }
+
+    fn liveness(&mut self) {
+        self.world.heal();
+        for place in 0..self.world.hosts().len() {
+            self.world.jump_clock(place, self.world.scenario().skew_ms_max.min(500));
+        }
+        self.world.start_all();
+        self.workload.rest(&mut self.world, true);
+        self.wait_until_whole();
+        self.workload.rest(&mut self.world, false);
+        let before = self.workload.figures();
+        self.go_on(self.world.now() + self.world.scenario().liveness);
+        self.workload.rest(&mut self.world, true);
+        let rest = self.world.scenario().timeout * 2;
+        self.go_on(self.world.now() + rest);
+        let after = self.workload.figures();
+        let (done, failed) = (after.done - before.done, after.not_done + after.unknown - before.not_done - before.unknown);
+        // A network that loses messages without a word, or turns them around, never heals.
+        let restless = self.world.scenario().network.lost_one_in > 0;
+        if done < 10 || (failed > 0 && !restless) {
+            let what = format!("{done} requests were done and {failed} were not");
+            self.world.violated("a healed cluster serves (liveness)", what);
+        }
+    }
+
+    fn agreement(&mut self) {
+        self.read_everything();
+        let all = 0..self.world.hosts().len();
+        for place in all {
+            self.world.pull_plug(place, CrashMode::LoseUnsynced);
+        }
+        self.workload.power_was_cut();
+        self.world.start_all();
+        self.wait_until_whole();
+        self.read_everything();
+        self.check_owners_agree();
+        self.world.check_nobody_waits();
+    }
+
+    /// Lets time pass; clients and faults do as they do.
+    fn go_on(&mut self, until: Instant) {
+        while let Some(happening) = self.world.step(until) {
+            if self.world.power_losses() > self.power_losses {
+                self.power_losses = self.world.power_losses();
+                self.workload.power_was_cut();
+            }
+            match happening {
+                Happening::Answered(ask, answer) => {
+                    self.workload.answered(&mut self.world, ask, answer);
+                }
+                Happening::Alarm(FAULT) => self.strike(),
+                Happening::Alarm(client) => {
+                    let client = usize::try_from(client).expect("the number of a client");
+                    self.workload.alarm(&mut self.world, client);
+                }
+                Happening::Internal => {}
+            }
+            // One broken rule breaks others: the first is the one to look at.
+            if self.world.violations().len() > 20 {
+                break;
+            }
+        }
+        self.world.check_nobody_waits();
+    }
+
+    fn set_fault_alarm(&mut self) {
+        if self.world.scenario().faults.is_empty() {
+            return;
+        }
+        let usual = u64::try_from(self.world.scenario().fault_gap.as_millis()).unwrap_or(1_000);
+        let after = crate::random::millis(&mut self.rng, usual / 4, usual * 2);
+        self.world.set_alarm(after, FAULT);
+    }
+
+    fn strike(&mut self) {
+        let phase_over = self.world.now() > Instant::default() + self.world.scenario().safety && self.plan.is_empty();
+        if phase_over {
+            return;
+        }
+        if self.world.has_cuts() && self.rng.chance(1, 2) {
+            self.world.heal();
+        } else {
+            self.strike_one();
+        }
+        self.set_fault_alarm();
+    }
+
+    fn strike_one(&mut self) {
+        let planned = !self.plan.is_empty() && self.rng.chance(1, 2);
+        let kinds = if planned { self.plan.clone() } else { self.world.scenario().faults.clone() };
+        let Some(&kind) = self.rng.pick(&kinds) else { return };
+        if !kind.strike(&mut self.world, &mut self.rng) {
+            return;
+        }
+        self.plan.retain(|planned| *planned != kind);
+        self.struck.push(kind);
+    }
+
+    fn check_not_empty(&mut self) {
+        let figures = self.workload.figures();
+        let enough = 20.min(10 * self.world.scenario().clients as u64);
+        if figures.written < enough {
+            let what = format!("{} writes were acknowledged: {figures:?}", figures.written);
+            self.world.violated("a run is not empty", what);
+        }
+        if !self.plan.is_empty() {
+            let what = format!("these never struck: {:?}", self.plan);
+            self.world.violated("every kind of fault strikes", what);
+        }
+    }
+
+    fn wait_until_whole(&mut self) {
+        let latest = self.world.now() + WHOLE_WITHIN;
+        while !(self.world.is_whole() && !self.workload.is_busy()) {
+            if self.world.now() >= latest {
+                let what = format!("not whole after {WHOLE_WITHIN:?}");
+                return self.world.violated("a healed cluster is whole again (liveness)", what);
+            }
+            self.go_on(self.world.now() + Duration::from_millis(50));
+        }
+    }
+
+    fn read_everything(&mut self) {
+        for (keyspace, key) in self.workload.keys() {
+            let answer = self.read_one(keyspace, &key);
+            self.workload.check_last(&mut self.world, (keyspace, &key), &answer);
+        }
+        self.world.pass(Duration::from_secs(5));
+    }
+
+    /// Asks all owners of a key, again where the network loses messages.
+    fn read_one(&mut self, keyspace: types::KeyspaceId, key: &bytes::Bytes) -> crate::world::Answer {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let hosts = self.world.hosts().len() as u64;
+            let place = usize::try_from(self.rng.below(hosts)).unwrap_or(0);
+            let answer = self.world.ask_and_wait(place, read_all(keyspace, key.clone()));
+            let lossy = self.world.scenario().network.lost_one_in > 0;
+            if tries >= 5 || !lossy || matches!(answer, crate::world::Answer::Outcome(Ok(_))) {
+                return answer;
+            }
+        }
+    }
+
+    /// After explicit repair, all owners of a key hold the same record, byte for byte, and nobody else holds any (B5).
+    fn check_owners_agree(&mut self) {
+        for what in crate::agreement::disagreements(&self.world) {
+            self.world.violated("owners agree after repair (B5)", what);
+        }
+    }
+
+    fn report(self) -> Report {
+        Report {
+            seed: self.world.scenario().seed,
+            violations: self.world.violations().to_vec(),
+            figures: self.workload.figures(),
+            faults: self.struck.len(),
+            simulated: self.world.now().since(Instant::default()),
+            trace_hash: self.world.trace().hash(),
+            trace_lines: self.world.trace().lines(),
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! Rules broken on purpose. A checker that stays silent under the sabotage made for it checks nothing.
+
+/// What is done wrong.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sabotage {
+    /// Owners say *stored* as soon as a write arrives, before it is synced (INVARIANTS A4).
+    AcknowledgeBeforeSync,
+    /// What one owner acknowledged is acknowledged in every other node's name too (A2).
+    AcknowledgeTwice,
+    /// A node that starts again finds its identity as it was at its second start, and mints under stints that it has
+    /// used before (B1).
+    ReuseStints,
+}

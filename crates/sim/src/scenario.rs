@@ -1,0 +1,235 @@
+//! What a seed stands for: the shape of the cluster, how its world behaves, and what goes wrong in it.
+//!
+//! Every knob is drawn, so that a thousand seeds are a thousand different clusters and not one cluster a thousand times.
+//! What must hold: a scenario is complete. Nothing in a run is drawn from anything but it.
+
+use std::time::Duration;
+
+use causality::Policy;
+use cluster::{Addresses, ClusterState, Durability, FoundingPlan, Keyspace, MemberPlan, Preset};
+use env::Rng;
+use quorum::Level;
+use ring::{Partitions, ReplicaCount};
+use types::KeyspaceId;
+
+use crate::faults::FaultKind;
+use crate::random::{micros, millis};
+use crate::sabotage::Sabotage;
+
+/// The keyspace `default`: one value a key, majorities.
+pub const REGISTERS: KeyspaceId = KeyspaceId(0);
+/// Siblings, majorities.
+pub const SIBLINGS: KeyspaceId = KeyspaceId(1);
+/// One value a key, R = W = 1.
+pub const EVENTUAL: KeyspaceId = KeyspaceId(2);
+/// One value a key, R = 1, W = N.
+pub const FAST_READ: KeyspaceId = KeyspaceId(3);
+/// One value a key, R = N, W = 1.
+pub const FAST_WRITE: KeyspaceId = KeyspaceId(4);
+/// One value a key, majorities, acknowledged before it is synced.
+pub const RELAXED: KeyspaceId = KeyspaceId(5);
+
+/// Everything that a run depends on.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// Seeds all randomness of the run.
+    pub seed: u64,
+    /// The names of the nodes.
+    pub nodes: Vec<String>,
+    /// N of every keyspace.
+    pub replicas: u8,
+    /// How many partitions the ring has.
+    pub partitions: u64,
+    /// Clients at work at once.
+    pub clients: usize,
+    /// How long clients think between two requests, at the most.
+    pub think_max: Duration,
+    /// How many keys a workload uses: few, so that clients meet.
+    pub keys: u64,
+    /// The settings of every store.
+    pub storage: storage::Options,
+    /// How long a request may take.
+    pub timeout: Duration,
+    /// How often relaxed writes are synced.
+    pub sync_interval: Duration,
+    /// How far ahead of its own clock a node believes a stamp.
+    pub clock_drift_max: Duration,
+    /// How far wall clocks are beside the truth at the most, in milliseconds.
+    pub skew_ms_max: u64,
+    /// How long a turn of the event loop gathers inputs, at the most.
+    pub turn_max: Duration,
+    /// How messages travel.
+    pub network: NetworkOptions,
+    /// How long a sync takes, usually, in microseconds.
+    pub sync_micros: u64,
+    /// What goes wrong; each kind at least once.
+    pub faults: Vec<FaultKind>,
+    /// The usual pause between two faults.
+    pub fault_gap: Duration,
+    /// How long faults strike.
+    pub safety: Duration,
+    /// How long the cluster works undisturbed afterwards.
+    pub liveness: Duration,
+    /// A rule that is broken on purpose.
+    pub sabotage: Option<Sabotage>,
+}
+
+/// How messages travel.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NetworkOptions {
+    /// How long a message is under way, usually, in microseconds.
+    pub usual_micros: u64,
+    /// Whether messages of one connection may overtake each other, and come twice: more than TCP would ever do.
+    pub unruly: bool,
+    /// One in so many messages vanishes without a word; never, if zero.
+    pub lost_one_in: u64,
+}
+
+impl Scenario {
+    /// What this seed stands for.
+    pub fn from_seed(seed: u64) -> Scenario {
+        let rng = &mut Rng::from_seed(seed ^ 0x7363_656e_6172_696f);
+        let nodes = usize::try_from(1 + rng.below(5)).unwrap_or(1);
+        let skew_ms_max = *rng.pick(&[0, 50, 2_000, 300_000]).unwrap_or(&0);
+        Scenario {
+            nodes: (1..=nodes).map(|number| format!("n{number}")).collect(),
+            replicas: u8::try_from(1 + rng.below(3)).unwrap_or(1),
+            partitions: *rng.pick(&[1, 8, 64]).unwrap_or(&8),
+            clients: usize::try_from(2 + rng.below(9)).unwrap_or(2),
+            think_max: millis(rng, 5, 120),
+            keys: 1 + rng.below(6),
+            storage: storage_options(rng),
+            timeout: millis(rng, 500, 4_000),
+            sync_interval: millis(rng, 10, 1_000),
+            // Twice the skew: two clocks may be wrong in opposite directions.
+            clock_drift_max: Duration::from_millis(1_000 + 2 * skew_ms_max),
+            skew_ms_max,
+            turn_max: micros(rng, 0, 300),
+            network: network_options(rng),
+            sync_micros: 100 + rng.below(5_000),
+            faults: faults(rng, nodes),
+            fault_gap: millis(rng, 200, 1_500),
+            safety: millis(rng, 8_000, 16_000),
+            liveness: Duration::from_secs(3),
+            ..Scenario::calm(seed, nodes)
+        }
+    }
+
+    /// A cluster of so many nodes in which nothing goes wrong and every message takes its usual time.
+    pub fn calm(seed: u64, nodes: usize) -> Scenario {
+        Scenario {
+            seed,
+            nodes: (1..=nodes).map(|number| format!("n{number}")).collect(),
+            replicas: 3,
+            partitions: 8,
+            clients: 4,
+            think_max: Duration::from_millis(20),
+            keys: 4,
+            storage: storage::Options::tiny(),
+            timeout: Duration::from_secs(2),
+            sync_interval: Duration::from_millis(100),
+            clock_drift_max: Duration::from_secs(60),
+            skew_ms_max: 0,
+            turn_max: Duration::from_micros(50),
+            network: NetworkOptions { usual_micros: 300, unruly: false, lost_one_in: 0 },
+            sync_micros: 300,
+            faults: Vec::new(),
+            fault_gap: Duration::from_secs(1),
+            safety: Duration::from_secs(5),
+            liveness: Duration::from_secs(2),
+            sabotage: None,
+        }
+    }
+
+    /// The cluster state that all nodes are founded with.
+    ///
+    /// # Panics
+    /// If the scenario describes no cluster; those made here do.
+    pub fn cluster(&self) -> ClusterState {
+        let member = |name: &String| MemberPlan {
+            name: name.clone(),
+            data_center: "dc1".to_owned(),
+            rack: name.clone(),
+            weight: 1.0,
+            addresses: Addresses::default(),
+        };
+        let plan = FoundingPlan {
+            name: "sim".to_owned(),
+            members: self.nodes.iter().map(member).collect(),
+            partitions: Partitions::new(self.partitions).expect("a power of two"),
+            keyspaces: self.keyspaces(),
+        };
+        ClusterState::found(plan).expect("a scenario describes a cluster")
+    }
+
+    /// How many owners a key has.
+    pub fn owners(&self) -> usize {
+        usize::from(self.replicas).min(self.nodes.len())
+    }
+
+    /// The settings of one node.
+    pub fn node_options(&self) -> node::NodeOptions {
+        let drift = u64::try_from(self.clock_drift_max.as_millis()).unwrap_or(u64::MAX);
+        node::NodeOptions {
+            storage: self.storage.clone(),
+            replica: replica::ReplicaOptions {
+                sync_interval: self.sync_interval,
+                clock_drift_ms_max: drift,
+                ..replica::ReplicaOptions::default()
+            },
+            coordinator: coordinator::Options { timeout: self.timeout, ..coordinator::Options::default() },
+        }
+    }
+
+    fn keyspaces(&self) -> Vec<Keyspace> {
+        let registers = |id: KeyspaceId, name: &str, (r, w): (Level, Level)| Keyspace {
+            policy: Policy::Lww,
+            r,
+            w,
+            n: ReplicaCount::Everywhere(self.replicas),
+            ..Keyspace::new(id.0, name)
+        };
+        let majorities = Preset::Quorum.levels();
+        vec![
+            registers(REGISTERS, "default", majorities),
+            Keyspace { policy: Policy::Siblings, ..registers(SIBLINGS, "siblings", majorities) },
+            registers(EVENTUAL, "eventual", (Level::One, Level::One)),
+            registers(FAST_READ, "fast-read", Preset::FastRead.levels()),
+            registers(FAST_WRITE, "fast-write", Preset::FastWrite.levels()),
+            Keyspace { durability: Durability::Interval, ..registers(RELAXED, "relaxed", majorities) },
+        ]
+    }
+}
+
+fn storage_options(rng: &mut Rng) -> storage::Options {
+    let tiny = storage::Options::tiny();
+    storage::Options {
+        log_zero_fill: rng.chance(1, 2),
+        compression: rng.chance(1, 2),
+        level0_tables: usize::try_from(1 + rng.below(4)).unwrap_or(2),
+        block_bytes: *rng.pick(&[256, 512, 4096]).unwrap_or(&512),
+        secret: rng.next_u64(),
+        ..tiny
+    }
+}
+
+fn network_options(rng: &mut Rng) -> NetworkOptions {
+    NetworkOptions {
+        usual_micros: *rng.pick(&[50, 300, 2_000, 10_000]).unwrap_or(&300),
+        unruly: rng.chance(1, 5),
+        lost_one_in: if rng.chance(1, 4) { 50 + rng.below(2_000) } else { 0 },
+    }
+}
+
+/// Some kinds of fault, sometimes none.
+fn faults(rng: &mut Rng, nodes: usize) -> Vec<FaultKind> {
+    if rng.chance(1, 20) {
+        return Vec::new();
+    }
+    let mut kinds = FaultKind::ALL.to_vec();
+    kinds.retain(|kind| nodes > 1 || !kind.needs_peers());
+    rng.shuffle(&mut kinds);
+    kinds.truncate(usize::try_from(1 + rng.below(6)).unwrap_or(1));
+    kinds.sort_unstable();
+    kinds
+}

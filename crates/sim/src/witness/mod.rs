@@ -1,0 +1,165 @@
+//! Checks that watch every message, answer and start, whoever asked for them.
+//!
+//! [`dots`]: no dot is issued twice (INVARIANTS B1). [`acknowledgers`]: an acknowledgement counts distinct owners (A2).
+//! [`promises`]: what a node said it has stored, it holds when it starts again (A4).
+
+pub mod acknowledgers;
+pub mod dots;
+pub mod promises;
+
+use std::sync::Arc;
+
+use api::{Outcome, Reply, Written};
+use bytes::Bytes;
+use causality::Record;
+use cluster::{ClusterState, Durability};
+use types::{Instant, KeyspaceId, NodeId};
+use wire::{Body, Envelope, ReplicaReply, ReplicaRequest};
+
+use acknowledgers::Acknowledgers;
+use dots::Dots;
+use promises::Promises;
+
+/// A rule that was seen broken.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Violation {
+    /// When.
+    pub at: Instant,
+    /// Which.
+    pub rule: &'static str,
+    /// By what.
+    pub what: String,
+}
+
+/// A key of a keyspace.
+pub type Place = (KeyspaceId, Bytes);
+
+/// All that is watched.
+#[derive(Debug)]
+pub struct Witness {
+    state: Arc<ClusterState>,
+    dots: Dots,
+    acknowledgers: Acknowledgers,
+    promises: Promises,
+}
+
+impl Witness {
+    /// Nothing seen yet.
+    pub fn new(state: Arc<ClusterState>) -> Witness {
+        Witness {
+            state,
+            dots: Dots::default(),
+            acknowledgers: Acknowledgers::default(),
+            promises: Promises::default(),
+        }
+    }
+
+    /// How many dots were seen.
+    pub fn dots_seen(&self) -> usize {
+        self.dots.len()
+    }
+
+    /// A message leaves a node.
+    pub fn sent(
+        &mut self,
+        from: NodeId,
+        to: NodeId,
+        envelope: &Envelope,
+        found: &mut Vec<Violation>,
+        now: Instant,
+    ) {
+        let mut report = |rule, what| found.push(Violation { at: now, rule, what });
+        let (operation, round) = (envelope.operation, envelope.round);
+        match &envelope.body {
+            Body::Request(ReplicaRequest::Write { keyspace, key, record, .. }) => {
+                let Ok(record) = Record::decode(record.clone()) else {
+                    return report("what is sent can be read", format!("the record of {}", key.escape_ascii()));
+                };
+                let place = (*keyspace, key.clone());
+                if let Err(what) = self.dots.saw(envelope.partition, &place, &record) {
+                    report("no dot is issued twice (B1)", what);
+                }
+                let binds = self.is_durable(*keyspace);
+                self.acknowledgers.asked(from, operation, round, &place, &record);
+                if binds {
+                    self.promises.asked((to, from, operation, round), place, record);
+                }
+            }
+            Body::Reply(ReplicaReply::Stored) => self.promises.stored((from, to, operation, round)),
+            Body::Reply(ReplicaReply::Forwarded(outcome)) => {
+                self.check_written(from, outcome, found, now);
+            }
+            _ => {}
+        }
+    }
+
+    /// A message reaches a node.
+    pub fn arrived(&mut self, from: NodeId, to: NodeId, envelope: &Envelope) {
+        if envelope.body == Body::Reply(ReplicaReply::Stored) {
+            self.acknowledgers.stored(to, envelope.operation, envelope.round, from);
+        }
+    }
+
+    /// A node answers a client about these keys.
+    pub fn answered(
+        &mut self,
+        host: NodeId,
+        keys: &[Place],
+        outcome: &Outcome,
+        found: &mut Vec<Violation>,
+        now: Instant,
+    ) {
+        let single = std::slice::from_ref(outcome);
+        let outcomes = if let Ok(Reply::Batch(outcomes)) = outcome { outcomes.as_slice() } else { single };
+        for ((keyspace, key), outcome) in keys.iter().zip(outcomes) {
+            let partition = self.state.partition_of(key);
+            // Who is no owner passed the write on: its maker has been looked at, and its number is the maker's.
+            if self.state.owners(*keyspace, partition).contains(&host) {
+                self.check_written(host, outcome, found, now);
+            }
+        }
+    }
+
+    /// A node has started on what its disk holds.
+    pub fn started(
+        &mut self,
+        host: NodeId,
+        contents: &[(Bytes, Bytes)],
+        found: &mut Vec<Violation>,
+        now: Instant,
+    ) {
+        for what in self.promises.broken(host, contents) {
+            found.push(Violation { at: now, rule: "what was acknowledged is on stable storage (A4)", what });
+        }
+    }
+
+    /// The maker of a write says that it is done: on so many distinct owners as really said so, and perhaps its own.
+    fn check_written(&mut self, maker: NodeId, outcome: &Outcome, found: &mut Vec<Violation>, now: Instant) {
+        let Some(written) = written(outcome) else { return };
+        let others = self.acknowledgers.others(maker, written.operation);
+        let counted = usize::from(written.acknowledged);
+        if counted > others + 1 {
+            let what = format!("{maker} counts {counted} owners for {}, and {others} peers said so", written.operation);
+            found.push(Violation { at: now, rule: "an acknowledgement counts distinct owners (A2)", what });
+        }
+        if counted > others
+            && let Some((place, record)) = self.acknowledgers.made(maker, written.operation)
+            && self.is_durable(place.0)
+        {
+            self.promises.keep(maker, place, record);
+        }
+    }
+
+    fn is_durable(&self, keyspace: KeyspaceId) -> bool {
+        self.state.keyspace(keyspace).is_some_and(|keyspace| keyspace.durability == Durability::Always)
+    }
+}
+
+/// What an outcome says of a write, if it is of one that was made.
+pub fn written(outcome: &Outcome) -> Option<&Written> {
+    match outcome {
+        Ok(Reply::Written(written)) => Some(written),
+        Ok(Reply::Deleted(deleted)) if deleted.written.acknowledged > 0 => Some(&deleted.written),
+        _ => None,
+    }
+}

@@ -1,0 +1,107 @@
+//! All books together, and what of them a keyspace's levels promise.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use quorum::Level;
+use types::KeyspaceId;
+
+use super::registers::{Promise, Register};
+use super::siblings::SiblingKey;
+use crate::scenario::{Scenario, SIBLINGS};
+
+/// The books.
+#[derive(Debug)]
+pub struct Books {
+    owners: usize,
+    levels: BTreeMap<KeyspaceId, (Level, Level)>,
+    /// Keys of one value.
+    pub registers: BTreeMap<(KeyspaceId, Bytes), Register>,
+    /// Keys of the keyspace of siblings.
+    pub siblings: BTreeMap<Bytes, SiblingKey>,
+    last_value: u64,
+}
+
+impl Books {
+    /// Empty books for this cluster.
+    pub fn new(scenario: &Scenario) -> Books {
+        let state = scenario.cluster();
+        let levels = state.keyspaces().iter().map(|keyspace| (keyspace.id, (keyspace.r, keyspace.w))).collect();
+        Books {
+            owners: scenario.owners(),
+            levels,
+            registers: BTreeMap::new(),
+            siblings: BTreeMap::new(),
+            last_value: 0,
+        }
+    }
+
+    /// A number that no value had before.
+    pub fn next_value(&mut self) -> u64 {
+        self.last_value += 1;
+        self.last_value
+    }
+
+    /// The key's entry.
+    pub fn register(&mut self, keyspace: KeyspaceId, key: &Bytes) -> &mut Register {
+        self.registers.entry((keyspace, key.clone())).or_default()
+    }
+
+    /// The key's entry.
+    pub fn sibling_key(&mut self, key: &Bytes) -> &mut SiblingKey {
+        self.siblings.entry(key.clone()).or_default()
+    }
+
+    /// What reads of the keyspace at this level are promised.
+    pub fn read_promise(&self, keyspace: KeyspaceId, read: Option<Level>) -> Promise {
+        let (r, w) = self.levels[&keyspace];
+        self.promise(read.unwrap_or(r), w)
+    }
+
+    /// What writes of the keyspace at this level are promised, and promise to its reads.
+    pub fn write_promise(&self, keyspace: KeyspaceId, write: Option<Level>) -> Promise {
+        let (r, w) = self.levels[&keyspace];
+        self.promise(r, write.unwrap_or(w))
+    }
+
+    /// How many owners a write at this level takes.
+    pub fn needed(&self, keyspace: KeyspaceId, write: Option<Level>) -> usize {
+        self.count(write.unwrap_or(self.levels[&keyspace].1))
+    }
+
+    fn promise(&self, r: Level, w: Level) -> Promise {
+        let (r, w) = (self.count(r), self.count(w));
+        let majority = self.owners / 2 + 1;
+        Promise { sees_writes: r + w > self.owners, never_goes_back: r >= majority && w >= majority }
+    }
+
+    fn count(&self, level: Level) -> usize {
+        match level {
+            Level::One => 1,
+            Level::All => self.owners,
+            _ => self.owners / 2 + 1,
+        }
+    }
+
+    /// Keys of a keyspace that are certain to live now.
+    pub fn certain(&self, keyspace: KeyspaceId) -> BTreeSet<Bytes> {
+        if keyspace == SIBLINGS {
+            let live = self.siblings.iter().filter(|(_, key)| key.is_certain_to_live());
+            return live.map(|(key, _)| key.clone()).collect();
+        }
+        self.of(keyspace, Register::is_certain_to_live)
+    }
+
+    /// Keys of a keyspace that somebody ever tried to write.
+    pub fn put(&self, keyspace: KeyspaceId) -> BTreeSet<Bytes> {
+        if keyspace == SIBLINGS {
+            return self.siblings.keys().cloned().collect();
+        }
+        self.of(keyspace, Register::was_ever_put)
+    }
+
+    fn of(&self, keyspace: KeyspaceId, is: impl Fn(&Register) -> bool) -> BTreeSet<Bytes> {
+        let of_keyspace = self.registers.iter().filter(|((id, _), register)| *id == keyspace && is(register));
+        of_keyspace.map(|((_, key), _)| key.clone()).collect()
+    }
+}

@@ -1,0 +1,171 @@
+//! Clients at work, and the honest books that they keep: done, not done, or unknown.
+//!
+//! Each client asks one thing at a time and thinks in between. What it is told goes into the [`books`], which say at once
+//! when an answer may not have been given: [`registers`] for keys of one value, [`siblings`] for keys that keep several,
+//! [`scans`] for iterations. [`client`] decides what to do next.
+
+pub mod books;
+pub mod client;
+pub mod registers;
+pub mod scans;
+pub mod siblings;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use api::{Command, Detail, KeyRequest, Operation, Reply, Request};
+use bytes::Bytes;
+use env::Rng;
+use quorum::Level;
+use types::KeyspaceId;
+
+use crate::random::micros;
+use crate::scenario::{RELAXED, SIBLINGS};
+use crate::world::{Answer, AskId, World};
+use books::Books;
+use client::Client;
+use siblings::Shown;
+
+/// What all clients together were told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Figures {
+    /// Requests answered with what was asked for.
+    pub done: u64,
+    /// Requests that were not done.
+    pub not_done: u64,
+    /// Requests of which nobody knows.
+    pub unknown: u64,
+    /// Writes that were acknowledged.
+    pub written: u64,
+    /// Iterations that came to their end.
+    pub scans: u64,
+}
+
+/// All clients and their books.
+#[derive(Debug)]
+pub struct Workload {
+    clients: Vec<Client>,
+    books: Books,
+    by_ask: BTreeMap<AskId, usize>,
+    rng: Rng,
+    figures: Figures,
+    resting: bool,
+}
+
+impl Workload {
+    /// The clients of this world's scenario, about to begin.
+    pub fn start(world: &mut World, mut rng: Rng) -> Workload {
+        let scenario = world.scenario().clone();
+        let clients = (0..scenario.clients).map(|number| Client::new(number, &scenario, rng.fork())).collect();
+        let books = Books::new(&scenario);
+        let mut workload =
+            Workload { clients, books, by_ask: BTreeMap::new(), rng, figures: Figures::default(), resting: false };
+        for client in 0..workload.clients.len() {
+            workload.think(world, client);
+        }
+        workload
+    }
+
+    /// What they were told so far.
+    pub fn figures(&self) -> Figures {
+        self.figures
+    }
+
+    /// Whether a client waits for an answer.
+    pub fn is_busy(&self) -> bool {
+        !self.by_ask.is_empty()
+    }
+
+    /// From now on nobody begins anything (or does again).
+    pub fn rest(&mut self, world: &mut World, resting: bool) {
+        self.resting = resting;
+        if !resting {
+            for client in 0..self.clients.len() {
+                self.think(world, client);
+            }
+        }
+    }
+
+    /// A machine lost power: what was acknowledged without a sync may be gone.
+    pub fn power_was_cut(&mut self) {
+        for ((keyspace, _), register) in &mut self.books.registers {
+            if *keyspace == RELAXED {
+                register.forget();
+            }
+        }
+    }
+
+    /// The client whose alarm this is begins something.
+    pub fn alarm(&mut self, world: &mut World, client: usize) {
+        if self.resting || self.clients[client].is_waiting() {
+            return;
+        }
+        let ask = self.clients[client].begin(world, &mut self.books);
+        self.by_ask.insert(ask, client);
+    }
+
+    /// A client has an answer. False if it is none of ours.
+    pub fn answered(&mut self, world: &mut World, ask: AskId, answer: Answer) -> bool {
+        let Some(client) = self.by_ask.remove(&ask) else { return false };
+        self.count(&answer);
+        let figures = &mut self.figures;
+        let problems = self.clients[client].answered(world, &mut self.books, answer, figures);
+        for (rule, what) in problems {
+            world.violated(rule, what);
+        }
+        self.think(world, client);
+        true
+    }
+
+    fn count(&mut self, answer: &Answer) {
+        match answer {
+            Answer::Outcome(Ok(Reply::Batch(outcomes))) if outcomes.iter().any(Result::is_err) => {
+                self.figures.not_done += 1;
+            }
+            Answer::Outcome(Ok(_)) => self.figures.done += 1,
+            Answer::Outcome(Err(error)) if error.fate() == api::Fate::Unknown => self.figures.unknown += 1,
+            Answer::Outcome(Err(_)) | Answer::Refused => self.figures.not_done += 1,
+            Answer::Lost => self.figures.unknown += 1,
+        }
+    }
+
+    fn think(&mut self, world: &mut World, client: usize) {
+        let most = u64::try_from(world.scenario().think_max.as_micros()).unwrap_or(0);
+        let pause: Duration = micros(&mut self.rng, 100, most.max(100));
+        world.set_alarm(pause, client as u64);
+    }
+
+    /// Every key that was ever written.
+    pub fn keys(&self) -> Vec<(KeyspaceId, Bytes)> {
+        let siblings = self.books.siblings.keys().map(|key| (SIBLINGS, key.clone()));
+        self.books.registers.keys().cloned().chain(siblings).collect()
+    }
+
+    /// Checks what is left of a key in the end, when all its owners have answered.
+    pub fn check_last(&mut self, world: &mut World, (keyspace, key): (KeyspaceId, &Bytes), answer: &Answer) {
+        const RULE: &str = "no acknowledged write is lost (A1)";
+        let Answer::Outcome(Ok(Reply::Found(found))) = answer else {
+            let what = format!("a read of {} at all owners: {answer:?}", key.escape_ascii());
+            return world.violated("a healed cluster serves (liveness)", what);
+        };
+        let name = key.escape_ascii().to_string();
+        let checked = if keyspace == SIBLINGS {
+            let book = self.books.sibling_key(key);
+            Shown::of(found).and_then(|shown| {
+                book.read(None, &shown, false)?;
+                book.check_last(&shown)
+            })
+        } else {
+            self.books.register(keyspace, key).check_last(found)
+        };
+        if let Err(what) = checked {
+            world.violated(RULE, format!("{keyspace} {name}: {what}"));
+        }
+    }
+}
+
+/// A read of a key at all its owners.
+pub fn read_all(keyspace: KeyspaceId, key: Bytes) -> Request {
+    let operation = Operation::Get { read: Some(Level::All), context: None, detail: Detail::Values };
+    Request::new(Command::Key(KeyRequest { keyspace, key, operation }))
+}

@@ -1,0 +1,251 @@
+//! The book of keys that hold one value, and what may be read of them.
+//!
+//! Every answer that names a version says its rank, (stamp, dot), in its context; the record is the version of the
+//! greatest rank. So the rules are about ranks: a read that began after an acknowledgement returns that rank or a greater
+//! one (INVARIANTS C1); where R and W are majorities, also after another read returned it (C2), and a write that began
+//! afterwards is above it (B6). One rank shows one value. A value whose write failed for certain is never shown (A5).
+
+use std::collections::BTreeMap;
+
+use api::Found;
+use bytes::Bytes;
+use causality::{Context, Dot, Stamp};
+
+/// The place of a version among all that a key ever had; nothing was written yet, if none.
+pub type Rank = Option<(Stamp, Dot)>;
+
+/// What became of a write.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fate {
+    /// Nobody has said.
+    Open,
+    /// It is done.
+    Done,
+    /// It is not, and never will be.
+    NotDone,
+}
+
+#[derive(Clone, Debug)]
+struct Put {
+    fate: Fate,
+    seen: bool,
+    /// Until when it lives, in milliseconds of wall time.
+    expires: Option<u64>,
+}
+
+/// What a keyspace and the levels of an operation promise of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Promise {
+    /// R + W > N: a read sees what was acknowledged.
+    pub sees_writes: bool,
+    /// R and W are majorities: a read sees what was read, and a write outranks both.
+    pub never_goes_back: bool,
+}
+
+/// One key.
+#[derive(Debug, Default)]
+pub struct Register {
+    puts: BTreeMap<Bytes, Put>,
+    /// What each rank showed; nothing for a delete.
+    shown: BTreeMap<(Stamp, Dot), Option<Bytes>>,
+    /// What reads that promise so must reach.
+    floor: Rank,
+    /// The greatest rank that was acknowledged at any level.
+    acknowledged: Rank,
+    deletes: u64,
+    expiries_changed: bool,
+    /// Raised whenever floors are forgotten.
+    era: u64,
+}
+
+/// What was known when an operation began.
+#[derive(Clone, Copy, Debug)]
+pub struct Begun {
+    floor: Rank,
+    era: u64,
+}
+
+impl Register {
+    /// An operation begins.
+    pub fn begin(&self) -> Begun {
+        Begun { floor: self.floor, era: self.era }
+    }
+
+    /// A write of this value begins.
+    pub fn put_begins(&mut self, value: Bytes, expires: Option<u64>) {
+        self.puts.insert(value, Put { fate: Fate::Open, seen: false, expires });
+    }
+
+    /// A delete begins.
+    pub fn delete_begins(&mut self) {
+        self.deletes += 1;
+    }
+
+    /// A change of expiry begins: from now on nobody can say when a value ends.
+    pub fn expiry_change_begins(&mut self) {
+        self.expiries_changed = true;
+    }
+
+    /// Whether something was acknowledged, and nothing was ever meant to end it.
+    pub fn is_certain_to_live(&self) -> bool {
+        self.floor.is_some()
+            && self.deletes == 0
+            && !self.expiries_changed
+            && self.puts.values().all(|put| put.expires.is_none())
+    }
+
+    /// Whether anyone ever tried to write it.
+    pub fn was_ever_put(&self) -> bool {
+        !self.puts.is_empty()
+    }
+
+    /// A write was refused for certain.
+    ///
+    /// # Errors
+    /// If its value was read.
+    pub fn put_failed(&mut self, value: &Bytes) -> Result<(), String> {
+        let Some(put) = self.puts.get_mut(value) else { return Ok(()) };
+        put.fate = Fate::NotDone;
+        if put.seen { Err(format!("{} was read, and its write was not done", shown(value))) } else { Ok(()) }
+    }
+
+    /// A write (a delete, if there is no value) was acknowledged.
+    ///
+    /// # Errors
+    /// If it does not outrank what was acknowledged or read before it began.
+    pub fn written(
+        &mut self,
+        begun: Begun,
+        value: Option<&Bytes>,
+        context: &Context,
+        promise: Promise,
+    ) -> Result<(), String> {
+        let rank = rank_of(context).ok_or("an acknowledged write has no stamp in its context")?;
+        if let Some(put) = value.and_then(|value| self.puts.get_mut(value)) {
+            put.fate = Fate::Done;
+        }
+        if begun.era != self.era {
+            return self.shows(rank, value);
+        }
+        if promise.never_goes_back && Some(rank) <= begun.floor {
+            return Err(format!("the write got {rank:?}, and {:?} was there before it began", begun.floor));
+        }
+        self.acknowledged = self.acknowledged.max(Some(rank));
+        if promise.sees_writes {
+            self.floor = self.floor.max(Some(rank));
+        }
+        self.shows(rank, value)
+    }
+
+    /// A read was answered. `wall` is the coordinator's wall time in milliseconds, when the read began and when it had
+    /// ended; nothing where its clock jumps.
+    ///
+    /// # Errors
+    /// If what was found may not have been.
+    pub fn read(
+        &mut self,
+        begun: Begun,
+        found: &Found,
+        promise: Promise,
+        wall: Option<(u64, u64)>,
+    ) -> Result<(), String> {
+        let rank = rank_of(&found.context);
+        if found.values.len() > 1 {
+            return Err(format!("{} values of a key that holds one", found.values.len()));
+        }
+        let same_era = begun.era == self.era;
+        if same_era && promise.sees_writes && rank < begun.floor {
+            return Err(format!("{rank:?} was read, and {:?} was there before the read began", begun.floor));
+        }
+        if same_era && promise.never_goes_back {
+            self.floor = self.floor.max(rank);
+        }
+        match (rank, found.values.first()) {
+            (None, None) => Ok(()),
+            (None, Some(value)) => Err(format!("{} was read without a context", shown(&value.value))),
+            (Some(rank), Some(value)) => {
+                self.saw(&value.value, value.expires.map(|at| at.0), wall)?;
+                self.shows(rank, Some(&value.value))
+            }
+            (Some(rank), None) => self.shows_nothing(rank, wall),
+        }
+    }
+
+    /// Whether this is what must be left in the end, when every owner was asked.
+    ///
+    /// # Errors
+    /// If an acknowledged write is lost.
+    pub fn check_last(&self, found: &Found) -> Result<(), String> {
+        let rank = rank_of(&found.context);
+        if rank < self.acknowledged {
+            return Err(format!("{rank:?} is left, and {:?} was acknowledged", self.acknowledged));
+        }
+        Ok(())
+    }
+
+    /// A machine lost power: relaxed writes may be gone.
+    pub fn forget(&mut self) {
+        self.floor = None;
+        self.acknowledged = None;
+        self.era += 1;
+    }
+
+    fn saw(&mut self, value: &Bytes, expires: Option<u64>, wall: Option<(u64, u64)>) -> Result<(), String> {
+        let Some(put) = self.puts.get_mut(value) else {
+            return Err(format!("{} was read and never written", shown(value)));
+        };
+        put.seen = true;
+        if put.fate == Fate::NotDone {
+            return Err(format!("{} was read, and its write was not done", shown(value)));
+        }
+        if !self.expiries_changed {
+            if put.expires != expires {
+                return Err(format!("{} ends at {expires:?} and was to end at {:?}", shown(value), put.expires));
+            }
+            if let (Some(expires), Some((began, _))) = (expires, wall)
+                && expires <= began
+            {
+                return Err(format!("{} was read at {began} and ended at {expires}", shown(value)));
+            }
+        }
+        Ok(())
+    }
+
+    fn shows(&mut self, rank: (Stamp, Dot), value: Option<&Bytes>) -> Result<(), String> {
+        let before = self.shown.entry(rank).or_insert_with(|| value.cloned());
+        if before.as_ref() == value {
+            return Ok(());
+        }
+        Err(format!("{rank:?} showed {:?} and shows {:?}", before.as_ref().map(shown), value.map(shown)))
+    }
+
+    fn shows_nothing(&mut self, rank: (Stamp, Dot), wall: Option<(u64, u64)>) -> Result<(), String> {
+        let Some(Some(value)) = self.shown.get(&rank) else {
+            if self.deletes == 0 && !self.expiries_changed && self.puts.values().all(|put| put.expires.is_none()) {
+                return Err(format!("{rank:?} shows nothing, and nothing was ever to end"));
+            }
+            return Ok(());
+        };
+        let expires = self.puts.get(value).and_then(|put| put.expires);
+        let may_have_ended = match (expires, wall) {
+            _ if self.expiries_changed => true,
+            (Some(_), None) => true,
+            (Some(expires), Some((_, ended))) => expires <= ended,
+            (None, _) => false,
+        };
+        if may_have_ended { Ok(()) } else { Err(format!("{rank:?} shows nothing, and showed {}", shown(value))) }
+    }
+}
+
+/// The rank that a context names.
+pub fn rank_of(context: &Context) -> Rank {
+    match context {
+        Context::Stamp { stamp, dot } => Some((*stamp, *dot)),
+        Context::Empty | Context::Causal(_) => None,
+    }
+}
+
+fn shown(value: &Bytes) -> String {
+    let short = value.split(|byte| *byte == b'.').next().unwrap_or_default();
+    short.escape_ascii().to_string()
+}

@@ -1,0 +1,145 @@
+//! Clients of the nodes: what they asked, on its way there and back.
+
+use std::time::Duration;
+
+use api::{Command, Outcome, Request};
+use types::Instant;
+
+use super::{Event, Happening, World};
+use crate::network::Place;
+use crate::random::micros;
+
+/// A request, by number.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct AskId(pub u64);
+
+/// What a client is told.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Answer {
+    /// What the node said.
+    Outcome(Outcome),
+    /// Nobody listens there: nothing was done.
+    Refused,
+    /// The connection broke with the request under way: nobody knows.
+    Lost,
+}
+
+#[derive(Debug)]
+pub(super) struct Asked {
+    place: Place,
+    request: Option<Request>,
+    /// When the node was handed the request, once it was.
+    handed: Option<Instant>,
+    timeout: Duration,
+    /// The keys that it is about, in the order of the outcomes.
+    keys: Vec<crate::witness::Place>,
+}
+
+/// A timer may be late by the coarseness of clocks, and the end of a turn by what a turn gathers.
+const LATE_MAX: Duration = Duration::from_millis(3);
+
+impl World {
+    /// Asks a node on behalf of a client.
+    pub fn ask(&mut self, place: Place, request: Request) -> AskId {
+        self.next_ask += 1;
+        let ask = AskId(self.next_ask);
+        let timeout = request.timeout.unwrap_or(self.scenario.timeout).min(self.scenario.timeout);
+        self.asked.insert(ask, Asked { place, keys: keys_of(&request), request: Some(request), handed: None, timeout });
+        let at = self.now + self.client_delay();
+        self.queue.put(at, Event::Request(ask));
+        ask
+    }
+
+    /// Asks, and lets time pass until there is an answer. For scripts with one client.
+    pub fn ask_and_wait(&mut self, place: Place, request: Request) -> Answer {
+        let ask = self.ask(place, request);
+        let until = self.now + Duration::from_secs(60);
+        while let Some(happening) = self.step(until) {
+            if let Happening::Answered(id, answer) = happening
+                && id == ask
+            {
+                return answer;
+            }
+        }
+        Answer::Lost
+    }
+
+    pub(super) fn request_arrives(&mut self, ask: AskId) {
+        let Some(asked) = self.asked.get_mut(&ask) else { return };
+        let place = asked.place;
+        if !self.hosts[place].is_up() {
+            return self.answer(ask, Answer::Refused);
+        }
+        let Some(request) = asked.request.take() else { return };
+        asked.handed = Some(self.now);
+        self.trace.line(self.now, &self.hosts[place].name, format_args!("?  #{} {:?}", ask.0, request.command));
+        self.feed(place, node::Input::Client(ask.0, request));
+    }
+
+    pub(super) fn node_answers(&mut self, place: Place, client: u64, outcome: Outcome) {
+        self.trace.line(self.now, &self.hosts[place].name, format_args!("=  #{client} {outcome:?}"));
+        let ask = AskId(client);
+        let Some((asked, handed)) = self.asked.get(&ask).and_then(|asked| Some((asked, asked.handed?))) else {
+            return self.violated("a request has one answer", format!("#{client} was answered again"));
+        };
+        self.witness.answered(self.hosts[place].id, &asked.keys, &outcome, &mut self.violations, self.now);
+        let taken = self.now.since(handed);
+        // Clocks that run slow by 200 millionths wait that much longer.
+        let allowed = asked.timeout + asked.timeout / 1_000 + LATE_MAX + self.scenario.turn_max;
+        if taken > allowed {
+            let what = format!("#{client} took {taken:?} and had {:?}", asked.timeout);
+            self.violated("every request is answered by its deadline (J1)", what);
+        }
+        self.answer(ask, Answer::Outcome(outcome));
+    }
+
+    /// The node is gone: whoever waits for it hears that the connection broke.
+    pub(super) fn lose_clients(&mut self, place: Place) {
+        let waiting: Vec<AskId> = self
+            .asked
+            .iter()
+            .filter(|(_, asked)| asked.place == place && asked.handed.is_some())
+            .map(|(ask, _)| *ask)
+            .collect();
+        for ask in waiting {
+            self.answer(ask, Answer::Lost);
+        }
+    }
+
+    /// Whether a client waits that nobody will answer: asked of a node that runs, longer ago than it may take.
+    pub fn check_nobody_waits(&mut self) {
+        let stuck: Vec<u64> = self
+            .asked
+            .iter()
+            .filter(|(_, asked)| {
+                let allowed = asked.timeout * 2 + Duration::from_secs(1);
+                asked.handed.is_some_and(|handed| self.now.since(handed) > allowed)
+            })
+            .map(|(ask, _)| ask.0)
+            .collect();
+        for ask in stuck {
+            self.violated("no client waits for ever (J1)", format!("#{ask} has no answer"));
+        }
+    }
+
+    fn answer(&mut self, ask: AskId, answer: Answer) {
+        // Answered once: what is on its way back to the client is not lost with the node.
+        if let Some(asked) = self.asked.get_mut(&ask) {
+            asked.handed = None;
+        }
+        let at = self.now + self.client_delay();
+        self.queue.put(at, Event::Answer(ask, answer));
+    }
+
+    fn client_delay(&mut self) -> Duration {
+        micros(&mut self.rng, 10, 400)
+    }
+}
+
+fn keys_of(request: &Request) -> Vec<crate::witness::Place> {
+    match &request.command {
+        Command::Key(one) => vec![(one.keyspace, one.key.clone())],
+        Command::Batch(all) => all.iter().map(|one| (one.keyspace, one.key.clone())).collect(),
+        _ => Vec::new(),
+    }
+}

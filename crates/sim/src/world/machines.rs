@@ -1,0 +1,177 @@
+//! Switching machines on and off, and pulling plugs.
+
+use std::path::Path;
+use std::time::Duration;
+
+use env::disk::CrashMode;
+
+use super::{Event, World, random_skew};
+use crate::host::DATA_DIR;
+use crate::network::{LinkId, Place};
+use crate::sabotage::Sabotage;
+
+impl World {
+    /// Switches a machine on. One that stops in the midst of its start is switched on again later.
+    pub(super) fn start(&mut self, place: Place) {
+        if self.hosts[place].is_up() {
+            return;
+        }
+        self.put_identity_back(place);
+        let host = &mut self.hosts[place];
+        let mut rng = self.rng.fork();
+        let started = host.start(self.now, &self.state, &self.options, &mut rng);
+        if host.disk.is_down() {
+            self.crash(place, CrashMode::KeepSome, "its start was cut short");
+            self.start_later(place);
+            return;
+        }
+        if let Err(error) = started {
+            let what = format!("{} cannot start: {error}", self.hosts[place].name);
+            self.violated("a node starts on what a crash left", what);
+            return;
+        }
+        self.trace.line(self.now, &self.hosts[place].name, format_args!("started"));
+        self.check_promises(place);
+        self.network.start(self.now, place, &mut self.queue);
+        self.feed_nothing(place);
+    }
+
+    /// A new node has work of its own to begin, such as a flush that a crash interrupted.
+    fn feed_nothing(&mut self, place: Place) {
+        self.hosts[place].turn_due = true;
+        self.queue.put(self.now, Event::TurnEnd(place, self.hosts[place].life));
+    }
+
+    /// What this node said it had stored, before it stopped, it must hold now (INVARIANTS A4).
+    fn check_promises(&mut self, place: Place) {
+        let host = &self.hosts[place];
+        match host.contents() {
+            Ok(contents) => {
+                self.witness.started(host.id, &contents, &mut self.violations, self.now);
+            }
+            Err(why) => self.violated("a store can be read after a crash", why),
+        }
+    }
+
+    /// Stops a node; `mode` says what is left of what it had not synced. It will be started again after a while.
+    pub fn pull_plug(&mut self, place: Place, mode: CrashMode) {
+        if self.hosts[place].is_up() {
+            self.crash(place, mode, "stopped");
+            self.start_later(place);
+        }
+    }
+
+    /// Ends a node in good order. It will be started again after a while.
+    pub fn stop_cleanly(&mut self, place: Place) {
+        if !self.hosts[place].is_up() {
+            return;
+        }
+        self.end_turn(place);
+        if !self.hosts[place].is_up() {
+            return;
+        }
+        self.lose_clients(place);
+        let mut rng = self.rng.fork();
+        if let Err(error) = self.hosts[place].close(&mut rng) {
+            self.violated("a node stops in good order", error.to_string());
+        }
+        self.trace.line(self.now, &self.hosts[place].name, format_args!("! stopped in good order"));
+        self.network.stop(self.now, place, true, &mut self.queue);
+        self.start_later(place);
+    }
+
+    /// The machine stops in the midst of the change to its disk that follows so many others.
+    pub fn stop_in_midst(&mut self, place: Place, changes: u64) {
+        self.hosts[place].disk.fail_after(changes);
+    }
+
+    /// Whether the machine has stopped in the midst of a change; then it is crashed here.
+    pub(super) fn stop_if_down(&mut self, place: Place) -> bool {
+        let down = self.hosts[place].is_up() && self.hosts[place].disk.is_down();
+        if down {
+            self.crash(place, CrashMode::KeepSome, "stopped in the midst of a change to its disk");
+            self.start_later(place);
+        }
+        down
+    }
+
+    /// Gives a machine another skew of its wall clock.
+    pub fn jump_clock(&mut self, place: Place, skew_ms_max: u64) {
+        let skew = random_skew(&mut self.rng, skew_ms_max);
+        self.hosts[place].clock.set_skew_ms(skew);
+        self.trace.line(self.now, &self.hosts[place].name, format_args!("! its clock jumps to {skew} ms"));
+    }
+
+    /// Cuts the ways from these nodes to those, until all cuts heal.
+    pub fn cut(&mut self, from: &[Place], to: &[Place]) {
+        self.trace.line(self.now, "", format_args!("! cut from {from:?} to {to:?}"));
+        self.network.cut(self.now, from, to, &mut self.queue);
+    }
+
+    /// Heals all cuts and slow nodes.
+    pub fn heal(&mut self) {
+        self.trace.line(self.now, "", format_args!("! heal"));
+        self.network.heal(self.now, &mut self.queue);
+        for host in &mut self.hosts {
+            host.slow_disk = false;
+        }
+    }
+
+    /// Whether anything is cut.
+    pub fn has_cuts(&self) -> bool {
+        self.network.has_cuts()
+    }
+
+    /// Breaks the connection that one node made with another. True if there was one.
+    pub fn reset(&mut self, caller: Place, called: Place) -> bool {
+        let (here, there) = (&self.hosts[caller].name, &self.hosts[called].name);
+        self.trace.line(self.now, here, format_args!("! connection with {there} is reset"));
+        self.network.reset(self.now, LinkId { caller, called }, &mut self.queue)
+    }
+
+    /// All that this node sends or is sent takes long, until the next heal.
+    pub fn slow_network(&mut self, place: Place) {
+        self.trace.line(self.now, &self.hosts[place].name, format_args!("! its network is slow"));
+        self.network.slow_down(place);
+    }
+
+    /// Syncs take long, until the next heal.
+    pub fn slow_disk(&mut self, place: Place) {
+        self.trace.line(self.now, &self.hosts[place].name, format_args!("! its disk is slow"));
+        self.hosts[place].slow_disk = true;
+    }
+
+    /// Switches on all machines that are off, at once.
+    pub fn start_all(&mut self) {
+        for place in 0..self.hosts.len() {
+            self.hosts[place].disk.fail_after(u64::MAX / 2);
+            self.start(place);
+        }
+    }
+
+    fn crash(&mut self, place: Place, mode: CrashMode, why: &str) {
+        self.lose_clients(place);
+        let mut rng = self.rng.fork();
+        self.hosts[place].crash(mode, &mut rng);
+        self.power_losses += u64::from(mode != CrashMode::KeepAll);
+        self.trace.line(self.now, &self.hosts[place].name, format_args!("! {why} ({mode:?})"));
+        self.network.stop(self.now, place, mode == CrashMode::KeepAll, &mut self.queue);
+    }
+
+    fn start_later(&mut self, place: Place) {
+        let at: Duration = self.pause_before_restart();
+        self.queue.put(self.now + at, Event::Start(place));
+    }
+
+    fn put_identity_back(&mut self, place: Place) {
+        if !self.sabotage(Sabotage::ReuseStints) {
+            return;
+        }
+        let path = Path::new(DATA_DIR).join("identity");
+        let disk = &self.hosts[place].disk;
+        match &self.identities[place] {
+            Some(bytes) => disk.write_file(&path, bytes.clone()),
+            None => self.identities[place] = disk.read_file(&path),
+        }
+    }
+}

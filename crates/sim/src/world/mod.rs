@@ -1,0 +1,301 @@
+//! The cluster and its virtual time: one queue of events, each carried out to its end before the next.
+//!
+//! The world knows nothing of workloads and faults. Whoever drives it asks on behalf of clients ([`World::ask`]), sets
+//! alarms, pulls plugs, and takes what happens from [`World::step`]. Everything that passes between a node and the rest
+//! of the world is shown to the [`Witness`] on its way.
+//!
+//! What must hold: nothing here depends on anything but the scenario and the calls of the driver.
+
+mod asking;
+mod carrying;
+mod machines;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use cluster::ClusterState;
+use env::Rng;
+use node::{Completion, Input, Job, NodeOptions};
+use types::{Instant, NodeId};
+
+pub use asking::{Answer, AskId};
+
+use crate::clock::NodeClock;
+use crate::host::{Host, Life};
+use crate::network::{LinkId, Network, Packet, Place};
+use crate::queue::Queue;
+use crate::random::{micros, millis};
+use crate::sabotage::Sabotage;
+use crate::scenario::Scenario;
+use crate::trace::Trace;
+use crate::witness::{Violation, Witness};
+use asking::Asked;
+
+/// What is to happen.
+#[derive(Debug)]
+pub enum Event {
+    /// A packet comes to the end of its way.
+    Arrive(Packet),
+    /// A node tries to connect.
+    Connect(LinkId),
+    /// The caller notices that a connection is over.
+    Notice {
+        /// Which.
+        link: LinkId,
+        /// As it was then.
+        generation: u64,
+    },
+    /// The caller has heard nothing for long.
+    Silence {
+        /// By which connection.
+        link: LinkId,
+        /// As it was then.
+        generation: u64,
+    },
+    /// A job reaches the disk.
+    Run(Place, Life, Box<Job>),
+    /// What came of a job is handed back.
+    Done(Place, Life, Box<Completion>),
+    /// The node ends its turn.
+    TurnEnd(Place, Life),
+    /// The node's timer, set for this time of its clock.
+    Timer(Place, Life, Instant),
+    /// A client's request reaches the node.
+    Request(AskId),
+    /// An answer reaches its client.
+    Answer(AskId, Answer),
+    /// A machine is switched on again.
+    Start(Place),
+    /// The driver's.
+    Alarm(u64),
+}
+
+/// What the driver is told.
+#[derive(Debug)]
+pub enum Happening {
+    /// A client has its answer.
+    Answered(AskId, Answer),
+    /// An alarm that the driver set.
+    Alarm(u64),
+    /// An event that concerns the world alone.
+    Internal,
+}
+
+/// The cluster.
+#[derive(Debug)]
+pub struct World {
+    scenario: Scenario,
+    options: NodeOptions,
+    state: Arc<ClusterState>,
+    now: Instant,
+    queue: Queue<Event>,
+    rng: Rng,
+    hosts: Vec<Host>,
+    network: Network,
+    trace: Trace,
+    witness: Witness,
+    asked: BTreeMap<AskId, Asked>,
+    next_ask: u64,
+    power_losses: u64,
+    violations: Vec<Violation>,
+    outputs: Vec<node::Output>,
+    /// Inputs that a node is given before anything else: what it could not send.
+    feedback: VecDeque<Input>,
+    /// Identity files as they were at the first start, where they are to be put back.
+    identities: Vec<Option<Vec<u8>>>,
+}
+
+impl World {
+    /// The cluster of this scenario, with all nodes switched on.
+    pub fn new(scenario: Scenario, trace: Trace) -> World {
+        let mut rng = Rng::from_seed(scenario.seed);
+        let state = Arc::new(scenario.cluster());
+        let mut clocks = rng.fork();
+        let hosts: Vec<Host> = state
+            .members()
+            .iter()
+            .map(|member| Host::new(member.id, &member.name, random_clock(&mut clocks, scenario.skew_ms_max)))
+            .collect();
+        let network = Network::new(hosts.len(), scenario.network, rng.fork());
+        let mut world = World {
+            options: scenario.node_options(),
+            witness: Witness::new(Arc::clone(&state)),
+            identities: vec![None; hosts.len()],
+            scenario,
+            state,
+            now: Instant::default(),
+            queue: Queue::default(),
+            rng,
+            hosts,
+            network,
+            trace,
+            asked: BTreeMap::new(),
+            next_ask: 0,
+            power_losses: 0,
+            violations: Vec::new(),
+            outputs: Vec::new(),
+            feedback: VecDeque::new(),
+        };
+        for place in 0..world.hosts.len() {
+            world.start(place);
+        }
+        world
+    }
+
+    /// The scenario that this is.
+    pub fn scenario(&self) -> &Scenario {
+        &self.scenario
+    }
+
+    /// The state that the cluster was founded with.
+    pub fn cluster(&self) -> &Arc<ClusterState> {
+        &self.state
+    }
+
+    /// Virtual time.
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// The machines, in the order of their numbers.
+    pub fn hosts(&self) -> &[Host] {
+        &self.hosts
+    }
+
+    /// The place of the node of this name.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn place_of(&self, name: &str) -> Place {
+        self.hosts.iter().position(|host| host.name == name).expect("a node of the scenario")
+    }
+
+    /// The trace so far.
+    pub fn trace(&self) -> &Trace {
+        &self.trace
+    }
+
+    /// What was watched on the way.
+    pub fn witness(&self) -> &Witness {
+        &self.witness
+    }
+
+    /// Rules that were seen broken.
+    pub fn violations(&self) -> &[Violation] {
+        &self.violations
+    }
+
+    /// How often a machine has stopped in a way that may lose what it had not synced.
+    pub fn power_losses(&self) -> u64 {
+        self.power_losses
+    }
+
+    /// Reports a broken rule.
+    pub fn violated(&mut self, rule: &'static str, what: String) {
+        self.trace.line(self.now, "", format_args!("VIOLATED {rule}: {what}"));
+        self.violations.push(Violation { at: self.now, rule, what });
+    }
+
+    /// Writes a line of the driver's into the trace.
+    pub fn note(&mut self, place: &str, what: std::fmt::Arguments<'_>) {
+        self.trace.line(self.now, place, what);
+    }
+
+    /// Tells the driver after this time.
+    pub fn set_alarm(&mut self, after: Duration, token: u64) {
+        self.queue.put(self.now + after, Event::Alarm(token));
+    }
+
+    /// Carries out the next event, if there is one before `until`; else the time is `until`.
+    pub fn step(&mut self, until: Instant) -> Option<Happening> {
+        if self.queue.next_at().is_none_or(|at| at > until) {
+            self.now = self.now.max(until);
+            return None;
+        }
+        let (at, event) = self.queue.take()?;
+        self.now = at;
+        Some(self.happen(event))
+    }
+
+    /// Lets time pass, for drivers that wait for nothing in particular.
+    pub fn pass(&mut self, time: Duration) {
+        let until = self.now + time;
+        while self.step(until).is_some() {}
+    }
+
+    /// Whether every node runs and has connections with all others.
+    pub fn is_whole(&self) -> bool {
+        self.hosts.iter().all(Host::is_up) && self.network.is_whole()
+    }
+
+    fn happen(&mut self, event: Event) -> Happening {
+        match event {
+            Event::Arrive(packet) => self.arrive(&packet),
+            Event::Connect(link) => self.connect(link),
+            Event::Notice { link, generation } => {
+                if self.network.notice(self.now, link, generation, &mut self.queue) {
+                    let called = self.hosts[link.called].id;
+                    self.feed(link.caller, Input::PeerLost(called));
+                }
+            }
+            Event::Silence { link, generation } => {
+                self.network.silence(self.now, link, generation, &mut self.queue);
+            }
+            Event::Run(place, life, job) => self.run_job(place, life, *job),
+            Event::Done(place, life, completion) => {
+                if self.lives(place, life) {
+                    self.feed(place, Input::Completed(*completion));
+                }
+            }
+            Event::TurnEnd(place, life) => {
+                if self.lives(place, life) {
+                    self.end_turn(place);
+                }
+            }
+            Event::Timer(place, life, due) => self.timer(place, life, due),
+            Event::Request(ask) => self.request_arrives(ask),
+            Event::Answer(ask, answer) => {
+                self.asked.remove(&ask);
+                return Happening::Answered(ask, answer);
+            }
+            Event::Start(place) => self.start(place),
+            Event::Alarm(token) => return Happening::Alarm(token),
+        }
+        Happening::Internal
+    }
+
+    fn lives(&self, place: Place, life: Life) -> bool {
+        self.hosts[place].life == life
+    }
+
+    fn place_of_id(&self, id: NodeId) -> Place {
+        self.hosts.iter().position(|host| host.id == id).expect("nodes name members only")
+    }
+
+    fn sabotage(&self, kind: Sabotage) -> bool {
+        self.scenario.sabotage == Some(kind)
+    }
+}
+
+fn random_clock(rng: &mut Rng, skew_ms_max: u64) -> NodeClock {
+    let start = rng.below(1 << 50);
+    let drift = i64::try_from(rng.below(401)).unwrap_or(0) - 200;
+    NodeClock::new(start, drift, random_skew(rng, skew_ms_max))
+}
+
+/// A skew between minus and plus the greatest.
+pub(crate) fn random_skew(rng: &mut Rng, max: u64) -> i64 {
+    i64::try_from(rng.below(2 * max + 1)).unwrap_or(0) - i64::try_from(max).unwrap_or(0)
+}
+
+impl World {
+    fn turn_takes(&mut self) -> Duration {
+        let max = u64::try_from(self.scenario.turn_max.as_micros()).unwrap_or(0);
+        micros(&mut self.rng, 0, max)
+    }
+
+    fn pause_before_restart(&mut self) -> Duration {
+        millis(&mut self.rng, 20, 3_000)
+    }
+}
