@@ -92,7 +92,8 @@ pub struct Replica {
     recent: Recent,
     cold: Cold,
     scans: Scans,
-    /// Writes that wait until storage has caught up with its background work, in order.
+    /// Writes that wait until storage has caught up with its background work, in order. While there are any, those that
+    /// come are put behind them.
     stalled: VecDeque<(Bytes, Waiting)>,
     /// Replies that wait until their sequence number is synced.
     unsynced: VecDeque<(SequenceNumber, Ticket, ReplicaReply)>,
@@ -243,10 +244,6 @@ impl Replica {
             }
         };
         for one in self.cold.take(&key) {
-            if self.must_wait(&key, &one.task) {
-                self.keep(key.clone(), one, out);
-                continue;
-            }
             if let Some(stored) = self.run(now, &key, one, held.clone(), out) {
                 held = Some(stored);
             }
@@ -357,16 +354,15 @@ impl Replica {
         }
     }
 
-    /// Whether a write must be kept until storage has caught up with its background work. Writes keep their order: once
-    /// one is kept, so are those behind it.
-    fn must_wait(&mut self, key: &Bytes, task: &Task) -> bool {
+    /// Whether a write must be kept until storage has caught up with its background work.
+    fn must_wait(&mut self, key: &Bytes, task: &Task, held: Option<&Bytes>) -> bool {
         let bytes = match task {
             Task::Read => return false,
             Task::Write { record, .. } => record.len(),
             Task::Make(ask) => ask.bytes(),
         };
-        !self.stalled.is_empty()
-            || matches!(self.db.room_for(key.len() + bytes), Err(PutError::Stalled { .. }))
+        let at_most = key.len() + bytes + held.map_or(0, Bytes::len) + RECORD_OVERHEAD_BYTES;
+        matches!(self.db.room_for(at_most), Err(PutError::Stalled { .. }))
     }
 
     fn keep(&mut self, key: Bytes, one: Waiting, out: &mut Vec<Effect>) {
@@ -381,19 +377,17 @@ impl Replica {
     fn take_up_stalled(&mut self, now: Moment, out: &mut Vec<Effect>) {
         let mut kept = std::mem::take(&mut self.stalled);
         while let Some((key, one)) = kept.pop_front() {
-            if self.must_wait(&key, &one.task) {
-                kept.push_front((key, one));
+            self.with_held(now, key, one, out);
+            if !self.stalled.is_empty() {
                 break;
             }
-            self.with_held(now, key, one, out);
         }
-        kept.append(&mut self.stalled);
-        self.stalled = kept;
+        self.stalled.append(&mut kept);
     }
 
     /// Runs a task on what is held of its key: at once where memory knows, else in its turn once the disk has said.
     fn with_held(&mut self, now: Moment, key: Bytes, one: Waiting, out: &mut Vec<Effect>) {
-        if self.must_wait(&key, &one.task) {
+        if !self.stalled.is_empty() && !matches!(one.task, Task::Read) {
             self.keep(key, one, out);
             return;
         }
@@ -445,6 +439,10 @@ impl Replica {
         held: Option<Bytes>,
         out: &mut Vec<Effect>,
     ) -> Option<Bytes> {
+        if self.must_wait(key, &one.task, held.as_ref()) {
+            self.keep(key.clone(), one, out);
+            return None;
+        }
         let Waiting { ticket, task } = one;
         match task {
             Task::Read => {
@@ -674,6 +672,9 @@ impl Replica {
         let _ = self.actors.begin_stint(partition);
     }
 }
+
+/// What a record has beside its values and what is held already: its header, and a clock entry or two.
+const RECORD_OVERHEAD_BYTES: usize = 512;
 
 const TOO_MANY_COLD: &str = "too many requests wait for the disk";
 

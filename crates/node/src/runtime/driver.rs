@@ -41,7 +41,8 @@ pub(super) struct Driver {
     feedback: RefCell<Vec<Input>>,
     /// Reused from input to input.
     spare: Cell<Vec<Output>>,
-    turn_due: Cell<bool>,
+    /// Whether something has been taken in since this was last cleared.
+    pub(super) turn_due: Cell<bool>,
     /// Wakes the task that ends turns.
     pub(super) turn: Notify,
     /// Wakes the task that waits for timers, when one is due earlier than it thinks.

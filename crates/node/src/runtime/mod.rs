@@ -39,6 +39,10 @@ use crate::status::{self, Facts};
 /// How many requests of other threads may wait for the node's.
 const REMOTE_REQUESTS_MAX: usize = 1024;
 
+/// How long a turn may go on taking in what keeps coming: about what a sync takes, so that it is never the larger part of
+/// what a write waits for.
+const TURN_MAX: Duration = Duration::from_micros(300);
+
 /// How often a node shows other threads its figures.
 const PUBLISH_EVERY: Duration = Duration::from_millis(500);
 
@@ -243,10 +247,20 @@ fn peers_of(driver: &Driver) -> Vec<Peer> {
         .collect()
 }
 
-/// Ends a turn after each run of inputs.
+/// Ends a turn when nothing more is ready to be taken in, so that one write to the log and one sync serve as many requests
+/// as possible; but not so late that the first would wait long for the last.
 async fn end_turns(driver: Rc<Driver>) {
     loop {
         driver.turn.notified().await;
+        let latest = driver.now().mono + TURN_MAX;
+        loop {
+            // Yielding lets the runtime look for what has come on sockets, and run the tasks that it is for.
+            driver.turn_due.set(false);
+            tokio::task::yield_now().await;
+            if !driver.turn_due.get() || driver.now().mono >= latest {
+                break;
+            }
+        }
         driver.end_turn();
     }
 }
