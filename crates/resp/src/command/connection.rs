@@ -19,12 +19,14 @@ const BEFORE_LOGIN: &[Flag] = &[
 
 /// The commands of this family.
 pub const ROWS: &[Row] = &[
-    Row::new("ping", -1, FAST, ping).about(
-        Group::Connection,
-        "1.0.0",
-        "O(1)",
-        "Answers PONG, or what was sent.",
-    ),
+    Row::new("ping", -1, FAST, ping)
+        .tips(&["request_policy:all_shards", "response_policy:all_succeeded"])
+        .about(
+            Group::Connection,
+            "1.0.0",
+            "O(1)",
+            "Answers PONG, or what was sent.",
+        ),
     Row::new("echo", 2, FAST, echo).about(Group::Connection, "1.0.0", "O(1)", "Answers what was sent."),
     Row::new("hello", -1, BEFORE_LOGIN, hello).about(
         Group::Connection,

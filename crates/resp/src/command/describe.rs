@@ -120,7 +120,10 @@ fn write_info(row: &Row, reply: &mut Writer<'_>) {
     for category in categories {
         reply.simple(category);
     }
-    reply.array(0);
+    reply.array(row.tips.len());
+    for tip in row.tips {
+        reply.bulk(tip.as_bytes());
+    }
     write_key_specifications(row, reply);
     reply.array(row.subcommands().len());
     for subcommand in row.subcommands() {

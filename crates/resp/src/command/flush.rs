@@ -14,12 +14,15 @@ use crate::command::row::{Flag, Group, Row};
 use crate::command::{Call, Failure, Next, Shown, ask, scan};
 
 /// The commands of this family.
-pub const ROWS: &[Row] = &[Row::new("flushdb", -1, &[Flag::Write], flushdb).alone().about(
-    Group::Server,
-    "1.0.0",
-    "O(N) for N keys of the keyspace",
-    "Deletes every key, where the keyspace allows it (allow_flush).",
-)];
+pub const ROWS: &[Row] = &[Row::new("flushdb", -1, &[Flag::Write], flushdb)
+    .alone()
+    .tips(&["request_policy:all_shards", "response_policy:all_succeeded"])
+    .about(
+        Group::Server,
+        "1.0.0",
+        "O(N) for N keys of the keyspace",
+        "Deletes every key, where the keyspace allows it (allow_flush).",
+    )];
 
 /// How many keys a step looks at and deletes.
 const STEP: usize = 500;

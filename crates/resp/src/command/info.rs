@@ -15,12 +15,18 @@ const ANYTIME: &[Flag] = &[Flag::Loading, Flag::Stale];
 
 /// The commands of this family.
 pub const ROWS: &[Row] = &[
-    Row::new("info", -1, ANYTIME, info).about(
-        Group::Server,
-        "1.0.0",
-        "O(1)",
-        "What the server says about itself.",
-    ),
+    Row::new("info", -1, ANYTIME, info)
+        .tips(&[
+            "nondeterministic_output",
+            "request_policy:all_shards",
+            "response_policy:special",
+        ])
+        .about(
+            Group::Server,
+            "1.0.0",
+            "O(1)",
+            "What the server says about itself.",
+        ),
     Row::new("time", 1, &[Flag::Fast, Flag::Loading, Flag::Stale], time).about(
         Group::Server,
         "2.6.0",

@@ -10,34 +10,47 @@ use crate::command::{Call, Failure, Next, Shown, ask};
 
 const READ: &[Flag] = &[Flag::ReadOnly, Flag::Fast];
 
+/// A client of a cluster asks each node for its own keys and adds up the answers.
+const SUM_OF_SHARDS: &[&str] = &["request_policy:multi_shard", "response_policy:agg_sum"];
+
 /// The commands of this family.
 pub const ROWS: &[Row] = &[
-    Row::new("del", -2, &[Flag::Write], del).keys(1, -1, 1).about(
-        Group::Generic,
-        "1.0.0",
-        "O(N) for N keys",
-        "Deletes keys, of any slots, and counts those that were there.",
-    ),
+    Row::new("del", -2, &[Flag::Write], del)
+        .keys(1, -1, 1)
+        .tips(SUM_OF_SHARDS)
+        .about(
+            Group::Generic,
+            "1.0.0",
+            "O(N) for N keys",
+            "Deletes keys, of any slots, and counts those that were there.",
+        ),
     Row::new("unlink", -2, &[Flag::Write, Flag::Fast], del)
         .keys(1, -1, 1)
+        .tips(SUM_OF_SHARDS)
         .about(
             Group::Generic,
             "4.0.0",
             "O(N) for N keys",
             "Deletes keys; the same as DEL, which never blocks here.",
         ),
-    Row::new("exists", -2, READ, exists).keys(1, -1, 1).about(
-        Group::Generic,
-        "1.0.0",
-        "O(N) for N keys",
-        "How many of the keys given are there.",
-    ),
-    Row::new("touch", -2, READ, exists).keys(1, -1, 1).about(
-        Group::Generic,
-        "3.2.1",
-        "O(N) for N keys",
-        "The same as EXISTS: no key is evicted for being unused.",
-    ),
+    Row::new("exists", -2, READ, exists)
+        .keys(1, -1, 1)
+        .tips(SUM_OF_SHARDS)
+        .about(
+            Group::Generic,
+            "1.0.0",
+            "O(N) for N keys",
+            "How many of the keys given are there.",
+        ),
+    Row::new("touch", -2, READ, exists)
+        .keys(1, -1, 1)
+        .tips(SUM_OF_SHARDS)
+        .about(
+            Group::Generic,
+            "3.2.1",
+            "O(N) for N keys",
+            "The same as EXISTS: no key is evicted for being unused.",
+        ),
     Row::new("type", 2, READ, type_of).keys(1, 1, 1).about(
         Group::Generic,
         "1.0.0",

@@ -97,7 +97,7 @@ pub const ROWS: &[Row] = &[
         "O(1)",
         "Refused: watches keys until the next EXEC.",
     ),
-    at_once("multi", 1),
+    at_once("multi", 1).alone(),
     at_once("exec", 1),
     at_once("discard", 1),
     at_once("unwatch", 1),

@@ -18,6 +18,8 @@ pub struct Row {
     pub keys: Keys,
     /// When it may run beside other commands of its connection.
     pub turn: Turn,
+    /// How a client of a cluster should send it, and put several replies together: Redis's "command tips".
+    pub tips: &'static [&'static str],
     /// What it is about.
     pub group: Group,
     /// Since which version there is one: of Redis, or of Henge for `KV.*`.
@@ -214,6 +216,7 @@ impl Row {
                 step: 0,
             },
             turn: Turn::ByKeys,
+            tips: &[],
             group: Group::Generic,
             since: "",
             complexity: "",
@@ -236,6 +239,11 @@ impl Row {
             turn: Turn::Alone,
             ..self
         }
+    }
+
+    /// The same, with tips to clients of a cluster.
+    pub const fn tips(self, tips: &'static [&'static str]) -> Row {
+        Row { tips, ..self }
     }
 
     /// The same, described.

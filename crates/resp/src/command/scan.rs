@@ -14,26 +14,36 @@ use crate::glob;
 
 /// The commands of this family.
 pub const ROWS: &[Row] = &[
-    Row::new("scan", -2, &[Flag::ReadOnly], scan).alone().about(
-        Group::Generic,
-        "2.8.0",
-        "O(1) for each call, O(N) for all N keys",
-        "Some of the keys, and where to go on.",
-    ),
-    Row::new("keys", 2, &[Flag::ReadOnly], keys).alone().about(
-        Group::Generic,
-        "1.0.0",
-        "O(N) for N keys of the keyspace",
-        "All keys that match a pattern.",
-    ),
-    Row::new("dbsize", 1, &[Flag::ReadOnly], dbsize).alone().about(
-        Group::Server,
-        "1.0.0",
-        "O(N) for N keys of the keyspace",
-        "How many keys there are.",
-    ),
+    Row::new("scan", -2, &[Flag::ReadOnly], scan)
+        .alone()
+        .tips(&["nondeterministic_output", "request_policy:special"])
+        .about(
+            Group::Generic,
+            "2.8.0",
+            "O(1) for each call, O(N) for all N keys",
+            "Some of the keys, and where to go on.",
+        ),
+    Row::new("keys", 2, &[Flag::ReadOnly], keys)
+        .alone()
+        .tips(&["request_policy:all_shards", "nondeterministic_output_order"])
+        .about(
+            Group::Generic,
+            "1.0.0",
+            "O(N) for N keys of the keyspace",
+            "All keys that match a pattern.",
+        ),
+    Row::new("dbsize", 1, &[Flag::ReadOnly], dbsize)
+        .alone()
+        .tips(&["request_policy:all_shards", "response_policy:agg_sum"])
+        .about(
+            Group::Server,
+            "1.0.0",
+            "O(N) for N keys of the keyspace",
+            "How many keys there are.",
+        ),
     Row::new("randomkey", 1, &[Flag::ReadOnly], randomkey)
         .alone()
+        .tips(&["request_policy:all_shards", "nondeterministic_output"])
         .about(Group::Generic, "1.0.0", "O(1)", "Any one of the keys."),
 ];
 

@@ -47,18 +47,24 @@ pub const ROWS: &[Row] = &[
             "O(1)",
             "The value of a key, after changing when it expires.",
         ),
-    Row::new("mget", -2, READ, mget).keys(1, -1, 1).about(
-        Group::String,
-        "1.0.0",
-        "O(N) for N keys",
-        "The values of several keys, of any slots.",
-    ),
-    Row::new("mset", -3, WRITE, mset).keys(1, -1, 2).about(
-        Group::String,
-        "1.0.1",
-        "O(N) for N keys",
-        "Sets several keys, of any slots, each for itself.",
-    ),
+    Row::new("mget", -2, READ, mget)
+        .keys(1, -1, 1)
+        .tips(&["request_policy:multi_shard"])
+        .about(
+            Group::String,
+            "1.0.0",
+            "O(N) for N keys",
+            "The values of several keys, of any slots.",
+        ),
+    Row::new("mset", -3, WRITE, mset)
+        .keys(1, -1, 2)
+        .tips(&["request_policy:multi_shard", "response_policy:all_succeeded"])
+        .about(
+            Group::String,
+            "1.0.1",
+            "O(N) for N keys",
+            "Sets several keys, of any slots, each for itself.",
+        ),
     Row::new("strlen", 2, READ, strlen).keys(1, 1, 1).about(
         Group::String,
         "2.2.0",

@@ -16,6 +16,7 @@ use crate::reply::{Protocol, Writer};
 use crate::session::dispatch;
 use crate::session::holds::{Held, Holds};
 use crate::session::queue::{Queue, Waiting};
+use crate::session::transaction::RefusedTransaction;
 use crate::state::{Around, ListenerKind, Selected, State};
 
 /// What came of trying to run a command.
@@ -58,6 +59,7 @@ pub(crate) struct Desk {
     is_alone: bool,
     /// How far the replies had left when the last command that was run came in.
     received: Offset,
+    transaction: RefusedTransaction,
     /// The contexts that the reply at hand shows; kept to be used again.
     seen: Vec<(usize, Context)>,
     /// How many bytes a reply is thought to have, by those before it: quick to rise, slow to fall. Answers that wait in
@@ -82,6 +84,7 @@ impl Desk {
             holds: Holds::default(),
             is_alone: false,
             received: Offset::default(),
+            transaction: RefusedTransaction::default(),
             seen: Vec::new(),
             reply_bytes_expected: REPLY_BYTES_FIRST,
             commands: 0,
@@ -114,6 +117,10 @@ impl Desk {
         }
         self.note_command(row.name, around);
         self.received = received;
+        if let Some(failure) = self.transaction.refuses(row, received) {
+            self.fail(&failure, around);
+            return Ran::Replied;
+        }
         self.run(row, held, arguments, around)
     }
 
@@ -167,6 +174,10 @@ impl Desk {
             Err(failure) => {
                 call.reply.roll_back(start);
                 write_failure(&failure, &mut call.reply, around);
+                if row.name == "multi" {
+                    self.transaction
+                        .begin(Offset(self.sent.0 + self.output.len() as u64));
+                }
             }
         }
         if !aside.is_empty() {

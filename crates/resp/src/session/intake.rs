@@ -26,6 +26,10 @@ pub(crate) struct Intake {
 impl Intake {
     /// So many bytes were added to the buffer, when replies had left up to `sent`.
     pub(crate) fn received(&mut self, bytes: usize, sent: Offset) {
+        debug_assert!(
+            self.is_exhausted || self.buffer.len() == bytes,
+            "all that was received before was looked at"
+        );
         if self.buffer.len() == bytes {
             self.received.0 = sent;
         }

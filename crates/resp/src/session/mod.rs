@@ -17,13 +17,14 @@
 //! is written, which may be later than its answer; that is the price, and pipelines rarely name a key twice.
 //!
 //! In reading order: [`intake`] cuts commands from what was received, [`dispatch`] finds their rows, [`desk`] runs them
-//! and shows the answers, [`holds`] keeps the order of keys and [`queue`] that of replies.
+//! and shows the answers, [`holds`] keeps the order of keys and [`queue`] that of replies; [`transaction`] is about MULTI.
 
 mod desk;
 mod dispatch;
 mod holds;
 mod intake;
 mod queue;
+mod transaction;
 
 use std::rc::Rc;
 
@@ -67,7 +68,8 @@ impl Session {
         &mut self.intake.buffer
     }
 
-    /// Takes note that so many bytes have been added to the input.
+    /// Takes note that so many bytes have been added to the input. To be done only when the session
+    /// [wants input](Self::wants_input): when each command came in is known only for what is behind the last read.
     pub fn received(&mut self, bytes: usize) {
         self.intake.received(bytes, self.desk.sent);
     }

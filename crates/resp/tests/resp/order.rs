@@ -232,3 +232,32 @@ fn wait_asks_about_every_write_that_not_all_owners_hold() {
     assert_eq!(connection.ask("WAIT 2 1000"), ":2\r\n");
     assert_eq!(store.asked(), [""; 0]);
 }
+
+/// A client that sends a transaction in one go is told that nothing ran, and nothing did.
+#[test]
+fn what_was_sent_behind_a_refused_multi_does_not_run() {
+    let (mut connection, store) = Connection::alone();
+    connection.receive(&pipeline(&[
+        "SET a 1", "MULTI", "SET b 2", "DEL a", "EXEC", "SET c 3",
+    ]));
+    assert_eq!(store.asked(), ["put a", "put c"]);
+    let replies = connection.send();
+    let replies: Vec<&str> = replies
+        .split_terminator("\r\n")
+        .map(|reply| reply.split(' ').next().unwrap())
+        .collect();
+    assert_eq!(replies, ["+OK", "-ERR", "-ERR", "-ERR", "-ERR", "+OK"]);
+}
+
+/// One who has seen the refusal is not held to it.
+#[test]
+fn after_the_refusal_of_multi_was_sent_commands_run() {
+    let (mut connection, store) = Connection::alone();
+    assert!(
+        connection
+            .ask("MULTI")
+            .starts_with("-ERR MULTI must change several things at once")
+    );
+    assert_eq!(connection.ask("SET a 1"), "+OK\r\n");
+    assert_eq!(store.asked(), ["put a"]);
+}
