@@ -15,7 +15,9 @@ pub mod status;
 pub mod store;
 
 pub use error::{Action, Error, Fate, Part};
-pub use reply::{Deleted, Explanation, Found, Marks, Outcome, OwnerAnswer, Reply, ScanPage, ShownValue, Touched, Written};
+pub use reply::{
+    Deleted, Explanation, Found, Marks, Outcome, OwnerAnswer, Reply, ScanPage, ShownValue, Touched, Written,
+};
 pub use request::{Command, Detail, ExpiryChange, KeyRequest, Operation, Request, ScanRequest, Scope};
 pub use status::{Counter, KeyspaceStatus, NodeState, NodeStatus, SlotRange, Status};
 pub use store::{Answer, Store};

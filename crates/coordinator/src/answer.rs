@@ -12,7 +12,14 @@ use crate::target::Target;
 /// Whether this node alone can answer a read: it is an owner, and one answer is enough. Then the read needs no operation of
 /// its own, and this says where the key is.
 pub fn alone(topology: &Topology, request: &KeyRequest) -> Option<PartitionId> {
-    let Operation::Get { read, context: None, detail: Detail::Values } = &request.operation else { return None };
+    let Operation::Get {
+        read,
+        context: None,
+        detail: Detail::Values,
+    } = &request.operation
+    else {
+        return None;
+    };
     let state = &topology.state;
     let keyspace = state.keyspace(request.keyspace)?;
     if request.key.len() as u64 > keyspace.limits.key_bytes_max {
@@ -31,28 +38,44 @@ pub fn alone(topology: &Topology, request: &KeyRequest) -> Option<PartitionId> {
 }
 
 /// What a reader is told of a record that this node alone answers with.
-pub fn found_alone(
-    policy: Policy,
-    record: Option<&Bytes>,
-    now: WallTime,
-) -> Result<Found, DecodeError> {
-    let Some(bytes) = record else { return Ok(Found::default()) };
+pub fn found_alone(policy: Policy, record: Option<&Bytes>, now: WallTime) -> Result<Found, DecodeError> {
+    let Some(bytes) = record else {
+        return Ok(Found::default());
+    };
     let record = Record::decode(bytes.clone())?;
     let view = View::of(&record, policy, now);
-    let values = view.versions().iter().map(|version| shown(version, Vec::new())).collect();
-    Ok(Found { context: record.context(), values, marks: Marks::default() })
+    let values = view
+        .versions()
+        .iter()
+        .map(|version| shown(version, Vec::new()))
+        .collect();
+    Ok(Found {
+        context: record.context(),
+        values,
+        marks: Marks::default(),
+    })
 }
 
 /// What a reader is told of what R owners said together.
 pub fn found(target: &Target, record: Option<&Record>, now: WallTime, detail: Detail) -> Found {
-    let Some(record) = record else { return Found::default() };
+    let Some(record) = record else {
+        return Found::default();
+    };
     let view = View::of(record, target.keyspace().policy, now);
     let clock_of = |version| match detail {
         Detail::Values => Vec::new(),
         Detail::Clocks => clock(target, version),
     };
-    let values = view.versions().iter().map(|version| shown(version, clock_of(version))).collect();
-    Found { context: record.context(), values, marks: Marks::default() }
+    let values = view
+        .versions()
+        .iter()
+        .map(|version| shown(version, clock_of(version)))
+        .collect();
+    Found {
+        context: record.context(),
+        values,
+        marks: Marks::default(),
+    }
 }
 
 fn shown(version: &Version, clock: Vec<(String, u64)>) -> ShownValue {
@@ -67,5 +90,7 @@ fn shown(version: &Version, clock: Vec<(String, u64)>) -> ShownValue {
 
 /// The classic vector clock of a version, with the names of nodes.
 pub fn clock(target: &Target, version: &Version) -> Vec<(String, u64)> {
-    clock_entries(&version.clock(), |incarnation| target.topology.name_of_incarnation(incarnation))
+    clock_entries(&version.clock(), |incarnation| {
+        target.topology.name_of_incarnation(incarnation)
+    })
 }

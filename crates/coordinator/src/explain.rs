@@ -25,12 +25,18 @@ impl Explain {
     /// Begins: asks every owner.
     pub fn start(target: &Target, turn: &mut Turn<'_>) -> Explain {
         for (node, _) in &target.owners {
-            let request = ReplicaRequest::Read { keyspace: target.keyspace_id, key: target.key.clone() };
+            let request = ReplicaRequest::Read {
+                keyspace: target.keyspace_id,
+                key: target.key.clone(),
+            };
             turn.send(*node, 0, request);
         }
         let until = turn.now.mono + PATIENCE;
         turn.wake(until);
-        Explain { said: BTreeMap::new(), until }
+        Explain {
+            said: BTreeMap::new(),
+            until,
+        }
     }
 
     /// Takes an event.
@@ -44,7 +50,13 @@ impl Explain {
                     Failure::NotSent => "unreachable",
                     Failure::Lost => "connection lost",
                 };
-                self.said.insert(from, OwnerAnswer { state: state.to_owned(), ..OwnerAnswer::default() });
+                self.said.insert(
+                    from,
+                    OwnerAnswer {
+                        state: state.to_owned(),
+                        ..OwnerAnswer::default()
+                    },
+                );
             }
             Event::Made(_) | Event::Timer => {}
         }
@@ -60,8 +72,14 @@ impl Explain {
         let state = target.state();
         let owners = target.owners.iter().map(|(node, _)| {
             let said = self.said.get(node).cloned();
-            let silent = || OwnerAnswer { state: "no answer".to_owned(), ..OwnerAnswer::default() };
-            OwnerAnswer { node: target.name_of(*node).to_owned(), ..said.unwrap_or_else(silent) }
+            let silent = || OwnerAnswer {
+                state: "no answer".to_owned(),
+                ..OwnerAnswer::default()
+            };
+            OwnerAnswer {
+                node: target.name_of(*node).to_owned(),
+                ..said.unwrap_or_else(silent)
+            }
         });
         Explanation {
             slot: ring::Slot::of_key(&target.key).number(),
@@ -86,10 +104,15 @@ impl Explain {
 }
 
 fn describe(target: &Target, reply: &ReplicaReply, turn: &Turn<'_>) -> OwnerAnswer {
-    let state = |text: &str| OwnerAnswer { state: text.to_owned(), ..OwnerAnswer::default() };
+    let state = |text: &str| OwnerAnswer {
+        state: text.to_owned(),
+        ..OwnerAnswer::default()
+    };
     match reply {
         ReplicaReply::Absent => state("absent"),
-        ReplicaReply::CannotSay { why } | ReplicaReply::Failed { why } => state(&format!("cannot say: {why}")),
+        ReplicaReply::CannotSay { why } | ReplicaReply::Failed { why } => {
+            state(&format!("cannot say: {why}"))
+        }
         ReplicaReply::Found { record, .. } => match Record::decode(record.clone()) {
             Ok(decoded) => describe_record(target, &decoded, record.len(), turn),
             Err(error) => state(&format!("cannot say: {error}")),
@@ -110,7 +133,10 @@ fn describe_record(target: &Target, record: &Record, bytes: usize, turn: &Turn<'
     OwnerAnswer {
         node: String::new(),
         state: state.to_owned(),
-        clocks: versions.iter().map(|version| answer::clock(target, version)).collect(),
+        clocks: versions
+            .iter()
+            .map(|version| answer::clock(target, version))
+            .collect(),
         stamp: versions.iter().map(|version| version.stamp).max(),
         bytes,
     }

@@ -12,7 +12,7 @@ use wire::{ReplicaReply, ReplicaRequest, WritePath};
 
 use crate::answer;
 use crate::read::{Merged, Progress, Read};
-use crate::target::{Event, Failure, Target, Turn};
+use crate::target::{Event, Target, Turn};
 
 /// A read under way.
 #[derive(Debug)]
@@ -26,7 +26,11 @@ pub struct Get {
 #[derive(Debug)]
 enum Phase {
     Reading(Read),
-    Repairing { merged: Merged, holding: Tracker, level: Level },
+    Repairing {
+        merged: Merged,
+        holding: Tracker,
+        level: Level,
+    },
 }
 
 /// The round of questions that repairs are sent in.
@@ -59,7 +63,7 @@ impl Get {
                 Progress::Failed(error) => turn.finish(Err(error)),
                 Progress::Enough => self.read_enough(target, turn),
             },
-            Phase::Repairing { .. } => self.repair_step(target, event, turn),
+            Phase::Repairing { .. } => self.repair_step(target, &event, turn),
         }
     }
 
@@ -86,7 +90,9 @@ impl Get {
     }
 
     fn read_enough(&mut self, target: &Target, turn: &mut Turn<'_>) {
-        let Phase::Reading(read) = &mut self.phase else { return };
+        let Phase::Reading(read) = &mut self.phase else {
+            return;
+        };
         if let Some(context) = &self.demanded
             && !read.covers(context)
         {
@@ -109,7 +115,8 @@ impl Get {
             needed: 1,
             got: 0,
             owners: target.owner_count(),
-            detail: "no owner that answered holds all that the context names; it may be on its way".to_owned(),
+            detail: "no owner that answered holds all that the context names; it may be on its way"
+                .to_owned(),
         }
     }
 
@@ -136,15 +143,18 @@ impl Get {
         }
         let lacking: Vec<NodeId> = holding.awaited().collect();
         repair(target, &merged, &lacking, turn);
-        self.phase = Phase::Repairing { merged, holding, level: write_level };
+        self.phase = Phase::Repairing {
+            merged,
+            holding,
+            level: write_level,
+        };
     }
 
-    fn repair_step(&mut self, target: &Target, event: Event, turn: &mut Turn<'_>) {
+    fn repair_step(&mut self, target: &Target, event: &Event, turn: &mut Turn<'_>) {
         let Phase::Repairing { holding, level, .. } = &mut self.phase else { return };
-        match event {
+        match *event {
             Event::Reply { from, round: REPAIR_ROUND, reply: ReplicaReply::Stored } => holding.succeeded(from),
-            Event::Reply { from, round: REPAIR_ROUND, .. } => holding.failed(from),
-            Event::Failed { from, failure: Failure::NotSent | Failure::Lost } => holding.failed(from),
+            Event::Reply { from, round: REPAIR_ROUND, .. } | Event::Failed { from, .. } => holding.failed(from),
             Event::Reply { .. } | Event::Made(_) | Event::Timer => return,
         }
         match holding.decided() {
@@ -154,7 +164,9 @@ impl Get {
                 turn.finish(Err(error));
             }
             Decision::Met => {
-                let Phase::Repairing { merged, .. } = &self.phase else { return };
+                let Phase::Repairing { merged, .. } = &self.phase else {
+                    return;
+                };
                 self.answer(target, merged, turn);
             }
         }

@@ -46,9 +46,20 @@ pub struct Mutation {
 /// What is to change, and what its answer is made of.
 #[derive(Debug)]
 enum Ask {
-    Put { value: Bytes, context: Context, expiry: ExpiryChange, priority: u8 },
-    Delete { context: Option<Context>, existed: bool },
-    Expire { change: ExpiryChange, found: Found },
+    Put {
+        value: Bytes,
+        context: Context,
+        expiry: ExpiryChange,
+        priority: u8,
+    },
+    Delete {
+        context: Option<Context>,
+        existed: bool,
+    },
+    Expire {
+        change: ExpiryChange,
+        found: Found,
+    },
 }
 
 #[derive(Debug)]
@@ -82,15 +93,38 @@ impl Mutation {
     pub fn start(target: &Target, operation: Operation, turn: &mut Turn<'_>) -> Option<Mutation> {
         let keyspace = target.keyspace();
         let (ask, read, write) = match operation {
-            Operation::Put { value, context, write, expiry, priority } => {
-                (Ask::Put { value, context: context.unwrap_or_default(), expiry, priority }, None, write)
-            }
-            Operation::Delete { context, write, read } => {
-                (Ask::Delete { context, existed: false }, read, write)
-            }
-            Operation::Expire { change, read, write } => {
-                (Ask::Expire { change, found: Found::default() }, read, write)
-            }
+            Operation::Put {
+                value,
+                context,
+                write,
+                expiry,
+                priority,
+            } => (
+                Ask::Put {
+                    value,
+                    context: context.unwrap_or_default(),
+                    expiry,
+                    priority,
+                },
+                None,
+                write,
+            ),
+            Operation::Delete { context, write, read } => (
+                Ask::Delete {
+                    context,
+                    existed: false,
+                },
+                read,
+                write,
+            ),
+            Operation::Expire { change, read, write } => (
+                Ask::Expire {
+                    change,
+                    found: Found::default(),
+                },
+                read,
+                write,
+            ),
             Operation::Get { .. } => return None,
         };
         let (level, read_level) = (write.unwrap_or(keyspace.w), read.unwrap_or(keyspace.r));
@@ -157,9 +191,7 @@ impl Mutation {
     /// How many distinct owners hold the write.
     pub fn acknowledged(&self) -> u8 {
         match &self.phase {
-            Phase::Writing(writing) => {
-                u8::try_from(writing.holding.successes().count()).unwrap_or(u8::MAX)
-            }
+            Phase::Writing(writing) => u8::try_from(writing.holding.successes().count()).unwrap_or(u8::MAX),
             Phase::Begun | Phase::Reading(_) | Phase::Making(..) => 0,
         }
     }
@@ -183,7 +215,10 @@ impl Mutation {
                 let context = context.clone().unwrap_or(found.context);
                 self.make(target, Change::Delete { context }, merged.record, turn);
             }
-            Ask::Expire { change, found: before } => {
+            Ask::Expire {
+                change,
+                found: before,
+            } => {
                 let at = match change {
                     ExpiryChange::Keep => None,
                     ExpiryChange::Clear => Some(None),
@@ -197,7 +232,10 @@ impl Mutation {
                         self.make(target, Change::Expire { context, at }, merged.record, turn);
                     }
                     _ => {
-                        let touched = Touched { found: std::mem::take(before), changed: false };
+                        let touched = Touched {
+                            found: std::mem::take(before),
+                            changed: false,
+                        };
                         self.finish(Ok(Reply::Touched(touched)), turn);
                     }
                 }
@@ -206,7 +244,15 @@ impl Mutation {
     }
 
     fn make_put(&mut self, target: &Target, base: Option<Record>, turn: &mut Turn<'_>) {
-        let Ask::Put { value, context, expiry, priority } = &mut self.ask else { return };
+        let Ask::Put {
+            value,
+            context,
+            expiry,
+            priority,
+        } = &mut self.ask
+        else {
+            return;
+        };
         let change = Change::Put {
             value: std::mem::take(value),
             context: std::mem::take(context),
@@ -220,8 +266,7 @@ impl Mutation {
         let may_stamp_again =
             !target.keyspace().policy.keeps_siblings() && !matches!(change, Change::Expire { .. });
         let needs_others = Tracker::new(self.level, &target.owners, target.local).needed() > 1;
-        self.hidden =
-            may_stamp_again && needs_others && target.never_goes_back(self.read_level, self.level);
+        self.hidden = may_stamp_again && needs_others && target.never_goes_back(self.read_level, self.level);
         let make = self.make_of(target, change.clone(), base.clone(), None, turn);
         self.phase = Phase::Making(change, base);
         turn.steps.push(Step::Make(0, Box::new(make)));
@@ -255,7 +300,9 @@ impl Mutation {
                 return;
             }
         };
-        let Phase::Making(change, base) = std::mem::replace(&mut self.phase, Phase::Begun) else { return };
+        let Phase::Making(change, base) = std::mem::replace(&mut self.phase, Phase::Begun) else {
+            return;
+        };
         let writing = Writing {
             change,
             base,
@@ -273,7 +320,9 @@ impl Mutation {
     }
 
     fn write_step(&mut self, target: &Target, event: Event, turn: &mut Turn<'_>) {
-        let Phase::Writing(writing) = &mut self.phase else { return };
+        let Phase::Writing(writing) = &mut self.phase else {
+            return;
+        };
         match event {
             Event::Made(Ok(made)) => {
                 writing.made = made;
@@ -296,7 +345,9 @@ impl Mutation {
     }
 
     fn consider(&mut self, target: &Target, turn: &mut Turn<'_>) {
-        let Phase::Writing(writing) = &mut self.phase else { return };
+        let Phase::Writing(writing) = &mut self.phase else {
+            return;
+        };
         match writing.holding.decided() {
             Decision::Met if !self.answered => {
                 self.answered = true;
@@ -316,7 +367,9 @@ impl Mutation {
             }
             Decision::Met | Decision::Impossible | Decision::Waiting => {}
         }
-        let Phase::Writing(writing) = &self.phase else { return };
+        let Phase::Writing(writing) = &self.phase else {
+            return;
+        };
         if self.answered && writing.holding.all_answered() {
             self.end(turn);
         }
@@ -325,7 +378,9 @@ impl Mutation {
     /// W cannot be reached because owners hold greater stamps.
     fn stamp_again(&mut self, target: &Target, turn: &mut Turn<'_>) {
         let promised = target.never_goes_back(self.read_level, self.level);
-        let Phase::Writing(writing) = &mut self.phase else { return };
+        let Phase::Writing(writing) = &mut self.phase else {
+            return;
+        };
         let seen_by_none = writing.nobody_else_may_have_it(target);
         let Some(dot) = writing.dot else { return };
         if writing.round >= STAMPINGS_MAX || (promised && !seen_by_none) {
@@ -333,7 +388,10 @@ impl Mutation {
             self.finish(Err(error), turn);
             return;
         }
-        let again = Again { dot, above: writing.refused_with };
+        let again = Again {
+            dot,
+            above: writing.refused_with,
+        };
         writing.round += 1;
         writing.holding = Tracker::new(self.level, &target.owners, target.local);
         writing.refused.clear();
@@ -345,20 +403,32 @@ impl Mutation {
     }
 
     fn reply(&mut self, target: &Target, turn: &Turn<'_>) -> Reply {
-        let Phase::Writing(writing) = &self.phase else { unreachable!("a reply is made while writing") };
+        let Phase::Writing(writing) = &self.phase else {
+            unreachable!("a reply is made while writing")
+        };
         let relaxed = target.keyspace().durability == Durability::Interval;
         let written = Written {
             context: writing.made.context.clone(),
             operation: turn.id,
             acknowledged: self.acknowledged(),
-            marks: Marks { stand_in: false, relaxed_durability: relaxed },
+            marks: Marks {
+                stand_in: false,
+                relaxed_durability: relaxed,
+            },
         };
         match &mut self.ask {
             Ask::Put { .. } => Reply::Written(written),
-            Ask::Delete { existed, .. } => Reply::Deleted(Deleted { existed: *existed, written }),
+            Ask::Delete { existed, .. } => Reply::Deleted(Deleted {
+                existed: *existed,
+                written,
+            }),
             Ask::Expire { change, found } => {
                 let mut found = std::mem::take(found);
-                let at = if let ExpiryChange::At(at) = change { Some(*at) } else { None };
+                let at = if let ExpiryChange::At(at) = change {
+                    Some(*at)
+                } else {
+                    None
+                };
                 found.values.iter_mut().for_each(|value| value.expires = at);
                 Reply::Touched(Touched { found, changed: true })
             }
@@ -366,19 +436,28 @@ impl Mutation {
     }
 
     fn unknown_of(&self, target: &Target) -> Error {
-        let Phase::Writing(writing) = &self.phase else { unreachable!("only a write under way is unknown") };
+        let Phase::Writing(writing) = &self.phase else {
+            unreachable!("only a write under way is unknown")
+        };
         self.unknown(target, writing, false)
     }
 
     fn unknown(&self, target: &Target, writing: &Writing, waiting: bool) -> Error {
-        let mut parts: Vec<String> =
-            writing.problems.iter().map(|(node, why)| format!("{}: {why}", target.name_of(*node))).collect();
+        let mut parts: Vec<String> = writing
+            .problems
+            .iter()
+            .map(|(node, why)| format!("{}: {why}", target.name_of(*node)))
+            .collect();
         if !writing.refused.is_empty() {
             let names: Vec<&str> = writing.refused.iter().map(|node| target.name_of(*node)).collect();
             parts.push(format!("a concurrent write outranks it on {}", names.join(", ")));
         }
         if waiting {
-            let names: Vec<&str> = writing.holding.awaited().map(|node| target.name_of(node)).collect();
+            let names: Vec<&str> = writing
+                .holding
+                .awaited()
+                .map(|node| target.name_of(node))
+                .collect();
             parts.push(format!("no answer in time from {}", names.join(", ")));
         }
         Error::Unknown {
@@ -439,7 +518,10 @@ impl Writing {
             ReplicaReply::StaleEpoch { newest } => {
                 self.holding.failed(from);
                 self.without.insert(from);
-                self.problems.push((from, format!("it knows epoch {newest}, and the request is of an older one")));
+                self.problems.push((
+                    from,
+                    format!("it knows epoch {newest}, and the request is of an older one"),
+                ));
             }
             ReplicaReply::Found { .. }
             | ReplicaReply::Absent
@@ -459,7 +541,9 @@ impl Writing {
                 self.without.insert(from);
                 self.problems.push((from, "it cannot be reached".to_owned()));
             }
-            Failure::Lost => self.problems.push((from, "the connection to it was lost".to_owned())),
+            Failure::Lost => self
+                .problems
+                .push((from, "the connection to it was lost".to_owned())),
         }
     }
 
@@ -507,12 +591,16 @@ fn refusal(target: &Target, error: MakeError, level: Level) -> Error {
     let keyspace = target.keyspace();
     match error {
         MakeError::ContextRequired => Error::ContextRequired(keyspace.name.clone()),
-        MakeError::TooManySiblings(siblings) => {
-            Error::TooManySiblings { siblings, keyspace: keyspace.name.clone() }
-        }
-        MakeError::TooLarge { bytes, limit } => {
-            Error::TooLarge { what: Part::Record, bytes, limit, keyspace: keyspace.name.clone() }
-        }
+        MakeError::TooManySiblings(siblings) => Error::TooManySiblings {
+            siblings,
+            keyspace: keyspace.name.clone(),
+        },
+        MakeError::TooLarge { bytes, limit } => Error::TooLarge {
+            what: Part::Record,
+            bytes,
+            limit,
+            keyspace: keyspace.name.clone(),
+        },
         MakeError::Context(why) => Error::Invalid(why),
         MakeError::Overloaded(why) => Error::Overloaded(why),
         MakeError::CannotSay(why) => Error::Unavailable {

@@ -104,7 +104,10 @@ fn overlay(file: &mut File, arguments: &Server) {
     }
     set(&mut file.node.id, arguments.node_id.as_ref());
     set(&mut file.node.data_dir, arguments.data_dir.as_ref());
-    set(&mut file.node.memory, arguments.memory.map(Memory::Bytes).as_ref());
+    set(
+        &mut file.node.memory,
+        arguments.memory.map(Memory::Bytes).as_ref(),
+    );
     set(&mut file.node.weight, arguments.weight.as_ref());
     set(&mut file.node.datacenter, arguments.datacenter.as_ref());
     set(&mut file.node.rack, arguments.rack.as_ref());
@@ -144,19 +147,29 @@ fn resolve(file: &File, insecure: bool) -> Result<NodeConfig> {
     check_exposure(&listen, insecure)?;
     let plan = founding_plan(&file.cluster, &file.keyspaces, &this)?;
     let state = Arc::new(ClusterState::found(plan)?);
-    Ok(NodeConfig { name, data_dir, memory_bytes, listen, state })
+    Ok(NodeConfig {
+        name,
+        data_dir,
+        memory_bytes,
+        listen,
+        state,
+    })
 }
 
 /// The node itself, as a member: what the file says of it in `[node]` and `[listen]`, and else in `[[cluster.members]]`.
 fn this_member(file: &File, name: &str, listed: Option<&MemberConfig>) -> MemberConfig {
     let or = |own: &Option<String>, of: fn(&MemberConfig) -> &Option<String>| {
-        own.clone().or_else(|| listed.and_then(|member| of(member).clone()))
+        own.clone()
+            .or_else(|| listed.and_then(|member| of(member).clone()))
     };
     MemberConfig {
         id: name.to_owned(),
         datacenter: or(&file.node.datacenter, |member| &member.datacenter),
         rack: or(&file.node.rack, |member| &member.rack),
-        weight: file.node.weight.or_else(|| listed.and_then(|member| member.weight)),
+        weight: file
+            .node
+            .weight
+            .or_else(|| listed.and_then(|member| member.weight)),
         resp: or(&file.listen.resp, |member| &member.resp),
         cluster: or(&file.listen.cluster, |member| &member.cluster),
         http: or(&file.listen.http, |member| &member.http),
@@ -207,7 +220,8 @@ pub(crate) fn parse_bytes(text: &str) -> Result<u64, String> {
 
 fn address(key: &str, text: Option<&str>) -> Result<Option<SocketAddr>> {
     text.map(|text| {
-        text.parse().map_err(|_| anyhow!("{key} is `{text}`: want an IP address and a port, such as 127.0.0.1:7001"))
+        text.parse()
+            .map_err(|_| anyhow!("{key} is `{text}`: want an IP address and a port, such as 127.0.0.1:7001"))
     })
     .transpose()
 }
@@ -262,7 +276,10 @@ mod tests {
     #[test]
     fn what_is_missing_is_named_with_the_ways_to_give_it() {
         let error = error_of("[node]\nid = \"n1\"\n");
-        assert!(error.contains("node.data_dir") && error.contains("HENGE_DATA_DIR"), "{error}");
+        assert!(
+            error.contains("node.data_dir") && error.contains("HENGE_DATA_DIR"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -270,7 +287,10 @@ mod tests {
         for key in ["resp", "cluster", "http", "peer"] {
             let text = format!("{LEAST}[listen]\n{key} = \"0.0.0.0:7001\"\n");
             let error = error_of(&text);
-            assert!(error.contains(&format!("listen.{key}")) && error.contains("--insecure"), "{error}");
+            assert!(
+                error.contains(&format!("listen.{key}")) && error.contains("--insecure"),
+                "{error}"
+            );
             assert!(resolve_text(&text, true).is_ok());
         }
     }

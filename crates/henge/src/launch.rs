@@ -8,8 +8,8 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use env::SystemClock;
 use http_front::{ConnectionLimits, HttpOptions};
-use node::runtime::{self, LocalHandle, RemoteHandle, Running, Start};
 use node::NodeOptions;
+use node::runtime::{self, LocalHandle, RemoteHandle, Running, Start};
 use resp::{ListenerKind, Listening, Server, Settings};
 
 use crate::config::NodeConfig;
@@ -30,7 +30,13 @@ pub(crate) struct Launched {
 
 /// Starts a node. Returns once it can serve.
 pub(crate) fn launch(config: NodeConfig) -> Result<Launched> {
-    let NodeConfig { name, data_dir, memory_bytes, listen, state } = config;
+    let NodeConfig {
+        name,
+        data_dir,
+        memory_bytes,
+        listen,
+        state,
+    } = config;
     let bind = |what: &str, address: SocketAddr| {
         let listener = TcpListener::bind(address).with_context(|| {
             format!(
@@ -40,8 +46,14 @@ pub(crate) fn launch(config: NodeConfig) -> Result<Launched> {
         listener.set_nonblocking(true)?;
         Ok::<_, anyhow::Error>(listener)
     };
-    let resp = listen.resp.map(|address| bind("Redis clients", address)).transpose()?;
-    let cluster = listen.cluster.map(|address| bind("Redis Cluster clients", address)).transpose()?;
+    let resp = listen
+        .resp
+        .map(|address| bind("Redis clients", address))
+        .transpose()?;
+    let cluster = listen
+        .cluster
+        .map(|address| bind("Redis Cluster clients", address))
+        .transpose()?;
     let http = listen.http.map(|address| bind("HTTP", address)).transpose()?;
     let peer_listener = bind("its peers", listen.peer)?;
     let store_bytes = usize::try_from((memory_bytes - PROGRAM_BYTES) / 4 * 3).unwrap_or(usize::MAX);
@@ -70,7 +82,10 @@ fn resp_services(
     cluster: Option<TcpListener>,
 ) -> Vec<Service> {
     let server = Server::new(handle.clone(), Settings::default(), Arc::new(SystemClock::new()));
-    let listeners = [(one_store, ListenerKind::OneStore), (cluster, ListenerKind::RedisCluster)];
+    let listeners = [
+        (one_store, ListenerKind::OneStore),
+        (cluster, ListenerKind::RedisCluster),
+    ];
     listeners
         .into_iter()
         .filter_map(|(listener, kind)| {

@@ -17,7 +17,9 @@ pub(crate) fn run(arguments: &Server) -> Result<ExitCode> {
     start_logging("info");
     let config = config::load(arguments)?;
     let listen = config.listen;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let mut launched = launch(config)?;
     let address = |address: Option<std::net::SocketAddr>| {
         address.map_or_else(|| "-".to_owned(), |address| address.to_string())
@@ -65,5 +67,8 @@ pub(crate) fn run(arguments: &Server) -> Result<ExitCode> {
 pub(crate) fn start_logging(level: &str) {
     let filter = tracing_subscriber::EnvFilter::try_from_env("HENGE_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .try_init();
 }

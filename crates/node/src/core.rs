@@ -143,8 +143,12 @@ impl Node {
         let here = member.id;
         let identity = Identity::open(disk.as_ref(), dir, name, &state.encode(), rng)?;
         check_state(dir, &identity, &state)?;
-        let (db, recovery) =
-            Db::open(Arc::clone(disk), &dir.join("store"), options.storage.clone(), Arc::new(RecordMerge))?;
+        let (db, recovery) = Db::open(
+            Arc::clone(disk),
+            &dir.join("store"),
+            options.storage.clone(),
+            Arc::new(RecordMerge),
+        )?;
         let hello = Hello {
             cluster: state.name().to_owned(),
             fingerprint: state.fingerprint(),
@@ -210,10 +214,15 @@ impl Node {
     /// Answers a read that this node's memory alone can answer, without an operation, a queue or a wake-up. Nothing where
     /// there is more to it; then [`Input::Client`] is the way.
     pub fn answer_at_once(&mut self, now: Moment, request: &api::Request) -> Option<Outcome> {
-        let api::Command::Key(request) = &request.command else { return None };
+        let api::Command::Key(request) = &request.command else {
+            return None;
+        };
         let partition = answer::alone(&self.topology, request)?;
         let policy = self.topology.state.keyspace(request.keyspace)?.policy;
-        let record = match self.replica.read_at_once(request.keyspace, partition, &request.key)? {
+        let record = match self
+            .replica
+            .read_at_once(request.keyspace, partition, &request.key)?
+        {
             ReplicaReply::Found { record, .. } => Some(record),
             ReplicaReply::Absent => None,
             _ => return None,
@@ -267,20 +276,36 @@ impl Node {
 
     fn message(&mut self, now: Moment, from: NodeId, envelope: Envelope, out: &mut Vec<Output>) {
         self.figures.peer_messages += 1;
-        let Envelope { operation, round, epoch, partition, deadline_ms, body } = envelope;
-        let ticket = Ticket { from, operation, round, partition };
+        let Envelope {
+            operation,
+            round,
+            epoch,
+            partition,
+            deadline_ms,
+            body,
+        } = envelope;
+        let ticket = Ticket {
+            from,
+            operation,
+            round,
+            partition,
+        };
         match body {
             Body::Ping => out.push(Output::Send(from, self.envelope(ticket, Body::Pong))),
             Body::Pong => {}
             Body::Reply(reply) => {
-                self.operations.replied(now, from, (operation, round), reply, &mut self.asks);
+                self.operations
+                    .replied(now, from, (operation, round), reply, &mut self.asks);
             }
             Body::Request(_) if epoch < self.topology.state.epoch() => {
-                let reply = ReplicaReply::StaleEpoch { newest: self.topology.state.epoch() };
+                let reply = ReplicaReply::StaleEpoch {
+                    newest: self.topology.state.epoch(),
+                };
                 out.push(Output::Send(from, self.envelope(ticket, Body::Reply(reply))));
             }
             Body::Request(ReplicaRequest::Forward(passed)) => {
-                self.operations.passed(now, ticket, deadline_ms, *passed, &mut self.asks);
+                self.operations
+                    .passed(now, ticket, deadline_ms, *passed, &mut self.asks);
             }
             Body::Request(request) => self.replica.serve(now, ticket, request, &mut self.serves),
         }
@@ -330,10 +355,14 @@ impl Node {
         match effect {
             replica::Effect::Reply(ticket, reply) if ticket.from == self.topology.here => {
                 let at = (ticket.operation, ticket.round);
-                self.operations.replied(now, ticket.from, at, reply, &mut self.asks);
+                self.operations
+                    .replied(now, ticket.from, at, reply, &mut self.asks);
             }
             replica::Effect::Reply(ticket, reply) => {
-                out.push(Output::Send(ticket.from, self.envelope(ticket, Body::Reply(reply))));
+                out.push(Output::Send(
+                    ticket.from,
+                    self.envelope(ticket, Body::Reply(reply)),
+                ));
             }
             replica::Effect::Made(ticket, made) => {
                 self.operations.made(now, ticket.operation, made, &mut self.asks);
@@ -380,12 +409,17 @@ fn check_state(dir: &std::path::Path, identity: &Identity, state: &ClusterState)
     if identity.is_new {
         return Ok(());
     }
-    let kept = ClusterState::decode(&identity.state)
-        .map_err(|error| OpenError::State { path: dir.to_owned(), why: error.to_string() })?;
+    let kept = ClusterState::decode(&identity.state).map_err(|error| OpenError::State {
+        path: dir.to_owned(),
+        why: error.to_string(),
+    })?;
     let differences = kept.diff(state);
     if differences.is_empty() {
         Ok(())
     } else {
-        Err(OpenError::Changed { path: dir.to_owned(), differences })
+        Err(OpenError::Changed {
+            path: dir.to_owned(),
+            differences,
+        })
     }
 }

@@ -38,7 +38,9 @@ impl Recent {
     /// Everything up to this sequence number is on stable storage.
     pub fn synced(&mut self, up_to: SequenceNumber) {
         while self.order.front().is_some_and(|(sequence, _)| *sequence <= up_to) {
-            let Some((sequence, key)) = self.order.pop_front() else { break };
+            let Some((sequence, key)) = self.order.pop_front() else {
+                break;
+            };
             if self.unsynced.get(&key) == Some(&sequence) {
                 self.unsynced.remove(&key);
             }
@@ -47,7 +49,11 @@ impl Recent {
 
     /// The sequence number that must be synced before this key is; nothing where it is already.
     pub fn unsynced(&self, key: &[u8]) -> Option<SequenceNumber> {
-        if self.unsynced.is_empty() { None } else { self.unsynced.get(key).copied() }
+        if self.unsynced.is_empty() {
+            None
+        } else {
+            self.unsynced.get(key).copied()
+        }
     }
 
     /// Hides the operation's write to this key behind what was stored before it. Several may be hidden at once, each
@@ -59,7 +65,9 @@ impl Recent {
     /// Shows what the operation wrote to this key, and so whatever that was made on top of. What was made on top of it
     /// stays hidden, behind it.
     pub fn show(&mut self, key: &[u8], by: OperationId) {
-        let Some(hidden) = self.hidden.get_mut(key) else { return };
+        let Some(hidden) = self.hidden.get_mut(key) else {
+            return;
+        };
         if let Some(place) = hidden.iter().rposition(|one| one.by == by) {
             hidden.drain(..=place);
         }
@@ -90,7 +98,10 @@ impl Recent {
         if self.hidden.is_empty() {
             return None;
         }
-        self.hidden.get(key).and_then(|hidden| hidden.first()).map(|first| first.before.clone())
+        self.hidden
+            .get(key)
+            .and_then(|hidden| hidden.first())
+            .map(|first| first.before.clone())
     }
 }
 
@@ -132,7 +143,10 @@ mod tests {
         recent.hide(key(), OperationId(2), Some(Bytes::from_static(b"first")));
         assert_eq!(recent.shown_instead(b"k"), Some(Some(Bytes::from_static(b"old"))));
         recent.show(b"k", OperationId(1));
-        assert_eq!(recent.shown_instead(b"k"), Some(Some(Bytes::from_static(b"first"))));
+        assert_eq!(
+            recent.shown_instead(b"k"),
+            Some(Some(Bytes::from_static(b"first")))
+        );
         recent.show(b"k", OperationId(2));
         assert_eq!(recent.shown_instead(b"k"), None);
     }
@@ -151,6 +165,9 @@ mod tests {
         let mut recent = Recent::default();
         recent.hide(key(), OperationId(1), None);
         recent.merge_below(b"k", |_| Bytes::from_static(b"arrived"));
-        assert_eq!(recent.shown_instead(b"k"), Some(Some(Bytes::from_static(b"arrived"))));
+        assert_eq!(
+            recent.shown_instead(b"k"),
+            Some(Some(Bytes::from_static(b"arrived")))
+        );
     }
 }

@@ -12,8 +12,8 @@ use bytes::Bytes;
 use causality::{HybridClock, Record, Stamp};
 use cluster::{ClusterState, Durability};
 use storage::{
-    BackgroundJob, BackgroundOutcome, Db, Installed, Kind, LogError, Lookup, PutError, ReadError, ReadJob, ReadOutcome, ScanJob,
-    ScanOutcome, SequenceNumber, SyncJob, SyncOutcome,
+    BackgroundJob, BackgroundOutcome, Db, Installed, Kind, LogError, Lookup, PutError, ReadError, ReadJob,
+    ReadOutcome, ScanJob, ScanOutcome, SequenceNumber, SyncJob, SyncOutcome,
 };
 use types::{Instant, KeyspaceId, Moment, NodeId, OperationId, PartitionId};
 use wire::{ReplicaReply, ReplicaRequest, ScanAsk, WritePath};
@@ -127,7 +127,11 @@ struct Waiting {
 #[derive(Debug)]
 enum Task {
     Read,
-    Write { keyspace: KeyspaceId, record: Bytes, path: WritePath },
+    Write {
+        keyspace: KeyspaceId,
+        record: Bytes,
+        path: WritePath,
+    },
     Make(Box<Make>),
 }
 
@@ -165,18 +169,33 @@ impl Replica {
             ReplicaRequest::Read { keyspace, key } => match self.refusal(keyspace, ticket.partition) {
                 Some(why) => out.push(Effect::Reply(ticket, ReplicaReply::CannotSay { why })),
                 None => {
-                    self.with_held(now, store_key(keyspace, &key), Waiting { ticket, task: Task::Read }, out);
+                    self.with_held(
+                        now,
+                        store_key(keyspace, &key),
+                        Waiting {
+                            ticket,
+                            task: Task::Read,
+                        },
+                        out,
+                    );
                 }
             },
-            ReplicaRequest::Write { keyspace, key, record, path } => {
-                match self.refusal(keyspace, ticket.partition) {
-                    Some(why) => out.push(Effect::Reply(ticket, ReplicaReply::Failed { why })),
-                    None => {
-                        let task = Task::Write { keyspace, record, path };
-                        self.with_held(now, store_key(keyspace, &key), Waiting { ticket, task }, out);
-                    }
+            ReplicaRequest::Write {
+                keyspace,
+                key,
+                record,
+                path,
+            } => match self.refusal(keyspace, ticket.partition) {
+                Some(why) => out.push(Effect::Reply(ticket, ReplicaReply::Failed { why })),
+                None => {
+                    let task = Task::Write {
+                        keyspace,
+                        record,
+                        path,
+                    };
+                    self.with_held(now, store_key(keyspace, &key), Waiting { ticket, task }, out);
                 }
-            }
+            },
             ReplicaRequest::Scan(ask) => self.scan(ticket, ask, false, out),
             ReplicaRequest::Count(ask) => self.scan(ticket, ask, true, out),
             ReplicaRequest::Forward(_) => {
@@ -216,7 +235,15 @@ impl Replica {
             return;
         }
         let key = store_key(ask.keyspace, &ask.key);
-        self.with_held(now, key, Waiting { ticket, task: Task::Make(Box::new(ask)) }, out);
+        self.with_held(
+            now,
+            key,
+            Waiting {
+                ticket,
+                task: Task::Make(Box::new(ask)),
+            },
+            out,
+        );
     }
 
     /// Shows reads what an operation wrote here, which was hidden so far.
@@ -226,7 +253,9 @@ impl Replica {
 
     /// A read from disk has ended.
     pub fn read_done(&mut self, now: Moment, token: u64, outcome: ReadOutcome, out: &mut Vec<Effect>) {
-        let Some(key) = self.cold.keys.remove(&token) else { return };
+        let Some(key) = self.cold.keys.remove(&token) else {
+            return;
+        };
         let mut held = match self.db.complete(outcome) {
             Lookup::Found(record) => Some(record),
             Lookup::Absent => None,
@@ -261,7 +290,11 @@ impl Replica {
         match self.db.synced(outcome) {
             Ok(up_to) => {
                 self.recent.synced(up_to);
-                while self.unsynced.front().is_some_and(|(sequence, _, _)| *sequence <= up_to) {
+                while self
+                    .unsynced
+                    .front()
+                    .is_some_and(|(sequence, _, _)| *sequence <= up_to)
+                {
                     if let Some((_, ticket, reply)) = self.unsynced.pop_front() {
                         out.push(Effect::Reply(ticket, reply));
                     }
@@ -289,7 +322,11 @@ impl Replica {
             out.push(Effect::Stop(error.to_string()));
             return;
         }
-        out.extend(self.unwritten.drain(..).map(|(ticket, reply)| Effect::Reply(ticket, reply)));
+        out.extend(
+            self.unwritten
+                .drain(..)
+                .map(|(ticket, reply)| Effect::Reply(ticket, reply)),
+        );
         let due = self.sync_due.is_some_and(|due| due <= now.mono);
         if !self.syncing
             && (due || !self.unsynced.is_empty() || self.db.needs_sync())
@@ -449,9 +486,11 @@ impl Replica {
                 out.push(Effect::Reply(ticket, self.read(key, held)));
                 None
             }
-            Task::Write { keyspace, record, path } => {
-                self.write(now, key, ticket, keyspace, record, path, held, out)
-            }
+            Task::Write {
+                keyspace,
+                record,
+                path,
+            } => self.write(now, key, ticket, keyspace, &record, path, held, out),
             Task::Make(ask) => self.make_on(now, key, ticket, &ask, held, out),
         }
     }
@@ -462,19 +501,25 @@ impl Replica {
             None => held,
         };
         match held {
-            Some(record) => ReplicaReply::Found { record, synced: self.recent.unsynced(key).is_none() },
+            Some(record) => ReplicaReply::Found {
+                record,
+                synced: self.recent.unsynced(key).is_none(),
+            },
             None => ReplicaReply::Absent,
         }
     }
 
-    #[allow(clippy::too_many_arguments, reason = "the parts of one write, taken apart once on its way here")]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "the parts of one write, taken apart once on its way here"
+    )]
     fn write(
         &mut self,
         now: Moment,
         key: &Bytes,
         ticket: Ticket,
         keyspace: KeyspaceId,
-        record: Bytes,
+        record: &Bytes,
         path: WritePath,
         held: Option<Bytes>,
         out: &mut Vec<Effect>,
@@ -515,7 +560,7 @@ impl Replica {
         now: Moment,
         key: &Bytes,
         partition: PartitionId,
-        record: Bytes,
+        record: &Bytes,
         path: WritePath,
         held: Option<Bytes>,
     ) -> Result<Decision, String> {
@@ -523,17 +568,24 @@ impl Replica {
         let incoming = Record::decode(record.clone()).map_err(|error| unreadable(&error))?;
         if path == WritePath::Client {
             self.clock
-                .observe(make::newest_stamp(&incoming), now.wall, self.options.clock_drift_ms_max)
+                .observe(
+                    make::newest_stamp(&incoming),
+                    now.wall,
+                    self.options.clock_drift_ms_max,
+                )
                 .map_err(|error| error.to_string())?;
         }
         let held = match held {
-            Some(bytes) => Some((Record::decode(bytes.clone()).map_err(|error| unreadable(&error))?, bytes)),
+            Some(bytes) => Some((
+                Record::decode(bytes.clone()).map_err(|error| unreadable(&error))?,
+                bytes,
+            )),
             None => None,
         };
         self.notice_forgetting(partition, &incoming, held.as_ref().map(|(record, _)| record));
         let Some((held, held_bytes)) = held else {
             self.recent.show_all(key);
-            return Ok(Decision::Store(own(&record)));
+            return Ok(Decision::Store(own(record)));
         };
         if path != WritePath::Merge
             && let Some(stamp) = outranked(&held, &incoming)
@@ -546,7 +598,11 @@ impl Replica {
             return Ok(Decision::Held);
         }
         self.recent.show_all(key);
-        let bytes = if merged == incoming { own(&record) } else { merged.to_bytes() };
+        let bytes = if merged == incoming {
+            own(record)
+        } else {
+            merged.to_bytes()
+        };
         debug_assert_ne!(bytes, held_bytes, "records that differ are encoded differently");
         Ok(Decision::Store(bytes))
     }
@@ -565,7 +621,9 @@ impl Replica {
     /// If what arrives shows this node's actor further on than its own record does, it has forgotten, and goes on under a
     /// fresh stint (INVARIANTS B2).
     fn notice_forgetting(&mut self, partition: PartitionId, incoming: &Record, held: Option<&Record>) {
-        let Record::Siblings(arrived) = incoming else { return };
+        let Record::Siblings(arrived) = incoming else {
+            return;
+        };
         let actor = self.actors.actor(partition);
         if arrived.seen().highest_of(actor) == 0 {
             return;
@@ -609,19 +667,33 @@ impl Replica {
         ask: &Make,
         held: Option<Bytes>,
     ) -> Result<(Made, Bytes, SequenceNumber), MakeError> {
-        let keyspace = self.state.keyspace(ask.keyspace).expect("checked when the request arrived").clone();
+        let keyspace = self
+            .state
+            .keyspace(ask.keyspace)
+            .expect("checked when the request arrived")
+            .clone();
         let record = match &held {
-            Some(bytes) => Some(
-                Record::decode(bytes.clone()).map_err(|error| MakeError::CannotSay(error.to_string()))?,
-            ),
+            Some(bytes) => {
+                Some(Record::decode(bytes.clone()).map_err(|error| MakeError::CannotSay(error.to_string()))?)
+            }
             None => None,
         };
         let (clock, actors) = (&mut self.clock, &mut self.actors);
-        let mut mint = Mint { clock, actors, partition: ticket.partition, now };
+        let mut mint = Mint {
+            clock,
+            actors,
+            partition: ticket.partition,
+            now,
+        };
         let (_, made) = make::make(record.as_ref(), ask, &keyspace, &mut mint)?;
         let stored = made.record.clone();
         let sequence = self
-            .store(now, key, stored.clone(), keyspace.durability == Durability::Interval)
+            .store(
+                now,
+                key,
+                stored.clone(),
+                keyspace.durability == Durability::Interval,
+            )
             .map_err(MakeError::Overloaded)?;
         if ask.hide {
             self.recent.hide(key.clone(), ask.operation, held);
@@ -636,7 +708,10 @@ impl Replica {
         record: Bytes,
         relaxed: bool,
     ) -> Result<SequenceNumber, String> {
-        let sequence = self.db.put(key, record, Kind::Full).map_err(|error| error.to_string())?;
+        let sequence = self
+            .db
+            .put(key, record, Kind::Full)
+            .map_err(|error| error.to_string())?;
         if relaxed {
             self.sync_due.get_or_insert(now.mono + self.options.sync_interval);
         } else {
@@ -646,7 +721,9 @@ impl Replica {
     }
 
     fn is_relaxed(&self, keyspace: KeyspaceId) -> bool {
-        self.state.keyspace(keyspace).is_some_and(|keyspace| keyspace.durability == Durability::Interval)
+        self.state
+            .keyspace(keyspace)
+            .is_some_and(|keyspace| keyspace.durability == Durability::Interval)
     }
 
     /// Promises *stored* for when it is true.
@@ -709,7 +786,9 @@ fn own(record: &Bytes) -> Bytes {
 
 /// The stamp held, where a client's `lww` write does not outrank it and is not itself what is held.
 fn outranked(held: &Record, incoming: &Record) -> Option<Stamp> {
-    let (Record::Lww(held), Record::Lww(incoming)) = (held, incoming) else { return None };
+    let (Record::Lww(held), Record::Lww(incoming)) = (held, incoming) else {
+        return None;
+    };
     let same = held.version().dot == incoming.version().dot;
     (!same && incoming.version().stamp <= held.version().stamp).then_some(held.version().stamp)
 }

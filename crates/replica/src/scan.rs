@@ -56,14 +56,26 @@ impl Scans {
             return;
         }
         let limit = ask.limit.clamp(1, LIMIT_MAX);
-        self.start(db, Scan { ticket, ask, count, limit }, out);
+        self.start(
+            db,
+            Scan {
+                ticket,
+                ask,
+                count,
+                limit,
+            },
+            out,
+        );
     }
 
     fn start(&mut self, db: &Db, scan: Scan, out: &mut Vec<Effect>) {
         let (slot, hash) = scan.ask.from;
         let start = store_key::position(slot, scan.ask.keyspace, hash);
         let end = store_key::end_of_slot(scan.ask.last_slot);
-        let limit = ScanLimit { entries: scan.limit as usize, bytes: PAGE_BYTES_MAX };
+        let limit = ScanLimit {
+            entries: scan.limit as usize,
+            bytes: PAGE_BYTES_MAX,
+        };
         let job = db.scan(KeyRange::new(&start, end.as_deref()), limit);
         self.next_token += 1;
         self.by_token.insert(self.next_token, scan);
@@ -80,7 +92,9 @@ impl Scans {
         outcome: ScanOutcome,
         out: &mut Vec<Effect>,
     ) {
-        let Some(scan) = self.by_token.remove(&token) else { return };
+        let Some(scan) = self.by_token.remove(&token) else {
+            return;
+        };
         let (entries, next) = match outcome {
             ScanOutcome::Page { entries, next } => (entries, next),
             ScanOutcome::Unreadable(error) => {
@@ -89,7 +103,10 @@ impl Scans {
                 return;
             }
         };
-        debug_assert!(state.keyspace(scan.ask.keyspace).is_some(), "checked when the walk began");
+        debug_assert!(
+            state.keyspace(scan.ask.keyspace).is_some(),
+            "checked when the walk began"
+        );
         let next = next.and_then(|key| next_place(&key, &scan.ask));
         if next == Some(scan.ask.from) {
             // More keys share this cursor prefix than were looked at: look at more, so that they stay together.
@@ -103,7 +120,9 @@ impl Scans {
 
 /// Where the next run begins, as a place that a cursor can name; nothing where the run is over.
 fn next_place(key: &Bytes, ask: &ScanAsk) -> Option<(u16, u64)> {
-    let StoreKey { slot, keyspace, hash, .. } = store_key::parse(key)?;
+    let StoreKey {
+        slot, keyspace, hash, ..
+    } = store_key::parse(key)?;
     let place = match keyspace.cmp(&ask.keyspace) {
         std::cmp::Ordering::Less => (slot, 0),
         std::cmp::Ordering::Equal => (slot, prefix_of(hash)),
@@ -118,10 +137,15 @@ pub fn prefix_of(hash: u64) -> u64 {
 }
 
 fn answer(scan: &Scan, entries: &[(Bytes, Bytes)], next: Option<(u16, u64)>, now: Moment) -> ReplicaReply {
-    let mut answer = ScanAnswer { entries: Vec::new(), next };
+    let mut answer = ScanAnswer {
+        entries: Vec::new(),
+        next,
+    };
     let mut live = 0;
     for (key, value) in entries {
-        let Some(key) = store_key::parse(key) else { continue };
+        let Some(key) = store_key::parse(key) else {
+            continue;
+        };
         let here = key.keyspace == scan.ask.keyspace;
         let beyond = next.is_some_and(|next| (key.slot, prefix_of(key.hash)) >= next);
         if !here || beyond {
@@ -130,15 +154,26 @@ fn answer(scan: &Scan, entries: &[(Bytes, Bytes)], next: Option<(u16, u64)>, now
         let record = match Record::decode(value.clone()) {
             Ok(record) => record,
             Err(error) => {
-                return ReplicaReply::CannotSay { why: format!("a record cannot be read: {error}") };
+                return ReplicaReply::CannotSay {
+                    why: format!("a record cannot be read: {error}"),
+                };
             }
         };
         if scan.count {
             live += u64::from(record.versions().iter().any(|version| version.is_live(now.wall)));
         } else {
             let record = record.strip_values().to_bytes();
-            answer.entries.push(ScanEntry { slot: key.slot, hash: key.hash, key: key.key, record });
+            answer.entries.push(ScanEntry {
+                slot: key.slot,
+                hash: key.hash,
+                key: key.key,
+                record,
+            });
         }
     }
-    if scan.count { ReplicaReply::Counted { live, next } } else { ReplicaReply::Scanned(answer) }
+    if scan.count {
+        ReplicaReply::Counted { live, next }
+    } else {
+        ReplicaReply::Scanned(answer)
+    }
 }

@@ -101,7 +101,12 @@ fn encode_request(request: &ReplicaRequest, out: &mut BytesMut) {
             out.put_u32_le(keyspace.0);
             out.put_slice(key);
         }
-        ReplicaRequest::Write { keyspace, key, record, path } => {
+        ReplicaRequest::Write {
+            keyspace,
+            key,
+            record,
+            path,
+        } => {
             out.reserve(9 + key.len() + record.len());
             out.put_u32_le(keyspace.0);
             out.put_u8(match path {
@@ -109,7 +114,9 @@ fn encode_request(request: &ReplicaRequest, out: &mut BytesMut) {
                 WritePath::Merge => 1,
                 WritePath::ClientAboveHeld => 2,
             });
-            out.put_u32_le(u32::try_from(key.len()).expect("keys are far below 4 GiB: limits are checked at the edge"));
+            out.put_u32_le(
+                u32::try_from(key.len()).expect("keys are far below 4 GiB: limits are checked at the edge"),
+            );
             out.put_slice(key);
             out.put_slice(record);
         }
@@ -148,7 +155,10 @@ fn put_postcard<T: Serialize>(value: &T, out: &mut BytesMut) {
 
 /// Reads a body of this kind; values share the bytes given.
 pub fn decode_body(kind: u8, mut bytes: Bytes) -> Result<Body, DecodeError> {
-    let short = |_| DecodeError { kind, why: "it is too short" };
+    let short = |_| DecodeError {
+        kind,
+        why: "it is too short",
+    };
     let body = match kind {
         kind::PING => Body::Ping,
         kind::PONG => Body::Pong,
@@ -162,28 +172,39 @@ pub fn decode_body(kind: u8, mut bytes: Bytes) -> Result<Body, DecodeError> {
         kind::FORWARD => Body::Request(ReplicaRequest::Forward(get_postcard(kind, &bytes)?)),
         kind::FOUND => {
             let synced = bytes.try_get_u8().map_err(short)? != 0;
-            Body::Reply(ReplicaReply::Found { record: bytes, synced })
+            Body::Reply(ReplicaReply::Found {
+                record: bytes,
+                synced,
+            })
         }
         kind::ABSENT => Body::Reply(ReplicaReply::Absent),
         kind::CANNOT_SAY => Body::Reply(ReplicaReply::CannotSay { why: text(&bytes) }),
         kind::STORED => Body::Reply(ReplicaReply::Stored),
-        kind::REFUSED => {
-            Body::Reply(ReplicaReply::Refused { held: Stamp(bytes.try_get_u64_le().map_err(short)?) })
-        }
+        kind::REFUSED => Body::Reply(ReplicaReply::Refused {
+            held: Stamp(bytes.try_get_u64_le().map_err(short)?),
+        }),
         kind::FAILED => Body::Reply(ReplicaReply::Failed { why: text(&bytes) }),
         kind::SCANNED => Body::Reply(ReplicaReply::Scanned(get_postcard(kind, &bytes)?)),
         kind::COUNTED => Body::Reply(decode_counted(bytes)?),
         kind::FORWARDED => Body::Reply(ReplicaReply::Forwarded(get_postcard(kind, &bytes)?)),
-        kind::STALE_EPOCH => {
-            Body::Reply(ReplicaReply::StaleEpoch { newest: Epoch(bytes.try_get_u64_le().map_err(short)?) })
+        kind::STALE_EPOCH => Body::Reply(ReplicaReply::StaleEpoch {
+            newest: Epoch(bytes.try_get_u64_le().map_err(short)?),
+        }),
+        _ => {
+            return Err(DecodeError {
+                kind,
+                why: "this version knows no such kind",
+            });
         }
-        _ => return Err(DecodeError { kind, why: "this version knows no such kind" }),
     };
     Ok(body)
 }
 
 fn decode_write(mut bytes: Bytes) -> Result<ReplicaRequest, DecodeError> {
-    let error = |why| DecodeError { kind: kind::WRITE, why };
+    let error = |why| DecodeError {
+        kind: kind::WRITE,
+        why,
+    };
     let short = |_| error("it is too short");
     let keyspace = KeyspaceId(bytes.try_get_u32_le().map_err(short)?);
     let path = match bytes.try_get_u8().map_err(short)? {
@@ -197,20 +218,34 @@ fn decode_write(mut bytes: Bytes) -> Result<ReplicaRequest, DecodeError> {
         return Err(error("its key is longer than the message"));
     }
     let key = bytes.split_to(key_len);
-    Ok(ReplicaRequest::Write { keyspace, key, record: bytes, path })
+    Ok(ReplicaRequest::Write {
+        keyspace,
+        key,
+        record: bytes,
+        path,
+    })
 }
 
 fn decode_counted(mut bytes: Bytes) -> Result<ReplicaReply, DecodeError> {
-    let short = |_| DecodeError { kind: kind::COUNTED, why: "it is too short" };
+    let short = |_| DecodeError {
+        kind: kind::COUNTED,
+        why: "it is too short",
+    };
     let live = bytes.try_get_u64_le().map_err(short)?;
     let more = bytes.try_get_u8().map_err(short)? != 0;
     let slot = bytes.try_get_u16_le().map_err(short)?;
     let hash = bytes.try_get_u64_le().map_err(short)?;
-    Ok(ReplicaReply::Counted { live, next: more.then_some((slot, hash)) })
+    Ok(ReplicaReply::Counted {
+        live,
+        next: more.then_some((slot, hash)),
+    })
 }
 
 fn get_postcard<T: DeserializeOwned>(kind: u8, bytes: &[u8]) -> Result<T, DecodeError> {
-    postcard::from_bytes(bytes).map_err(|_| DecodeError { kind, why: "its fields do not parse" })
+    postcard::from_bytes(bytes).map_err(|_| DecodeError {
+        kind,
+        why: "its fields do not parse",
+    })
 }
 
 fn text(bytes: &[u8]) -> String {

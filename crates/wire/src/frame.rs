@@ -79,7 +79,9 @@ pub fn encode_frame(envelope: &Envelope, out: &mut BytesMut) {
         epoch: envelope.epoch,
         round: envelope.round,
     };
-    write_frame(codec::kind_of(&envelope.body), header, out, |out| codec::encode_body(&envelope.body, out));
+    write_frame(codec::kind_of(&envelope.body), header, out, |out| {
+        codec::encode_body(&envelope.body, out);
+    });
 }
 
 /// Writes a frame that is no envelope: the handshake's.
@@ -143,15 +145,32 @@ pub fn decode_frame(buffer: &mut BytesMut) -> Result<Option<Frame>, FrameError> 
         epoch: Epoch(frame.get_u64_le()),
         round: frame.get_u32_le(),
     };
-    Ok(Some(Frame { kind, header, body: frame }))
+    Ok(Some(Frame {
+        kind,
+        header,
+        body: frame,
+    }))
 }
 
 impl Frame {
     /// The envelope that this frame carries.
     pub fn into_envelope(self) -> Result<Envelope, FrameError> {
         let body = codec::decode_body(self.kind, self.body)?;
-        let Header { partition, deadline_ms, operation, epoch, round } = self.header;
-        Ok(Envelope { operation, round, epoch, partition, deadline_ms, body })
+        let Header {
+            partition,
+            deadline_ms,
+            operation,
+            epoch,
+            round,
+        } = self.header;
+        Ok(Envelope {
+            operation,
+            round,
+            epoch,
+            partition,
+            deadline_ms,
+            body,
+        })
     }
 
     /// The bytes behind the header.

@@ -62,7 +62,10 @@ impl Hello {
             ));
         }
         if self.node == ours.node || self.name == ours.name {
-            return refuse(format!("two nodes say that they are {}: give each a node.id of its own", self.name));
+            return refuse(format!(
+                "two nodes say that they are {}: give each a node.id of its own",
+                self.name
+            ));
         }
         if self.fingerprint != ours.fingerprint {
             return refuse(format!(

@@ -110,7 +110,7 @@ struct Operation {
 
 #[derive(Debug)]
 enum Machine {
-    Get(Get),
+    Get(Box<Get>),
     Mutation(Box<Mutation>),
     Forward(Box<Forward>),
     Walk(Box<Walk>),
@@ -189,7 +189,15 @@ impl Operations {
 
     /// A question could not be sent to a peer.
     pub fn not_sent(&mut self, now: Moment, to: NodeId, operation: OperationId, out: &mut Vec<Effect>) {
-        self.tell(now, operation, Event::Failed { from: to, failure: Failure::NotSent }, out);
+        self.tell(
+            now,
+            operation,
+            Event::Failed {
+                from: to,
+                failure: Failure::NotSent,
+            },
+            out,
+        );
     }
 
     /// The connection to a peer is lost, with all that was under way on it.
@@ -197,7 +205,15 @@ impl Operations {
         let mut concerned: Vec<OperationId> = self.by_id.keys().copied().collect();
         concerned.sort_unstable();
         for id in concerned {
-            self.tell(now, id, Event::Failed { from: peer, failure: Failure::Lost }, out);
+            self.tell(
+                now,
+                id,
+                Event::Failed {
+                    from: peer,
+                    failure: Failure::Lost,
+                },
+                out,
+            );
         }
     }
 
@@ -213,7 +229,9 @@ impl Operations {
                 break;
             }
             self.wakes.pop_first();
-            let Some(operation) = self.by_id.get_mut(&id) else { continue };
+            let Some(operation) = self.by_id.get_mut(&id) else {
+                continue;
+            };
             if operation.deadline <= now.mono {
                 self.time_out(now, id, out);
             } else {
@@ -225,21 +243,32 @@ impl Operations {
     }
 
     fn tell(&mut self, now: Moment, id: OperationId, event: Event, out: &mut Vec<Effect>) {
-        let Some(operation) = self.by_id.get_mut(&id) else { return };
+        let Some(operation) = self.by_id.get_mut(&id) else {
+            return;
+        };
         let mut steps = std::mem::take(&mut self.steps);
-        let mut turn = Turn { now, id, topology: &self.topology, steps: &mut steps };
+        let mut turn = Turn {
+            now,
+            id,
+            topology: &self.topology,
+            steps: &mut steps,
+        };
         operation.step(event, &mut turn);
         self.carry_out(now, id, &mut steps, out);
         self.steps = steps;
     }
 
     fn time_out(&mut self, now: Moment, id: OperationId, out: &mut Vec<Effect>) {
-        let Some(operation) = self.by_id.get_mut(&id) else { return };
+        let Some(operation) = self.by_id.get_mut(&id) else {
+            return;
+        };
         let outcome = match operation.machine {
             Machine::Await { write, .. } => Some(Ok(Reply::Acknowledged(self.give_up_waiting(id, write)))),
             _ => operation.timed_out(),
         };
-        let Some(operation) = self.by_id.get(&id) else { return };
+        let Some(operation) = self.by_id.get(&id) else {
+            return;
+        };
         let hidden = matches!(&operation.machine, Machine::Mutation(mutation) if mutation.is_hidden());
         let mut steps = Vec::new();
         if hidden {
@@ -262,7 +291,11 @@ impl Operations {
                     }
                 }
                 Step::Show => {
-                    if let Some(target) = self.by_id.get(&id).and_then(|operation| operation.target.as_ref()) {
+                    if let Some(target) = self
+                        .by_id
+                        .get(&id)
+                        .and_then(|operation| operation.target.as_ref())
+                    {
                         out.push(Effect::Show(target.keyspace_id, target.key.clone(), id));
                     }
                 }
@@ -287,12 +320,17 @@ impl Operations {
         request: ReplicaRequest,
         out: &mut Vec<Effect>,
     ) {
-        let Some(ticket) = self.ticket(id, round) else { return };
+        let Some(ticket) = self.ticket(id, round) else {
+            return;
+        };
         if to == self.topology.here {
             out.push(Effect::Serve(ticket, request));
             return;
         }
-        let left = self.by_id.get(&id).map_or(Duration::ZERO, |operation| operation.deadline.since(now.mono));
+        let left = self
+            .by_id
+            .get(&id)
+            .map_or(Duration::ZERO, |operation| operation.deadline.since(now.mono));
         let envelope = Envelope {
             operation: id,
             round,
@@ -311,11 +349,18 @@ impl Operations {
             (_, Some(target)) => target.partition,
             (_, None) => return None,
         };
-        Some(Ticket { from: self.topology.here, operation: id, round, partition })
+        Some(Ticket {
+            from: self.topology.here,
+            operation: id,
+            round,
+            partition,
+        })
     }
 
     fn wake(&mut self, id: OperationId, at: Instant) {
-        let Some(operation) = self.by_id.get_mut(&id) else { return };
+        let Some(operation) = self.by_id.get_mut(&id) else {
+            return;
+        };
         if at < operation.wake {
             self.wakes.remove(&(operation.wake, id));
             operation.wake = at;
@@ -324,7 +369,9 @@ impl Operations {
     }
 
     fn end(&mut self, id: OperationId, out: &mut Vec<Effect>) {
-        let Some(operation) = self.by_id.remove(&id) else { return };
+        let Some(operation) = self.by_id.remove(&id) else {
+            return;
+        };
         self.wakes.remove(&(operation.wake, id));
         self.bytes -= operation.bytes;
         if let Machine::Mutation(mutation) = &operation.machine {

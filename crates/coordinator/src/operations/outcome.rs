@@ -9,8 +9,12 @@ use super::{Effect, Machine, Operations, Origin, PAST_MAX};
 impl Operations {
     /// Answers whoever waits for an operation. A write may live on to count acknowledgements.
     pub(super) fn answer(&mut self, id: OperationId, outcome: Outcome, out: &mut Vec<Effect>) {
-        let Some(operation) = self.by_id.get_mut(&id) else { return };
-        let Some(origin) = operation.origin.take() else { return };
+        let Some(operation) = self.by_id.get_mut(&id) else {
+            return;
+        };
+        let Some(origin) = operation.origin.take() else {
+            return;
+        };
         self.unanswered -= 1;
         if matches!(operation.machine, Machine::Mutation(_)) {
             self.bytes -= std::mem::take(&mut operation.bytes);
@@ -39,7 +43,9 @@ impl Operations {
     }
 
     fn answer_in_batch(&mut self, id: OperationId, place: usize, outcome: Outcome, out: &mut Vec<Effect>) {
-        let Some(batch) = self.batches.get_mut(&id) else { return };
+        let Some(batch) = self.batches.get_mut(&id) else {
+            return;
+        };
         batch.missing -= usize::from(batch.outcomes[place].is_none());
         batch.outcomes[place] = Some(outcome);
         if batch.missing == 0
@@ -52,10 +58,14 @@ impl Operations {
 
     /// How many owners have acknowledged a write, as far as it is remembered.
     pub(super) fn acknowledged(&self, write: OperationId) -> u8 {
-        if let Some(Machine::Mutation(mutation)) = self.by_id.get(&write).map(|operation| &operation.machine) {
+        if let Some(Machine::Mutation(mutation)) = self.by_id.get(&write).map(|operation| &operation.machine)
+        {
             return mutation.acknowledged();
         }
-        self.past.iter().find(|(id, _)| *id == write).map_or(0, |(_, acknowledged)| *acknowledged)
+        self.past
+            .iter()
+            .find(|(id, _)| *id == write)
+            .map_or(0, |(_, acknowledged)| *acknowledged)
     }
 
     /// Tells those who wait for acknowledgements of this write, if there are enough now.
@@ -100,7 +110,11 @@ impl Operations {
     }
 
     fn bound_lingering(&mut self, out: &mut Vec<Effect>) {
-        while self.lingering.front().is_some_and(|id| !self.by_id.contains_key(id)) {
+        while self
+            .lingering
+            .front()
+            .is_some_and(|id| !self.by_id.contains_key(id))
+        {
             self.lingering.pop_front();
         }
         while self.lingering.len() > self.options.lingering_max {

@@ -38,8 +38,12 @@ pub(crate) fn get(arguments: &Get) -> Result<ExitCode> {
         writeln!(out)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let document: Value = serde_json::from_slice(&answered.body).context("the node did not answer with JSON")?;
-    let values = document["values"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let document: Value =
+        serde_json::from_slice(&answered.body).context("the node did not answer with JSON")?;
+    let values = document["values"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
     if let [one] = values {
         out.write_all(&value_of(one)?)?;
         if out.is_terminal() {
@@ -53,7 +57,11 @@ pub(crate) fn get(arguments: &Get) -> Result<ExitCode> {
         out.write_all(&value_of(value)?)?;
         writeln!(out, "   {}", clock_text(&value["clock"]))?;
     }
-    writeln!(out, "context: {}", document["context"].as_str().unwrap_or_default())?;
+    writeln!(
+        out,
+        "context: {}",
+        document["context"].as_str().unwrap_or_default()
+    )?;
     writeln!(out, "Write one value with --context to replace them all.")?;
     Ok(ExitCode::SUCCESS)
 }
@@ -81,7 +89,10 @@ pub(crate) fn put(arguments: &Put) -> Result<ExitCode> {
     };
     let answered = Node::new(arguments.at.at).put(&path, &headers, &value)?;
     answered.check()?;
-    println!("stored on {} owners", answered.header("henge-acknowledged").unwrap_or("enough"));
+    println!(
+        "stored on {} owners",
+        answered.header("henge-acknowledged").unwrap_or("enough")
+    );
     if let Some(context) = answered.header("henge-context") {
         println!("context: {context}");
     }
@@ -112,7 +123,9 @@ pub(crate) fn del(arguments: &Del) -> Result<ExitCode> {
 
 fn is_absent(body: &[u8]) -> bool {
     let problem: Value = serde_json::from_slice(body).unwrap_or_default();
-    problem["type"].as_str().is_none_or(|kind| !kind.contains("keyspace"))
+    problem["type"]
+        .as_str()
+        .is_none_or(|kind| !kind.contains("keyspace"))
 }
 
 fn value_of(value: &Value) -> Result<Vec<u8>> {
@@ -125,7 +138,13 @@ pub(crate) fn clock_text(clock: &Value) -> String {
     let entries = clock.as_array().map(Vec::as_slice).unwrap_or_default();
     let entries: Vec<String> = entries
         .iter()
-        .map(|entry| format!("[{}, {}]", entry[0].as_str().unwrap_or("?"), entry[1].as_u64().unwrap_or_default()))
+        .map(|entry| {
+            format!(
+                "[{}, {}]",
+                entry[0].as_str().unwrap_or("?"),
+                entry[1].as_u64().unwrap_or_default()
+            )
+        })
         .collect();
     format!("({})", entries.join(", "))
 }

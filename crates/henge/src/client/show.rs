@@ -16,19 +16,67 @@ pub(crate) fn status(at: &At) -> Result<ExitCode> {
     let node = Node::new(at.at);
     let (cluster, keyspaces) = (node.document("/v1/cluster")?, node.document("/v1/keyspaces")?);
     if at.json {
-        println!("{}", serde_json::json!({ "cluster": cluster, "keyspaces": keyspaces }));
+        println!(
+            "{}",
+            serde_json::json!({ "cluster": cluster, "keyspaces": keyspaces })
+        );
         return Ok(ExitCode::SUCCESS);
     }
-    println!("Cluster {}, epoch {}, as {} sees it\n", text(&cluster["name"]), text(&cluster["epoch"]), at.at);
-    let mut nodes = table(&["node", "state", "data center", "rack", "weight", "partitions", "redis", "cluster", "http"]);
+    println!(
+        "Cluster {}, epoch {}, as {} sees it\n",
+        text(&cluster["name"]),
+        text(&cluster["epoch"]),
+        at.at
+    );
+    let mut nodes = table(&[
+        "node",
+        "state",
+        "data center",
+        "rack",
+        "weight",
+        "partitions",
+        "redis",
+        "cluster",
+        "http",
+    ]);
     for node in list(&cluster["nodes"]) {
-        let columns = ["id", "state", "datacenter", "rack", "weight", "partitions", "resp", "cluster", "http"];
+        let columns = [
+            "id",
+            "state",
+            "datacenter",
+            "rack",
+            "weight",
+            "partitions",
+            "resp",
+            "cluster",
+            "http",
+        ];
         nodes.add_row(columns.map(|column| text(&node[column])));
     }
     println!("{nodes}\n");
-    let mut shown = table(&["keyspace", "number", "policy", "N", "R", "W", "quorum", "durability", "model"]);
+    let mut shown = table(&[
+        "keyspace",
+        "number",
+        "policy",
+        "N",
+        "R",
+        "W",
+        "quorum",
+        "durability",
+        "model",
+    ]);
     for keyspace in keyspaces_of(&keyspaces) {
-        let columns = ["name", "number", "policy", "replication", "r", "w", "quorum", "durability", "model"];
+        let columns = [
+            "name",
+            "number",
+            "policy",
+            "replication",
+            "r",
+            "w",
+            "quorum",
+            "durability",
+            "model",
+        ];
         shown.add_row(columns.map(|column| text(&keyspace[column])));
     }
     println!("{shown}");
@@ -49,7 +97,10 @@ pub(crate) fn ring(at: &At) -> Result<ExitCode> {
     let mut shown = table(&["slots", "owners, first to last"]);
     for range in list(&ring["slots"]) {
         let owners: Vec<String> = list(&range["owners"]).iter().map(text).collect();
-        shown.add_row([format!("{}-{}", text(&range["first"]), text(&range["last"])), owners.join(" ")]);
+        shown.add_row([
+            format!("{}-{}", text(&range["first"]), text(&range["last"])),
+            owners.join(" "),
+        ]);
     }
     println!("{shown}");
     Ok(ExitCode::SUCCESS)
@@ -102,7 +153,11 @@ fn list(value: &Value) -> &[Value] {
 }
 
 fn keyspaces_of(document: &Value) -> &[Value] {
-    if document.is_array() { list(document) } else { list(&document["keyspaces"]) }
+    if document.is_array() {
+        list(document)
+    } else {
+        list(&document["keyspaces"])
+    }
 }
 
 fn text(value: &Value) -> String {

@@ -55,7 +55,9 @@ pub(super) struct Driver {
 
 impl std::fmt::Debug for Driver {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Driver").field("hello", &self.hello()).finish_non_exhaustive()
+        f.debug_struct("Driver")
+            .field("hello", &self.hello())
+            .finish_non_exhaustive()
     }
 }
 
@@ -134,7 +136,9 @@ impl Driver {
         let topology = self.topology();
         match topology.state.member(theirs.node) {
             Some(member) if member.name == theirs.name => Ok(()),
-            _ => Err(Refusal { why: format!("{} is no member of cluster `{}`", theirs.name, theirs.cluster) }),
+            _ => Err(Refusal {
+                why: format!("{} is no member of cluster `{}`", theirs.name, theirs.cluster),
+            }),
         }
     }
 
@@ -150,7 +154,11 @@ impl Driver {
 
     /// The node's figures as of now.
     pub(super) fn counters(&self) -> Vec<Counter> {
-        self.node.borrow().as_ref().map(status::counters).unwrap_or_default()
+        self.node
+            .borrow()
+            .as_ref()
+            .map(status::counters)
+            .unwrap_or_default()
     }
 
     /// Shows other threads the node as it is now.
@@ -185,7 +193,10 @@ impl Driver {
         if self.stopped.borrow().is_some() {
             return None;
         }
-        self.node.borrow_mut().as_mut()?.answer_at_once(self.now(), request)
+        self.node
+            .borrow_mut()
+            .as_mut()?
+            .answer_at_once(self.now(), request)
     }
 
     pub(super) fn poll_answer(&self, client: u64, context: &mut Context<'_>) -> Poll<Outcome> {
@@ -193,7 +204,9 @@ impl Driver {
         match clients.waiting.remove(&client) {
             Some(Waiting::Answered(outcome)) => Poll::Ready(outcome),
             _ => {
-                clients.waiting.insert(client, Waiting::Parked(context.waker().clone()));
+                clients
+                    .waiting
+                    .insert(client, Waiting::Parked(context.waker().clone()));
                 Poll::Pending
             }
         }
@@ -281,14 +294,18 @@ impl Driver {
                         let is_request = matches!(envelope.body, Body::Request(_) | Body::Ping);
                         let sent = self.links.send(to, &envelope);
                         if !sent && is_request {
-                            self.feedback.borrow_mut().push(Input::NotSent(to, envelope.operation));
+                            self.feedback
+                                .borrow_mut()
+                                .push(Input::NotSent(to, envelope.operation));
                         }
                     }
                     Output::Run(job) => self.jobs.run(job),
                     Output::Stop(why) => self.halt(&why),
                 }
             }
-            let Some(input) = self.feedback.borrow_mut().pop() else { break };
+            let Some(input) = self.feedback.borrow_mut().pop() else {
+                break;
+            };
             self.handle(now, input, &mut outputs);
         }
         self.spare.set(outputs);
@@ -296,7 +313,9 @@ impl Driver {
 
     fn answer(&self, client: u64, outcome: Outcome) {
         let mut clients = self.clients.borrow_mut();
-        let Some(waiting) = clients.waiting.get_mut(&client) else { return };
+        let Some(waiting) = clients.waiting.get_mut(&client) else {
+            return;
+        };
         if let Waiting::Parked(waker) = std::mem::replace(waiting, Waiting::Answered(outcome)) {
             waker.wake();
         }

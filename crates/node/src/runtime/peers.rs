@@ -99,10 +99,14 @@ async fn connect(driver: &Driver, peer: &Peer) -> Result<(TcpStream, BytesMut, H
     let mut buffer = BytesMut::new();
     let said = timeout(HELLO_TIMEOUT, read_hello(&stream, &mut buffer)).await??;
     let theirs = said.map_err(|refusal| Error::new(ErrorKind::ConnectionRefused, refusal.why))?;
-    theirs.check(&ours).map_err(|refusal| Error::new(ErrorKind::InvalidData, refusal.why))?;
+    theirs
+        .check(&ours)
+        .map_err(|refusal| Error::new(ErrorKind::InvalidData, refusal.why))?;
     if theirs.node != peer.id || theirs.name != peer.name {
-        let why =
-            format!("{} is node {}, not {}: check the members' peer addresses", peer.address, theirs.name, peer.name);
+        let why = format!(
+            "{} is node {}, not {}: check the members' peer addresses",
+            peer.address, theirs.name, peer.name
+        );
         return Err(Error::new(ErrorKind::InvalidData, why));
     }
     Ok((stream, buffer, theirs))
@@ -131,13 +135,7 @@ async fn take(driver: &Rc<Driver>, stream: TcpStream) -> Result<(), Error> {
 }
 
 /// Reads and writes until the connection ends; says why it did.
-async fn converse(
-    driver: &Rc<Driver>,
-    peer: NodeId,
-    link: &Rc<Link>,
-    buffer: BytesMut,
-    ping: bool,
-) -> Error {
+async fn converse(driver: &Rc<Driver>, peer: NodeId, link: &Rc<Link>, buffer: BytesMut, ping: bool) -> Error {
     let heard = std::cell::Cell::new(driver.now().mono);
     tokio::select! {
         error = read(driver, peer, link, buffer, &heard) => error,
@@ -157,7 +155,9 @@ async fn read(
 ) -> Error {
     loop {
         loop {
-            match decode_frame(&mut buffer).and_then(|frame| frame.map(wire::Frame::into_envelope).transpose()) {
+            match decode_frame(&mut buffer)
+                .and_then(|frame| frame.map(wire::Frame::into_envelope).transpose())
+            {
                 Ok(Some(envelope)) => driver.feed(Input::Message(peer, envelope)),
                 Ok(None) => break,
                 Err(error) => return Error::new(ErrorKind::InvalidData, error),
@@ -199,7 +199,10 @@ async fn read_hello(stream: &TcpStream, buffer: &mut BytesMut) -> Result<Result<
         if buffer.len() >= 4 {
             let claimed = u32::from_le_bytes([buffer[0], buffer[1], buffer[2], buffer[3]]) as usize;
             if claimed > HELLO_BYTES_MAX {
-                return Err(Error::new(ErrorKind::InvalidData, "it does not speak as a peer does"));
+                return Err(Error::new(
+                    ErrorKind::InvalidData,
+                    "it does not speak as a peer does",
+                ));
             }
         }
         let frame = decode_frame(buffer).map_err(|error| Error::new(ErrorKind::InvalidData, error))?;
