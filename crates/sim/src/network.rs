@@ -131,12 +131,12 @@ impl Network {
         true
     }
 
-    /// Puts a frame under way. False if the sender knows of no connection; a reply that has none is dropped instead.
+    /// Puts a frame under way, or two of it where the network is unruly. False if the sender knows of no connection; a reply that has none is dropped instead.
     pub fn send(
         &mut self,
         now: Instant,
         (from, to): (Place, Place),
-        reply: bool,
+        (reply, may_come_twice): (bool, bool),
         frame: Bytes,
         queue: &mut Queue<Event>,
     ) -> bool {
@@ -151,7 +151,7 @@ impl Network {
         }
         let generation = self.link_mut(link).generation;
         let packet = Packet { link, generation, reply, frame };
-        if self.options.unruly && self.rng.chance(1, 50) {
+        if self.options.unruly && may_come_twice && self.rng.chance(1, 50) {
             self.put_under_way(now, packet.clone(), queue);
         }
         self.put_under_way(now, packet, queue);

@@ -62,9 +62,22 @@ impl Report {
     }
 }
 
-/// Runs what this seed stands for.
+/// Runs what this seed stands for. A panic is a broken rule like any other: nothing that a run does may cause one.
 pub fn run(seed: u64, print: bool) -> Report {
-    run_scenario(Scenario::from_seed(seed), print)
+    std::panic::catch_unwind(|| run_scenario(Scenario::from_seed(seed), print)).unwrap_or_else(|panic| {
+        let what = panic.downcast_ref::<String>().cloned();
+        let what = what.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string)).unwrap_or_default();
+        let violation = Violation { at: Instant::default(), rule: "nothing panics", what };
+        Report {
+            seed,
+            violations: vec![violation],
+            figures: Figures::default(),
+            faults: 0,
+            simulated: Duration::ZERO,
+            trace_hash: 0,
+            trace_lines: 0,
+        }
+    })
 }
 
 /// Runs a scenario.
@@ -73,9 +86,12 @@ pub fn run_scenario(scenario: Scenario, print: bool) -> Report {
     let mut world = World::new(scenario, Trace::new(print));
     let workload = Workload::start(&mut world, rng.fork());
     let mut run = Run { plan: world.scenario().faults.clone(), world, workload, rng, struck: Vec::new(), power_losses: 0 };
-    run.safety();
-    run.liveness();
-    run.agreement();
+    for phase in [Run::safety, Run::liveness, Run::agreement] {
+        phase(&mut run);
+        if !run.world.violations().is_empty() {
+            break;
+        }
+    }
     run.report()
 }
 
@@ -98,7 +114,7 @@ impl Run {
         let latest = until + Duration::from_secs(60);
         loop {
             self.go_on(until);
-            if self.plan.is_empty() || until >= latest {
+            if self.plan.is_empty() || until >= latest || !self.world.violations().is_empty() {
                 break;
             }
             until = until + Duration::from_secs(1);
@@ -163,7 +179,7 @@ impl Run {
                 Happening::Internal => {}
             }
             // One broken rule breaks others: the first is the one to look at.
-            if self.world.violations().len() > 20 {
+            if !self.world.violations().is_empty() {
                 break;
             }
         }
@@ -204,6 +220,9 @@ impl Run {
     }
 
     fn check_not_empty(&mut self) {
+        if !self.world.violations().is_empty() {
+            return;
+        }
         let figures = self.workload.figures();
         let enough = 20.min(10 * self.world.scenario().clients as u64);
         if figures.written < enough {
@@ -219,6 +238,9 @@ impl Run {
     fn wait_until_whole(&mut self) {
         let latest = self.world.now() + WHOLE_WITHIN;
         while !(self.world.is_whole() && !self.workload.is_busy()) {
+            if !self.world.violations().is_empty() {
+                return;
+            }
             if self.world.now() >= latest {
                 let what = format!("not whole after {WHOLE_WITHIN:?}");
                 return self.world.violated("a healed cluster is whole again (liveness)", what);

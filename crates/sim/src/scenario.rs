@@ -94,7 +94,7 @@ impl Scenario {
         Scenario {
             nodes: (1..=nodes).map(|number| format!("n{number}")).collect(),
             replicas: u8::try_from(1 + rng.below(3)).unwrap_or(1),
-            partitions: *rng.pick(&[1, 8, 64]).unwrap_or(&8),
+            partitions: *rng.pick(&[8, 16, 256]).unwrap_or(&8),
             clients: usize::try_from(2 + rng.below(9)).unwrap_or(2),
             think_max: millis(rng, 5, 120),
             keys: 1 + rng.below(6),

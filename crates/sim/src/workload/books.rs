@@ -6,7 +6,7 @@ use bytes::Bytes;
 use quorum::Level;
 use types::KeyspaceId;
 
-use super::registers::{Promise, Register};
+use super::registers::{ReadPromise, Register, WritePromise};
 use super::siblings::SiblingKey;
 use crate::scenario::{Scenario, SIBLINGS};
 
@@ -52,27 +52,25 @@ impl Books {
         self.siblings.entry(key.clone()).or_default()
     }
 
-    /// What reads of the keyspace at this level are promised.
-    pub fn read_promise(&self, keyspace: KeyspaceId, read: Option<Level>) -> Promise {
+    /// What reads of the keyspace at this level promise.
+    pub fn read_promise(&self, keyspace: KeyspaceId, read: Option<Level>) -> ReadPromise {
+        let (r, w) = self.counts(keyspace, read, None);
+        ReadPromise { meets: self.owners + 1 - r, leaves: self.are_majorities(r, w).then_some(w) }
+    }
+
+    /// What writes of the keyspace at this level promise.
+    pub fn write_promise(&self, keyspace: KeyspaceId, write: Option<Level>) -> WritePromise {
+        let (r, w) = self.counts(keyspace, None, write);
+        WritePromise { leaves: w, outranks: self.are_majorities(r, w).then_some(self.owners + 1 - w) }
+    }
+
+    fn counts(&self, keyspace: KeyspaceId, read: Option<Level>, write: Option<Level>) -> (usize, usize) {
         let (r, w) = self.levels[&keyspace];
-        self.promise(read.unwrap_or(r), w)
+        (self.count(read.unwrap_or(r)), self.count(write.unwrap_or(w)))
     }
 
-    /// What writes of the keyspace at this level are promised, and promise to its reads.
-    pub fn write_promise(&self, keyspace: KeyspaceId, write: Option<Level>) -> Promise {
-        let (r, w) = self.levels[&keyspace];
-        self.promise(r, write.unwrap_or(w))
-    }
-
-    /// How many owners a write at this level takes.
-    pub fn needed(&self, keyspace: KeyspaceId, write: Option<Level>) -> usize {
-        self.count(write.unwrap_or(self.levels[&keyspace].1))
-    }
-
-    fn promise(&self, r: Level, w: Level) -> Promise {
-        let (r, w) = (self.count(r), self.count(w));
-        let majority = self.owners / 2 + 1;
-        Promise { sees_writes: r + w > self.owners, never_goes_back: r >= majority && w >= majority }
+    fn are_majorities(&self, r: usize, w: usize) -> bool {
+        r.min(w) > self.owners / 2
     }
 
     fn count(&self, level: Level) -> usize {

@@ -244,7 +244,8 @@ impl Client {
     fn siblings_get(&mut self, books: &mut Books) -> (Task, KeyRequest) {
         let key = self.siblings_key(books);
         let level = self.level();
-        let begun = books.sibling_key(&key).begin();
+        let meets = books.read_promise(SIBLINGS, level).meets;
+        let begun = books.sibling_key(&key).begin(meets);
         let operation = Operation::Get { read: level, context: None, detail: Detail::Values };
         let kind = Kind::SiblingsGet { begun, demanded: None };
         (Task { keyspace: SIBLINGS, key: key.clone(), level, kind }, key_request(key, operation))
@@ -252,7 +253,8 @@ impl Client {
 
     /// Reads at one owner, and insists on what it knows of the key.
     fn siblings_reread(&mut self, books: &mut Books, known: Known) -> (Task, KeyRequest) {
-        let begun = books.sibling_key(&known.key).begin();
+        let meets = books.read_promise(SIBLINGS, Some(Level::One)).meets;
+        let begun = books.sibling_key(&known.key).begin(meets);
         let operation =
             Operation::Get { read: Some(Level::One), context: Some(known.context), detail: Detail::Values };
         let newest = known.ids.iter().max().copied();
@@ -282,9 +284,12 @@ impl Client {
 
     fn siblings_delete(&mut self, books: &mut Books, known: Option<Known>) -> (Task, KeyRequest) {
         let key = known.as_ref().map_or_else(|| self.siblings_key(books), |known| known.key.clone());
+        // Without a context it covers whatever its own read finds.
+        let known = known.filter(|known| !known.context.is_empty());
         let wide = known.is_none();
-        let covers = books.sibling_key(&key).delete_begins(known.as_ref().map(|known| &known.ids));
-        let context = known.map(|known| known.context).filter(|context| !context.is_empty());
+        let meets = books.read_promise(SIBLINGS, None).meets;
+        let covers = books.sibling_key(&key).delete_begins(known.as_ref().map(|known| &known.ids), meets);
+        let context = known.map(|known| known.context);
         let operation = Operation::Delete { context, write: None, read: None };
         let kind = Kind::SiblingsDelete { covers, wide };
         (Task { keyspace: SIBLINGS, key: key.clone(), level: None, kind }, key_request(key, operation))
@@ -372,7 +377,7 @@ impl Client {
             && let Some(written) = written(outcome)
         {
             figures.written += 1;
-            let (owners, needed) = (world.scenario().owners(), books.needed(task.keyspace, task.level));
+            let (owners, needed) = (world.scenario().owners(), books.write_promise(task.keyspace, task.level).leaves);
             let counted = usize::from(written.acknowledged);
             if counted < needed || counted > owners {
                 problems.push((LEVELS, of(format!("{counted} of {owners} owners, {needed} needed"))));
@@ -411,9 +416,8 @@ impl Client {
                 let Answer::Outcome(Ok(Reply::Found(found))) = answer else { return Ok(()) };
                 let shown = Shown::of(found).map_err(|what| (SIBLINGS_SHOWN, what))?;
                 let promise = books.read_promise(keyspace, level);
-                let strong = promise.sees_writes.then_some(begun);
                 let book = books.sibling_key(key);
-                book.read(strong, &shown, promise.never_goes_back).map_err(|what| (SIBLINGS_SHOWN, what))?;
+                book.read(begun, &shown, promise.leaves).map_err(|what| (SIBLINGS_SHOWN, what))?;
                 if let Some((newest, known)) = demanded {
                     book.check_demanded(*newest, known, &shown).map_err(|what| (READS, what))?;
                 }
@@ -425,13 +429,13 @@ impl Client {
                 books.sibling_key(key).put_failed(*id).map_err(|what| (NOT_DONE, what))
             }
             Kind::SiblingsPut { id, known, elements } => {
-                let strong = books.write_promise(keyspace, level).sees_writes;
+                let holders = books.write_promise(keyspace, level).leaves;
                 let book = books.sibling_key(key);
                 let Answer::Outcome(Ok(Reply::Written(written))) = answer else {
                     book.put_unknown();
                     return Ok(());
                 };
-                book.put_done(*id, strong);
+                book.put_done(*id, holders);
                 if self.rng.chance(1, 4) {
                     let mut ids = known.clone();
                     ids.insert(*id);
@@ -442,9 +446,10 @@ impl Client {
             }
             Kind::SiblingsDelete { covers, wide } => {
                 if let Answer::Outcome(Ok(Reply::Deleted(_))) = answer {
-                    books.sibling_key(key).delete_done(covers, *wide, true);
+                    let holders = books.write_promise(keyspace, level).leaves;
+                    books.sibling_key(key).delete_done(covers, *wide, holders);
                 } else if not_done && *wide {
-                    books.sibling_key(key).delete_done(covers, true, false);
+                    books.sibling_key(key).delete_done(covers, true, 0);
                 }
                 Ok(())
             }

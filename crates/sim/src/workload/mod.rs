@@ -152,7 +152,7 @@ impl Workload {
         let checked = if keyspace == SIBLINGS {
             let book = self.books.sibling_key(key);
             Shown::of(found).and_then(|shown| {
-                book.read(None, &shown, false)?;
+                book.read(&siblings::Begun::default(), &shown, None)?;
                 book.check_last(&shown)
             })
         } else {

@@ -33,13 +33,28 @@ struct Put {
     expires: Option<u64>,
 }
 
-/// What a keyspace and the levels of an operation promise of it.
+/// The greatest rank that at least so many owners hold, by that number.
+pub type Floors = [Rank; OWNERS_MAX + 1];
+
+/// The most owners that a key of a simulated cluster has.
+pub const OWNERS_MAX: usize = 3;
+
+/// What the levels of a read promise.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Promise {
-    /// R + W > N: a read sees what was acknowledged.
-    pub sees_writes: bool,
-    /// R and W are majorities: a read sees what was read, and a write outranks both.
-    pub never_goes_back: bool,
+pub struct ReadPromise {
+    /// It meets whatever at least so many owners hold: N - R + 1.
+    pub meets: usize,
+    /// What it returned, so many owners hold from then on; where R and W are majorities.
+    pub leaves: Option<usize>,
+}
+
+/// What the levels of a write promise.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct WritePromise {
+    /// So many owners hold it: W.
+    pub leaves: usize,
+    /// It outranks whatever at least so many owners held when it began; where R and W are majorities.
+    pub outranks: Option<usize>,
 }
 
 /// One key.
@@ -48,10 +63,8 @@ pub struct Register {
     puts: BTreeMap<Bytes, Put>,
     /// What each rank showed; nothing for a delete.
     shown: BTreeMap<(Stamp, Dot), Option<Bytes>>,
-    /// What reads that promise so must reach.
-    floor: Rank,
-    /// The greatest rank that was acknowledged at any level.
-    acknowledged: Rank,
+    /// What owners hold for certain.
+    floors: Floors,
     deletes: u64,
     expiries_changed: bool,
     /// Raised whenever floors are forgotten.
@@ -61,14 +74,14 @@ pub struct Register {
 /// What was known when an operation began.
 #[derive(Clone, Copy, Debug)]
 pub struct Begun {
-    floor: Rank,
+    floors: Floors,
     era: u64,
 }
 
 impl Register {
     /// An operation begins.
     pub fn begin(&self) -> Begun {
-        Begun { floor: self.floor, era: self.era }
+        Begun { floors: self.floors, era: self.era }
     }
 
     /// A write of this value begins.
@@ -88,7 +101,7 @@ impl Register {
 
     /// Whether something was acknowledged, and nothing was ever meant to end it.
     pub fn is_certain_to_live(&self) -> bool {
-        self.floor.is_some()
+        self.floors.iter().any(Option::is_some)
             && self.deletes == 0
             && !self.expiries_changed
             && self.puts.values().all(|put| put.expires.is_none())
@@ -118,7 +131,7 @@ impl Register {
         begun: Begun,
         value: Option<&Bytes>,
         context: &Context,
-        promise: Promise,
+        promise: WritePromise,
     ) -> Result<(), String> {
         let rank = rank_of(context).ok_or("an acknowledged write has no stamp in its context")?;
         if let Some(put) = value.and_then(|value| self.puts.get_mut(value)) {
@@ -127,13 +140,11 @@ impl Register {
         if begun.era != self.era {
             return self.shows(rank, value);
         }
-        if promise.never_goes_back && Some(rank) <= begun.floor {
-            return Err(format!("the write got {rank:?}, and {:?} was there before it began", begun.floor));
+        let floor = promise.outranks.and_then(|held_by| floor(&begun.floors, held_by));
+        if Some(rank) <= floor {
+            return Err(format!("the write got {rank:?}, and {floor:?} was there before it began"));
         }
-        self.acknowledged = self.acknowledged.max(Some(rank));
-        if promise.sees_writes {
-            self.floor = self.floor.max(Some(rank));
-        }
+        self.raise(promise.leaves, Some(rank));
         self.shows(rank, value)
     }
 
@@ -146,19 +157,21 @@ impl Register {
         &mut self,
         begun: Begun,
         found: &Found,
-        promise: Promise,
+        promise: ReadPromise,
         wall: Option<(u64, u64)>,
     ) -> Result<(), String> {
         let rank = rank_of(&found.context);
         if found.values.len() > 1 {
             return Err(format!("{} values of a key that holds one", found.values.len()));
         }
-        let same_era = begun.era == self.era;
-        if same_era && promise.sees_writes && rank < begun.floor {
-            return Err(format!("{rank:?} was read, and {:?} was there before the read began", begun.floor));
-        }
-        if same_era && promise.never_goes_back {
-            self.floor = self.floor.max(rank);
+        if begun.era == self.era {
+            let floor = floor(&begun.floors, promise.meets);
+            if rank < floor {
+                return Err(format!("{rank:?} was read, and {floor:?} was there before the read began"));
+            }
+            if let Some(leaves) = promise.leaves {
+                self.raise(leaves, rank);
+            }
         }
         match (rank, found.values.first()) {
             (None, None) => Ok(()),
@@ -177,17 +190,22 @@ impl Register {
     /// If an acknowledged write is lost.
     pub fn check_last(&self, found: &Found) -> Result<(), String> {
         let rank = rank_of(&found.context);
-        if rank < self.acknowledged {
-            return Err(format!("{rank:?} is left, and {:?} was acknowledged", self.acknowledged));
+        let floor = floor(&self.floors, 1);
+        if rank < floor {
+            return Err(format!("{rank:?} is left, and {floor:?} was acknowledged"));
         }
         Ok(())
     }
 
     /// A machine lost power: relaxed writes may be gone.
     pub fn forget(&mut self) {
-        self.floor = None;
-        self.acknowledged = None;
+        self.floors = Floors::default();
         self.era += 1;
+    }
+
+    fn raise(&mut self, holders: usize, rank: Rank) {
+        let floor = &mut self.floors[holders.min(OWNERS_MAX)];
+        *floor = (*floor).max(rank);
     }
 
     fn saw(&mut self, value: &Bytes, expires: Option<u64>, wall: Option<(u64, u64)>) -> Result<(), String> {
@@ -235,6 +253,11 @@ impl Register {
         };
         if may_have_ended { Ok(()) } else { Err(format!("{rank:?} shows nothing, and showed {}", shown(value))) }
     }
+}
+
+/// The greatest rank that at least so many owners hold.
+fn floor(floors: &Floors, held_by: usize) -> Rank {
+    floors.iter().skip(held_by).copied().max().flatten()
 }
 
 /// The rank that a context names.

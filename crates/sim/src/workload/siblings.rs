@@ -1,12 +1,12 @@
 //! The book of keys that keep siblings: which values must be shown, and which must not.
 //!
 //! Every value carries a number of its own and a set of elements: its own number and those of the values that its writer
-//! had read. A value is *established* once its write was acknowledged, or a quorum read has shown it. It is *covered*
-//! once a write or delete that had read it begins, and gone for good once that is established.
+//! had read. A value is *held* by W owners once its write was acknowledged, or a read that never goes back has shown it.
+//! It is *covered* once a write or delete that had read it begins, and *gone* at as many owners as hold that.
 //!
-//! Rules: what is established and not covered is shown by every later quorum read (INVARIANTS A1, B2, C1, C2); what is
-//! gone is not; elements that nobody meant to delete stay in the union of what is shown; writers who read before they
-//! write leave at most one sibling each (B3).
+//! Rules, for a read and whatever the owners that it asks must meet: what was held and is not covered is shown
+//! (INVARIANTS A1, B2, C1, C2); what was gone is not; elements that nobody meant to delete stay in the union of what is
+//! shown; writers who read before they write leave at most one sibling each (B3).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,9 +22,11 @@ pub type ValueId = u64;
 struct Value {
     fate: Fate,
     seen: bool,
-    established: bool,
+    /// By so many owners at least.
+    held: usize,
     covered: bool,
-    gone: bool,
+    /// At so many owners at least.
+    gone: usize,
     /// What its writer had read.
     covers: BTreeSet<ValueId>,
 }
@@ -98,18 +100,18 @@ impl SiblingKey {
 
     /// Whether something was acknowledged, and nothing was ever meant to delete it.
     pub fn is_certain_to_live(&self) -> bool {
-        self.deletes == 0 && self.values.values().any(|value| value.established)
+        self.deletes == 0 && self.values.values().any(|value| value.held > 0)
     }
 
-    /// A quorum read begins.
-    pub fn begin(&self) -> Begun {
-        let having = |is: fn(&Value) -> bool| -> BTreeSet<ValueId> {
+    /// A read begins that meets whatever so many owners hold.
+    pub fn begin(&self, meets: usize) -> Begun {
+        let having = |is: &dyn Fn(&Value) -> bool| -> BTreeSet<ValueId> {
             self.values.iter().filter(|(_, value)| is(value)).map(|(id, _)| *id).collect()
         };
         Begun {
-            must_show: having(|value| value.established && !value.covered),
-            must_not_show: having(|value| value.gone),
-            elements: if self.deletes == 0 { having(|value| value.established) } else { BTreeSet::new() },
+            must_show: having(&|value| value.held >= meets && !value.covered),
+            must_not_show: having(&|value| value.gone >= meets),
+            elements: if self.deletes == 0 { having(&|value| value.held >= meets) } else { BTreeSet::new() },
         }
     }
 
@@ -122,18 +124,16 @@ impl SiblingKey {
         }
         self.cover(&covers);
         let covered = self.open_deletes > 0;
-        let value = Value { fate: Fate::Open, seen: false, established: false, covered, gone: false, covers };
+        let value = Value { fate: Fate::Open, seen: false, held: 0, covered, gone: 0, covers };
         self.values.insert(id, value);
     }
 
-    /// A write was acknowledged; at a level that later quorum reads meet, if `strong`.
-    pub fn put_done(&mut self, id: ValueId, strong: bool) {
+    /// A write was acknowledged: so many owners hold it.
+    pub fn put_done(&mut self, id: ValueId, holders: usize) {
         if let Some(value) = self.values.get_mut(&id) {
             value.fate = Fate::Done;
         }
-        if strong {
-            self.establish(id);
-        }
+        self.hold(id, holders);
     }
 
     /// A write was refused for certain.
@@ -151,8 +151,9 @@ impl SiblingKey {
         self.beside += 1;
     }
 
-    /// A delete begins, of a client who had read these values; of whatever it finds, if nothing was read.
-    pub fn delete_begins(&mut self, covers: Option<&BTreeSet<ValueId>>) -> BTreeSet<ValueId> {
+    /// A delete begins, of a client who had read these values; of whatever its own read finds, if nothing was read. What
+    /// it is certain to cover; `meets` as for that read.
+    pub fn delete_begins(&mut self, covers: Option<&BTreeSet<ValueId>>, meets: usize) -> BTreeSet<ValueId> {
         self.deletes += 1;
         match covers {
             Some(covers) => {
@@ -161,7 +162,7 @@ impl SiblingKey {
             }
             None => {
                 self.open_deletes += 1;
-                let standing = self.values.iter().filter(|(_, value)| value.established && !value.covered);
+                let standing = self.values.iter().filter(|(_, value)| value.held >= meets && !value.covered);
                 let standing = standing.map(|(id, _)| *id).collect();
                 self.values.values_mut().for_each(|value| value.covered = true);
                 standing
@@ -169,21 +170,18 @@ impl SiblingKey {
         }
     }
 
-    /// A delete was acknowledged: what it is certain to have covered is gone.
-    pub fn delete_done(&mut self, covers: &BTreeSet<ValueId>, wide: bool, strong: bool) {
+    /// A delete was acknowledged, by so many owners; or is certain not to have been done, by none.
+    pub fn delete_done(&mut self, covers: &BTreeSet<ValueId>, wide: bool, holders: usize) {
         self.open_deletes -= usize::from(wide);
-        if strong {
-            self.bury(covers);
-        }
+        self.bury(covers, holders);
     }
 
-    /// A read was answered; a quorum read, if it began as one.
+    /// A read was answered; what it showed, so many owners hold from now on (if it promises that).
     ///
     /// # Errors
     /// If what was found may not have been.
-    pub fn read(&mut self, begun: Option<&Begun>, shown: &Shown, establishes: bool) -> Result<(), String> {
+    pub fn read(&mut self, begun: &Begun, shown: &Shown, leaves: Option<usize>) -> Result<(), String> {
         self.saw(shown)?;
-        let Some(begun) = begun else { return Ok(()) };
         for id in &begun.must_show {
             if !shown.ids.contains(id) && !self.values[id].covered {
                 return Err(format!("v{id} is not shown, and was there before the read began: {shown:?}"));
@@ -197,10 +195,8 @@ impl SiblingKey {
         {
             return Err(format!("element {lost} is lost: {shown:?}"));
         }
-        if establishes {
-            for id in &shown.ids {
-                self.establish(*id);
-            }
+        for id in leaves.map(|_| &shown.ids).into_iter().flatten() {
+            self.hold(*id, leaves.unwrap_or(0));
         }
         Ok(())
     }
@@ -243,18 +239,19 @@ impl SiblingKey {
         }
     }
 
-    fn establish(&mut self, id: ValueId) {
+    fn hold(&mut self, id: ValueId, holders: usize) {
         let Some(value) = self.values.get_mut(&id) else { return };
-        if !std::mem::replace(&mut value.established, true) {
+        if value.held < holders {
+            value.held = holders;
             let covers = value.covers.clone();
-            self.bury(&covers);
+            self.bury(&covers, holders);
         }
     }
 
-    fn bury(&mut self, ids: &BTreeSet<ValueId>) {
+    fn bury(&mut self, ids: &BTreeSet<ValueId>, holders: usize) {
         for id in ids {
             if let Some(value) = self.values.get_mut(id) {
-                value.gone = true;
+                value.gone = value.gone.max(holders);
             }
         }
     }

@@ -99,12 +99,15 @@ impl World {
         for (to, envelope) in std::mem::take(&mut self.hosts[place].outbox) {
             self.witness.sent(self.hosts[place].id, to, &envelope, &mut self.violations, self.now);
             let is_reply = matches!(envelope.body, Body::Reply(_) | Body::Pong);
+            // A connection never delivers twice, and a forwarded write relies on it: it would be made twice.
+            let may_come_twice = !matches!(envelope.body, Body::Request(wire::ReplicaRequest::Forward(_)));
             let mut frame = BytesMut::new();
             wire::encode_frame(&envelope, &mut frame);
             let name = &self.hosts[place].name;
             self.trace.line(self.now, name, format_args!("-> {to} {}", Shown(&envelope)));
             let ends = (place, self.place_of_id(to));
-            let sent = self.network.send(self.now, ends, is_reply, frame.freeze(), &mut self.queue);
+            let kind = (is_reply, may_come_twice);
+            let sent = self.network.send(self.now, ends, kind, frame.freeze(), &mut self.queue);
             if !sent {
                 self.feedback.push_back(Input::NotSent(to, envelope.operation));
             }
