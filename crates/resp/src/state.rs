@@ -65,8 +65,9 @@ pub struct Settings {
     pub output_bytes_max: usize,
     /// The most connections.
     pub connections_max: usize,
-    /// The most memory for commands that have not arrived whole, over all connections, in bytes.
-    pub input_bytes_max: usize,
+    /// The most memory for commands that have not arrived whole and replies that have not left, over all connections, in
+    /// bytes.
+    pub held_bytes_max: usize,
     /// How long a client may leave a command half sent, or replies unread, before its connection is closed.
     pub stall_max: Duration,
 }
@@ -80,7 +81,7 @@ impl Default for Settings {
             reply_bytes_in_flight_max: 16 << 20,
             output_bytes_max: 1 << 20,
             connections_max: 10_000,
-            input_bytes_max: 256 << 20,
+            held_bytes_max: 256 << 20,
             stall_max: Duration::from_secs(60),
         }
     }

@@ -11,12 +11,12 @@ use bytes::Bytes;
 
 use crate::frame::Span;
 
-/// From how many bytes on an argument may be a slice of the buffer it came in. A copy of less costs under half a
-/// microsecond, much less than what else happens to a value of that size.
-pub const SLICE_BYTES_MIN: usize = 16 << 10;
+/// From how many bytes on an argument may be a slice of the buffer it came in. A copy of less costs a few microseconds at
+/// most, little beside what else happens to a value of that size.
+pub const SLICE_BYTES_MIN: usize = 64 << 10;
 
 /// A slice is at least this fraction (one in so many) of its buffer.
-pub const BUFFER_SHARE: usize = 4;
+pub const BUFFER_SHARE: usize = 2;
 
 /// The arguments of a command; the first is its name.
 #[derive(Clone, Copy, Debug)]

@@ -11,9 +11,10 @@ use std::future::Future;
 use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use api::{Answer, Counter, Store};
+use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
 
@@ -47,9 +48,12 @@ pub(super) struct Connection<S: Store> {
     /// What the session's pending requests are awaited by, in its order.
     pending: VecDeque<S::Pending>,
     patience: Patience,
-    /// What this connection's input takes of the memory that all connections share, in bytes.
+    /// What this connection keeps of the memory that all connections share, in bytes.
     charged: usize,
 }
+
+/// What a connection may keep while it waits that is not counted: half a command of some kilobytes.
+const UNCOUNTED_BYTES: usize = 8 << 10;
 
 /// Where a turn ended.
 enum Turn {
@@ -162,20 +166,10 @@ impl<S: Store> Connection<S> {
     /// Reads once. Says whether anything came.
     fn read(&mut self, around: &Around<'_>, context: &mut Context<'_>) -> io::Result<bool> {
         if !self.make_room() {
-            let message = "too many commands are half received on this node; send this one again later";
-            self.session.refuse(
-                &Failure {
-                    prefix: "OVERLOADED",
-                    message: message.into(),
-                },
-                around,
-            );
+            self.refuse(around);
             return Ok(true);
         }
         let read = pin!(self.stream.read_buf(self.session.input())).poll(context);
-        if self.session.input().is_empty() {
-            self.give_back_input();
-        }
         let Poll::Ready(read) = read else { return Ok(false) };
         match read? {
             0 => self.session.close(),
@@ -187,37 +181,54 @@ impl<S: Store> Connection<S> {
         Ok(true)
     }
 
+    fn refuse(&mut self, around: &Around<'_>) {
+        let message = "too many commands are half received on this node; send this one again later";
+        self.session.refuse(
+            &Failure {
+                prefix: "OVERLOADED",
+                message: message.into(),
+            },
+            around,
+        );
+    }
+
     /// Makes room to read into. The buffer at most doubles, so memory follows what was received and not what a length
     /// claims. Says whether there is memory for that.
     fn make_room(&mut self) -> bool {
         let awaited = self.session.bytes_awaited();
-        let buffer = self.session.input();
-        if buffer.capacity() == 0 {
-            *buffer = self.shared.buffers.lend();
-        } else if buffer.capacity() - buffer.len() < ROOM_BYTES_MIN {
-            let more = awaited.clamp(BUFFER_BYTES, buffer.len().max(BUFFER_BYTES));
-            if self.shared.input_bytes.get() + more > self.shared.settings.input_bytes_max {
+        let input = self.session.input();
+        if input.capacity() < BUFFER_BYTES {
+            let mut lent = self.shared.buffers.lend();
+            lent.extend_from_slice(input);
+            self.shared.buffers.take_back(std::mem::replace(input, lent));
+        } else if input.capacity() - input.len() < ROOM_BYTES_MIN {
+            let more = awaited.clamp(BUFFER_BYTES, input.len().max(BUFFER_BYTES));
+            if self.shared.held_bytes.get() + more > self.shared.settings.held_bytes_max {
                 return false;
             }
-            buffer.reserve(more);
+            input.reserve(more);
         }
-        self.charge();
         true
     }
 
-    /// Counts what the input takes beyond the usual buffer.
-    fn charge(&mut self) {
-        let takes = self.session.input().capacity().saturating_sub(2 * BUFFER_BYTES);
-        let others = self.shared.input_bytes.get() - self.charged;
-        self.shared.input_bytes.set(others + takes);
-        self.charged = takes;
+    /// Before the task sleeps: gives back what is not needed.
+    fn give_back(&mut self) {
+        let input = self.session.input();
+        if input.capacity() > UNCOUNTED_BYTES && input.len() <= UNCOUNTED_BYTES {
+            let kept = BytesMut::from(&input[..]);
+            self.shared.buffers.take_back(std::mem::replace(input, kept));
+        }
     }
 
-    fn give_back_input(&mut self) {
-        self.shared
-            .buffers
-            .take_back(std::mem::take(self.session.input()));
-        self.charge();
+    /// Counts what is kept while the task sleeps. Says whether all connections together keep no more than they may, or
+    /// this one is not to blame.
+    fn charge(&mut self) -> bool {
+        let keeps = self.session.input().capacity() + self.session.output().capacity();
+        let keeps = keeps.saturating_sub(UNCOUNTED_BYTES);
+        let all = self.shared.held_bytes.get() - self.charged + keeps;
+        self.shared.held_bytes.set(all);
+        self.charged = keeps;
+        keeps == 0 || all <= self.shared.settings.held_bytes_max
     }
 
     /// What the client is being waited for, other than its next command.
@@ -230,9 +241,16 @@ impl<S: Store> Connection<S> {
     }
 
     /// Before the task sleeps: nothing is kept that is not needed, and the client's time runs.
-    fn rest(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        if !self.session.is_midway() && self.session.input().capacity() > 0 {
-            self.give_back_input();
+    fn rest(&mut self, around: &Around<'_>, context: &mut Context<'_>) -> Poll<()> {
+        self.give_back();
+        if !self.charge() {
+            // A client that does not read is not told either.
+            if !self.session.output().is_empty() {
+                return Poll::Ready(());
+            }
+            self.refuse(around);
+            context.waker().wake_by_ref();
+            return Poll::Pending;
         }
         let awaited = self.awaited();
         match self
@@ -273,10 +291,7 @@ impl<S: Store> Future for Connection<S> {
             };
             match this.turn(&around, context) {
                 Ok(Turn::More) => {}
-                Ok(Turn::Rest) => {
-                    ready!(this.rest(context));
-                    return Poll::Ready(());
-                }
+                Ok(Turn::Rest) => return this.rest(&around, context),
                 Ok(Turn::Over) => {
                     this.end();
                     return Poll::Ready(());
@@ -293,7 +308,7 @@ impl<S: Store> Future for Connection<S> {
 impl<S: Store> Drop for Connection<S> {
     fn drop(&mut self) {
         self.shared.clients.remove(self.client.id);
-        let others = self.shared.input_bytes.get() - self.charged;
-        self.shared.input_bytes.set(others);
+        let others = self.shared.held_bytes.get() - self.charged;
+        self.shared.held_bytes.set(others);
     }
 }

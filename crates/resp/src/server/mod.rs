@@ -75,8 +75,8 @@ struct Shared<S> {
     settings: Settings,
     clock: Arc<dyn Clock>,
     buffers: Buffers,
-    /// The memory that half-received commands take beyond what each connection is lent, over all connections.
-    input_bytes: Cell<usize>,
+    /// The memory that all connections keep while they wait, beyond what each may keep unasked.
+    held_bytes: Cell<usize>,
 }
 
 /// How long connections have to end when the listener is shut down.
@@ -97,7 +97,7 @@ impl<S: Store> Server<S> {
             settings,
             clock,
             buffers: Buffers::default(),
-            input_bytes: Cell::new(0),
+            held_bytes: Cell::new(0),
         };
         Server {
             shared: Rc::new(shared),

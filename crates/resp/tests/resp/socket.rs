@@ -245,7 +245,7 @@ fn unread_replies_are_kept_only_so_long() {
 #[test]
 fn too_much_half_received_is_refused() {
     let settings = Settings {
-        input_bytes_max: 1 << 20,
+        held_bytes_max: 1 << 20,
         ..Settings::default()
     };
     with_server(settings, &FakeStore::new(), |running| async move {
@@ -261,6 +261,27 @@ fn too_much_half_received_is_refused() {
         assert_eq!(reply, b"-OVERLOADED");
         drop(read);
         writing.await.unwrap();
+    });
+}
+
+/// Unread replies of all connections together are bounded as well: who does not read while there is no room is cut.
+#[test]
+fn too_much_unread_is_cut() {
+    let settings = Settings {
+        held_bytes_max: 1 << 20,
+        ..Settings::default()
+    };
+    with_server(settings, &FakeStore::new(), |running| async move {
+        let mut streams = Vec::new();
+        for _ in 0..4 {
+            let mut stream = connect(&running).await;
+            ask(&mut stream, &format!("SET k {}", "v".repeat(500_000)), "+OK\r\n").await;
+            stream.write_all(&array("GET k").repeat(100)).await.unwrap();
+            streams.push(stream);
+        }
+        while running.server.clients().count() > 1 {
+            tokio::task::yield_now().await;
+        }
     });
 }
 
