@@ -53,6 +53,8 @@ struct ListenSection {
     cluster: Option<String>,
     http: Option<String>,
     peer: Option<String>,
+    resp_keyspace: Option<String>,
+    cluster_keyspace: Option<String>,
 }
 
 /// What a node is started with, checked.
@@ -62,6 +64,10 @@ pub(crate) struct NodeConfig {
     pub(crate) data_dir: PathBuf,
     pub(crate) memory_bytes: u64,
     pub(crate) listen: Listen,
+    /// The keyspace that connections for Redis clients begin in, and that Redis Cluster clients are bound to; number 0
+    /// where nothing is said.
+    pub(crate) resp_keyspace: Option<String>,
+    pub(crate) cluster_keyspace: Option<String>,
     pub(crate) state: Arc<ClusterState>,
 }
 
@@ -147,13 +153,26 @@ fn resolve(file: &File, insecure: bool) -> Result<NodeConfig> {
     check_exposure(&listen, insecure)?;
     let plan = founding_plan(&file.cluster, &file.keyspaces, &this)?;
     let state = Arc::new(ClusterState::found(plan)?);
+    let bound = |key: &str, keyspace: &Option<String>| check_bound(key, keyspace.as_deref(), &state);
     Ok(NodeConfig {
+        resp_keyspace: bound("listen.resp_keyspace", &file.listen.resp_keyspace)?,
+        cluster_keyspace: bound("listen.cluster_keyspace", &file.listen.cluster_keyspace)?,
         name,
         data_dir,
         memory_bytes,
         listen,
         state,
     })
+}
+
+fn check_bound(key: &str, keyspace: Option<&str>, state: &ClusterState) -> Result<Option<String>> {
+    let Some(text) = keyspace else { return Ok(None) };
+    let number = text.parse().ok().and_then(|number| state.keyspace_by_number(number));
+    if state.keyspace_by_name(text).or(number).is_none() {
+        let names: Vec<&str> = state.keyspaces().iter().map(|keyspace| keyspace.name.as_str()).collect();
+        bail!("{key} is `{text}`: there is no such keyspace; want one of {}", names.join(", "));
+    }
+    Ok(Some(text.to_owned()))
 }
 
 /// The node itself, as a member: what the file says of it in `[node]` and `[listen]`, and else in `[[cluster.members]]`.
@@ -293,6 +312,16 @@ mod tests {
             );
             assert!(resolve_text(&text, true).is_ok());
         }
+    }
+
+    #[test]
+    fn a_listener_is_bound_only_to_a_keyspace_that_there_is() {
+        let text = format!("{LEAST}[listen]\ncluster_keyspace = \"carts\"\n");
+        let error = error_of(&text);
+        assert!(error.contains("listen.cluster_keyspace") && error.contains("default"), "{error}");
+        let text = format!("{text}[[keyspaces]]\nname = \"carts\"\n");
+        let config = resolve_text(&text, false).expect("there is one now");
+        assert_eq!(config.cluster_keyspace.as_deref(), Some("carts"));
     }
 
     #[test]

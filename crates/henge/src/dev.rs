@@ -157,6 +157,8 @@ fn node_config(arguments: &Dev, member: &MemberConfig, state: &Arc<ClusterState>
             http: address(&member.http)?,
             peer: address(&member.peer)?.context("every member here has a peer address")?,
         },
+        resp_keyspace: None,
+        cluster_keyspace: None,
         state: Arc::clone(state),
     })
 }

@@ -36,7 +36,10 @@ pub(crate) fn launch(config: NodeConfig) -> Result<Launched> {
         memory_bytes,
         listen,
         state,
+        resp_keyspace,
+        cluster_keyspace,
     } = config;
+    let bound = [resp_keyspace, cluster_keyspace];
     let bind = |what: &str, address: SocketAddr| {
         let listener = TcpListener::bind(address).with_context(|| {
             format!(
@@ -67,7 +70,7 @@ pub(crate) fn launch(config: NodeConfig) -> Result<Launched> {
             ..NodeOptions::default()
         },
         readers: READERS,
-        services: Box::new(move |handle| resp_services(&handle, resp, cluster)),
+        services: Box::new(move |handle| resp_services(&handle, [resp, cluster], bound)),
     })
     .with_context(|| format!("node {name} cannot start on {}", data_dir.display()))?;
     tracing::info!(node = %name, found = %running.recovered, "ready");
@@ -78,21 +81,20 @@ type Service = Pin<Box<dyn Future<Output = ()>>>;
 
 fn resp_services(
     handle: &LocalHandle,
-    one_store: Option<TcpListener>,
-    cluster: Option<TcpListener>,
+    listeners: [Option<TcpListener>; 2],
+    keyspaces: [Option<String>; 2],
 ) -> Vec<Service> {
     let server = Server::new(handle.clone(), Settings::default(), Arc::new(SystemClock::new()));
-    let listeners = [
-        (one_store, ListenerKind::OneStore),
-        (cluster, ListenerKind::RedisCluster),
-    ];
+    let kinds = [ListenerKind::OneStore, ListenerKind::RedisCluster];
     listeners
         .into_iter()
-        .filter_map(|(listener, kind)| {
+        .zip(kinds.into_iter().zip(keyspaces))
+        .filter_map(|(listener, (kind, keyspace))| {
+            let listening = Listening { kind, keyspace };
             let listener = listener?;
             let server = server.clone();
             Some(Box::pin(async move {
-                if let Err(error) = serve_resp(&server, listener, kind).await {
+                if let Err(error) = serve_resp(&server, listener, listening).await {
                     tracing::error!(%error, "a RESP listener ended");
                 }
             }) as Service)
@@ -100,9 +102,8 @@ fn resp_services(
         .collect()
 }
 
-async fn serve_resp(server: &Server<LocalHandle>, listener: TcpListener, kind: ListenerKind) -> Result<()> {
+async fn serve_resp(server: &Server<LocalHandle>, listener: TcpListener, listening: Listening) -> Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    let listening = Listening { kind, keyspace: None };
     Ok(server.serve(listener, listening, std::future::pending()).await?)
 }
 
