@@ -2,7 +2,7 @@
 //!
 //! WAIT speaks of the writes before it, not of the last alone: a client that pipelines a hundred SETs and then waits for
 //! one copy more means one copy more of each. So each write is remembered until all owners are known to hold it, and
-//! WAIT answers for the one that fewest hold. The memory is bounded to the latest [`WRITES_MAX`]; older writes have had
+//! WAIT answers for the one that fewest hold. The memory is bounded to the latest `WRITES_MAX`; older writes have had
 //! as long as so many later ones took.
 
 use std::collections::VecDeque;

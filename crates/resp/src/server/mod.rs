@@ -2,13 +2,13 @@
 //!
 //! Everything runs on one thread's local tasks, because the store's handle does: a command goes from the socket to the
 //! node without changing threads, and an answer that the node has at once goes back in the same turn. Each connection
-//! is one task and one hand-written future, [`connection`], that reads, runs all that came, and writes once.
+//! is one task and one hand-written future, `connection`, that reads, runs all that came, and writes once.
 //!
 //! What must hold: nothing that one connection does ends another, or the listener. A panic ends its task, a failed
 //! `accept` (no more file descriptors, say) is waited out, and connections beyond the limit are turned away with
 //! Redis's words for it.
 //!
-//! [`buffers`] lends memory to connections while they have something in it, so that an idle one keeps none.
+//! `buffers` lends memory to connections while they have something in it, so that an idle one keeps none.
 
 mod buffers;
 mod connection;

@@ -16,8 +16,8 @@
 //! waits for one thing is woken once. A command that waits for a key therefore waits until the reply to the earlier one
 //! is written, which may be later than its answer; that is the price, and pipelines rarely name a key twice.
 //!
-//! In reading order: [`intake`] cuts commands from what was received, [`dispatch`] finds their rows, [`desk`] runs them
-//! and shows the answers, [`holds`] keeps the order of keys and [`queue`] that of replies; [`transaction`] is about MULTI.
+//! In reading order: `intake` cuts commands from what was received, `dispatch` finds their rows, `desk` runs them
+//! and shows the answers, `holds` keeps the order of keys and `queue` that of replies; `transaction` is about MULTI.
 
 mod desk;
 mod dispatch;
