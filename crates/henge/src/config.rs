@@ -167,10 +167,20 @@ fn resolve(file: &File, insecure: bool) -> Result<NodeConfig> {
 
 fn check_bound(key: &str, keyspace: Option<&str>, state: &ClusterState) -> Result<Option<String>> {
     let Some(text) = keyspace else { return Ok(None) };
-    let number = text.parse().ok().and_then(|number| state.keyspace_by_number(number));
+    let number = text
+        .parse()
+        .ok()
+        .and_then(|number| state.keyspace_by_number(number));
     if state.keyspace_by_name(text).or(number).is_none() {
-        let names: Vec<&str> = state.keyspaces().iter().map(|keyspace| keyspace.name.as_str()).collect();
-        bail!("{key} is `{text}`: there is no such keyspace; want one of {}", names.join(", "));
+        let names: Vec<&str> = state
+            .keyspaces()
+            .iter()
+            .map(|keyspace| keyspace.name.as_str())
+            .collect();
+        bail!(
+            "{key} is `{text}`: there is no such keyspace; want one of {}",
+            names.join(", ")
+        );
     }
     Ok(Some(text.to_owned()))
 }
@@ -318,7 +328,10 @@ mod tests {
     fn a_listener_is_bound_only_to_a_keyspace_that_there_is() {
         let text = format!("{LEAST}[listen]\ncluster_keyspace = \"carts\"\n");
         let error = error_of(&text);
-        assert!(error.contains("listen.cluster_keyspace") && error.contains("default"), "{error}");
+        assert!(
+            error.contains("listen.cluster_keyspace") && error.contains("default"),
+            "{error}"
+        );
         let text = format!("{text}[[keyspaces]]\nname = \"carts\"\n");
         let config = resolve_text(&text, false).expect("there is one now");
         assert_eq!(config.cluster_keyspace.as_deref(), Some("carts"));

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use env::SystemClock;
 use http_front::{ConnectionLimits, HttpOptions};
 use node::NodeOptions;
-use node::runtime::{self, LocalHandle, RemoteHandle, Running, Start};
+use node::runtime::{self, LocalHandle, RemoteHandle, Running, Start, Stopping};
 use resp::{ListenerKind, Listening, Server, Settings};
 
 use crate::config::NodeConfig;
@@ -70,7 +70,7 @@ pub(crate) fn launch(config: NodeConfig) -> Result<Launched> {
             ..NodeOptions::default()
         },
         readers: READERS,
-        services: Box::new(move |handle| resp_services(&handle, [resp, cluster], bound)),
+        services: Box::new(move |handle, stopping| resp_services(&handle, &stopping, [resp, cluster], bound)),
     })
     .with_context(|| format!("node {name} cannot start on {}", data_dir.display()))?;
     tracing::info!(node = %name, found = %running.recovered, "ready");
@@ -81,6 +81,7 @@ type Service = Pin<Box<dyn Future<Output = ()>>>;
 
 fn resp_services(
     handle: &LocalHandle,
+    stopping: &Stopping,
     listeners: [Option<TcpListener>; 2],
     keyspaces: [Option<String>; 2],
 ) -> Vec<Service> {
@@ -92,9 +93,9 @@ fn resp_services(
         .filter_map(|(listener, (kind, keyspace))| {
             let listening = Listening { kind, keyspace };
             let listener = listener?;
-            let server = server.clone();
+            let (server, stopping) = (server.clone(), stopping.clone());
             Some(Box::pin(async move {
-                if let Err(error) = serve_resp(&server, listener, listening).await {
+                if let Err(error) = serve_resp(&server, listener, listening, stopping).await {
                     tracing::error!(%error, "a RESP listener ended");
                 }
             }) as Service)
@@ -102,9 +103,14 @@ fn resp_services(
         .collect()
 }
 
-async fn serve_resp(server: &Server<LocalHandle>, listener: TcpListener, listening: Listening) -> Result<()> {
+async fn serve_resp(
+    server: &Server<LocalHandle>,
+    listener: TcpListener,
+    listening: Listening,
+    stopping: Stopping,
+) -> Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    Ok(server.serve(listener, listening, std::future::pending()).await?)
+    Ok(server.serve(listener, listening, stopping.begun()).await?)
 }
 
 /// Serves a node's HTTP until the future given is done.

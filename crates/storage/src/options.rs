@@ -38,6 +38,9 @@ pub struct Options {
     pub secret: u64,
 }
 
+/// Beyond this a larger memtable saves few writes to disk, and every start after a crash takes longer.
+const MEMTABLE_BYTES_MAX: usize = 256 << 20;
+
 impl Default for Options {
     fn default() -> Options {
         Options::with_memory(256 << 20)
@@ -75,9 +78,10 @@ impl Options {
         }
     }
 
-    /// The size at which the active memtable is frozen, in bytes: an eighth of the memory.
+    /// The size at which the active memtable is frozen, in bytes: an eighth of the memory, but no more than what a start
+    /// after a crash can replay in a moment (the log holds up to six times as much).
     pub fn memtable_bytes(&self) -> usize {
-        self.memory_bytes / 8
+        (self.memory_bytes / 8).min(MEMTABLE_BYTES_MAX)
     }
 
     /// How many frozen memtables may wait for their flush. With the active one they are 3/8 of the memory: one is

@@ -23,7 +23,7 @@ use std::time::Duration;
 use cluster::ClusterState;
 use env::{Clock, Disk, RealDisk, Rng, SystemClock};
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::LocalSet;
 
 pub use handle::{LocalHandle, LocalPending, RemoteHandle, RemotePending};
@@ -42,6 +42,9 @@ const REMOTE_REQUESTS_MAX: usize = 1024;
 /// How long a turn may go on taking in what keeps coming: about what a sync takes, so that it is never the larger part of
 /// what a write waits for.
 const TURN_MAX: Duration = Duration::from_micros(300);
+
+/// How long services may take to end what is under way when the node stops.
+const STOP_GRACE: Duration = Duration::from_secs(5);
 
 /// How often a node shows other threads its figures.
 const PUBLISH_EVERY: Duration = Duration::from_millis(500);
@@ -64,8 +67,20 @@ pub struct Start {
     pub services: Services,
 }
 
-/// Builds what runs on the node's thread, from its handle.
-pub type Services = Box<dyn FnOnce(LocalHandle) -> Vec<Pin<Box<dyn Future<Output = ()>>>> + Send>;
+/// Builds what runs on the node's thread, from its handle. Each is to end of itself when it is told that the node stops.
+pub type Services = Box<dyn FnOnce(LocalHandle, Stopping) -> Vec<Pin<Box<dyn Future<Output = ()>>>> + Send>;
+
+/// Tells a service that the node is about to stop.
+#[derive(Clone, Debug)]
+pub struct Stopping(watch::Receiver<bool>);
+
+impl Stopping {
+    /// Returns when the node is about to stop: what is under way should be ended, and nothing new begun.
+    pub async fn begun(mut self) {
+        // An error means that the node is gone already.
+        let _ = self.0.wait_for(|stopping| *stopping).await;
+    }
+}
 
 impl std::fmt::Debug for Start {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -199,10 +214,10 @@ async fn run(
         requests,
         published: driver.published().clone(),
     };
-    for service in services(LocalHandle {
-        driver: Rc::clone(&driver),
-    }) {
-        tokio::task::spawn_local(service);
+    let (tell, told) = watch::channel(false);
+    let mut served = tokio::task::JoinSet::new();
+    for service in services(LocalHandle { driver: Rc::clone(&driver) }, Stopping(told)) {
+        served.spawn_local(service);
     }
     tokio::task::spawn_local(peers::take_connections(Rc::clone(&driver), listener));
     for peer in peers_of(&driver) {
@@ -216,6 +231,9 @@ async fn run(
     let _ = ready.send(Ok(Ready { handle, recovered }));
     tokio::select! {
         _ = stopping => {
+            let _ = tell.send(true);
+            let ended = async { while served.join_next().await.is_some() {} };
+            let _ = tokio::time::timeout(STOP_GRACE, ended).await;
             driver.finish();
             tracing::info!(node = %name, "stopped");
             None
