@@ -1,0 +1,115 @@
+//! `henge dev`: a cluster in one process.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use super::http::Http;
+use super::ports::Ports;
+use super::process::{Process, Signal};
+use super::resp::Resp;
+use super::scratch::Scratch;
+
+/// Nodes in a test's cluster.
+pub(crate) const NODES: u16 = 3;
+
+/// The last words of a cluster that is ready.
+const READY: &str = "Stop with Ctrl-C.";
+
+/// A directory and ports for a cluster, and the cluster while it runs.
+#[derive(Debug)]
+pub(crate) struct Dev {
+    process: Process,
+    ports: Ports,
+    scratch: Scratch,
+}
+
+impl Dev {
+    /// Starts a cluster on an empty directory and waits until it is ready.
+    #[track_caller]
+    pub(crate) fn start() -> Dev {
+        let (ports, scratch) = (Ports::claim(), Scratch::new());
+        let process = launch(&ports, &scratch);
+        Dev {
+            process,
+            ports,
+            scratch,
+        }
+    }
+
+    /// Starts it again on its directory.
+    #[track_caller]
+    pub(crate) fn start_again(&mut self) {
+        self.process = launch(&self.ports, &self.scratch);
+    }
+
+    pub(crate) fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    /// Asks it to stop; it must end well, and with no complaint.
+    #[track_caller]
+    pub(crate) fn stop(&mut self, signal: Signal) {
+        let status = self.process.stop(signal);
+        assert!(status.success(), "{status}: {}", self.process.logged());
+        assert_eq!(self.process.logged(), "");
+    }
+
+    pub(crate) fn data(&self) -> PathBuf {
+        self.scratch.join("data")
+    }
+
+    /// Where node `n1`, `n2` ... speaks RESP, counted from 1.
+    pub(crate) fn resp_address(&self, node: u16) -> SocketAddr {
+        self.ports.address(node - 1)
+    }
+
+    /// Where it speaks RESP as a Redis Cluster.
+    pub(crate) fn cluster_address(&self, node: u16) -> SocketAddr {
+        self.ports.address(NODES + node - 1)
+    }
+
+    /// Where it speaks HTTP.
+    pub(crate) fn http_address(&self, node: u16) -> SocketAddr {
+        self.ports.address(2 * NODES + node - 1)
+    }
+
+    /// Where its peers reach it.
+    pub(crate) fn peer_address(&self, node: u16) -> SocketAddr {
+        self.ports.address(3 * NODES + node - 1)
+    }
+
+    pub(crate) fn resp(&self, node: u16) -> Resp {
+        Resp::connect(self.resp_address(node))
+    }
+
+    pub(crate) fn http(&self, node: u16) -> Http {
+        Http::new(self.http_address(node))
+    }
+}
+
+fn launch(ports: &Ports, scratch: &Scratch) -> Process {
+    let port = |place: u16| ports.port(place * NODES).to_string();
+    let data = scratch.join("data");
+    let mut process = Process::start(
+        &scratch.join("said"),
+        "dev",
+        [
+            "dev",
+            "--memory=64MiB",
+            "--data",
+            data.to_str().expect("the target directory has a plain name"),
+            "--resp-port",
+            &port(0),
+            "--cluster-port",
+            &port(1),
+            "--http-port",
+            &port(2),
+            "--peer-port",
+            &port(3),
+        ],
+    );
+    process.wait_for("the ready line of `henge dev`", |dev| {
+        dev.printed().contains(READY).then_some(())
+    });
+    process
+}

@@ -1,0 +1,19 @@
+//! The real `henge` binary: real processes, sockets and files, stopped, killed and damaged.
+//!
+//! What the crates below prove of their parts is held here against the whole, from where a client and an operator stand.
+//! Nothing is measured and no test waits for a fixed time: what has to come is polled for, within generous bounds. Every
+//! test has its own directory and ports, and ends its processes whatever becomes of it.
+
+mod common;
+
+mod command_line;
+mod configuration;
+mod contexts;
+mod damage;
+mod dev;
+mod disagreement;
+mod outages;
+mod protocols;
+mod siblings;
+mod staleness;
+mod survival;
