@@ -4,7 +4,7 @@ use crate::tool::cargo;
 
 /// Which seeds, and how.
 #[derive(clap::Args)]
-pub struct Arguments {
+pub(crate) struct Arguments {
     /// One seed; its trace can be printed.
     #[arg(long, conflicts_with = "seeds")]
     seed: Option<u64>,
@@ -23,7 +23,7 @@ pub struct Arguments {
 ///
 /// # Errors
 /// If a rule was broken.
-pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let jobs = arguments.jobs.to_string();
     let mut words = vec!["run", "--quiet", "--profile", "sim", "-p", "henge-sim", "--example", "seeds", "--"];
     let seed = arguments.seed.map(|seed| seed.to_string());

@@ -15,12 +15,14 @@ pub struct NodeClock {
     start_nanos: u64,
     drift_ppm: i64,
     skew_ms: i64,
+    /// When the wall clock was last set.
+    set_at: Instant,
 }
 
 impl NodeClock {
     /// A clock whose monotonic side starts here and gains (or loses) so many parts in a million.
     pub fn new(start_nanos: u64, drift_ppm: i64, skew_ms: i64) -> NodeClock {
-        NodeClock { start_nanos, drift_ppm, skew_ms }
+        NodeClock { start_nanos, drift_ppm, skew_ms, set_at: Instant::default() }
     }
 
     /// What the machine takes the time to be.
@@ -39,8 +41,14 @@ impl NodeClock {
     }
 
     /// Sets how far the wall clock is beside the truth.
-    pub fn set_skew_ms(&mut self, skew_ms: i64) {
+    pub fn set_skew_ms(&mut self, world: Instant, skew_ms: i64) {
         self.skew_ms = skew_ms;
+        self.set_at = world;
+    }
+
+    /// Whether the wall clock has run on undisturbed since then.
+    pub fn is_steady_since(&self, world: Instant) -> bool {
+        self.set_at < world
     }
 
     fn elapsed(&self, world: Instant) -> u64 {

@@ -46,7 +46,7 @@ pub struct Host {
     pub background_free: Instant,
     /// Whether syncs take very long for now.
     pub slow_disk: bool,
-    /// How many of its next changes to the disk succeed before the machine stops, if it is to stop in their midst.
+    /// The node, while it runs.
     pub node: Option<Node>,
 }
 
@@ -105,13 +105,15 @@ impl Host {
         self.leave();
     }
 
-    /// Ends the node in good order.
+    /// Ends the node in good order, unless its machine stops in the midst of that; then it is still to be crashed.
     ///
     /// # Errors
     /// What the commit log said.
     pub fn close(&mut self, rng: &mut Rng) -> Result<(), storage::LogError> {
         let closed = self.node.take().map_or(Ok(()), Node::close);
-        self.crash(CrashMode::KeepAll, rng);
+        if !self.disk.is_down() {
+            self.crash(CrashMode::KeepAll, rng);
+        }
         closed
     }
 

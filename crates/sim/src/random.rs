@@ -14,11 +14,11 @@ pub(crate) fn millis(rng: &mut Rng, from: u64, to: u64) -> Duration {
     micros(rng, from * 1000, to * 1000)
 }
 
-/// Mostly short, sometimes long: a tenth of the draws are up to ten times `usual_micros`, a hundredth up to a hundred.
+/// Mostly short, sometimes long: a tenth of the draws are up to five times `usual_micros`, a hundredth up to twenty-five.
 pub(crate) fn heavy_tailed(rng: &mut Rng, usual_micros: u64) -> Duration {
     let reach = match rng.below(100) {
-        0 => 100,
-        1..10 => 10,
+        0 => 25,
+        1..10 => 5,
         _ => 1,
     };
     micros(rng, usual_micros / 2, usual_micros * reach)

@@ -81,13 +81,14 @@ impl Books {
         }
     }
 
-    /// Keys of a keyspace that are certain to live now.
+    /// Keys of a keyspace that are certain to live now, for whoever reads at its own level.
     pub fn certain(&self, keyspace: KeyspaceId) -> BTreeSet<Bytes> {
+        let meets = self.read_promise(keyspace, None).meets;
         if keyspace == SIBLINGS {
-            let live = self.siblings.iter().filter(|(_, key)| key.is_certain_to_live());
+            let live = self.siblings.iter().filter(|(_, key)| key.is_certain_to_live(meets));
             return live.map(|(key, _)| key.clone()).collect();
         }
-        self.of(keyspace, Register::is_certain_to_live)
+        self.of(keyspace, |register| register.is_certain_to_live(meets))
     }
 
     /// Keys of a keyspace that somebody ever tried to write.

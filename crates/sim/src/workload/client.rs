@@ -7,14 +7,13 @@ use bytes::Bytes;
 use causality::Context;
 use env::Rng;
 use quorum::Level;
-use types::{KeyspaceId, OperationId, WallTime};
+use types::{Instant, KeyspaceId, OperationId, WallTime};
 
 use super::books::Books;
 use super::registers::{self, Rank, rank_of};
 use super::scans::Scan;
 use super::siblings::{self, Shown, ValueId, value_bytes};
 use super::Figures;
-use crate::faults::FaultKind;
 use crate::network::Place;
 use crate::scenario::{EVENTUAL, FAST_READ, FAST_WRITE, REGISTERS, RELAXED, SIBLINGS, Scenario};
 use crate::witness::written;
@@ -41,8 +40,6 @@ pub struct Client {
     home: Place,
     rng: Rng,
     keys: u64,
-    /// Whether wall clocks jump, so that nobody can say what time a node thought it was.
-    clocks_jump: bool,
     pending: Option<Pending>,
     /// What it last read or wrote of a key of siblings, to be replaced by its next write.
     known: Option<Known>,
@@ -83,7 +80,7 @@ struct Task {
 
 #[derive(Debug)]
 enum Kind {
-    RegisterGet { begun: registers::Begun, demanded: Rank, wall: u64 },
+    RegisterGet { begun: registers::Begun, demanded: Rank, at: Instant },
     RegisterPut { begun: registers::Begun, value: Bytes },
     RegisterDelete { begun: registers::Begun },
     RegisterExpire,
@@ -100,7 +97,6 @@ impl Client {
             home: pick_place(&mut rng, scenario.nodes.len()),
             rng,
             keys: scenario.keys,
-            clocks_jump: scenario.faults.contains(&FaultKind::ClockJump),
             pending: None,
             known: None,
             last_write: None,
@@ -112,6 +108,11 @@ impl Client {
     /// Whether it waits for an answer.
     pub fn is_waiting(&self) -> bool {
         self.pending.is_some()
+    }
+
+    /// Whether what it waits for is a walk over a keyspace.
+    pub fn is_walking(&self) -> bool {
+        matches!(self.pending, Some(Pending::Scan | Pending::Count | Pending::RandomKey(_)))
     }
 
     /// Asks something.
@@ -194,7 +195,7 @@ impl Client {
                 let context = known.map(|(.., context)| context.clone()).filter(|_| self.rng.chance(1, 2));
                 let demanded = context.as_ref().and_then(rank_of);
                 let read = if demanded.is_some() && keyspace == REGISTERS { Some(Level::One) } else { level };
-                let task = Task { level: read, ..task(Kind::RegisterGet { begun, demanded, wall }) };
+                let task = Task { level: read, ..task(Kind::RegisterGet { begun, demanded, at: world.now() }) };
                 (task, Operation::Get { read, context, detail: Detail::Values })
             }
             45..54 if mortal => {
@@ -394,13 +395,16 @@ impl Client {
         let (keyspace, key, level) = (task.keyspace, &task.key, task.level);
         let not_done = is_not_done(answer);
         match &task.kind {
-            Kind::RegisterGet { begun, demanded, wall } => {
+            Kind::RegisterGet { begun, demanded, at } => {
                 let Answer::Outcome(Ok(Reply::Found(found))) = answer else { return Ok(()) };
                 if rank_of(&found.context) < *demanded {
                     return Err((READS, format!("{:?} was read, and {demanded:?} demanded", found.context)));
                 }
-                let ended = world.hosts()[self.home].moment(world.now()).wall.0;
-                let wall = (!self.clocks_jump).then_some((*wall, ended));
+                // What its coordinator took the time to be; nobody can say if its clock was set meanwhile.
+                let host = &world.hosts()[self.home];
+                let wall = |world| host.moment(world).wall.0;
+                let steady = host.clock.is_steady_since(*at);
+                let wall = steady.then(|| (wall(*at), wall(world.now())));
                 let promise = books.read_promise(keyspace, level);
                 books.register(keyspace, key).read(*begun, found, promise, wall).map_err(|what| (READS, what))
             }

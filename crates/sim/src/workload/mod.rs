@@ -35,6 +35,8 @@ pub struct Figures {
     pub not_done: u64,
     /// Requests of which nobody knows.
     pub unknown: u64,
+    /// Walks over a keyspace that did not come to their end in time.
+    pub walks_ended_early: u64,
     /// Writes that were acknowledged.
     pub written: u64,
     /// Iterations that came to their end.
@@ -107,7 +109,7 @@ impl Workload {
     /// A client has an answer. False if it is none of ours.
     pub fn answered(&mut self, world: &mut World, ask: AskId, answer: Answer) -> bool {
         let Some(client) = self.by_ask.remove(&ask) else { return false };
-        self.count(&answer);
+        self.count(&answer, self.clients[client].is_walking());
         let figures = &mut self.figures;
         let problems = self.clients[client].answered(world, &mut self.books, answer, figures);
         for (rule, what) in problems {
@@ -117,15 +119,21 @@ impl Workload {
         true
     }
 
-    fn count(&mut self, answer: &Answer) {
-        match answer {
-            Answer::Outcome(Ok(Reply::Batch(outcomes))) if outcomes.iter().any(Result::is_err) => {
-                self.figures.not_done += 1;
+    fn count(&mut self, answer: &Answer, walking: bool) {
+        let figures = &mut self.figures;
+        let single = match answer {
+            Answer::Refused => return figures.not_done += 1,
+            Answer::Lost => return figures.unknown += 1,
+            Answer::Outcome(Err(_)) if walking => return figures.walks_ended_early += 1,
+            Answer::Outcome(outcome) => std::slice::from_ref(outcome),
+        };
+        let outcomes = if let [Ok(Reply::Batch(outcomes))] = single { outcomes } else { single };
+        for outcome in outcomes {
+            match outcome {
+                Ok(_) => figures.done += 1,
+                Err(error) if error.fate() == api::Fate::Unknown => figures.unknown += 1,
+                Err(_) => figures.not_done += 1,
             }
-            Answer::Outcome(Ok(_)) => self.figures.done += 1,
-            Answer::Outcome(Err(error)) if error.fate() == api::Fate::Unknown => self.figures.unknown += 1,
-            Answer::Outcome(Err(_)) | Answer::Refused => self.figures.not_done += 1,
-            Answer::Lost => self.figures.unknown += 1,
         }
     }
 

@@ -99,9 +99,9 @@ impl Register {
         self.expiries_changed = true;
     }
 
-    /// Whether something was acknowledged, and nothing was ever meant to end it.
-    pub fn is_certain_to_live(&self) -> bool {
-        self.floors.iter().any(Option::is_some)
+    /// Whether something that at least so many owners hold is there, and nothing was ever meant to end it.
+    pub fn is_certain_to_live(&self, meets: usize) -> bool {
+        floor(&self.floors, meets).is_some()
             && self.deletes == 0
             && !self.expiries_changed
             && self.puts.values().all(|put| put.expires.is_none())

@@ -98,9 +98,9 @@ impl SiblingKey {
         self.values.len()
     }
 
-    /// Whether something was acknowledged, and nothing was ever meant to delete it.
-    pub fn is_certain_to_live(&self) -> bool {
-        self.deletes == 0 && self.values.values().any(|value| value.held > 0)
+    /// Whether something that at least so many owners hold is there, and nothing was ever meant to delete it.
+    pub fn is_certain_to_live(&self, meets: usize) -> bool {
+        self.deletes == 0 && self.values.values().any(|value| value.held >= meets)
     }
 
     /// A read begins that meets whatever so many owners hold.

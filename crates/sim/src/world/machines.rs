@@ -72,7 +72,10 @@ impl World {
         }
         self.lose_clients(place);
         let mut rng = self.rng.fork();
-        if let Err(error) = self.hosts[place].close(&mut rng) {
+        let closed = self.hosts[place].close(&mut rng);
+        if self.hosts[place].disk.is_down() {
+            self.crash(place, CrashMode::KeepSome, "stopped in the midst of its end");
+        } else if let Err(error) = closed {
             self.violated("a node stops in good order", error.to_string());
         }
         self.trace.line(self.now, &self.hosts[place].name, format_args!("! stopped in good order"));
@@ -98,7 +101,7 @@ impl World {
     /// Gives a machine another skew of its wall clock.
     pub fn jump_clock(&mut self, place: Place, skew_ms_max: u64) {
         let skew = random_skew(&mut self.rng, skew_ms_max);
-        self.hosts[place].clock.set_skew_ms(skew);
+        self.hosts[place].clock.set_skew_ms(self.now, skew);
         self.trace.line(self.now, &self.hosts[place].name, format_args!("! its clock jumps to {skew} ms"));
     }
 
