@@ -9,9 +9,19 @@ use types::{PartitionId, WallTime};
 
 use crate::target::Target;
 
-/// Whether this node alone can answer a read: it is an owner, and one answer is enough. Then the read needs no operation of
-/// its own, and this says where the key is.
-pub fn alone(topology: &Topology, request: &KeyRequest) -> Option<PartitionId> {
+/// Where a key is that this node alone can answer a read of: it is an owner, and one answer is enough. Then the read needs
+/// no operation of its own.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Alone {
+    /// The key's partition.
+    pub partition: PartitionId,
+    /// Whether one owner is also a majority of them, so that what is told must not be taken back (INVARIANTS C2): then only
+    /// a synced record is an answer.
+    pub needs_synced: bool,
+}
+
+/// Whether this node alone can answer a read.
+pub fn alone(topology: &Topology, request: &KeyRequest) -> Option<Alone> {
     let Operation::Get {
         read,
         context: None,
@@ -34,7 +44,8 @@ pub fn alone(topology: &Topology, request: &KeyRequest) -> Option<PartitionId> {
         }
         Level::Count(_) => false,
     };
-    (one_is_enough && owners.contains(&topology.here)).then_some(partition)
+    (one_is_enough && owners.contains(&topology.here))
+        .then_some(Alone { partition, needs_synced: owners.len() == 1 })
 }
 
 /// What a reader is told of a record that this node alone answers with.

@@ -151,10 +151,21 @@ impl Get {
     }
 
     fn repair_step(&mut self, target: &Target, event: &Event, turn: &mut Turn<'_>) {
-        let Phase::Repairing { holding, level, .. } = &mut self.phase else { return };
+        let Phase::Repairing { holding, level, .. } = &mut self.phase else {
+            return;
+        };
         match *event {
-            Event::Reply { from, round: REPAIR_ROUND, reply: ReplicaReply::Stored } => holding.succeeded(from),
-            Event::Reply { from, round: REPAIR_ROUND, .. } | Event::Failed { from, .. } => holding.failed(from),
+            Event::Reply {
+                from,
+                round: REPAIR_ROUND,
+                reply: ReplicaReply::Stored,
+            } => holding.succeeded(from),
+            Event::Reply {
+                from,
+                round: REPAIR_ROUND,
+                ..
+            }
+            | Event::Failed { from, .. } => holding.failed(from),
             Event::Reply { .. } | Event::Made(_) | Event::Timer => return,
         }
         match holding.decided() {

@@ -6,6 +6,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use api::Outcome;
 use cluster::{ClusterState, Topology};
@@ -143,10 +144,12 @@ impl Node {
         let here = member.id;
         let identity = Identity::open(disk.as_ref(), dir, name, &state.encode(), rng)?;
         check_state(dir, &identity, &state)?;
+        // Unknown to clients, so that none can choose keys that collide in the store's tables.
+        let storage = storage::Options { secret: rng.next_u64(), ..options.storage.clone() };
         let (db, recovery) = Db::open(
             Arc::clone(disk),
             &dir.join("store"),
-            options.storage.clone(),
+            storage,
             Arc::new(RecordMerge),
         )?;
         let hello = Hello {
@@ -160,8 +163,9 @@ impl Node {
         let topology = Topology::new(Arc::clone(&state), here, identity.incarnation)
             .ok_or_else(|| OpenError::NotAMember(name.to_owned()))?;
         let topology = Arc::new(topology);
-        // Ids are never used twice by one incarnation: each run begins above all that an earlier one can have reached.
-        let first_id = u64::from(identity.stints.start) << 40;
+        // Ids are never used twice by one incarnation: each run begins above all that an earlier one can have reached. A
+        // start reserves 1,024 stints, so a run has 2^42 ids, and the last stint there can be still leaves room.
+        let first_id = u64::from(identity.stints.start) << 32;
         let actors = Actors::new(identity.incarnation, identity.stints);
         Ok(Node {
             replica: Replica::new(here, state, db, actors, options.replica),
@@ -217,12 +221,10 @@ impl Node {
         let api::Command::Key(request) = &request.command else {
             return None;
         };
-        let partition = answer::alone(&self.topology, request)?;
+        let alone = answer::alone(&self.topology, request)?;
         let policy = self.topology.state.keyspace(request.keyspace)?.policy;
-        let record = match self
-            .replica
-            .read_at_once(request.keyspace, partition, &request.key)?
-        {
+        let record = match self.replica.read_at_once(request.keyspace, alone.partition, &request.key)? {
+            ReplicaReply::Found { synced: false, .. } if alone.needs_synced => return None,
             ReplicaReply::Found { record, .. } => Some(record),
             ReplicaReply::Absent => None,
             _ => return None,
@@ -289,6 +291,7 @@ impl Node {
             operation,
             round,
             partition,
+            until: now.mono + Duration::from_millis(u64::from(deadline_ms)),
         };
         match body {
             Body::Ping => out.push(Output::Send(from, self.envelope(ticket, Body::Pong))),

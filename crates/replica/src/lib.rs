@@ -23,6 +23,7 @@ pub mod scan;
 pub mod store_key;
 
 mod merge;
+mod waiting;
 
 pub use identity::{Identity, IdentityError};
 pub use make::{Change, Made, Make, MakeError};

@@ -4,7 +4,7 @@
 //! work waits, in order, behind one read from disk. So a write never meets a record older than the one that it should be
 //! merged with, and equal reads of a cold key cost one.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +23,7 @@ use crate::make::{self, Made, Make, MakeError, Mint};
 use crate::recent::Recent;
 use crate::scan::Scans;
 use crate::store_key::{self, store_key};
+use crate::waiting::{Cold, Stalled, Task, Waiting};
 
 /// Whom to answer, and about what.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,6 +36,8 @@ pub struct Ticket {
     pub round: u32,
     /// The partition that it is about.
     pub partition: PartitionId,
+    /// When nobody waits for the answer any more. What has had to wait longer is not done at all (INVARIANTS J1).
+    pub until: Instant,
 }
 
 /// What the driver is to do, in order.
@@ -67,6 +70,8 @@ pub struct ReplicaOptions {
     pub cold_waiting_max: usize,
     /// How many writes may wait for storage to catch up at once.
     pub stalled_max: usize,
+    /// How many bytes of values may wait in either of these two queues.
+    pub waiting_bytes_max: usize,
 }
 
 impl Default for ReplicaOptions {
@@ -76,6 +81,7 @@ impl Default for ReplicaOptions {
             clock_drift_ms_max: 60_000,
             cold_waiting_max: 16 * 1024,
             stalled_max: 16 * 1024,
+            waiting_bytes_max: 64 * 1024 * 1024,
         }
     }
 }
@@ -92,9 +98,7 @@ pub struct Replica {
     recent: Recent,
     cold: Cold,
     scans: Scans,
-    /// Writes that wait until storage has caught up with its background work, in order. While there are any, those that
-    /// come are put behind them.
-    stalled: VecDeque<(Bytes, Waiting)>,
+    stalled: Stalled,
     /// Replies that wait until their sequence number is synced.
     unsynced: VecDeque<(SequenceNumber, Ticket, ReplicaReply)>,
     /// Replies that wait until the log is handed to the operating system, at the end of the turn.
@@ -108,32 +112,6 @@ pub struct Replica {
 
 /// How long a flush or compaction that failed is left alone.
 const BACKGROUND_PAUSE: Duration = Duration::from_secs(1);
-
-/// Work that waits for a record from disk, by key.
-#[derive(Debug, Default)]
-struct Cold {
-    by_key: HashMap<Bytes, Vec<Waiting>>,
-    keys: BTreeMap<u64, Bytes>,
-    waiting: usize,
-    next_token: u64,
-}
-
-#[derive(Debug)]
-struct Waiting {
-    ticket: Ticket,
-    task: Task,
-}
-
-#[derive(Debug)]
-enum Task {
-    Read,
-    Write {
-        keyspace: KeyspaceId,
-        record: Bytes,
-        path: WritePath,
-    },
-    Make(Box<Make>),
-}
 
 impl Replica {
     /// The replica over this store, minting under these actors.
@@ -152,9 +130,9 @@ impl Replica {
             clock: HybridClock::default(),
             actors,
             recent: Recent::default(),
-            cold: Cold::default(),
+            cold: Cold::new(options.cold_waiting_max, options.waiting_bytes_max),
             scans: Scans::default(),
-            stalled: VecDeque::new(),
+            stalled: Stalled::new(options.stalled_max, options.waiting_bytes_max),
             unsynced: VecDeque::new(),
             unwritten: Vec::new(),
             sync_due: None,
@@ -217,7 +195,7 @@ impl Replica {
             return None;
         }
         let key = store_key(keyspace, key);
-        if !self.cold.by_key.is_empty() && self.cold.by_key.contains_key(&key) {
+        if self.cold.has(&key) {
             return None;
         }
         match self.db.get(&key) {
@@ -253,30 +231,48 @@ impl Replica {
 
     /// A read from disk has ended.
     pub fn read_done(&mut self, now: Moment, token: u64, outcome: ReadOutcome, out: &mut Vec<Effect>) {
-        let Some(key) = self.cold.keys.remove(&token) else {
+        let Some(key) = self.cold.key_of(token) else {
             return;
         };
-        let mut held = match self.db.complete(outcome) {
+        let held = match self.db.complete(outcome) {
             Lookup::Found(record) => Some(record),
             Lookup::Absent => None,
             Lookup::Cold(job) => {
-                self.cold.keys.insert(token, key);
                 out.push(Effect::Read(token, job));
                 return;
             }
             Lookup::Unreadable(error) => {
                 self.unreadable(&key, &error);
-                for one in self.cold.take(&key) {
-                    fail(one, &error.to_string(), out);
-                }
+                let waiting = self.cold.take(token);
+                out.extend(waiting.into_iter().map(|one| one.fail(&error.to_string())));
                 return;
             }
         };
-        for one in self.cold.take(&key) {
-            if let Some(stored) = self.run(now, &key, one, held.clone(), out) {
+        let waiting = self.cold.take(token);
+        self.run_all(now, &key, waiting, held, out);
+    }
+
+    /// Runs what waited for a record, in order. From the first write on that storage has no room for, writes wait on:
+    /// before those that came later, some of which may be of the same key.
+    fn run_all(
+        &mut self,
+        now: Moment,
+        key: &Bytes,
+        waiting: Vec<Waiting>,
+        mut held: Option<Bytes>,
+        out: &mut Vec<Effect>,
+    ) {
+        let mut kept = Vec::new();
+        for one in waiting {
+            if one.is_late(now) {
+                out.push(one.fail(TOO_LATE));
+            } else if one.is_write() && (!kept.is_empty() || self.must_wait(key, &one, held.as_ref())) {
+                kept.push((key.clone(), one));
+            } else if let Some(stored) = self.run(now, key, one, held.clone(), out) {
                 held = Some(stored);
             }
         }
+        self.stalled.put_back(kept);
     }
 
     /// A walk over tables has ended.
@@ -392,79 +388,58 @@ impl Replica {
     }
 
     /// Whether a write must be kept until storage has caught up with its background work.
-    fn must_wait(&mut self, key: &Bytes, task: &Task, held: Option<&Bytes>) -> bool {
-        let bytes = match task {
-            Task::Read => return false,
-            Task::Write { record, .. } => record.len(),
-            Task::Make(ask) => ask.bytes(),
-        };
-        let at_most = key.len() + bytes + held.map_or(0, Bytes::len) + RECORD_OVERHEAD_BYTES;
-        matches!(self.db.room_for(at_most), Err(PutError::Stalled { .. }))
-    }
-
-    fn keep(&mut self, key: Bytes, one: Waiting, out: &mut Vec<Effect>) {
-        if self.stalled.len() < self.options.stalled_max {
-            self.stalled.push_back((key, one));
-        } else {
-            fail(one, "too many writes wait for storage to catch up", out);
+    fn must_wait(&mut self, key: &Bytes, one: &Waiting, held: Option<&Bytes>) -> bool {
+        if !one.is_write() {
+            return false;
         }
+        let at_most = key.len() + one.bytes() + held.map_or(0, Bytes::len) + RECORD_OVERHEAD_BYTES;
+        matches!(self.db.room_for(at_most), Err(PutError::Stalled { .. }))
     }
 
     /// Takes up the writes that were kept, as far as there is room for them.
     fn take_up_stalled(&mut self, now: Moment, out: &mut Vec<Effect>) {
-        let mut kept = std::mem::take(&mut self.stalled);
+        let mut kept = self.stalled.take();
         while let Some((key, one)) = kept.pop_front() {
-            self.with_held(now, key, one, out);
+            if one.is_late(now) {
+                out.push(one.fail(TOO_LATE));
+            } else {
+                self.with_held(now, key, one, out);
+            }
             if !self.stalled.is_empty() {
                 break;
             }
         }
-        self.stalled.append(&mut kept);
+        self.stalled.append(kept);
     }
 
     /// Runs a task on what is held of its key: at once where memory knows, else in its turn once the disk has said.
     fn with_held(&mut self, now: Moment, key: Bytes, one: Waiting, out: &mut Vec<Effect>) {
-        if !self.stalled.is_empty() && !matches!(one.task, Task::Read) {
-            self.keep(key, one, out);
+        if one.is_write() && !self.stalled.is_empty() {
+            out.extend(self.stalled.push(key, one));
             return;
         }
-        if !self.cold.by_key.is_empty()
-            && let Some(waiting) = self.cold.by_key.get_mut(&key)
-        {
-            if self.cold.waiting < self.options.cold_waiting_max {
-                waiting.push(one);
-                self.cold.waiting += 1;
-            } else {
-                fail(one, TOO_MANY_COLD, out);
-            }
+        if self.cold.has(&key) {
+            out.extend(self.cold.push(&key, one));
             return;
         }
-        match self.db.get(&key) {
-            Lookup::Found(record) => {
-                self.run(now, &key, one, Some(record), out);
+        let held = match self.db.get(&key) {
+            Lookup::Found(record) => Some(record),
+            Lookup::Absent => None,
+            Lookup::Cold(job) => {
+                out.push(self.cold.begin(key, one, job));
+                return;
             }
-            Lookup::Absent => {
-                self.run(now, &key, one, None, out);
-            }
-            Lookup::Cold(job) => self.start_cold(key, one, job, out),
             Lookup::Unreadable(error) => {
                 self.unreadable(&key, &error);
-                fail(one, &error.to_string(), out);
+                out.push(one.fail(&error.to_string()));
+                return;
             }
+        };
+        if self.must_wait(&key, &one, held.as_ref()) {
+            out.extend(self.stalled.push(key, one));
+        } else {
+            self.run(now, &key, one, held, out);
         }
-    }
-
-    fn start_cold(&mut self, key: Bytes, one: Waiting, job: ReadJob, out: &mut Vec<Effect>) {
-        if self.cold.waiting >= self.options.cold_waiting_max {
-            fail(one, TOO_MANY_COLD, out);
-            return;
-        }
-        self.cold.next_token += 1;
-        let token = self.cold.next_token;
-        self.cold.keys.insert(token, key.clone());
-        self.cold.by_key.insert(key, vec![one]);
-        self.cold.waiting += 1;
-        out.push(Effect::Read(token, job));
     }
 
     /// Runs one task on what is held, and says what is held afterwards if that is something else.
@@ -476,10 +451,6 @@ impl Replica {
         held: Option<Bytes>,
         out: &mut Vec<Effect>,
     ) -> Option<Bytes> {
-        if self.must_wait(key, &one.task, held.as_ref()) {
-            self.keep(key.clone(), one, out);
-            return None;
-        }
         let Waiting { ticket, task } = one;
         match task {
             Task::Read => {
@@ -531,7 +502,8 @@ impl Replica {
                     self.acknowledge(ticket, sequence, relaxed);
                     Some(bytes)
                 }
-                Err(why) => {
+                Err(error) => {
+                    let why = error.to_string();
                     out.push(Effect::Reply(ticket, ReplicaReply::Failed { why }));
                     None
                 }
@@ -646,17 +618,55 @@ impl Replica {
         held: Option<Bytes>,
         out: &mut Vec<Effect>,
     ) -> Option<Bytes> {
-        let made = self.try_make(now, key, ticket, ask, held);
-        let (result, stored) = match made {
+        if matches!(ask.change, make::Change::Expire { .. })
+            && let Some(shown) = self.recent.shown_instead(key)
+        {
+            return self.expire_shown(now, key, ticket, ask, (shown, held), out);
+        }
+        match self.try_make(now, key, ticket, ask, held) {
             Ok((made, stored, sequence)) => {
                 out.push(Effect::Made(ticket, Ok(made)));
                 self.acknowledge(ticket, sequence, self.is_relaxed(ask.keyspace));
-                return Some(stored);
+                Some(stored)
             }
-            Err(error) => (Err(error), None),
-        };
-        out.push(Effect::Made(ticket, result));
-        stored
+            Err(error) => {
+                out.push(Effect::Made(ticket, Err(error)));
+                None
+            }
+        }
+    }
+
+    /// Changes the expiry of what is shown while a write on top of it is hidden. The record made goes to all owners, and
+    /// must not carry the hidden write along: its own coordinator still counts on nobody having seen it.
+    fn expire_shown(
+        &mut self,
+        now: Moment,
+        key: &Bytes,
+        ticket: Ticket,
+        ask: &Make,
+        (shown, held): (Option<Bytes>, Option<Bytes>),
+        out: &mut Vec<Effect>,
+    ) -> Option<Bytes> {
+        match self.make_record(now, ticket.partition, ask, shown.as_ref()) {
+            Ok(made) => {
+                let record = made.record.clone();
+                out.push(Effect::Made(ticket, Ok(made)));
+                self.write(
+                    now,
+                    key,
+                    ticket,
+                    ask.keyspace,
+                    &record,
+                    WritePath::Merge,
+                    held,
+                    out,
+                )
+            }
+            Err(error) => {
+                out.push(Effect::Made(ticket, Err(error)));
+                None
+            }
+        }
     }
 
     fn try_make(
@@ -667,38 +677,43 @@ impl Replica {
         ask: &Make,
         held: Option<Bytes>,
     ) -> Result<(Made, Bytes, SequenceNumber), MakeError> {
-        let keyspace = self
-            .state
-            .keyspace(ask.keyspace)
-            .expect("checked when the request arrived")
-            .clone();
-        let record = match &held {
-            Some(bytes) => {
-                Some(Record::decode(bytes.clone()).map_err(|error| MakeError::CannotSay(error.to_string()))?)
-            }
-            None => None,
-        };
-        let (clock, actors) = (&mut self.clock, &mut self.actors);
-        let mut mint = Mint {
-            clock,
-            actors,
-            partition: ticket.partition,
-            now,
-        };
-        let (_, made) = make::make(record.as_ref(), ask, &keyspace, &mut mint)?;
+        let made = self.make_record(now, ticket.partition, ask, held.as_ref())?;
         let stored = made.record.clone();
+        let relaxed = self.is_relaxed(ask.keyspace);
         let sequence = self
-            .store(
-                now,
-                key,
-                stored.clone(),
-                keyspace.durability == Durability::Interval,
-            )
-            .map_err(MakeError::Overloaded)?;
+            .store(now, key, stored.clone(), relaxed)
+            .map_err(not_stored)?;
         if ask.hide {
             self.recent.hide(key.clone(), ask.operation, held);
         }
         Ok((made, stored, sequence))
+    }
+
+    /// Makes the record of a change on top of another, and stores nothing.
+    fn make_record(
+        &mut self,
+        now: Moment,
+        partition: PartitionId,
+        ask: &Make,
+        on: Option<&Bytes>,
+    ) -> Result<Made, MakeError> {
+        let keyspace = self
+            .state
+            .keyspace(ask.keyspace)
+            .expect("checked when the request arrived");
+        let decode = |bytes: &Bytes| Record::decode(bytes.clone());
+        let on = on
+            .map(decode)
+            .transpose()
+            .map_err(|error| MakeError::CannotSay(error.to_string()))?;
+        let mut mint = Mint {
+            clock: &mut self.clock,
+            actors: &mut self.actors,
+            partition,
+            now,
+        };
+        let (_, made) = make::make(on.as_ref(), ask, keyspace, &mut mint)?;
+        Ok(made)
     }
 
     fn store(
@@ -707,11 +722,8 @@ impl Replica {
         key: &Bytes,
         record: Bytes,
         relaxed: bool,
-    ) -> Result<SequenceNumber, String> {
-        let sequence = self
-            .db
-            .put(key, record, Kind::Full)
-            .map_err(|error| error.to_string())?;
+    ) -> Result<SequenceNumber, PutError> {
+        let sequence = self.db.put(key, record, Kind::Full)?;
         if relaxed {
             self.sync_due.get_or_insert(now.mono + self.options.sync_interval);
         } else {
@@ -753,23 +765,17 @@ impl Replica {
 /// What a record has beside its values and what is held already: its header, and a clock entry or two.
 const RECORD_OVERHEAD_BYTES: usize = 512;
 
-const TOO_MANY_COLD: &str = "too many requests wait for the disk";
+/// What is said of work that had to wait until nobody waited for it any more. It was not done.
+const TOO_LATE: &str = "its turn came when the time for it was over";
 
-fn fail(one: Waiting, why: &str, out: &mut Vec<Effect>) {
-    let Waiting { ticket, task } = one;
-    let why = why.to_owned();
-    out.push(match task {
-        Task::Read => Effect::Reply(ticket, ReplicaReply::CannotSay { why }),
-        Task::Write { .. } => Effect::Reply(ticket, ReplicaReply::Failed { why }),
-        Task::Make(_) => Effect::Made(ticket, Err(MakeError::CannotSay(why))),
-    });
-}
-
-impl Cold {
-    fn take(&mut self, key: &Bytes) -> Vec<Waiting> {
-        let waiting = self.by_key.remove(key).unwrap_or_default();
-        self.waiting -= waiting.len();
-        waiting
+/// Why a record that was made could not be stored. One that no wait makes room for is not to be tried again.
+fn not_stored(error: PutError) -> MakeError {
+    match error {
+        PutError::TooLarge { bytes, limit, .. } => MakeError::TooLarge {
+            bytes: bytes as u64,
+            limit: limit as u64,
+        },
+        error => MakeError::Overloaded(error.to_string()),
     }
 }
 

@@ -44,7 +44,7 @@ struct Scan {
     ticket: Ticket,
     ask: ScanAsk,
     count: bool,
-    limit: u32,
+    limit: ScanLimit,
 }
 
 impl Scans {
@@ -55,7 +55,10 @@ impl Scans {
             out.push(Effect::Reply(ticket, ReplicaReply::CannotSay { why }));
             return;
         }
-        let limit = ask.limit.clamp(1, LIMIT_MAX);
+        let limit = ScanLimit {
+            entries: ask.limit.clamp(1, LIMIT_MAX) as usize,
+            bytes: PAGE_BYTES_MAX,
+        };
         self.start(
             db,
             Scan {
@@ -72,11 +75,7 @@ impl Scans {
         let (slot, hash) = scan.ask.from;
         let start = store_key::position(slot, scan.ask.keyspace, hash);
         let end = store_key::end_of_slot(scan.ask.last_slot);
-        let limit = ScanLimit {
-            entries: scan.limit as usize,
-            bytes: PAGE_BYTES_MAX,
-        };
-        let job = db.scan(KeyRange::new(&start, end.as_deref()), limit);
+        let job = db.scan(KeyRange::new(&start, end.as_deref()), scan.limit);
         self.next_token += 1;
         self.by_token.insert(self.next_token, scan);
         out.push(Effect::Scan(self.next_token, job));
@@ -110,7 +109,10 @@ impl Scans {
         let next = next.and_then(|key| next_place(&key, &scan.ask));
         if next == Some(scan.ask.from) {
             // More keys share this cursor prefix than were looked at: look at more, so that they stay together.
-            let limit = scan.limit.saturating_mul(2);
+            let limit = ScanLimit {
+                entries: scan.limit.entries.saturating_mul(2),
+                bytes: scan.limit.bytes.saturating_mul(2),
+            };
             return self.start(db, Scan { limit, ..scan }, out);
         }
         let reply = answer(&scan, &entries, next, now);

@@ -109,7 +109,9 @@ impl Operations {
                     read,
                     context,
                     detail,
-                } => Some(Machine::Get(Box::new(Get::start(target, read, context, detail, turn)))),
+                } => Some(Machine::Get(Box::new(Get::start(
+                    target, read, context, detail, turn,
+                )))),
                 write if target.is_owner() => {
                     Mutation::start(target, write, turn).map(|mutation| Machine::Mutation(Box::new(mutation)))
                 }

@@ -354,6 +354,7 @@ impl Operations {
             operation: id,
             round,
             partition,
+            until: operation.deadline,
         })
     }
 
