@@ -94,9 +94,9 @@ impl Scenario {
         Scenario {
             nodes: (1..=nodes).map(|number| format!("n{number}")).collect(),
             replicas: u8::try_from(1 + rng.below(3)).unwrap_or(1),
-            partitions: *rng.pick(&[8, 16, 256]).unwrap_or(&8),
+            partitions: *rng.pick(&[8, 8, 16, 64]).unwrap_or(&8),
             clients: usize::try_from(2 + rng.below(9)).unwrap_or(2),
-            think_max: millis(rng, 5, 120),
+            think_max: Duration::from_millis(*rng.pick(&[1, 5, 20, 100]).unwrap_or(&20)),
             keys: 1 + rng.below(6),
             storage: storage_options(rng),
             timeout: millis(rng, 500, 4_000),
@@ -109,7 +109,7 @@ impl Scenario {
             sync_micros: 100 + rng.below(5_000),
             faults: faults(rng, nodes),
             fault_gap: millis(rng, 200, 1_500),
-            safety: millis(rng, 8_000, 16_000),
+            safety: millis(rng, 4_000, 14_000),
             liveness: Duration::from_secs(3),
             ..Scenario::calm(seed, nodes)
         }

@@ -41,6 +41,7 @@ pub struct Client {
     rng: Rng,
     keys: u64,
     pending: Option<Pending>,
+    refused: bool,
     /// What it last read or wrote of a key of siblings, to be replaced by its next write.
     known: Option<Known>,
     /// Its last write to a register: the key, the level, and what it knows since.
@@ -98,6 +99,7 @@ impl Client {
             rng,
             keys: scenario.keys,
             pending: None,
+            refused: false,
             known: None,
             last_write: None,
             acknowledging: None,
@@ -113,6 +115,11 @@ impl Client {
     /// Whether what it waits for is a walk over a keyspace.
     pub fn is_walking(&self) -> bool {
         matches!(self.pending, Some(Pending::Scan | Pending::Count | Pending::RandomKey(_)))
+    }
+
+    /// Whether its last request was turned away.
+    pub fn was_refused(&self) -> bool {
+        self.refused
     }
 
     /// Asks something.
@@ -306,6 +313,7 @@ impl Client {
         answer: Answer,
         figures: &mut Figures,
     ) -> Vec<Problem> {
+        self.refused = is_not_done(&answer);
         if answer == Answer::Refused || answer == Answer::Lost {
             self.home = pick_place(&mut self.rng, world.hosts().len());
         }

@@ -139,7 +139,9 @@ impl Workload {
 
     fn think(&mut self, world: &mut World, client: usize) {
         let most = u64::try_from(world.scenario().think_max.as_micros()).unwrap_or(0);
-        let pause: Duration = micros(&mut self.rng, 100, most.max(100));
+        // Who was turned away does not come back at once.
+        let patience = if self.clients[client].was_refused() { 50_000 } else { 100 };
+        let pause: Duration = micros(&mut self.rng, patience, most.max(patience));
         world.set_alarm(pause, client as u64);
     }
 

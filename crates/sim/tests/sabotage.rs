@@ -1,0 +1,60 @@
+//! Broken on purpose: each checker must notice the sabotage that it is there for.
+
+use std::time::Duration;
+
+use sim::faults::FaultKind;
+use sim::{Report, Sabotage, Scenario};
+
+/// The first seed of a few that is noticed to be sabotaged.
+fn caught(sabotage: Option<Sabotage>, faults: &[FaultKind]) -> Option<Report> {
+    (0..10).find_map(|seed| {
+        let report = sim::run_scenario(
+            Scenario {
+                sabotage,
+                faults: faults.to_vec(),
+                fault_gap: Duration::from_millis(400),
+                think_max: Duration::from_millis(5),
+                keys: 2,
+                // Slow enough that plugs are pulled while much is not synced.
+                sync_micros: 5_000,
+                ..Scenario::calm(seed, 3)
+            },
+            false,
+        );
+        (!report.is_clean()).then_some(report)
+    })
+}
+
+fn rule(report: Option<Report>) -> &'static str {
+    report.expect("sabotage is noticed").violations[0].rule
+}
+
+/// A4: an owner that says *stored* before its sync is found out when its plug is pulled.
+#[test]
+fn acknowledging_before_the_sync_is_noticed() {
+    let report = caught(Some(Sabotage::AcknowledgeBeforeSync), &[FaultKind::PowerCut]);
+    assert_eq!(rule(report), "what was acknowledged is on stable storage (A4)");
+}
+
+/// A2: one owner's word counted as several owners' is found out.
+#[test]
+fn acknowledging_in_another_name_is_noticed() {
+    let report = caught(Some(Sabotage::AcknowledgeTwice), &[]);
+    assert_eq!(rule(report), "an acknowledgement counts distinct owners (A2)");
+}
+
+/// B1: a node that mints under stints that it has used before is found out.
+#[test]
+fn minting_a_dot_twice_is_noticed() {
+    let report = caught(Some(Sabotage::ReuseStints), &[FaultKind::Kill]);
+    assert_eq!(rule(report), "no dot is issued twice (B1)");
+}
+
+/// The same scenarios without sabotage are clean: it is the sabotage that is noticed.
+#[test]
+fn without_sabotage_there_is_nothing_to_notice() {
+    let faults = [FaultKind::Kill, FaultKind::PowerCut];
+    if let Some(report) = caught(None, &faults) {
+        panic!("seed {}:\n{}", report.seed, report.complaints());
+    }
+}
