@@ -85,6 +85,8 @@ pub(crate) struct Listen {
 const MEMORY_DEFAULT_MAX_BYTES: u64 = 4 << 30;
 /// Less than this leaves no room for memtables and caches beside the program itself.
 const MEMORY_MIN_BYTES: u64 = 64 << 20;
+/// How many of the largest records a node must have memory for.
+const RECORDS_IN_MEMORY: u64 = 4;
 
 /// The configuration that the command line asks for.
 pub(crate) fn load(arguments: &Server) -> Result<NodeConfig> {
@@ -151,8 +153,12 @@ fn resolve(file: &File, insecure: bool) -> Result<NodeConfig> {
             .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0))),
     };
     check_exposure(&listen, insecure)?;
+    if let Some(listed) = listed {
+        check_agreement(&file.node, listed)?;
+    }
     let plan = founding_plan(&file.cluster, &file.keyspaces, &this)?;
     let state = Arc::new(ClusterState::found(plan)?);
+    check_records(memory_bytes, &state)?;
     let bound = |key: &str, keyspace: &Option<String>| check_bound(key, keyspace.as_deref(), &state);
     Ok(NodeConfig {
         resp_keyspace: bound("listen.resp_keyspace", &file.listen.resp_keyspace)?,
@@ -183,6 +189,46 @@ fn check_bound(key: &str, keyspace: Option<&str>, state: &ClusterState) -> Resul
         );
     }
     Ok(Some(text.to_owned()))
+}
+
+/// Placement follows from what `[[cluster.members]]` says, the same on every node; what a node says of itself beside it
+/// would be passed over in silence if it differed.
+fn check_agreement(node: &NodeSection, listed: &MemberConfig) -> Result<()> {
+    let shown = |text: &Option<String>| text.as_ref().map(|text| format!("{text:?}"));
+    let number = |weight: Option<f64>| weight.map(|weight| weight.to_string());
+    let pairs = [
+        ("datacenter", shown(&node.datacenter), shown(&listed.datacenter)),
+        ("rack", shown(&node.rack), shown(&listed.rack)),
+        ("weight", number(node.weight), number(listed.weight)),
+    ];
+    for (key, own, listed_as) in pairs {
+        if let Some(own) = own
+            && listed_as.as_ref() != Some(&own)
+        {
+            bail!(
+                "node.{key} = {own}: [[cluster.members]] gives {} for {}, and all nodes must know the same: say it there, on every node",
+                listed_as.unwrap_or_else(|| "none".to_owned()),
+                listed.id
+            );
+        }
+    }
+    Ok(())
+}
+
+/// A record is in memory several times over while it is merged, written and sent.
+fn check_records(memory_bytes: u64, state: &ClusterState) -> Result<()> {
+    let limit = memory_bytes / RECORDS_IN_MEMORY;
+    let too_large = |keyspace: &&cluster::Keyspace| keyspace.limits.record_bytes_max > limit;
+    let Some(keyspace) = state.keyspaces().iter().find(too_large) else {
+        return Ok(());
+    };
+    let bytes = keyspace.limits.record_bytes_max;
+    bail!(
+        "keyspaces.{}.limits.record_bytes_max = {bytes}: node.memory of {memory_bytes} bytes has room for records of up to {limit}: \
+         give the node at least {} bytes, or set a lower limit for records or values",
+        keyspace.name,
+        bytes * RECORDS_IN_MEMORY
+    )
 }
 
 /// The node itself, as a member: what the file says of it in `[node]` and `[listen]`, and else in `[[cluster.members]]`.

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use cluster::ClusterState;
 use env::SystemClock;
 use http_front::{ConnectionLimits, HttpOptions};
 use node::NodeOptions;
@@ -60,13 +61,14 @@ pub(crate) fn launch(config: NodeConfig) -> Result<Launched> {
     let http = listen.http.map(|address| bind("HTTP", address)).transpose()?;
     let peer_listener = bind("its peers", listen.peer)?;
     let store_bytes = usize::try_from((memory_bytes - PROGRAM_BYTES) / 4 * 3).unwrap_or(usize::MAX);
+    let record_bytes_max = usize::try_from(record_bytes_max(&state)).unwrap_or(usize::MAX);
     let running = runtime::start(Start {
         name: name.clone(),
         state,
         data_dir: data_dir.clone(),
         peer_listener,
         options: NodeOptions {
-            storage: storage::Options::with_memory(store_bytes),
+            storage: storage::Options::with_memory(store_bytes).with_values(record_bytes_max),
             ..NodeOptions::default()
         },
         readers: READERS,
@@ -75,6 +77,15 @@ pub(crate) fn launch(config: NodeConfig) -> Result<Launched> {
     .with_context(|| format!("node {name} cannot start on {}", data_dir.display()))?;
     tracing::info!(node = %name, found = %running.recovered, "ready");
     Ok(Launched { name, running, http })
+}
+
+/// The largest record that any keyspace allows: the store must be able to take it in.
+pub(crate) fn record_bytes_max(state: &ClusterState) -> u64 {
+    let each = state
+        .keyspaces()
+        .iter()
+        .map(|keyspace| keyspace.limits.record_bytes_max);
+    each.max().unwrap_or_default()
 }
 
 type Service = Pin<Box<dyn Future<Output = ()>>>;

@@ -1,5 +1,6 @@
 //! `henge server`: one node, until it is asked to stop or cannot go on.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -70,5 +71,6 @@ pub(crate) fn start_logging(level: &str) {
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .try_init();
 }

@@ -64,6 +64,15 @@ impl Options {
         }
     }
 
+    /// The same, where values of so many bytes must fit: with longer segments of the commit log if need be.
+    pub fn with_values(self, value_bytes: usize) -> Options {
+        let least = value_bytes + KEY_BYTES_MAX + crate::log::OVERHEAD_BYTES_MAX;
+        Options {
+            log_segment_bytes: self.log_segment_bytes.max(least),
+            ..self
+        }
+    }
+
     /// Sizes so small that a few hundred writes go through every path: segment switches, flushes, compactions over
     /// several levels. For tests and for the simulator.
     pub fn tiny() -> Options {

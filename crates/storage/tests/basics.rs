@@ -105,6 +105,31 @@ fn oversized_entries_are_refused_whole() {
     sync(&mut db).unwrap();
 }
 
+/// Who asks for more room than any entry can need gets the longest entry's: to wait for more would be to wait for ever.
+#[test]
+fn there_is_room_for_more_than_the_longest_entry_as_soon_as_there_is_for_that() {
+    let (mut db, _) = open(&SimDisk::new()).unwrap();
+    let (length, more) = (db.options().value_bytes_max(), usize::MAX / 2);
+    assert!(db.room_for(more).is_ok());
+    while db.room_for(length).is_ok() {
+        db.put(b"k", Bytes::from(vec![0; length]), Kind::Full).unwrap();
+        sync(&mut db).unwrap();
+    }
+    assert!(matches!(db.room_for(more), Err(PutError::Stalled { .. })));
+    settle(&mut db).unwrap();
+    assert!(db.room_for(more).is_ok());
+}
+
+/// Segments are as long as the values that must fit, whatever the memory, and never shorter than without.
+#[test]
+fn values_of_the_length_asked_for_fit() {
+    for length in [1 << 20, 40 << 20] {
+        let options = Options::with_memory(24 << 20).with_values(length);
+        assert!(options.value_bytes_max() >= length);
+        assert!(options.log_segment_bytes >= Options::with_memory(24 << 20).log_segment_bytes);
+    }
+}
+
 /// Without background work puts are refused in the end, and go on once it has run; nothing waits.
 #[test]
 fn puts_are_refused_while_background_work_is_behind() {

@@ -1,5 +1,6 @@
 //! `henge status`, `ring` and `explain`: what a node knows, as tables.
 
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -11,18 +12,29 @@ use super::keys::clock_text;
 use super::{Node, key_path};
 use crate::cli::{At, Explain};
 
+/// Adds a line to what will be printed.
+macro_rules! say {
+    ($out:ident, $($text:tt)*) => {{
+        use std::fmt::Write;
+        let _ = writeln!($out, $($text)*);
+    }};
+}
+
 /// The cluster, its nodes and its keyspaces.
 pub(crate) fn status(at: &At) -> Result<ExitCode> {
+    let mut out = String::new();
     let node = Node::new(at.at);
     let (cluster, keyspaces) = (node.document("/v1/cluster")?, node.document("/v1/keyspaces")?);
     if at.json {
-        println!(
+        say!(
+            out,
             "{}",
             serde_json::json!({ "cluster": cluster, "keyspaces": keyspaces })
         );
-        return Ok(ExitCode::SUCCESS);
+        return print(&out);
     }
-    println!(
+    say!(
+        out,
         "Cluster {}, epoch {}, as {} sees it\n",
         text(&cluster["name"]),
         text(&cluster["epoch"]),
@@ -53,7 +65,7 @@ pub(crate) fn status(at: &At) -> Result<ExitCode> {
         ];
         nodes.add_row(columns.map(|column| text(&node[column])));
     }
-    println!("{nodes}\n");
+    say!(out, "{nodes}\n");
     let mut shown = table(&[
         "keyspace",
         "number",
@@ -79,21 +91,22 @@ pub(crate) fn status(at: &At) -> Result<ExitCode> {
         ];
         shown.add_row(columns.map(|column| text(&keyspace[column])));
     }
-    println!("{shown}");
+    say!(out, "{shown}");
     for notice in list(&cluster["notices"]) {
-        println!("\nnote: {}", text(notice));
+        say!(out, "\nnote: {}", text(notice));
     }
-    Ok(ExitCode::SUCCESS)
+    print(&out)
 }
 
 /// Which node owns which slots.
 pub(crate) fn ring(at: &At) -> Result<ExitCode> {
+    let mut out = String::new();
     let ring = Node::new(at.at).document("/v1/ring")?;
     if at.json {
-        println!("{ring}");
-        return Ok(ExitCode::SUCCESS);
+        say!(out, "{ring}");
+        return print(&out);
     }
-    println!("{} partitions over 16384 slots\n", text(&ring["partitions"]));
+    say!(out, "{} partitions over 16384 slots\n", text(&ring["partitions"]));
     let mut shown = table(&["slots", "owners, first to last"]);
     for range in list(&ring["slots"]) {
         let owners: Vec<String> = list(&range["owners"]).iter().map(text).collect();
@@ -102,26 +115,28 @@ pub(crate) fn ring(at: &At) -> Result<ExitCode> {
             owners.join(" "),
         ]);
     }
-    println!("{shown}");
-    Ok(ExitCode::SUCCESS)
+    say!(out, "{shown}");
+    print(&out)
 }
 
 /// Where a key lives and what each owner holds of it.
 pub(crate) fn explain(arguments: &Explain) -> Result<ExitCode> {
+    let mut out = String::new();
     let path = key_path("/v1/explain/{ks}/", &arguments.keyspace, &arguments.key);
     let found = Node::new(arguments.at.at).document(&path)?;
     if arguments.at.json {
-        println!("{found}");
-        return Ok(ExitCode::SUCCESS);
+        say!(out, "{found}");
+        return print(&out);
     }
-    println!(
+    say!(
+        out,
         "{} hashes to slot {}, in partition {} of {}",
         arguments.key,
         text(&found["slot"]),
         text(&found["partition"]),
         text(&found["partitions"])
     );
-    println!("{}\n", text(&found["quorum"]));
+    say!(out, "{}\n", text(&found["quorum"]));
     let mut owners = table(&["owner", "state", "bytes", "stamp", "clocks"]);
     for owner in list(&found["owners"]) {
         let clocks: Vec<String> = list(&owner["clocks"]).iter().map(clock_text).collect();
@@ -133,12 +148,20 @@ pub(crate) fn explain(arguments: &Explain) -> Result<ExitCode> {
             clocks.join(" "),
         ]);
     }
-    println!("{owners}");
+    say!(out, "{owners}");
     let fallbacks: Vec<String> = list(&found["fallbacks"]).iter().map(text).collect();
     if !fallbacks.is_empty() {
-        println!("\nafter the owners: {}", fallbacks.join(" "));
+        say!(out, "\nafter the owners: {}", fallbacks.join(" "));
     }
-    Ok(ExitCode::SUCCESS)
+    print(&out)
+}
+
+/// Prints all at once. Who has read enough and closed the pipe, as `head` does, is no error.
+fn print(text: &str) -> Result<ExitCode> {
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(ExitCode::SUCCESS),
+    }
 }
 
 fn table(header: &[&str]) -> Table {

@@ -216,7 +216,12 @@ async fn run(
     };
     let (tell, told) = watch::channel(false);
     let mut served = tokio::task::JoinSet::new();
-    for service in services(LocalHandle { driver: Rc::clone(&driver) }, Stopping(told)) {
+    for service in services(
+        LocalHandle {
+            driver: Rc::clone(&driver),
+        },
+        Stopping(told),
+    ) {
         served.spawn_local(service);
     }
     tokio::task::spawn_local(peers::take_connections(Rc::clone(&driver), listener));

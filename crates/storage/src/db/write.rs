@@ -45,10 +45,14 @@ impl Db {
         }
     }
 
-    /// Memory and log space for one more entry of so many bytes of key and value, or the refusal that [`Db::put`] would
-    /// give. Never waits. For who would rather keep a write until there is room than have it refused.
+    /// Memory and log space for one more entry of at most so many bytes of key and value, or the refusal that
+    /// [`Db::put`] would give. Never waits. For who would rather keep a write until there is room than have it refused.
+    ///
+    /// More than the longest entry is taken for that: no wait makes room for more, and whether an entry is too long is for
+    /// `put` to say, which knows its length.
     pub fn room_for(&mut self, bytes: usize) -> Result<(), PutError> {
-        self.make_room(ENTRY_HEADER_BYTES + bytes)
+        let longest = self.options.key_bytes_max() + self.options.value_bytes_max();
+        self.make_room(ENTRY_HEADER_BYTES + bytes.min(longest))
     }
 
     /// Memory and log space for one more entry, or a refusal. Never waits.
