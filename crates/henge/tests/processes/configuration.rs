@@ -120,6 +120,24 @@ fn a_node_that_is_not_among_the_members_is_refused_with_who_they_are() {
     server_with(&text).refused_with(&["node.id", "n7", "n1, n2"]);
 }
 
+/// Placement follows from the list that all nodes share. What one node says of itself beside it must not be passed over in
+/// silence.
+#[test]
+fn a_node_that_contradicts_the_list_of_members_is_refused() {
+    let members = format!("{MEMBERS}rack = \"r2\"\n");
+    for (line, listed) in [
+        ("rack = \"r9\"", "none"),
+        ("weight = 4.0", "none"),
+        ("datacenter = \"dc7\"", "none"),
+    ] {
+        let key = line.split(' ').next().expect("a key");
+        let words = [&format!("node.{key}"), "[[cluster.members]]", listed, "n1"];
+        server_with(&format!("{NODE}{line}\n{members}")).refused_with(&words);
+    }
+    let n2 = "[node]\nid = \"n2\"\ndata_dir = \"data\"\nrack = \"r9\"\n";
+    server_with(&format!("{n2}{members}")).refused_with(&["node.rack = \"r9\"", "\"r2\"", "n2"]);
+}
+
 /// INVARIANTS K1: nothing is opened to other machines by accident, the peer port included, by file, by flag or as a member.
 #[test]
 fn an_address_that_other_machines_reach_is_refused_without_insecure() {

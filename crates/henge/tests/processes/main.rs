@@ -15,5 +15,6 @@ mod disagreement;
 mod outages;
 mod protocols;
 mod siblings;
+mod sizes;
 mod staleness;
 mod survival;

@@ -119,7 +119,7 @@ impl Http {
                 .agent
                 .run(request.body(body).expect("tests make good requests"))?,
         };
-        let body = response.body_mut().read_to_vec()?;
+        let body = response.body_mut().with_config().limit(1 << 30).read_to_vec()?;
         Ok(Answer {
             status: response.status().as_u16(),
             headers: response.headers().clone(),
@@ -142,6 +142,12 @@ impl Http {
     #[track_caller]
     pub(crate) fn read(&self, path: &str) -> Answer {
         self.get(path, &[("accept", "application/json")])
+    }
+
+    /// The context of a key, if it has been written.
+    pub(crate) fn read_head(&self, path: &str) -> Option<String> {
+        let answer = self.get(path, &[]);
+        Some(answer.header("henge-context").to_owned()).filter(|token| !token.is_empty())
     }
 
     /// The states of all nodes as this one sees them, in the order of their names; nothing if it does not answer.

@@ -52,18 +52,19 @@ impl Servers {
         servers
     }
 
-    /// Writes one node's configuration, over what there was.
+    /// Writes one node's configuration, over what there was, with the least memory that a node may have.
     pub(crate) fn configure(&self, node: u16, keyspaces: &str) {
-        let text = format!("{}{}{keyspaces}", self.node_section(node), self.members());
-        std::fs::write(self.config_path(node), text).expect("the target directory takes files");
+        self.configure_with(node, "memory = \"64MiB\"\n", keyspaces);
     }
 
-    /// `[node]` of one node.
-    pub(crate) fn node_section(&self, node: u16) -> String {
-        format!(
-            "[node]\nid = \"n{node}\"\ndata_dir = {:?}\nmemory = \"64MiB\"\n",
+    /// The same, with these lines in `[node]`.
+    pub(crate) fn configure_with(&self, node: u16, lines: &str, keyspaces: &str) {
+        let section = format!(
+            "[node]\nid = \"n{node}\"\ndata_dir = {:?}\n{lines}",
             self.data(node)
-        )
+        );
+        let text = format!("{section}{}{keyspaces}", self.members());
+        std::fs::write(self.config_path(node), text).expect("the target directory takes files");
     }
 
     /// `[[cluster.members]]`, the same for all.
