@@ -21,8 +21,6 @@ pub enum Reply {
     Deleted(Deleted),
     /// To a change of expiry.
     Touched(Touched),
-    /// To a batch: one outcome a key, in the order asked.
-    Batch(Vec<Outcome>),
     /// To a scan.
     Scan(ScanPage),
     /// To a count.
@@ -33,6 +31,10 @@ pub enum Reply {
     Explain(Box<Explanation>),
     /// How many owners have acknowledged a write.
     Acknowledged(u8),
+    /// To a batch: one outcome a key, in the order asked. It never travels between nodes, because each of its keys does
+    /// by itself; could it be read from bytes, batches within batches would overflow the reader's stack.
+    #[serde(skip)]
+    Batch(Vec<Outcome>),
 }
 
 /// What a read found: no value, one, or siblings.

@@ -44,8 +44,10 @@ pub fn alone(topology: &Topology, request: &KeyRequest) -> Option<Alone> {
         }
         Level::Count(_) => false,
     };
-    (one_is_enough && owners.contains(&topology.here))
-        .then_some(Alone { partition, needs_synced: owners.len() == 1 })
+    (one_is_enough && owners.contains(&topology.here)).then_some(Alone {
+        partition,
+        needs_synced: owners.len() == 1,
+    })
 }
 
 /// What a reader is told of a record that this node alone answers with.

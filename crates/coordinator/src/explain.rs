@@ -50,13 +50,10 @@ impl Explain {
                     Failure::NotSent => "unreachable",
                     Failure::Lost => "connection lost",
                 };
-                self.said.insert(
-                    from,
-                    OwnerAnswer {
-                        state: state.to_owned(),
-                        ..OwnerAnswer::default()
-                    },
-                );
+                self.said.entry(from).or_insert_with(|| OwnerAnswer {
+                    state: state.to_owned(),
+                    ..OwnerAnswer::default()
+                });
             }
             Event::Made(_) | Event::Timer => {}
         }

@@ -3,9 +3,9 @@
 //! A second maker is asked only when the first provably did not get the write. Once it may have, its silence is
 //! *unknown*: asking another would make the write twice, under two dots (INVARIANTS A6).
 
-use api::{Action, Error, KeyRequest, Operation};
+use api::{Action, Error, KeyRequest, Operation, Outcome, Reply};
 use quorum::{Level, Tracker};
-use types::NodeId;
+use types::{NodeId, OperationId};
 use wire::{Forward as Passed, ReplicaReply, ReplicaRequest};
 
 use crate::target::{Event, Failure, Target, Turn};
@@ -18,6 +18,8 @@ pub struct Forward {
     /// Owners not asked yet, the next one last.
     makers: Vec<NodeId>,
     asked: Option<NodeId>,
+    /// How many owners held the write when its maker said so.
+    acknowledged: u8,
     problems: Vec<String>,
 }
 
@@ -45,6 +47,7 @@ impl Forward {
             level,
             makers,
             asked: None,
+            acknowledged: 0,
             problems: Vec::new(),
         };
         forward.ask_next(target, turn);
@@ -55,7 +58,17 @@ impl Forward {
     pub fn step(&mut self, target: &Target, event: Event, turn: &mut Turn<'_>) {
         match event {
             Event::Reply { from, reply, .. } if self.asked == Some(from) => match reply {
-                ReplicaReply::Forwarded(outcome) => turn.finish(*outcome),
+                ReplicaReply::Forwarded(outcome) => {
+                    let outcome = self.renamed(*outcome, turn);
+                    turn.finish(outcome);
+                }
+                ReplicaReply::StaleEpoch { newest } => {
+                    self.problems.push(format!(
+                        "{}: it knows epoch {newest}, and the request is of an older one",
+                        target.name_of(from)
+                    ));
+                    self.ask_next(target, turn);
+                }
                 ReplicaReply::Failed { why } => {
                     self.problems.push(format!("{}: {why}", target.name_of(from)));
                     self.ask_next(target, turn);
@@ -74,6 +87,28 @@ impl Forward {
             },
             Event::Reply { .. } | Event::Failed { .. } | Event::Made(_) | Event::Timer => {}
         }
+    }
+
+    /// How many owners hold the write, as far as this node was told.
+    pub fn acknowledged(&self) -> u8 {
+        self.acknowledged
+    }
+
+    /// The maker names the write by an id of its own, which may be that of something else here. The client gets ours.
+    fn renamed(&mut self, outcome: Outcome, turn: &Turn<'_>) -> Outcome {
+        let mut outcome = outcome;
+        let written = match &mut outcome {
+            Ok(Reply::Written(written)) => Some(written),
+            Ok(Reply::Deleted(deleted)) => Some(&mut deleted.written),
+            _ => None,
+        };
+        if let Some(written) = written
+            && written.operation != OperationId::default()
+        {
+            written.operation = turn.id;
+            self.acknowledged = written.acknowledged;
+        }
+        outcome
     }
 
     /// The time is up.

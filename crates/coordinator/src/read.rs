@@ -14,6 +14,10 @@ use wire::{ReplicaReply, ReplicaRequest};
 
 use crate::target::{Event, Failure, Target, Turn};
 
+/// The round of questions that reads are sent in. What follows a read uses others, so that a late answer to it is not
+/// taken for an answer to that.
+pub const READ_ROUND: u32 = 0;
+
 /// How long the owners asked first may take before the others are asked too.
 pub const HEDGE_AFTER: Duration = Duration::from_millis(50);
 
@@ -22,6 +26,8 @@ pub const HEDGE_AFTER: Duration = Duration::from_millis(50);
 pub struct Read {
     level: Level,
     tracker: Tracker,
+    /// How many owners the level allows to be asked at all.
+    eligible: usize,
     /// Owners not asked yet, nearest last.
     unasked: Vec<NodeId>,
     answers: Vec<Answered>,
@@ -68,6 +74,7 @@ impl Read {
         let mut read = Read {
             level,
             tracker: Tracker::new(level, &target.owners, target.local),
+            eligible: 0,
             unasked: nearest_last(target, turn),
             answers: Vec::new(),
             problems: Vec::new(),
@@ -78,6 +85,7 @@ impl Read {
             let is_local = |node: &NodeId| target.owners.contains(&(*node, target.local));
             read.unasked.retain(is_local);
         }
+        read.eligible = read.unasked.len();
         let first = if level == Level::EachQuorum {
             read.unasked.len()
         } else {
@@ -97,7 +105,7 @@ impl Read {
         match event {
             Event::Reply {
                 from,
-                round: 0,
+                round: READ_ROUND,
                 reply,
             } => self.reply(target, from, reply, turn),
             Event::Failed { from, failure } => {
@@ -113,11 +121,11 @@ impl Read {
         self.progress(target)
     }
 
-    /// Asks all that were not asked yet; false where there are none.
+    /// Asks all that were not asked yet; false where every answer that there can be is in.
     pub fn widen(&mut self, target: &Target, turn: &mut Turn<'_>) -> bool {
         let more = !self.unasked.is_empty();
         self.ask_all(target, turn);
-        more || self.answers.len() + self.problems.len() < target.owners.len()
+        more || self.answers.len() + self.problems.len() < self.eligible
     }
 
     /// The error of a read that ran out of time.
@@ -243,7 +251,7 @@ impl Read {
                 keyspace: target.keyspace_id,
                 key: target.key.clone(),
             };
-            turn.send(node, 0, request);
+            turn.send(node, READ_ROUND, request);
         }
     }
 

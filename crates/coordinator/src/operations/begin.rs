@@ -173,8 +173,9 @@ impl Operations {
         out: &mut Vec<Effect>,
     ) {
         let acknowledged = self.acknowledged(write);
-        let is_over = !self.by_id.contains_key(&write);
-        if is_over || acknowledged >= replicas {
+        let operation = self.by_id.get(&write);
+        let counts = operation.is_some_and(|one| matches!(one.machine, Machine::Mutation(_)));
+        if !counts || acknowledged >= replicas {
             self.answer_to(origin, Ok(Reply::Acknowledged(acknowledged)), out);
             return;
         }

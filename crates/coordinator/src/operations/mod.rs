@@ -375,8 +375,12 @@ impl Operations {
         };
         self.wakes.remove(&(operation.wake, id));
         self.bytes -= operation.bytes;
-        if let Machine::Mutation(mutation) = &operation.machine {
-            self.remember(id, mutation.acknowledged(), out);
+        match &operation.machine {
+            Machine::Mutation(mutation) => self.remember(id, mutation.acknowledged(), out),
+            Machine::Forward(forward) if forward.acknowledged() > 0 => {
+                self.remember(id, forward.acknowledged(), out);
+            }
+            _ => {}
         }
     }
 }

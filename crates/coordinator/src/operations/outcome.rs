@@ -93,6 +93,9 @@ impl Operations {
     pub(super) fn give_up_waiting(&mut self, id: OperationId, write: OperationId) -> u8 {
         if let Some(waiting) = self.awaiting.get_mut(&write) {
             waiting.retain(|other| *other != id);
+            if waiting.is_empty() {
+                self.awaiting.remove(&write);
+            }
         }
         self.acknowledged(write)
     }

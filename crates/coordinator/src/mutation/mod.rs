@@ -11,32 +11,38 @@
 //! stamped again, above all that was refused with, under its dot and id; but never once another owner may have shown it to
 //! a reader, where the keyspace promises never to go back in time: `docs/decisions/2026-11-20-stamping-again.md`.
 
+mod refusal;
+mod writing;
+
 use std::collections::BTreeSet;
 
-use api::{
-    Action, Deleted, Detail, Error, ExpiryChange, Found, Marks, Operation, Part, Reply, Touched, Written,
-};
+use api::{Deleted, Detail, Error, ExpiryChange, Found, Marks, Operation, Reply, Touched, Written};
 use bytes::Bytes;
-use causality::{Context, Dot, Record, Stamp};
+use causality::{Context, Record, Stamp};
 use cluster::Durability;
 use quorum::{Decision, Level, Tracker};
 use replica::make::Again;
 use replica::{Change, Made, Make, MakeError};
-use types::NodeId;
-use wire::{ReplicaReply, ReplicaRequest};
 
+use self::refusal::{refusal, too_few_reachable};
+use self::writing::Writing;
 use crate::answer;
-use crate::read::{Merged, Progress, Read};
-use crate::target::{Event, Failure, Step, Target, Turn};
+use crate::read::{Merged, Progress, READ_ROUND, Read};
+use crate::settle::Settling;
+use crate::target::{Event, Step, Target, Turn};
 
 /// How often a write is stamped again before the coordinator gives up.
 const STAMPINGS_MAX: u32 = 16;
+
+/// The first round of questions about the write itself; those before it were about the read that it rests on.
+const FIRST_ROUND: u32 = READ_ROUND + 1;
 
 /// A write under way.
 #[derive(Debug)]
 pub struct Mutation {
     ask: Ask,
     level: Level,
+    /// At which the read is done that the change rests on.
     read_level: Level,
     phase: Phase,
     answered: bool,
@@ -67,25 +73,18 @@ enum Phase {
     /// Nothing has been asked of anyone.
     Begun,
     Reading(Read),
-    /// Waiting for the local store; the base is what the change rests on, kept for stamping again.
-    Making(Change, Option<Record>),
+    /// There is nothing to change, and the client is told so once what was found is certain to stay found.
+    Settling(Settling, Reply),
+    /// Waiting for the local store.
+    Making(Ingredients),
     Writing(Box<Writing>),
 }
 
-#[derive(Debug)]
-struct Writing {
+/// What the record is made of, kept for stamping it again: the change, and what a read found that it rests on.
+#[derive(Clone, Debug)]
+struct Ingredients {
     change: Change,
     base: Option<Record>,
-    round: u32,
-    made: Made,
-    dot: Option<Dot>,
-    holding: Tracker,
-    /// Who refused, in this round; the greatest stamp that any refused with.
-    refused: BTreeSet<NodeId>,
-    refused_with: Stamp,
-    /// Who provably never got it, or said that it did not take it.
-    without: BTreeSet<NodeId>,
-    problems: Vec<(NodeId, String)>,
 }
 
 impl Mutation {
@@ -161,6 +160,17 @@ impl Mutation {
                 },
             },
             Phase::Begun => {}
+            Phase::Settling(settling, reply) => match settling.step(&event) {
+                Decision::Waiting => {}
+                Decision::Impossible => {
+                    let error = settling.error(target);
+                    self.finish(Err(error), turn);
+                }
+                Decision::Met => {
+                    let reply = reply.clone();
+                    self.finish(Ok(reply), turn);
+                }
+            },
             Phase::Making(..) => {
                 if let Event::Made(made) = event {
                     self.made(target, made, turn);
@@ -177,6 +187,7 @@ impl Mutation {
         }
         Some(match &self.phase {
             Phase::Reading(read) => read.timed_out(target),
+            Phase::Settling(settling, _) => settling.error(target),
             Phase::Begun | Phase::Making(..) => Error::Unknown {
                 level: self.level,
                 needed: 1,
@@ -192,7 +203,7 @@ impl Mutation {
     pub fn acknowledged(&self) -> u8 {
         match &self.phase {
             Phase::Writing(writing) => u8::try_from(writing.holding.successes().count()).unwrap_or(u8::MAX),
-            Phase::Begun | Phase::Reading(_) | Phase::Making(..) => 0,
+            Phase::Begun | Phase::Reading(_) | Phase::Settling(..) | Phase::Making(..) => 0,
         }
     }
 
@@ -209,7 +220,7 @@ impl Mutation {
             Ask::Delete { existed, context } => {
                 *existed = !nothing;
                 if nothing && context.is_none() {
-                    self.finish(Ok(Reply::Deleted(Deleted::default())), turn);
+                    self.settle(target, &merged, Reply::Deleted(Deleted::default()), turn);
                     return;
                 }
                 let context = context.clone().unwrap_or(found.context);
@@ -236,10 +247,18 @@ impl Mutation {
                             found: std::mem::take(before),
                             changed: false,
                         };
-                        self.finish(Ok(Reply::Touched(touched)), turn);
+                        self.settle(target, &merged, Reply::Touched(touched), turn);
                     }
                 }
             }
+        }
+    }
+
+    /// Tells the client what was found, where nothing is to be changed.
+    fn settle(&mut self, target: &Target, merged: &Merged, reply: Reply, turn: &mut Turn<'_>) {
+        match Settling::begin(target, self.read_level, merged, turn) {
+            None => self.finish(Ok(reply), turn),
+            Some(settling) => self.phase = Phase::Settling(settling, reply),
         }
     }
 
@@ -266,17 +285,23 @@ impl Mutation {
         let may_stamp_again =
             !target.keyspace().policy.keeps_siblings() && !matches!(change, Change::Expire { .. });
         let needs_others = Tracker::new(self.level, &target.owners, target.local).needed() > 1;
-        self.hidden = may_stamp_again && needs_others && target.never_goes_back(self.read_level, self.level);
-        let make = self.make_of(target, change.clone(), base.clone(), None, turn);
-        self.phase = Phase::Making(change, base);
-        turn.steps.push(Step::Make(0, Box::new(make)));
+        self.hidden = may_stamp_again && needs_others && self.readers_never_go_back(target);
+        let ingredients = Ingredients { change, base };
+        let make = self.make_of(target, ingredients.clone(), None, turn);
+        self.phase = Phase::Making(ingredients);
+        turn.steps.push(Step::Make(FIRST_ROUND, Box::new(make)));
+    }
+
+    /// Whether the keyspace's readers are promised never to go back in time over this write. It is their R that counts,
+    /// not that of the read which the change rests on.
+    fn readers_never_go_back(&self, target: &Target) -> bool {
+        target.never_goes_back(target.keyspace().r, self.level)
     }
 
     fn make_of(
         &self,
         target: &Target,
-        change: Change,
-        base: Option<Record>,
+        Ingredients { change, base }: Ingredients,
         again: Option<Again>,
         turn: &Turn<'_>,
     ) -> Make {
@@ -300,13 +325,12 @@ impl Mutation {
                 return;
             }
         };
-        let Phase::Making(change, base) = std::mem::replace(&mut self.phase, Phase::Begun) else {
+        let Phase::Making(ingredients) = std::mem::replace(&mut self.phase, Phase::Begun) else {
             return;
         };
         let writing = Writing {
-            change,
-            base,
-            round: 0,
+            ingredients: Some(ingredients),
+            round: FIRST_ROUND,
             dot: made.dot,
             made,
             holding: Tracker::new(self.level, &target.owners, target.local),
@@ -330,8 +354,12 @@ impl Mutation {
                 return;
             }
             Event::Made(Err(error)) => {
+                // An earlier round has stored the write here, and this one has been sent to nobody.
                 writing.holding.failed(target.here);
                 writing.problems.push((target.here, error.to_string()));
+                let error = self.unknown_of(target);
+                self.finish(Err(error), turn);
+                return;
             }
             Event::Reply { from, round, reply } if round == writing.round => writing.reply(from, reply),
             Event::Failed { from, failure } => writing.peer_failed(from, failure),
@@ -353,6 +381,7 @@ impl Mutation {
                 self.answered = true;
                 let reply = self.reply(target, turn);
                 turn.answer(Ok(reply));
+                self.let_go();
             }
             Decision::Impossible if !self.answered => {
                 if writing.refused.is_empty() {
@@ -377,17 +406,17 @@ impl Mutation {
 
     /// W cannot be reached because owners hold greater stamps.
     fn stamp_again(&mut self, target: &Target, turn: &mut Turn<'_>) {
-        let promised = target.never_goes_back(self.read_level, self.level);
+        let promised = self.readers_never_go_back(target);
         let Phase::Writing(writing) = &mut self.phase else {
             return;
         };
         let seen_by_none = writing.nobody_else_may_have_it(target);
-        let Some(dot) = writing.dot else { return };
-        if writing.round >= STAMPINGS_MAX || (promised && !seen_by_none) {
+        let may = writing.round < FIRST_ROUND + STAMPINGS_MAX && (!promised || seen_by_none);
+        let (true, Some(dot), Some(ingredients)) = (may, writing.dot, writing.ingredients.clone()) else {
             let error = self.unknown_of(target);
             self.finish(Err(error), turn);
             return;
-        }
+        };
         let again = Again {
             dot,
             above: writing.refused_with,
@@ -397,9 +426,17 @@ impl Mutation {
         writing.refused.clear();
         writing.without.clear();
         writing.problems.clear();
-        let (round, change, base) = (writing.round, writing.change.clone(), writing.base.clone());
-        let make = self.make_of(target, change, base, Some(again), turn);
+        let round = writing.round;
+        let make = self.make_of(target, ingredients, Some(again), turn);
         turn.steps.push(Step::Make(round, Box::new(make)));
+    }
+
+    /// The client has been answered: what the record was made of is not needed any more, nor is the record.
+    fn let_go(&mut self) {
+        if let Phase::Writing(writing) = &mut self.phase {
+            writing.ingredients = None;
+            writing.made.record = Bytes::new();
+        }
     }
 
     fn reply(&mut self, target: &Target, turn: &Turn<'_>) -> Reply {
@@ -482,135 +519,5 @@ impl Mutation {
             turn.steps.push(Step::Show);
         }
         turn.steps.push(Step::End);
-    }
-}
-
-impl Writing {
-    fn send_to_others(&self, target: &Target, turn: &mut Turn<'_>) {
-        for &(node, _) in target.owners.iter().filter(|(node, _)| *node != target.here) {
-            let request = ReplicaRequest::Write {
-                keyspace: target.keyspace_id,
-                key: target.key.clone(),
-                record: self.made.record.clone(),
-                path: self.made.path,
-            };
-            turn.send(node, self.round, request);
-        }
-    }
-
-    fn reply(&mut self, from: NodeId, reply: ReplicaReply) {
-        match reply {
-            ReplicaReply::Stored => {
-                self.holding.succeeded(from);
-                self.refused.remove(&from);
-                self.without.remove(&from);
-            }
-            ReplicaReply::Refused { held } => {
-                self.holding.failed(from);
-                self.refused.insert(from);
-                self.refused_with = self.refused_with.max(held);
-            }
-            ReplicaReply::Failed { why } | ReplicaReply::CannotSay { why } => {
-                self.holding.failed(from);
-                self.without.insert(from);
-                self.problems.push((from, why));
-            }
-            ReplicaReply::StaleEpoch { newest } => {
-                self.holding.failed(from);
-                self.without.insert(from);
-                self.problems.push((
-                    from,
-                    format!("it knows epoch {newest}, and the request is of an older one"),
-                ));
-            }
-            ReplicaReply::Found { .. }
-            | ReplicaReply::Absent
-            | ReplicaReply::Scanned(_)
-            | ReplicaReply::Counted { .. }
-            | ReplicaReply::Forwarded(_) => {}
-        }
-    }
-
-    fn peer_failed(&mut self, from: NodeId, failure: Failure) {
-        if !self.holding.awaited().any(|node| node == from) {
-            return;
-        }
-        self.holding.failed(from);
-        match failure {
-            Failure::NotSent => {
-                self.without.insert(from);
-                self.problems.push((from, "it cannot be reached".to_owned()));
-            }
-            Failure::Lost => self
-                .problems
-                .push((from, "the connection to it was lost".to_owned())),
-        }
-    }
-
-    fn is_held_elsewhere(&self, target: &Target) -> bool {
-        self.holding.successes().any(|node| node != target.here)
-    }
-
-    fn nobody_else_may_have_it(&self, target: &Target) -> bool {
-        target
-            .owners
-            .iter()
-            .filter(|(node, _)| *node != target.here)
-            .all(|(node, _)| self.refused.contains(node) || self.without.contains(node))
-    }
-}
-
-/// Not done, said before anything is stored: W owners cannot be reached.
-fn too_few_reachable(target: &Target, level: Level, turn: &Turn<'_>) -> Option<Error> {
-    let mut reachable = Tracker::new(level, &target.owners, target.local);
-    let mut missing = Vec::new();
-    for &(node, _) in &target.owners {
-        if node == target.here || turn.topology.is_reachable(node) {
-            reachable.succeeded(node);
-        } else {
-            reachable.failed(node);
-            missing.push(target.name_of(node));
-        }
-    }
-    (reachable.decided() != Decision::Met).then(|| Error::Unavailable {
-        action: Action::Write,
-        level,
-        needed: u8::try_from(reachable.needed()).unwrap_or(u8::MAX),
-        got: u8::try_from(reachable.got()).unwrap_or(u8::MAX),
-        owners: target.owner_count(),
-        detail: if missing.is_empty() {
-            "there are not so many owners".to_owned()
-        } else {
-            format!("cannot reach {}", missing.join(", "))
-        },
-    })
-}
-
-/// What a client is told of a change that its maker would not make. Nothing was stored.
-fn refusal(target: &Target, error: MakeError, level: Level) -> Error {
-    let keyspace = target.keyspace();
-    match error {
-        MakeError::ContextRequired => Error::ContextRequired(keyspace.name.clone()),
-        MakeError::TooManySiblings(siblings) => Error::TooManySiblings {
-            siblings,
-            keyspace: keyspace.name.clone(),
-        },
-        MakeError::TooLarge { bytes, limit } => Error::TooLarge {
-            what: Part::Record,
-            bytes,
-            limit,
-            keyspace: keyspace.name.clone(),
-        },
-        MakeError::Context(why) => Error::Invalid(why),
-        MakeError::Overloaded(why) => Error::Overloaded(why),
-        MakeError::CannotSay(why) => Error::Unavailable {
-            action: Action::Write,
-            level,
-            needed: u8::try_from(Tracker::new(level, &target.owners, target.local).needed())
-                .unwrap_or(u8::MAX),
-            got: 0,
-            owners: target.owner_count(),
-            detail: format!("{}: {why}", target.name_of(target.here)),
-        },
     }
 }

@@ -1,0 +1,92 @@
+//! Makes sure that what a read found stays found.
+//!
+//! Where the keyspace promises never to go back in time, what a client is told must be held, on stable storage, by a write
+//! quorum before it is told, so that every later read quorum meets it (INVARIANTS C2). If too few of those that answered
+//! hold it, the others are sent the merge of all answers, and the client waits until enough hold it. Elsewhere whoever is
+//! behind is sent it too, and nobody waits.
+//!
+//! Whatever tells a client what a read found goes through here: a get, and a delete or change of expiry that has nothing
+//! to change.
+
+use api::{Action, Error};
+use quorum::{Decision, Level, Tracker};
+use types::NodeId;
+use wire::{ReplicaReply, ReplicaRequest, WritePath};
+
+use crate::read::{Merged, READ_ROUND};
+use crate::target::{Event, Target, Turn};
+
+/// The round of questions that repairs are sent in.
+const REPAIR_ROUND: u32 = READ_ROUND + 1;
+
+/// A repair that a client waits for.
+#[derive(Debug)]
+pub struct Settling {
+    holding: Tracker,
+    level: Level,
+}
+
+impl Settling {
+    /// Sends what was found at this level of reading to whoever lacks it. Nothing if the client may be told at once.
+    pub fn begin(target: &Target, read: Level, merged: &Merged, turn: &mut Turn<'_>) -> Option<Settling> {
+        let clean = merged.behind.is_empty() && merged.unsynced.is_empty();
+        if merged.record.is_none() || clean {
+            return None;
+        }
+        let level = target.keyspace().w;
+        let mut holding = Tracker::new(level, &target.owners, target.local);
+        for node in &merged.holders {
+            holding.succeeded(*node);
+        }
+        if !target.never_goes_back(read, level) || holding.decided() == Decision::Met {
+            repair(target, merged, &merged.behind, turn);
+            return None;
+        }
+        let lacking: Vec<NodeId> = holding.awaited().collect();
+        repair(target, merged, &lacking, turn);
+        Some(Settling { holding, level })
+    }
+
+    /// Takes an event: whether enough owners hold it now, or too few can be brought to.
+    pub fn step(&mut self, event: &Event) -> Decision {
+        match *event {
+            Event::Reply {
+                from,
+                round: REPAIR_ROUND,
+                ref reply,
+            } => match reply {
+                ReplicaReply::Stored => self.holding.succeeded(from),
+                _ => self.holding.failed(from),
+            },
+            Event::Failed { from, .. } => self.holding.failed(from),
+            Event::Reply { .. } | Event::Made(_) | Event::Timer => {}
+        }
+        self.holding.decided()
+    }
+
+    /// What the client is told where too few hold it.
+    pub fn error(&self, target: &Target) -> Error {
+        Error::Unavailable {
+            action: Action::Read,
+            level: self.level,
+            needed: u8::try_from(self.holding.needed()).unwrap_or(u8::MAX),
+            got: u8::try_from(self.holding.got()).unwrap_or(u8::MAX),
+            owners: target.owner_count(),
+            detail: "the owners differ, and too few could be brought to hold what was read, so that a later read might not find it; a read at level one makes no such promise".to_owned(),
+        }
+    }
+}
+
+/// Sends what all said together to those that have less.
+fn repair(target: &Target, merged: &Merged, lacking: &[NodeId], turn: &mut Turn<'_>) {
+    let Some(record) = &merged.encoded else { return };
+    for node in lacking {
+        let request = ReplicaRequest::Write {
+            keyspace: target.keyspace_id,
+            key: target.key.clone(),
+            record: record.clone(),
+            path: WritePath::Merge,
+        };
+        turn.send(*node, REPAIR_ROUND, request);
+    }
+}
