@@ -685,6 +685,9 @@ impl Replica {
             .map_err(not_stored)?;
         if ask.hide {
             self.recent.hide(key.clone(), ask.operation, held);
+        } else {
+            // It outranks all that is hidden, and may be acknowledged with no other owner holding it: reads must see it.
+            self.recent.show_all(key);
         }
         Ok((made, stored, sequence))
     }
