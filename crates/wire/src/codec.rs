@@ -242,10 +242,17 @@ fn decode_counted(mut bytes: Bytes) -> Result<ReplicaReply, DecodeError> {
 }
 
 fn get_postcard<T: DeserializeOwned>(kind: u8, bytes: &[u8]) -> Result<T, DecodeError> {
-    postcard::from_bytes(bytes).map_err(|_| DecodeError {
-        kind,
-        why: "its fields do not parse",
-    })
+    match postcard::take_from_bytes(bytes) {
+        Ok((value, [])) => Ok(value),
+        Ok(_) => Err(DecodeError {
+            kind,
+            why: "something follows its fields",
+        }),
+        Err(_) => Err(DecodeError {
+            kind,
+            why: "its fields do not parse",
+        }),
+    }
 }
 
 fn text(bytes: &[u8]) -> String {

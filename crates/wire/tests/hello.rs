@@ -1,0 +1,99 @@
+//! Nodes that do not belong together find out before anything else is said, and say so in words that help an operator.
+#![allow(clippy::unwrap_used, reason = "a test may stop at surprises")]
+
+use bytes::BytesMut;
+use proptest::prelude::*;
+use types::{Epoch, Incarnation, NodeId};
+use wire::{Hello, Refusal, decode_frame};
+
+fn hello(node: u16, name: &str) -> Hello {
+    Hello {
+        cluster: "shop".to_owned(),
+        fingerprint: 0xabcd,
+        epoch: Epoch(1),
+        node: NodeId(node),
+        name: name.to_owned(),
+        incarnation: Incarnation(7),
+    }
+}
+
+fn refusal(theirs: &Hello) -> String {
+    theirs.check(&hello(1, "n1")).unwrap_err().why
+}
+
+fn travelled(encode: impl Fn(&mut BytesMut)) -> Option<Result<Hello, Refusal>> {
+    let mut bytes = BytesMut::new();
+    encode(&mut bytes);
+    let frame = decode_frame(&mut bytes).unwrap().unwrap();
+    assert!(bytes.is_empty());
+    Hello::decode(&frame)
+}
+
+#[test]
+fn members_of_one_cluster_talk() {
+    assert_eq!(hello(2, "n2").check(&hello(1, "n1")), Ok(()));
+}
+
+#[test]
+fn a_node_of_another_cluster_is_refused() {
+    let theirs = Hello {
+        cluster: "bank".to_owned(),
+        ..hello(2, "n2")
+    };
+    assert_eq!(
+        refusal(&theirs),
+        "node n2 is of cluster `bank`, not of `shop`: check the addresses of the members"
+    );
+}
+
+#[test]
+fn two_nodes_of_one_name_or_number_are_refused_and_so_is_a_node_that_meets_itself() {
+    let expected = |name| format!("two nodes say that they are {name}: give each a node.id of its own");
+    assert_eq!(refusal(&hello(1, "n1")), expected("n1"));
+    assert_eq!(refusal(&hello(2, "n1")), expected("n1"));
+    assert_eq!(refusal(&hello(1, "n2")), expected("n2"));
+}
+
+#[test]
+fn another_cluster_state_is_refused() {
+    let theirs = Hello {
+        fingerprint: 0x1234,
+        epoch: Epoch(2),
+        ..hello(2, "n2")
+    };
+    let epoch = |epoch: u64| Epoch(epoch).to_string();
+    assert_eq!(
+        refusal(&theirs),
+        format!(
+            "nodes n2 and n1 have different cluster states ({} 0000000000001234, {} 000000000000abcd): [[cluster.members]] and [[keyspaces]] must be the same on both",
+            epoch(2),
+            epoch(1)
+        )
+    );
+}
+
+#[test]
+fn what_is_no_handshake_is_neither() {
+    let mut bytes = BytesMut::new();
+    let ping = wire::Envelope {
+        operation: types::OperationId(0),
+        round: 0,
+        epoch: Epoch(0),
+        partition: types::PartitionId(0),
+        deadline_ms: 0,
+        body: wire::Body::Ping,
+    };
+    wire::encode_frame(&ping, &mut bytes);
+    let frame = decode_frame(&mut bytes).unwrap().unwrap();
+    assert_eq!(Hello::decode(&frame), None);
+}
+
+proptest! {
+    #[test]
+    fn introductions_and_refusals_travel(node in any::<u16>(), name in ".*", why in ".*", incarnation in any::<u64>()) {
+        let said = Hello { incarnation: Incarnation(incarnation), ..hello(node, &name) };
+        prop_assert_eq!(travelled(|out| said.encode(out)), Some(Ok(said.clone())));
+        let refused = Refusal { why };
+        prop_assert_eq!(travelled(|out| refused.encode(out)), Some(Err(refused.clone())));
+    }
+}

@@ -1,0 +1,287 @@
+//! Every message that there is, at random.
+#![allow(dead_code, reason = "each test binary uses a part")]
+
+use api::{
+    Action, Deleted, Detail, Error, ExpiryChange, Found, KeyRequest, Marks, Operation, Outcome, Part, Reply,
+    ShownValue, Touched, Written,
+};
+use bytes::{Bytes, BytesMut};
+use causality::{Actor, Context, Dot, DottedVector, Stamp};
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use quorum::Level;
+use types::{Epoch, Incarnation, KeyspaceId, OperationId, PartitionId, Stint, WallTime};
+use wire::{
+    Body, Envelope, Forward, ReplicaReply, ReplicaRequest, ScanAnswer, ScanAsk, ScanEntry, WritePath,
+    encode_frame,
+};
+
+/// A message as the bytes that travel.
+pub(crate) fn framed(envelope: &Envelope) -> Vec<u8> {
+    let mut out = BytesMut::new();
+    encode_frame(envelope, &mut out);
+    out.to_vec()
+}
+
+/// Any message.
+pub(crate) fn envelope() -> impl Strategy<Value = Envelope> {
+    let header = (
+        any::<u64>(),
+        any::<u32>(),
+        any::<u64>(),
+        any::<u16>(),
+        any::<u32>(),
+    );
+    (header, body()).prop_map(
+        |((operation, round, epoch, partition, deadline_ms), body)| Envelope {
+            operation: OperationId(operation),
+            round,
+            epoch: Epoch(epoch),
+            partition: PartitionId(partition),
+            deadline_ms,
+            body,
+        },
+    )
+}
+
+fn body() -> impl Strategy<Value = Body> {
+    prop_oneof![
+        Just(Body::Ping),
+        Just(Body::Pong),
+        request().prop_map(Body::Request),
+        reply().prop_map(Body::Reply),
+    ]
+}
+
+fn request() -> impl Strategy<Value = ReplicaRequest> {
+    prop_oneof![
+        (keyspace(), bytes()).prop_map(|(keyspace, key)| ReplicaRequest::Read { keyspace, key }),
+        (keyspace(), bytes(), bytes(), path()).prop_map(|(keyspace, key, record, path)| {
+            ReplicaRequest::Write {
+                keyspace,
+                key,
+                record,
+                path,
+            }
+        }),
+        scan_ask().prop_map(ReplicaRequest::Scan),
+        scan_ask().prop_map(ReplicaRequest::Count),
+        (keyspace(), bytes(), operation()).prop_map(|(keyspace, key, operation)| {
+            let request = KeyRequest {
+                keyspace,
+                key,
+                operation,
+            };
+            ReplicaRequest::Forward(Box::new(Forward { request }))
+        }),
+    ]
+}
+
+fn reply() -> impl Strategy<Value = ReplicaReply> {
+    let place = || option::of((any::<u16>(), any::<u64>()));
+    prop_oneof![
+        (bytes(), any::<bool>()).prop_map(|(record, synced)| ReplicaReply::Found { record, synced }),
+        Just(ReplicaReply::Absent),
+        ".*".prop_map(|why| ReplicaReply::CannotSay { why }),
+        Just(ReplicaReply::Stored),
+        stamp().prop_map(|held| ReplicaReply::Refused { held }),
+        ".*".prop_map(|why| ReplicaReply::Failed { why }),
+        (vec(scan_entry(), 0..4), place())
+            .prop_map(|(entries, next)| ReplicaReply::Scanned(ScanAnswer { entries, next })),
+        (any::<u64>(), place()).prop_map(|(live, next)| ReplicaReply::Counted { live, next }),
+        outcome().prop_map(|outcome| ReplicaReply::Forwarded(Box::new(outcome))),
+        any::<u64>().prop_map(|newest| ReplicaReply::StaleEpoch {
+            newest: Epoch(newest)
+        }),
+    ]
+}
+
+fn operation() -> impl Strategy<Value = Operation> {
+    let levels = || option::of(level());
+    prop_oneof![
+        (levels(), option::of(context())).prop_map(|(read, context)| Operation::Get {
+            read,
+            context,
+            detail: Detail::Clocks
+        }),
+        (
+            bytes(),
+            option::of(context()),
+            levels(),
+            expiry_change(),
+            any::<u8>()
+        )
+            .prop_map(|(value, context, write, expiry, priority)| Operation::Put {
+                value,
+                context,
+                write,
+                expiry,
+                priority
+            }),
+        (option::of(context()), levels(), levels()).prop_map(|(context, write, read)| Operation::Delete {
+            context,
+            write,
+            read
+        }),
+        (expiry_change(), levels(), levels()).prop_map(|(change, read, write)| Operation::Expire {
+            change,
+            read,
+            write
+        }),
+    ]
+}
+
+/// What can come of a request about one key.
+fn outcome() -> impl Strategy<Value = Outcome> {
+    prop_oneof![
+        found().prop_map(|found| Ok(Reply::Found(found))),
+        written().prop_map(|written| Ok(Reply::Written(written))),
+        (any::<bool>(), written())
+            .prop_map(|(existed, written)| Ok(Reply::Deleted(Deleted { existed, written }))),
+        (found(), any::<bool>()).prop_map(|(found, changed)| Ok(Reply::Touched(Touched { found, changed }))),
+        (level(), any::<u8>(), ".*").prop_map(|(level, got, detail)| Err(Error::Unavailable {
+            action: Action::Write,
+            level,
+            needed: 2,
+            got,
+            owners: 3,
+            detail
+        })),
+        (level(), any::<u8>(), ".*").prop_map(|(level, got, detail)| Err(Error::Unknown {
+            level,
+            needed: 2,
+            got,
+            owners: 3,
+            detail
+        })),
+        ".*".prop_map(|why| Err(Error::Overloaded(why))),
+        ".*".prop_map(|why| Err(Error::Invalid(why))),
+        (any::<u64>(), any::<u64>(), ".*").prop_map(|(bytes, limit, keyspace)| Err(Error::TooLarge {
+            what: Part::Record,
+            bytes,
+            limit,
+            keyspace
+        })),
+        ".*".prop_map(|keyspace| Err(Error::TooManySiblings {
+            siblings: 7,
+            keyspace
+        })),
+        ".*".prop_map(|keyspace| Err(Error::ContextRequired(keyspace))),
+        ".*".prop_map(|keyspace| Err(Error::NoSuchKeyspace(keyspace))),
+    ]
+}
+
+fn found() -> impl Strategy<Value = Found> {
+    let shown = (
+        bytes(),
+        option::of(any::<u64>()),
+        stamp(),
+        any::<u8>(),
+        vec((".*", any::<u64>()), 0..3),
+    );
+    let shown = shown.prop_map(|(value, expires, stamp, priority, clock)| ShownValue {
+        value,
+        expires: expires.map(WallTime),
+        stamp,
+        priority,
+        clock,
+    });
+    (context(), vec(shown, 0..3)).prop_map(|(context, values)| Found {
+        context,
+        values,
+        marks: Marks::default(),
+    })
+}
+
+fn written() -> impl Strategy<Value = Written> {
+    (context(), any::<u64>(), any::<u8>(), any::<bool>()).prop_map(
+        |(context, operation, acknowledged, relaxed)| Written {
+            context,
+            operation: OperationId(operation),
+            acknowledged,
+            marks: Marks {
+                stand_in: false,
+                relaxed_durability: relaxed,
+            },
+        },
+    )
+}
+
+fn context() -> impl Strategy<Value = Context> {
+    prop_oneof![
+        vec(dot(), 0..5).prop_map(|dots| {
+            let mut known = DottedVector::new();
+            dots.into_iter().for_each(|dot| known.add(dot));
+            Context::from(known)
+        }),
+        (stamp(), dot()).prop_map(|(stamp, dot)| Context::Stamp { stamp, dot }),
+    ]
+}
+
+fn dot() -> impl Strategy<Value = Dot> {
+    (any::<u64>(), 0u32..4, 1u64..9).prop_map(|(incarnation, stint, counter)| Dot {
+        actor: Actor {
+            incarnation: Incarnation(incarnation),
+            stint: Stint(stint),
+        },
+        counter,
+    })
+}
+
+fn level() -> impl Strategy<Value = Level> {
+    prop_oneof![
+        Just(Level::One),
+        Just(Level::Quorum),
+        Just(Level::LocalQuorum),
+        Just(Level::EachQuorum),
+        (1u8..).prop_map(Level::Count),
+    ]
+}
+
+fn expiry_change() -> impl Strategy<Value = ExpiryChange> {
+    prop_oneof![
+        Just(ExpiryChange::Clear),
+        Just(ExpiryChange::Keep),
+        any::<u64>().prop_map(|at| ExpiryChange::At(WallTime(at))),
+    ]
+}
+
+fn scan_ask() -> impl Strategy<Value = ScanAsk> {
+    let fields = (keyspace(), any::<(u16, u64)>(), any::<u16>(), any::<u32>());
+    fields.prop_map(|(keyspace, from, last_slot, limit)| ScanAsk {
+        keyspace,
+        from,
+        last_slot,
+        limit,
+    })
+}
+
+fn scan_entry() -> impl Strategy<Value = ScanEntry> {
+    (any::<u16>(), any::<u64>(), bytes(), bytes()).prop_map(|(slot, hash, key, record)| ScanEntry {
+        slot,
+        hash,
+        key,
+        record,
+    })
+}
+
+fn path() -> impl Strategy<Value = WritePath> {
+    prop_oneof![
+        Just(WritePath::Client),
+        Just(WritePath::ClientAboveHeld),
+        Just(WritePath::Merge)
+    ]
+}
+
+fn stamp() -> impl Strategy<Value = Stamp> {
+    any::<u64>().prop_map(Stamp)
+}
+
+fn keyspace() -> impl Strategy<Value = KeyspaceId> {
+    any::<u32>().prop_map(KeyspaceId)
+}
+
+fn bytes() -> impl Strategy<Value = Bytes> {
+    vec(any::<u8>(), 0..40).prop_map(Bytes::from)
+}
