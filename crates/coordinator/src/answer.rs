@@ -2,7 +2,7 @@
 
 use api::{Detail, Found, KeyRequest, Marks, Operation, ShownValue};
 use bytes::Bytes;
-use causality::{DecodeError, Policy, Record, Version, View, clock_entries};
+use causality::{DecodeError, Policy, Record, Version, VersionVector, View, clock_entries};
 use cluster::Topology;
 use quorum::Level;
 use types::{PartitionId, WallTime};
@@ -75,14 +75,15 @@ pub fn found(target: &Target, record: Option<&Record>, now: WallTime, detail: De
         return Found::default();
     };
     let view = View::of(record, target.keyspace().policy, now);
-    let clock_of = |version| match detail {
-        Detail::Values => Vec::new(),
-        Detail::Clocks => clock(target, version),
+    let clocks = match detail {
+        Detail::Values => vec![Vec::new(); view.versions().len()],
+        Detail::Clocks => clocks(target, view.versions().iter().copied()),
     };
     let values = view
         .versions()
         .iter()
-        .map(|version| shown(version, clock_of(version)))
+        .zip(clocks)
+        .map(|(version, clock)| shown(version, clock))
         .collect();
     Found {
         context: record.context(),
@@ -101,9 +102,14 @@ fn shown(version: &Version, clock: Vec<(String, u64)>) -> ShownValue {
     }
 }
 
-/// The classic vector clock of a version, with the names of nodes.
-pub fn clock(target: &Target, version: &Version) -> Vec<(String, u64)> {
-    clock_entries(&version.clock(), |incarnation| {
-        target.topology.name_of_incarnation(incarnation)
-    })
+/// The classic vector clocks of versions that are shown together, with the names of nodes.
+pub fn clocks<'v>(target: &Target, versions: impl Iterator<Item = &'v Version>) -> Vec<Vec<(String, u64)>> {
+    let each: Vec<VersionVector> = versions.map(Version::clock).collect();
+    let all = each
+        .iter()
+        .fold(VersionVector::default(), |all, clock| all.merge(clock));
+    let name = |incarnation| target.topology.name_of_incarnation(incarnation);
+    each.iter()
+        .map(|clock| clock_entries(clock, &all, name))
+        .collect()
 }

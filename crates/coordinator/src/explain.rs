@@ -130,10 +130,7 @@ fn describe_record(target: &Target, record: &Record, bytes: usize, turn: &Turn<'
     OwnerAnswer {
         node: String::new(),
         state: state.to_owned(),
-        clocks: versions
-            .iter()
-            .map(|version| answer::clock(target, version))
-            .collect(),
+        clocks: answer::clocks(target, versions.iter()),
         stamp: versions.iter().map(|version| version.stamp).max(),
         bytes,
     }

@@ -18,7 +18,7 @@ fn name_of(incarnation: Incarnation) -> Option<&'static str> {
 }
 
 fn printed(vector: &VersionVector) -> String {
-    let entries = clock_entries(vector, name_of);
+    let entries = clock_entries(vector, vector, name_of);
     entries
         .iter()
         .map(|(server, counter)| format!("[{server},{counter}]"))
@@ -200,7 +200,7 @@ fn clocks_name_nodes_and_tell_their_stints_apart() {
     let vector: VersionVector = [(of(1, 4), 9), (of(1, 5), 2), (of(2, 7), 1), (of(0xbeef, 0), 3)]
         .into_iter()
         .collect();
-    let entries = clock_entries(&vector, name_of);
+    let entries = clock_entries(&vector, &vector, name_of);
     let expected = [("000000000000beef", 3), ("Sx/4", 9), ("Sx/5", 2), ("Sy", 1)];
     assert_eq!(
         entries,
@@ -208,10 +208,15 @@ fn clocks_name_nodes_and_tell_their_stints_apart() {
     );
 
     let renewed: VersionVector = [(of(1, 4), 9), (of(2, 4), 2)].into_iter().collect();
-    let entries = clock_entries(&renewed, |_| Some("n1"));
+    let entries = clock_entries(&renewed, &renewed, |_| Some("n1"));
     let expected = [("0000000000000001/4", 9), ("0000000000000002/4", 2)];
     assert_eq!(
         entries,
         expected.map(|(name, counter)| (name.to_owned(), counter))
     );
+
+    // Of two siblings each has one entry of the same node; shown together they are told apart all the same.
+    let [before, after] = [4, 5].map(|stint| [(of(1, stint), 1)].into_iter().collect::<VersionVector>());
+    let shown = [&before, &after].map(|vector| clock_entries(vector, &before.merge(&after), name_of));
+    assert_eq!(shown, ["Sx/4", "Sx/5"].map(|name| vec![(name.to_owned(), 1)]));
 }

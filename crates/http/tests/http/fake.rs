@@ -275,7 +275,7 @@ impl Inner {
 }
 
 fn shown(version: &Version, detail: Detail) -> ShownValue {
-    let clock = clock_entries(&version.clock(), |_| Some("n1"));
+    let clock = clock_entries(&version.clock(), &version.clock(), |_| Some("n1"));
     ShownValue {
         value: version.payload.value().cloned().unwrap_or_default(),
         expires: version.expiry.at,
