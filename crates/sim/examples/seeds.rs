@@ -96,7 +96,10 @@ fn main() -> ExitCode {
         for report in incoming {
             sum.add(&report);
             if seeds.end - seeds.start == 1 {
-                println!("trace {:016x} of {} lines; {:?}", report.trace_hash, report.trace_lines, report.figures);
+                println!(
+                    "trace {:016x} of {} lines; {:?}",
+                    report.trace_hash, report.trace_lines, report.figures
+                );
             } else if sum.seeds.is_multiple_of(100) {
                 sum.print(started.elapsed());
             }

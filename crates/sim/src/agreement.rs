@@ -30,7 +30,9 @@ pub fn disagreements(world: &World) -> Vec<String> {
 
 fn disagreement(world: &World, key: &Bytes, holders: &BTreeMap<NodeId, Bytes>) -> Option<String> {
     let shown = key.escape_ascii();
-    let Some(place) = store_key::parse(key) else { return Some(format!("{shown} is no storage key")) };
+    let Some(place) = store_key::parse(key) else {
+        return Some(format!("{shown} is no storage key"));
+    };
     let state = world.cluster();
     let (partition, _) = state.partition_of_slot(place.slot);
     let owners = state.owners(place.keyspace, partition);

@@ -54,20 +54,33 @@ impl FaultKind {
 
     /// Whether one node alone cannot suffer it.
     pub fn needs_peers(self) -> bool {
-        matches!(self, FaultKind::Split | FaultKind::OneWay | FaultKind::Reset | FaultKind::SlowNetwork)
+        matches!(
+            self,
+            FaultKind::Split | FaultKind::OneWay | FaultKind::Reset | FaultKind::SlowNetwork
+        )
     }
 
     /// Lets it happen, somewhere. False if there was nothing that it could happen to.
     pub fn strike(self, world: &mut World, rng: &mut Rng) -> bool {
         let all: Vec<Place> = (0..world.hosts().len()).collect();
-        let up: Vec<Place> = all.iter().copied().filter(|place| world.hosts()[*place].is_up()).collect();
-        let Some(&victim) = rng.pick(&up) else { return false };
+        let up: Vec<Place> = all
+            .iter()
+            .copied()
+            .filter(|place| world.hosts()[*place].is_up())
+            .collect();
+        let Some(&victim) = rng.pick(&up) else {
+            return false;
+        };
         match self {
             FaultKind::Kill => world.pull_plug(victim, CrashMode::KeepAll),
             FaultKind::PowerCut => world.pull_plug(victim, CrashMode::LoseUnsynced),
             FaultKind::TornPowerCut => world.pull_plug(victim, CrashMode::KeepSome),
             FaultKind::PowerCutEverywhere => {
-                let mode = if rng.chance(1, 2) { CrashMode::LoseUnsynced } else { CrashMode::KeepSome };
+                let mode = if rng.chance(1, 2) {
+                    CrashMode::LoseUnsynced
+                } else {
+                    CrashMode::KeepSome
+                };
                 up.iter().for_each(|place| world.pull_plug(*place, mode));
             }
             FaultKind::StopInMidst => {
@@ -78,7 +91,8 @@ impl FaultKind {
             FaultKind::Split | FaultKind::OneWay => return self.cut(world, all, rng),
             FaultKind::Reset => {
                 let others = all.iter().filter(|place| **place != victim);
-                return others.fold(false, |any, other| world.reset(*other, victim) || any);
+                let reset: Vec<bool> = others.map(|other| world.reset(*other, victim)).collect();
+                return reset.contains(&true);
             }
             FaultKind::ClockJump => world.jump_clock(victim, world.scenario().skew_ms_max),
             FaultKind::SlowNetwork => world.slow_network(victim),

@@ -56,7 +56,10 @@ impl Report {
     pub fn complaints(&self) -> String {
         let line = |violation: &Violation| {
             let Violation { at, rule, what } = violation;
-            format!("  {:.6}s  {rule}: {what}\n", Duration::from_nanos(at.0).as_secs_f64())
+            format!(
+                "  {:.6}s  {rule}: {what}\n",
+                Duration::from_nanos(at.0).as_secs_f64()
+            )
         };
         self.violations.iter().map(line).collect()
     }
@@ -66,8 +69,14 @@ impl Report {
 pub fn run(seed: u64, print: bool) -> Report {
     std::panic::catch_unwind(|| run_scenario(Scenario::from_seed(seed), print)).unwrap_or_else(|panic| {
         let what = panic.downcast_ref::<String>().cloned();
-        let what = what.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string)).unwrap_or_default();
-        let violation = Violation { at: Instant::default(), rule: "nothing panics", what };
+        let what = what
+            .or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string))
+            .unwrap_or_default();
+        let violation = Violation {
+            at: Instant::default(),
+            rule: "nothing panics",
+            what,
+        };
         Report {
             seed,
             violations: vec![violation],
@@ -85,7 +94,15 @@ pub fn run_scenario(scenario: Scenario, print: bool) -> Report {
     let mut rng = Rng::from_seed(scenario.seed ^ 0x0064_7269_7665_7200);
     let mut world = World::new(scenario, Trace::new(print));
     let workload = Workload::start(&mut world, rng.fork());
-    let mut run = Run { plan: world.scenario().faults.clone(), world, workload, rng, struck: Vec::new(), power_losses: 0, healed: false };
+    let mut run = Run {
+        plan: world.scenario().faults.clone(),
+        world,
+        workload,
+        rng,
+        struck: Vec::new(),
+        power_losses: 0,
+        healed: false,
+    };
     for phase in [Run::safety, Run::liveness, Run::agreement] {
         phase(&mut run);
         if !run.world.violations().is_empty() {
@@ -131,7 +148,8 @@ impl Run {
         self.healed = true;
         self.world.heal();
         for place in 0..self.world.hosts().len() {
-            self.world.jump_clock(place, self.world.scenario().skew_ms_max.min(500));
+            self.world
+                .jump_clock(place, self.world.scenario().skew_ms_max.min(500));
         }
         self.world.start_all();
         self.workload.rest(&mut self.world, true);
@@ -212,7 +230,8 @@ impl Run {
     }
 
     fn strike(&mut self) {
-        let over = self.world.now() > Instant::default() + self.world.scenario().safety && self.plan.is_empty();
+        let over =
+            self.world.now() > Instant::default() + self.world.scenario().safety && self.plan.is_empty();
         if self.healed {
             return;
         }
@@ -227,8 +246,14 @@ impl Run {
 
     fn strike_one(&mut self) {
         let planned = !self.plan.is_empty() && self.rng.chance(1, 2);
-        let kinds = if planned { self.plan.clone() } else { self.world.scenario().faults.clone() };
-        let Some(&kind) = self.rng.pick(&kinds) else { return };
+        let kinds = if planned {
+            self.plan.clone()
+        } else {
+            self.world.scenario().faults.clone()
+        };
+        let Some(&kind) = self.rng.pick(&kinds) else {
+            return;
+        };
         if !kind.strike(&mut self.world, &mut self.rng) {
             return;
         }
@@ -254,13 +279,15 @@ impl Run {
 
     fn wait_until_whole(&mut self) {
         let latest = self.world.now() + WHOLE_WITHIN;
-        while !(self.world.is_whole() && !self.workload.is_busy()) {
+        while !self.world.is_whole() || self.workload.is_busy() {
             if !self.world.violations().is_empty() {
                 return;
             }
             if self.world.now() >= latest {
                 let what = format!("not whole after {WHOLE_WITHIN:?}");
-                return self.world.violated("a healed cluster is whole again (liveness)", what);
+                return self
+                    .world
+                    .violated("a healed cluster is whole again (liveness)", what);
             }
             self.go_on(self.world.now() + Duration::from_millis(50));
         }
@@ -272,7 +299,8 @@ impl Run {
                 return;
             }
             let answer = self.read_one(keyspace, &key);
-            self.workload.check_last(&mut self.world, (keyspace, &key), &answer);
+            self.workload
+                .check_last(&mut self.world, (keyspace, &key), &answer);
         }
         self.world.pass(Duration::from_secs(5));
     }

@@ -131,7 +131,11 @@ impl Scenario {
             clock_drift_max: Duration::from_secs(60),
             skew_ms_max: 0,
             turn_max: Duration::from_micros(50),
-            network: NetworkOptions { usual_micros: 300, unruly: false, lost_one_in: 0 },
+            network: NetworkOptions {
+                usual_micros: 300,
+                unruly: false,
+                lost_one_in: 0,
+            },
             sync_micros: 300,
             faults: Vec::new(),
             fault_gap: Duration::from_secs(1),
@@ -177,7 +181,10 @@ impl Scenario {
                 clock_drift_ms_max: drift,
                 ..replica::ReplicaOptions::default()
             },
-            coordinator: coordinator::Options { timeout: self.timeout, ..coordinator::Options::default() },
+            coordinator: coordinator::Options {
+                timeout: self.timeout,
+                ..coordinator::Options::default()
+            },
         }
     }
 
@@ -192,11 +199,17 @@ impl Scenario {
         let majorities = Preset::Quorum.levels();
         vec![
             registers(REGISTERS, "default", majorities),
-            Keyspace { policy: Policy::Siblings, ..registers(SIBLINGS, "siblings", majorities) },
+            Keyspace {
+                policy: Policy::Siblings,
+                ..registers(SIBLINGS, "siblings", majorities)
+            },
             registers(EVENTUAL, "eventual", (Level::One, Level::One)),
             registers(FAST_READ, "fast-read", Preset::FastRead.levels()),
             registers(FAST_WRITE, "fast-write", Preset::FastWrite.levels()),
-            Keyspace { durability: Durability::Interval, ..registers(RELAXED, "relaxed", majorities) },
+            Keyspace {
+                durability: Durability::Interval,
+                ..registers(RELAXED, "relaxed", majorities)
+            },
         ]
     }
 }
@@ -217,7 +230,11 @@ fn network_options(rng: &mut Rng) -> NetworkOptions {
     NetworkOptions {
         usual_micros: *rng.pick(&[50, 300, 2_000, 10_000]).unwrap_or(&300),
         unruly: rng.chance(1, 5),
-        lost_one_in: if rng.chance(1, 4) { 50 + rng.below(2_000) } else { 0 },
+        lost_one_in: if rng.chance(1, 4) {
+            50 + rng.below(2_000)
+        } else {
+            0
+        },
     }
 }
 

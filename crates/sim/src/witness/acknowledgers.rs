@@ -23,11 +23,28 @@ pub struct Acknowledgers {
 
 impl Acknowledgers {
     /// The maker asks a peer to store this.
-    pub fn asked(&mut self, maker: NodeId, operation: OperationId, round: u32, place: &Place, record: &Record) {
-        let known = self.writes.get(&(maker, operation)).is_some_and(|write| write.round >= round);
+    pub fn asked(
+        &mut self,
+        maker: NodeId,
+        operation: OperationId,
+        round: u32,
+        place: &Place,
+        record: &Record,
+    ) {
+        let known = self
+            .writes
+            .get(&(maker, operation))
+            .is_some_and(|write| write.round >= round);
         if !known {
             let made = (place.clone(), record.clone());
-            self.writes.insert((maker, operation), Write { round, stored: BTreeSet::new(), made });
+            self.writes.insert(
+                (maker, operation),
+                Write {
+                    round,
+                    stored: BTreeSet::new(),
+                    made,
+                },
+            );
         }
     }
 
@@ -42,11 +59,15 @@ impl Acknowledgers {
 
     /// How many peers said so.
     pub fn others(&self, maker: NodeId, operation: OperationId) -> usize {
-        self.writes.get(&(maker, operation)).map_or(0, |write| write.stored.len())
+        self.writes
+            .get(&(maker, operation))
+            .map_or(0, |write| write.stored.len())
     }
 
     /// What the maker made, as it was sent to peers.
     pub fn made(&self, maker: NodeId, operation: OperationId) -> Option<(Place, Record)> {
-        self.writes.get(&(maker, operation)).map(|write| write.made.clone())
+        self.writes
+            .get(&(maker, operation))
+            .map(|write| write.made.clone())
     }
 }

@@ -71,9 +71,17 @@ impl Witness {
         let mut report = |rule, what| found.push(Violation { at: now, rule, what });
         let (operation, round) = (envelope.operation, envelope.round);
         match &envelope.body {
-            Body::Request(ReplicaRequest::Write { keyspace, key, record, .. }) => {
+            Body::Request(ReplicaRequest::Write {
+                keyspace,
+                key,
+                record,
+                ..
+            }) => {
                 let Ok(record) = Record::decode(record.clone()) else {
-                    return report("what is sent can be read", format!("the record of {}", key.escape_ascii()));
+                    return report(
+                        "what is sent can be read",
+                        format!("the record of {}", key.escape_ascii()),
+                    );
                 };
                 let place = (*keyspace, key.clone());
                 if let Err(what) = self.dots.saw(envelope.partition, &place, &record) {
@@ -96,7 +104,8 @@ impl Witness {
     /// A message reaches a node.
     pub fn arrived(&mut self, from: NodeId, to: NodeId, envelope: &Envelope) {
         if envelope.body == Body::Reply(ReplicaReply::Stored) {
-            self.acknowledgers.stored(to, envelope.operation, envelope.round, from);
+            self.acknowledgers
+                .stored(to, envelope.operation, envelope.round, from);
         }
     }
 
@@ -110,7 +119,11 @@ impl Witness {
         now: Instant,
     ) {
         let single = std::slice::from_ref(outcome);
-        let outcomes = if let Ok(Reply::Batch(outcomes)) = outcome { outcomes.as_slice() } else { single };
+        let outcomes = if let Ok(Reply::Batch(outcomes)) = outcome {
+            outcomes.as_slice()
+        } else {
+            single
+        };
         for ((keyspace, key), outcome) in keys.iter().zip(outcomes) {
             let partition = self.state.partition_of(key);
             // Who is no owner passed the write on: its maker has been looked at, and its number is the maker's.
@@ -129,7 +142,11 @@ impl Witness {
         now: Instant,
     ) {
         for what in self.promises.broken(host, contents) {
-            found.push(Violation { at: now, rule: "what was acknowledged is on stable storage (A4)", what });
+            found.push(Violation {
+                at: now,
+                rule: "what was acknowledged is on stable storage (A4)",
+                what,
+            });
         }
     }
 
@@ -139,8 +156,15 @@ impl Witness {
         let others = self.acknowledgers.others(maker, written.operation);
         let counted = usize::from(written.acknowledged);
         if counted > others + 1 {
-            let what = format!("{maker} counts {counted} owners for {}, and {others} peers said so", written.operation);
-            found.push(Violation { at: now, rule: "an acknowledgement counts distinct owners (A2)", what });
+            let what = format!(
+                "{maker} counts {counted} owners for {}, and {others} peers said so",
+                written.operation
+            );
+            found.push(Violation {
+                at: now,
+                rule: "an acknowledgement counts distinct owners (A2)",
+                what,
+            });
         }
         if counted > others
             && let Some((place, record)) = self.acknowledgers.made(maker, written.operation)
@@ -151,7 +175,9 @@ impl Witness {
     }
 
     fn is_durable(&self, keyspace: KeyspaceId) -> bool {
-        self.state.keyspace(keyspace).is_some_and(|keyspace| keyspace.durability == Durability::Always)
+        self.state
+            .keyspace(keyspace)
+            .is_some_and(|keyspace| keyspace.durability == Durability::Always)
     }
 }
 

@@ -45,7 +45,9 @@ impl Promises {
 
     /// What of it a store with these contents (in the order of keys) does not hold, in words.
     pub fn broken(&self, node: NodeId, contents: &[(Bytes, Bytes)]) -> Vec<String> {
-        let Some(promised) = self.kept.get(&node) else { return Vec::new() };
+        let Some(promised) = self.kept.get(&node) else {
+            return Vec::new();
+        };
         let holds = |key: &Bytes, record: &Record| {
             let place = contents.binary_search_by(|(held, _)| held.cmp(key)).ok()?;
             let held = Record::decode(contents[place].1.clone()).ok()?;

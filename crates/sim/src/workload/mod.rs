@@ -58,10 +58,18 @@ impl Workload {
     /// The clients of this world's scenario, about to begin.
     pub fn start(world: &mut World, mut rng: Rng) -> Workload {
         let scenario = world.scenario().clone();
-        let clients = (0..scenario.clients).map(|number| Client::new(number, &scenario, rng.fork())).collect();
+        let clients = (0..scenario.clients)
+            .map(|number| Client::new(number, &scenario, rng.fork()))
+            .collect();
         let books = Books::new(&scenario);
-        let mut workload =
-            Workload { clients, books, by_ask: BTreeMap::new(), rng, figures: Figures::default(), resting: false };
+        let mut workload = Workload {
+            clients,
+            books,
+            by_ask: BTreeMap::new(),
+            rng,
+            figures: Figures::default(),
+            resting: false,
+        };
         for client in 0..workload.clients.len() {
             workload.think(world, client);
         }
@@ -108,7 +116,9 @@ impl Workload {
 
     /// A client has an answer. False if it is none of ours.
     pub fn answered(&mut self, world: &mut World, ask: AskId, answer: Answer) -> bool {
-        let Some(client) = self.by_ask.remove(&ask) else { return false };
+        let Some(client) = self.by_ask.remove(&ask) else {
+            return false;
+        };
         self.count(&answer, self.clients[client].is_walking());
         let figures = &mut self.figures;
         let problems = self.clients[client].answered(world, &mut self.books, answer, figures);
@@ -127,7 +137,11 @@ impl Workload {
             Answer::Outcome(Err(_)) if walking => return figures.walks_ended_early += 1,
             Answer::Outcome(outcome) => std::slice::from_ref(outcome),
         };
-        let outcomes = if let [Ok(Reply::Batch(outcomes))] = single { outcomes } else { single };
+        let outcomes = if let [Ok(Reply::Batch(outcomes))] = single {
+            outcomes
+        } else {
+            single
+        };
         for outcome in outcomes {
             match outcome {
                 Ok(_) => figures.done += 1,
@@ -140,7 +154,11 @@ impl Workload {
     fn think(&mut self, world: &mut World, client: usize) {
         let most = u64::try_from(world.scenario().think_max.as_micros()).unwrap_or(0);
         // Who was turned away does not come back at once.
-        let patience = if self.clients[client].was_refused() { 50_000 } else { 100 };
+        let patience = if self.clients[client].was_refused() {
+            50_000
+        } else {
+            100
+        };
         let pause: Duration = micros(&mut self.rng, patience, most.max(patience));
         world.set_alarm(pause, client as u64);
     }
@@ -176,6 +194,14 @@ impl Workload {
 
 /// A read of a key at all its owners.
 pub fn read_all(keyspace: KeyspaceId, key: Bytes) -> Request {
-    let operation = Operation::Get { read: Some(Level::All), context: None, detail: Detail::Values };
-    Request::new(Command::Key(KeyRequest { keyspace, key, operation }))
+    let operation = Operation::Get {
+        read: Some(Level::All),
+        context: None,
+        detail: Detail::Values,
+    };
+    Request::new(Command::Key(KeyRequest {
+        keyspace,
+        key,
+        operation,
+    }))
 }

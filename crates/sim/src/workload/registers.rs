@@ -3,7 +3,8 @@
 //! Every answer that names a version says its rank, (stamp, dot), in its context; the record is the version of the
 //! greatest rank. So the rules are about ranks: a read that began after an acknowledgement returns that rank or a greater
 //! one (INVARIANTS C1); where R and W are majorities, also after another read returned it (C2), and a write that began
-//! afterwards is above it (B6). One rank shows one value. A value whose write failed for certain is never shown (A5).
+//! afterwards is above it (B6). One rank shows one value, and who never goes back sees a value at one rank. A value whose
+//! write failed for certain is never shown (A5).
 
 use std::collections::BTreeMap;
 
@@ -29,6 +30,8 @@ pub enum Fate {
 struct Put {
     fate: Fate,
     seen: bool,
+    /// At which rank those saw it who never go back.
+    rank: Rank,
     /// Until when it lives, in milliseconds of wall time.
     expires: Option<u64>,
 }
@@ -81,12 +84,23 @@ pub struct Begun {
 impl Register {
     /// An operation begins.
     pub fn begin(&self) -> Begun {
-        Begun { floors: self.floors, era: self.era }
+        Begun {
+            floors: self.floors,
+            era: self.era,
+        }
     }
 
     /// A write of this value begins.
     pub fn put_begins(&mut self, value: Bytes, expires: Option<u64>) {
-        self.puts.insert(value, Put { fate: Fate::Open, seen: false, expires });
+        self.puts.insert(
+            value,
+            Put {
+                fate: Fate::Open,
+                seen: false,
+                rank: None,
+                expires,
+            },
+        );
     }
 
     /// A delete begins.
@@ -117,9 +131,15 @@ impl Register {
     /// # Errors
     /// If its value was read.
     pub fn put_failed(&mut self, value: &Bytes) -> Result<(), String> {
-        let Some(put) = self.puts.get_mut(value) else { return Ok(()) };
+        let Some(put) = self.puts.get_mut(value) else {
+            return Ok(());
+        };
         put.fate = Fate::NotDone;
-        if put.seen { Err(format!("{} was read, and its write was not done", shown(value))) } else { Ok(()) }
+        if put.seen {
+            Err(format!("{} was read, and its write was not done", shown(value)))
+        } else {
+            Ok(())
+        }
     }
 
     /// A write (a delete, if there is no value) was acknowledged.
@@ -142,9 +162,14 @@ impl Register {
         }
         let floor = promise.outranks.and_then(|held_by| floor(&begun.floors, held_by));
         if Some(rank) <= floor {
-            return Err(format!("the write got {rank:?}, and {floor:?} was there before it began"));
+            return Err(format!(
+                "the write got {rank:?}, and {floor:?} was there before it began"
+            ));
         }
         self.raise(promise.leaves, Some(rank));
+        if let Some(value) = value.filter(|_| promise.outranks.is_some()) {
+            self.keeps_its_rank(rank, value)?;
+        }
         self.shows(rank, value)
     }
 
@@ -167,7 +192,9 @@ impl Register {
         if begun.era == self.era {
             let floor = floor(&begun.floors, promise.meets);
             if rank < floor {
-                return Err(format!("{rank:?} was read, and {floor:?} was there before the read began"));
+                return Err(format!(
+                    "{rank:?} was read, and {floor:?} was there before the read began"
+                ));
             }
             if let Some(leaves) = promise.leaves {
                 self.raise(leaves, rank);
@@ -178,6 +205,9 @@ impl Register {
             (None, Some(value)) => Err(format!("{} was read without a context", shown(&value.value))),
             (Some(rank), Some(value)) => {
                 self.saw(&value.value, value.expires.map(|at| at.0), wall)?;
+                if promise.leaves.is_some() {
+                    self.keeps_its_rank(rank, &value.value)?;
+                }
                 self.shows(rank, Some(&value.value))
             }
             (Some(rank), None) => self.shows_nothing(rank, wall),
@@ -218,15 +248,36 @@ impl Register {
         }
         if !self.expiries_changed {
             if put.expires != expires {
-                return Err(format!("{} ends at {expires:?} and was to end at {:?}", shown(value), put.expires));
+                return Err(format!(
+                    "{} ends at {expires:?} and was to end at {:?}",
+                    shown(value),
+                    put.expires
+                ));
             }
             if let (Some(expires), Some((began, _))) = (expires, wall)
                 && expires <= began
             {
-                return Err(format!("{} was read at {began} and ended at {expires}", shown(value)));
+                return Err(format!(
+                    "{} was read at {began} and ended at {expires}",
+                    shown(value)
+                ));
             }
         }
         Ok(())
+    }
+
+    /// A value that was seen is not stamped again: else it would be seen, outranked, and seen once more.
+    fn keeps_its_rank(&mut self, rank: (Stamp, Dot), value: &Bytes) -> Result<(), String> {
+        let Some(put) = self.puts.get_mut(value) else {
+            return Ok(());
+        };
+        match put.rank.replace(rank) {
+            Some(before) if before != rank => Err(format!(
+                "{} was seen at {before:?}, and is at {rank:?} now",
+                shown(value)
+            )),
+            _ => Ok(()),
+        }
     }
 
     fn shows(&mut self, rank: (Stamp, Dot), value: Option<&Bytes>) -> Result<(), String> {
@@ -234,12 +285,19 @@ impl Register {
         if before.as_ref() == value {
             return Ok(());
         }
-        Err(format!("{rank:?} showed {:?} and shows {:?}", before.as_ref().map(shown), value.map(shown)))
+        Err(format!(
+            "{rank:?} showed {:?} and shows {:?}",
+            before.as_ref().map(shown),
+            value.map(shown)
+        ))
     }
 
     fn shows_nothing(&mut self, rank: (Stamp, Dot), wall: Option<(u64, u64)>) -> Result<(), String> {
         let Some(Some(value)) = self.shown.get(&rank) else {
-            if self.deletes == 0 && !self.expiries_changed && self.puts.values().all(|put| put.expires.is_none()) {
+            if self.deletes == 0
+                && !self.expiries_changed
+                && self.puts.values().all(|put| put.expires.is_none())
+            {
                 return Err(format!("{rank:?} shows nothing, and nothing was ever to end"));
             }
             return Ok(());
@@ -251,7 +309,11 @@ impl Register {
             (Some(expires), Some((_, ended))) => expires <= ended,
             (None, _) => false,
         };
-        if may_have_ended { Ok(()) } else { Err(format!("{rank:?} shows nothing, and showed {}", shown(value))) }
+        if may_have_ended {
+            Ok(())
+        } else {
+            Err(format!("{rank:?} shows nothing, and showed {}", shown(value)))
+        }
     }
 }
 

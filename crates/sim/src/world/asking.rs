@@ -5,6 +5,7 @@ use std::time::Duration;
 use api::{Command, Outcome, Request};
 use types::Instant;
 
+use super::shown::{Asked, Told};
 use super::{Event, Happening, World};
 use crate::network::Place;
 use crate::random::micros;
@@ -25,7 +26,7 @@ pub enum Answer {
 }
 
 #[derive(Debug)]
-pub(super) struct Asked {
+pub(super) struct Waiting {
     place: Place,
     request: Option<Request>,
     /// When the node was handed the request, once it was.
@@ -43,8 +44,20 @@ impl World {
     pub fn ask(&mut self, place: Place, request: Request) -> AskId {
         self.next_ask += 1;
         let ask = AskId(self.next_ask);
-        let timeout = request.timeout.unwrap_or(self.scenario.timeout).min(self.scenario.timeout);
-        self.asked.insert(ask, Asked { place, keys: keys_of(&request), request: Some(request), handed: None, timeout });
+        let timeout = request
+            .timeout
+            .unwrap_or(self.scenario.timeout)
+            .min(self.scenario.timeout);
+        self.asked.insert(
+            ask,
+            Waiting {
+                place,
+                keys: keys_of(&request),
+                request: Some(request),
+                handed: None,
+                timeout,
+            },
+        );
         let at = self.now + self.client_delay();
         self.queue.put(at, Event::Request(ask));
         ask
@@ -65,24 +78,49 @@ impl World {
     }
 
     pub(super) fn request_arrives(&mut self, ask: AskId) {
-        let Some(asked) = self.asked.get_mut(&ask) else { return };
+        let Some(asked) = self.asked.get_mut(&ask) else {
+            return;
+        };
         let place = asked.place;
         if !self.hosts[place].is_up() {
             return self.answer(ask, Answer::Refused);
         }
-        let Some(request) = asked.request.take() else { return };
+        let Some(request) = asked.request.take() else {
+            return;
+        };
         asked.handed = Some(self.now);
-        self.trace.line(self.now, &self.hosts[place].name, format_args!("?  #{} {:?}", ask.0, request.command));
+        self.trace.line(
+            self.now,
+            &self.hosts[place].name,
+            format_args!("?  #{} {}", ask.0, Asked(&request.command)),
+        );
         self.feed(place, node::Input::Client(ask.0, request));
     }
 
     pub(super) fn node_answers(&mut self, place: Place, client: u64, outcome: Outcome) {
-        self.trace.line(self.now, &self.hosts[place].name, format_args!("=  #{client} {outcome:?}"));
+        self.trace.line(
+            self.now,
+            &self.hosts[place].name,
+            format_args!("=  #{client} {}", Told(&outcome)),
+        );
         let ask = AskId(client);
-        let Some((asked, handed)) = self.asked.get(&ask).and_then(|asked| Some((asked, asked.handed?))) else {
-            return self.violated("a request has one answer", format!("#{client} was answered again"));
+        let Some((asked, handed)) = self
+            .asked
+            .get(&ask)
+            .and_then(|asked| Some((asked, asked.handed?)))
+        else {
+            return self.violated(
+                "a request has one answer",
+                format!("#{client} was answered again"),
+            );
         };
-        self.witness.answered(self.hosts[place].id, &asked.keys, &outcome, &mut self.violations, self.now);
+        self.witness.answered(
+            self.hosts[place].id,
+            &asked.keys,
+            &outcome,
+            &mut self.violations,
+            self.now,
+        );
         let taken = self.now.since(handed);
         // Clocks that run slow by 200 millionths wait that much longer.
         let allowed = asked.timeout + asked.timeout / 1_000 + LATE_MAX + self.scenario.turn_max;
@@ -113,7 +151,9 @@ impl World {
             .iter()
             .filter(|(_, asked)| {
                 let allowed = asked.timeout * 2 + Duration::from_secs(1);
-                asked.handed.is_some_and(|handed| self.now.since(handed) > allowed)
+                asked
+                    .handed
+                    .is_some_and(|handed| self.now.since(handed) > allowed)
             })
             .map(|(ask, _)| ask.0)
             .collect();

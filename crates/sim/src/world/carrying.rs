@@ -5,6 +5,7 @@ use node::{Input, Job, Output};
 use types::{Instant, NodeId};
 use wire::{Body, Envelope, ReplicaReply};
 
+use super::shown::Said;
 use super::{Event, World};
 use crate::host::Life;
 use crate::network::{LinkId, Packet, Place};
@@ -59,7 +60,9 @@ impl World {
 
     fn set_timer(&mut self, place: Place) {
         let host = &mut self.hosts[place];
-        let Some(due) = host.node.as_ref().and_then(node::Node::next_timer) else { return };
+        let Some(due) = host.node.as_ref().and_then(node::Node::next_timer) else {
+            return;
+        };
         if host.timer.is_some_and(|set| set <= due) {
             return;
         }
@@ -88,7 +91,10 @@ impl World {
                 Output::Send(to, envelope) => self.hosts[place].outbox.push((to, envelope)),
                 Output::Run(job) => self.start_job(place, job),
                 Output::Stop(why) => {
-                    self.violated("no node stops without a cause", format!("{}: {why}", self.hosts[place].name));
+                    self.violated(
+                        "no node stops without a cause",
+                        format!("{}: {why}", self.hosts[place].name),
+                    );
                 }
             }
         }
@@ -97,17 +103,26 @@ impl World {
     /// Sends what has gathered since the last turn.
     fn flush(&mut self, place: Place) {
         for (to, envelope) in std::mem::take(&mut self.hosts[place].outbox) {
-            self.witness.sent(self.hosts[place].id, to, &envelope, &mut self.violations, self.now);
+            self.witness.sent(
+                self.hosts[place].id,
+                to,
+                &envelope,
+                &mut self.violations,
+                self.now,
+            );
             let is_reply = matches!(envelope.body, Body::Reply(_) | Body::Pong);
             // A connection never delivers twice, and a forwarded write relies on it: it would be made twice.
             let may_come_twice = !matches!(envelope.body, Body::Request(wire::ReplicaRequest::Forward(_)));
             let mut frame = BytesMut::new();
             wire::encode_frame(&envelope, &mut frame);
             let name = &self.hosts[place].name;
-            self.trace.line(self.now, name, format_args!("-> {to} {}", Shown(&envelope)));
+            self.trace
+                .line(self.now, name, format_args!("-> {to} {}", Said(&envelope)));
             let ends = (place, self.place_of_id(to));
             let kind = (is_reply, may_come_twice);
-            let sent = self.network.send(self.now, ends, kind, frame.freeze(), &mut self.queue);
+            let sent = self
+                .network
+                .send(self.now, ends, kind, frame.freeze(), &mut self.queue);
             if !sent {
                 self.feedback.push_back(Input::NotSent(to, envelope.operation));
             }
@@ -129,7 +144,8 @@ impl World {
         };
         let from_id = self.hosts[from].id;
         let name = &self.hosts[to].name;
-        self.trace.line(self.now, name, format_args!("<- {from_id} {}", Shown(&envelope)));
+        self.trace
+            .line(self.now, name, format_args!("<- {from_id} {}", Said(&envelope)));
         self.witness.arrived(from_id, self.hosts[to].id, &envelope);
         self.break_rules(from_id, to, &envelope);
         self.feed(to, Input::Message(from_id, envelope));
@@ -139,8 +155,12 @@ impl World {
     fn break_rules(&mut self, from: NodeId, to: Place, envelope: &Envelope) {
         let stored = matches!(envelope.body, Body::Reply(ReplicaReply::Stored));
         if self.sabotage(Sabotage::AcknowledgeTwice) && stored {
-            let others: Vec<NodeId> =
-                self.hosts.iter().map(|host| host.id).filter(|id| *id != from && *id != self.hosts[to].id).collect();
+            let others: Vec<NodeId> = self
+                .hosts
+                .iter()
+                .map(|host| host.id)
+                .filter(|id| *id != from && *id != self.hosts[to].id)
+                .collect();
             for other in others {
                 self.feed(to, Input::Message(other, envelope.clone()));
             }
@@ -149,7 +169,13 @@ impl World {
             && let Body::Request(wire::ReplicaRequest::Write { .. }) = envelope.body
         {
             let body = Body::Reply(ReplicaReply::Stored);
-            self.hosts[to].outbox.push((from, Envelope { body, ..envelope.clone() }));
+            self.hosts[to].outbox.push((
+                from,
+                Envelope {
+                    body,
+                    ..envelope.clone()
+                },
+            ));
         }
     }
 
@@ -159,13 +185,16 @@ impl World {
         if !self.network.connect(self.now, link, alive, &mut self.queue) {
             return;
         }
-        let Some(hello) = self.hosts[called].node.as_ref().map(|node| node.hello().clone()) else { return };
+        let Some(hello) = self.hosts[called].node.as_ref().map(|node| node.hello().clone()) else {
+            return;
+        };
         let ours = self.hosts[caller].node.as_ref().map(|node| node.hello().clone());
         if let Some(Err(refusal)) = ours.map(|ours| hello.check(&ours)) {
             self.violated("nodes of one cluster belong together", refusal.why);
         }
         let (here, there) = (&self.hosts[caller].name, &self.hosts[called].name);
-        self.trace.line(self.now, here, format_args!("connected with {there}"));
+        self.trace
+            .line(self.now, here, format_args!("connected with {there}"));
         self.feed(caller, Input::PeerUp(hello));
     }
 
@@ -193,52 +222,13 @@ impl World {
             Job::Scan(..) => "scan",
             Job::Background(job) => job.kind(),
         };
-        self.trace.line(self.now, &self.hosts[place].name, format_args!("disk: {what}"));
+        self.trace
+            .line(self.now, &self.hosts[place].name, format_args!("disk: {what}"));
         let completion = job.run();
         if self.stop_if_down(place) {
             return;
         }
         let at = self.now + micros(&mut self.rng, 1, 200);
         self.queue.put(at, Event::Done(place, life, Box::new(completion)));
-    }
-}
-
-/// An envelope in a few words.
-struct Shown<'a>(&'a Envelope);
-
-impl std::fmt::Display for Shown<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Envelope { operation, round, partition, body, .. } = self.0;
-        write!(f, "{operation}/{round} {partition} ")?;
-        match body {
-            Body::Request(wire::ReplicaRequest::Write { keyspace, key, record, path }) => {
-                write!(f, "write {keyspace} {} {path:?} {}", key.escape_ascii(), Record(record))
-            }
-            Body::Request(wire::ReplicaRequest::Read { keyspace, key }) => {
-                write!(f, "read {keyspace} {}", key.escape_ascii())
-            }
-            Body::Request(request) => write!(f, "{request:?}"),
-            Body::Reply(ReplicaReply::Found { record, synced }) => {
-                write!(f, "found {}{}", Record(record), if *synced { "" } else { " unsynced" })
-            }
-            Body::Reply(reply) => write!(f, "{reply:?}"),
-            other => write!(f, "{other:?}"),
-        }
-    }
-}
-
-/// The versions of an encoded record, by dot and stamp.
-struct Record<'a>(&'a bytes::Bytes);
-
-impl std::fmt::Display for Record<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Ok(record) = causality::Record::decode(self.0.clone()) else { return f.write_str("(unreadable)") };
-        f.write_str("[")?;
-        for (place, version) in record.versions().iter().enumerate() {
-            let separator = if place == 0 { "" } else { " " };
-            let value = version.payload.value().map_or("deleted".to_owned(), |value| value.escape_ascii().to_string());
-            write!(f, "{separator}{}@{} {value}", version.dot, version.stamp)?;
-        }
-        f.write_str("]")
     }
 }

@@ -9,6 +9,7 @@
 mod asking;
 mod carrying;
 mod machines;
+mod shown;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -30,7 +31,7 @@ use crate::sabotage::Sabotage;
 use crate::scenario::Scenario;
 use crate::trace::Trace;
 use crate::witness::{Violation, Witness};
-use asking::Asked;
+use asking::Waiting;
 
 /// What is to happen.
 #[derive(Debug)]
@@ -95,7 +96,7 @@ pub struct World {
     network: Network,
     trace: Trace,
     witness: Witness,
-    asked: BTreeMap<AskId, Asked>,
+    asked: BTreeMap<AskId, Waiting>,
     next_ask: u64,
     power_losses: u64,
     violations: Vec<Violation>,
@@ -115,7 +116,13 @@ impl World {
         let hosts: Vec<Host> = state
             .members()
             .iter()
-            .map(|member| Host::new(member.id, &member.name, random_clock(&mut clocks, scenario.skew_ms_max)))
+            .map(|member| {
+                Host::new(
+                    member.id,
+                    &member.name,
+                    random_clock(&mut clocks, scenario.skew_ms_max),
+                )
+            })
             .collect();
         let network = Network::new(hosts.len(), scenario.network, rng.fork());
         let mut world = World {
@@ -168,7 +175,10 @@ impl World {
     /// # Panics
     /// If there is none.
     pub fn place_of(&self, name: &str) -> Place {
-        self.hosts.iter().position(|host| host.name == name).expect("a node of the scenario")
+        self.hosts
+            .iter()
+            .position(|host| host.name == name)
+            .expect("a node of the scenario")
     }
 
     /// The trace so far.
@@ -193,8 +203,13 @@ impl World {
 
     /// Reports a broken rule.
     pub fn violated(&mut self, rule: &'static str, what: String) {
-        self.trace.line(self.now, "", format_args!("VIOLATED {rule}: {what}"));
-        self.violations.push(Violation { at: self.now, rule, what });
+        self.trace
+            .line(self.now, "", format_args!("VIOLATED {rule}: {what}"));
+        self.violations.push(Violation {
+            at: self.now,
+            rule,
+            what,
+        });
     }
 
     /// Writes a line of the driver's into the trace.
@@ -270,7 +285,10 @@ impl World {
     }
 
     fn place_of_id(&self, id: NodeId) -> Place {
-        self.hosts.iter().position(|host| host.id == id).expect("nodes name members only")
+        self.hosts
+            .iter()
+            .position(|host| host.id == id)
+            .expect("nodes name members only")
     }
 
     fn sabotage(&self, kind: Sabotage) -> bool {
