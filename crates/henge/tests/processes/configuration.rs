@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use crate::common::process::{Ended, run};
+use crate::common::process::{Ended, run, run_in};
 use crate::common::resp::Reply;
 use crate::common::scratch::Scratch;
 use crate::common::servers::Servers;
@@ -254,4 +254,19 @@ fn a_changed_configuration_is_refused_at_the_second_start_with_both_values() {
         servers.resp(1, "carts").ask(&["GET", "key"]),
         Reply::value("value")
     );
+}
+
+/// A flag wins over a variable, and that over the file, so that one file can serve several nodes.
+#[test]
+fn a_flag_wins_over_the_environment_and_that_over_the_file() {
+    let servers = Servers::prepare(2, "");
+    let config = servers.config_path(1);
+    let words = ["server", "--config", config.to_str().expect("a plain name")];
+    let by_variable = run_in(&[("HENGE_NODE_ID", "n8")], words);
+    by_variable.refused_with(&["node.id = \"n8\"", "n1, n2"]);
+    let by_flag = run_in(
+        &[("HENGE_NODE_ID", "n8")],
+        words.into_iter().chain(["--node-id", "n9"]),
+    );
+    by_flag.refused_with(&["node.id = \"n9\"", "n1, n2"]);
 }

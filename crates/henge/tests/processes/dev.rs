@@ -2,6 +2,7 @@
 
 use crate::common::dev::{Dev, NODES};
 use crate::common::http::key_path;
+use crate::common::process::Signal;
 use crate::common::resp::{Reply, Resp};
 
 /// Any node coordinates any key: what is written through one is read through every door of every other.
@@ -80,4 +81,41 @@ fn the_two_listeners_show_one_store_and_a_redis_cluster() {
         other => panic!("no range of slots: {other:?}"),
     });
     assert_eq!(slots.sum::<i64>(), 16_384);
+}
+
+/// What a cluster was made with stays: who starts another on its directory is told what differs, and nothing is changed.
+#[test]
+fn a_directory_is_not_served_as_another_cluster_than_it_was_made_for() {
+    let mut dev = Dev::start();
+    dev.run_with(&[])
+        .refused_with(&["cannot listen", "127.0.0.1", "another"]);
+    assert_eq!(dev.resp(1).ask(&["SET", "key", "value"]), Reply::ok());
+    dev.stop(Signal::Interrupt);
+    for (options, words) in [
+        (&["--nodes=4"][..], "member n4 would be new"),
+        (&["--nodes=2"], "member n3 would be gone"),
+        (&["--partitions=64"], "partitions is 256, would be 64"),
+        (
+            &["--durability=interval"],
+            "durability is always, would be interval",
+        ),
+    ] {
+        dev.run_with(options).refused_with(&["cannot start", words]);
+    }
+    dev.start_again();
+    assert_eq!(dev.resp(2).ask(&["GET", "key"]), Reply::value("value"));
+}
+
+/// WAIT counts real acknowledgements: with all three owners up, two beside the one that answered.
+#[test]
+fn wait_answers_from_the_acknowledgements_of_owners() {
+    let dev = Dev::start();
+    let mut connection = dev.resp(1);
+    assert_eq!(
+        connection.ask(&["WAIT", "2", "0"]),
+        Reply::Integer(0),
+        "nothing was written"
+    );
+    assert_eq!(connection.ask(&["SET", "key", "value"]), Reply::ok());
+    assert_eq!(connection.ask(&["WAIT", "2", "0"]), Reply::Integer(2));
 }

@@ -216,3 +216,38 @@ fn nodes_that_own_nothing_of_a_key_serve_it_all_the_same() {
         assert_eq!(back.ask(&["GET", key]), Reply::value("turn 3"), "{key}");
     }
 }
+
+/// A node that answers nothing is noticed though its connections are open, and routed around; once it goes on it is seen
+/// again, and what it missed is read through it.
+#[test]
+fn a_node_that_holds_still_is_noticed_and_taken_back() {
+    let mut servers = Servers::start(3, "");
+    servers.process(2).signal(Signal::Stop);
+    wait_until("n1 and n3 to notice that n2 is silent", || {
+        [1, 3].iter().all(|&node| {
+            servers
+                .http(node)
+                .states()
+                .is_some_and(|states| states[1] == "down")
+        })
+    });
+    let mut resp = servers.resp(3, "default");
+    assert_eq!(resp.ask(&["SET", "key", "without n2"]), Reply::ok());
+    assert_eq!(
+        resp.ask(&["WAIT", "2", "50"]),
+        Reply::Integer(1),
+        "two owners hold it, one beside the other"
+    );
+    assert!(
+        resp.ask(&["KV.PUT", "key", "refused", "W", "3"])
+            .error()
+            .starts_with("UNAVAILABLE")
+    );
+
+    servers.process(2).signal(Signal::Continue);
+    servers.wait_until_seen();
+    assert_eq!(
+        servers.resp(2, "default").ask(&["GET", "key"]),
+        Reply::value("without n2")
+    );
+}

@@ -1,11 +1,11 @@
 //! `henge dev`: a cluster in one process.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::http::Http;
 use super::ports::Ports;
-use super::process::{Process, Signal};
+use super::process::{Ended, Process, Signal, run};
 use super::resp::Resp;
 use super::scratch::Scratch;
 
@@ -19,6 +19,7 @@ const READY: &str = "Stop with Ctrl-C.";
 #[derive(Debug)]
 pub(crate) struct Dev {
     process: Process,
+    options: Vec<String>,
     ports: Ports,
     scratch: Scratch,
 }
@@ -27,19 +28,36 @@ impl Dev {
     /// Starts a cluster on an empty directory and waits until it is ready.
     #[track_caller]
     pub(crate) fn start() -> Dev {
+        Dev::start_with(&[])
+    }
+
+    /// The same, with more options.
+    #[track_caller]
+    pub(crate) fn start_with(options: &[&str]) -> Dev {
         let (ports, scratch) = (Ports::claim(), Scratch::new());
-        let process = launch(&ports, &scratch);
+        let mut words = words(&ports, &scratch.join("data"));
+        words.extend(options.iter().map(|&option| option.to_owned()));
         Dev {
-            process,
+            process: launch(&words, &scratch),
+            options: words,
             ports,
             scratch,
         }
     }
 
+    /// Runs it with more options, on the same directory and ports, to its end: it cannot start.
+    pub(crate) fn run_with(&self, options: &[&str]) -> Ended {
+        run(self
+            .options
+            .iter()
+            .map(String::as_str)
+            .chain(options.iter().copied()))
+    }
+
     /// Starts it again on its directory.
     #[track_caller]
     pub(crate) fn start_again(&mut self) {
-        self.process = launch(&self.ports, &self.scratch);
+        self.process = launch(&self.options, &self.scratch);
     }
 
     pub(crate) fn process(&mut self) -> &mut Process {
@@ -87,27 +105,19 @@ impl Dev {
     }
 }
 
-fn launch(ports: &Ports, scratch: &Scratch) -> Process {
-    let port = |place: u16| ports.port(place * NODES).to_string();
-    let data = scratch.join("data");
-    let mut process = Process::start(
-        &scratch.join("said"),
-        "dev",
-        [
-            "dev",
-            "--memory=64MiB",
-            "--data",
-            data.to_str().expect("the target directory has a plain name"),
-            "--resp-port",
-            &port(0),
-            "--cluster-port",
-            &port(1),
-            "--http-port",
-            &port(2),
-            "--peer-port",
-            &port(3),
-        ],
-    );
+fn words(ports: &Ports, data: &Path) -> Vec<String> {
+    let firsts = ["resp", "cluster", "http", "peer"].into_iter().zip(0..);
+    let mut words = vec![
+        "dev".to_owned(),
+        "--memory=64MiB".to_owned(),
+        format!("--data={}", data.display()),
+    ];
+    words.extend(firsts.map(|(door, place)| format!("--{door}-port={}", ports.port(place * NODES))));
+    words
+}
+
+fn launch(words: &[String], scratch: &Scratch) -> Process {
+    let mut process = Process::start(&scratch.join("said"), "dev", words);
     process.wait_for("the ready line of `henge dev`", |dev| {
         dev.printed().contains(READY).then_some(())
     });

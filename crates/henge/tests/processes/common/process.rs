@@ -14,6 +14,8 @@ pub(crate) enum Signal {
     Interrupt,
     /// What an init system sends.
     Terminate,
+    /// The end, without a word.
+    Kill,
     /// Hold still: sockets stay open and nothing is answered.
     Stop,
     /// Go on.
@@ -25,6 +27,7 @@ impl Signal {
         match self {
             Signal::Interrupt => "INT",
             Signal::Terminate => "TERM",
+            Signal::Kill => "KILL",
             Signal::Stop => "STOP",
             Signal::Continue => "CONT",
         }
@@ -149,7 +152,18 @@ fn command<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Command {
 
 /// Runs `henge` to its end.
 pub(crate) fn run<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Ended {
-    let output = command(arguments).stdin(Stdio::null()).output();
+    run_in(&[], arguments)
+}
+
+/// The same, with these variables in its environment.
+pub(crate) fn run_in<A: AsRef<OsStr>>(
+    variables: &[(&str, &str)],
+    arguments: impl IntoIterator<Item = A>,
+) -> Ended {
+    let output = command(arguments)
+        .envs(variables.iter().copied())
+        .stdin(Stdio::null())
+        .output();
     Ended::from(output.expect("the binary was built for this test"))
 }
 
