@@ -33,11 +33,13 @@ pub enum FaultKind {
     SlowNetwork,
     /// Syncs of a node take long.
     SlowDisk,
+    /// Reads of some of a node's tables fail.
+    ReadErrors,
 }
 
 impl FaultKind {
     /// All kinds.
-    pub const ALL: [FaultKind; 12] = [
+    pub const ALL: [FaultKind; 13] = [
         FaultKind::Kill,
         FaultKind::PowerCut,
         FaultKind::TornPowerCut,
@@ -50,6 +52,7 @@ impl FaultKind {
         FaultKind::ClockJump,
         FaultKind::SlowNetwork,
         FaultKind::SlowDisk,
+        FaultKind::ReadErrors,
     ];
 
     /// Whether one node alone cannot suffer it.
@@ -58,6 +61,11 @@ impl FaultKind {
             self,
             FaultKind::Split | FaultKind::OneWay | FaultKind::Reset | FaultKind::SlowNetwork
         )
+    }
+
+    /// Whether a cluster that has written little has nothing that it could happen to.
+    pub fn needs_tables(self) -> bool {
+        self == FaultKind::ReadErrors
     }
 
     /// Lets it happen, somewhere. False if there was nothing that it could happen to.
@@ -97,6 +105,7 @@ impl FaultKind {
             FaultKind::ClockJump => world.jump_clock(victim, world.scenario().skew_ms_max),
             FaultKind::SlowNetwork => world.slow_network(victim),
             FaultKind::SlowDisk => world.slow_disk(victim),
+            FaultKind::ReadErrors => return world.fail_reads(victim),
         }
         true
     }

@@ -216,12 +216,14 @@ impl Scenario {
 
 fn storage_options(rng: &mut Rng) -> storage::Options {
     let tiny = storage::Options::tiny();
+    let memory_bytes = *rng.pick(&[64 << 10, 128 << 10]).unwrap_or(&tiny.memory_bytes);
     storage::Options {
         log_zero_fill: rng.chance(1, 2),
         compression: rng.chance(1, 2),
         level0_tables: usize::try_from(1 + rng.below(4)).unwrap_or(2),
         block_bytes: *rng.pick(&[256, 512, 4096]).unwrap_or(&512),
         secret: rng.next_u64(),
+        memory_bytes,
         ..tiny
     }
 }

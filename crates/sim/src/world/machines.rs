@@ -1,8 +1,9 @@
 //! Switching machines on and off, and pulling plugs.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use env::SimDisk;
 use env::disk::CrashMode;
 
 use super::{Event, World, random_skew};
@@ -17,6 +18,7 @@ impl World {
             return;
         }
         self.put_identity_back(place);
+        mend_reads(&self.hosts[place].disk);
         let host = &mut self.hosts[place];
         let mut rng = self.rng.fork();
         let started = host.start(self.now, &self.state, &self.options, &mut rng);
@@ -133,6 +135,7 @@ impl World {
         self.network.heal(self.now, &mut self.queue);
         for host in &mut self.hosts {
             host.slow_disk = false;
+            mend_reads(&host.disk);
         }
     }
 
@@ -168,6 +171,21 @@ impl World {
             format_args!("! its disk is slow"),
         );
         self.hosts[place].slow_disk = true;
+    }
+
+    /// Reads of about half of a node's tables fail, until the next heal or until it starts again. False if it has none.
+    pub fn fail_reads(&mut self, place: Place) -> bool {
+        let mut tables = tables_of(&self.hosts[place].disk);
+        self.rng.shuffle(&mut tables);
+        tables.truncate(tables.len().div_ceil(2));
+        let host = &self.hosts[place];
+        self.trace.line(
+            self.now,
+            &host.name,
+            format_args!("! reads of {} tables fail", tables.len()),
+        );
+        tables.iter().for_each(|table| host.disk.fail_reads(table, true));
+        !tables.is_empty()
     }
 
     /// Switches on all machines that are off, at once.
@@ -208,4 +226,18 @@ impl World {
             None => self.identities[place] = disk.read_file(&path),
         }
     }
+}
+
+fn tables_of(disk: &SimDisk) -> Vec<PathBuf> {
+    let is_table = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| name.starts_with("table-"))
+    };
+    disk.paths().into_iter().filter(is_table).collect()
+}
+
+fn mend_reads(disk: &SimDisk) {
+    tables_of(disk)
+        .iter()
+        .for_each(|table| disk.fail_reads(table, false));
 }
