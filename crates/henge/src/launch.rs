@@ -19,6 +19,10 @@ use crate::config::NodeConfig;
 /// allocators keep back. The store has the rest.
 const PROGRAM_BYTES: u64 = 32 << 20;
 
+/// A node that may use less than this does without huge pages. They save about an eighth of the CPU time of a hot read, and
+/// cost some 40 MiB of resident memory: the allocator touches a little of many 2 MiB pages, and each is there whole.
+const HUGE_PAGES_FROM_BYTES: u64 = 512 << 20;
+
 /// How many threads read what memory does not hold.
 const READERS: usize = 2;
 
@@ -41,6 +45,9 @@ pub(crate) fn launch(config: NodeConfig) -> Result<Launched> {
         cluster_keyspace,
     } = config;
     let bound = [resp_keyspace, cluster_keyspace];
+    if memory_bytes < HUGE_PAGES_FROM_BYTES {
+        do_without_huge_pages();
+    }
     let bind = |what: &str, address: SocketAddr| {
         let listener = TcpListener::bind(address).with_context(|| {
             format!(
@@ -86,6 +93,15 @@ pub(crate) fn record_bytes_max(state: &ClusterState) -> u64 {
         .iter()
         .map(|keyspace| keyspace.limits.record_bytes_max);
     each.max().unwrap_or_default()
+}
+
+/// For the whole process, from here on. Where the kernel refuses, a little more memory is resident than was asked for,
+/// which is no reason not to start.
+fn do_without_huge_pages() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
+        tracing::debug!(%error, "the kernel keeps huge pages on");
+    }
 }
 
 type Service = Pin<Box<dyn Future<Output = ()>>>;
