@@ -3,23 +3,29 @@
 //! Every path to a record goes through [`Replica::with_held`]: a key whose record is in memory is served at once, else its
 //! work waits, in order, behind one read from disk. So a write never meets a record older than the one that it should be
 //! merged with, and equal reads of a cold key cost one.
+//!
+//! Here is the way of a request; [`arriving`] is what becomes of a record that another node made, [`making`] how this one
+//! makes its own.
+
+mod arriving;
+mod making;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use causality::{HybridClock, Record, Stamp};
+use causality::HybridClock;
 use cluster::{ClusterState, Durability};
 use storage::{
     BackgroundJob, BackgroundOutcome, Db, Installed, Kind, LogError, Lookup, PutError, ReadError, ReadJob,
     ReadOutcome, ScanJob, ScanOutcome, SequenceNumber, SyncJob, SyncOutcome,
 };
 use types::{Instant, KeyspaceId, Moment, NodeId, OperationId, PartitionId};
-use wire::{ReplicaReply, ReplicaRequest, ScanAsk, WritePath};
+use wire::{ReplicaReply, ReplicaRequest, ScanAsk};
 
 use crate::actors::Actors;
-use crate::make::{self, Made, Make, MakeError, Mint};
+use crate::make::{Made, Make, MakeError};
 use crate::recent::Recent;
 use crate::scan::Scans;
 use crate::store_key::{self, store_key};
@@ -484,241 +490,6 @@ impl Replica {
         clippy::too_many_arguments,
         reason = "the parts of one write, taken apart once on its way here"
     )]
-    fn write(
-        &mut self,
-        now: Moment,
-        key: &Bytes,
-        ticket: Ticket,
-        keyspace: KeyspaceId,
-        record: &Bytes,
-        path: WritePath,
-        held: Option<Bytes>,
-        out: &mut Vec<Effect>,
-    ) -> Option<Bytes> {
-        let relaxed = self.is_relaxed(keyspace);
-        match self.decide(now, key, ticket.partition, record, path, held) {
-            Ok(Decision::Store(bytes)) => match self.store(now, key, bytes.clone(), relaxed) {
-                Ok(sequence) => {
-                    self.acknowledge(ticket, sequence, relaxed);
-                    Some(bytes)
-                }
-                Err(error) => {
-                    let why = error.to_string();
-                    out.push(Effect::Reply(ticket, ReplicaReply::Failed { why }));
-                    None
-                }
-            },
-            Ok(Decision::Held) => {
-                match self.recent.unsynced(key) {
-                    Some(sequence) if !relaxed => self.acknowledge(ticket, sequence, relaxed),
-                    _ => out.push(Effect::Reply(ticket, ReplicaReply::Stored)),
-                }
-                None
-            }
-            Ok(Decision::Refuse(held)) => {
-                out.push(Effect::Reply(ticket, ReplicaReply::Refused { held }));
-                None
-            }
-            Err(why) => {
-                out.push(Effect::Reply(ticket, ReplicaReply::Failed { why }));
-                None
-            }
-        }
-    }
-
-    /// What to do with a record that arrived, given what is held.
-    fn decide(
-        &mut self,
-        now: Moment,
-        key: &Bytes,
-        partition: PartitionId,
-        record: &Bytes,
-        path: WritePath,
-        held: Option<Bytes>,
-    ) -> Result<Decision, String> {
-        let unreadable = |error: &dyn std::fmt::Display| format!("a record cannot be read: {error}");
-        let incoming = Record::decode(record.clone()).map_err(|error| unreadable(&error))?;
-        if path == WritePath::Client {
-            self.clock
-                .observe(
-                    make::newest_stamp(&incoming),
-                    now.wall,
-                    self.options.clock_drift_ms_max,
-                )
-                .map_err(|error| error.to_string())?;
-        }
-        let held = match held {
-            Some(bytes) => Some((
-                Record::decode(bytes.clone()).map_err(|error| unreadable(&error))?,
-                bytes,
-            )),
-            None => None,
-        };
-        self.notice_forgetting(partition, &incoming, held.as_ref().map(|(record, _)| record));
-        let Some((held, held_bytes)) = held else {
-            self.recent.show_all(key);
-            return Ok(Decision::Store(own(record)));
-        };
-        if path != WritePath::Merge
-            && let Some(stamp) = outranked(&held, &incoming)
-        {
-            return Ok(Decision::Refuse(stamp));
-        }
-        let merged = held.merge(&incoming).map_err(|error| unreadable(&error))?;
-        if merged == held {
-            self.merge_below_hidden(key, &incoming);
-            return Ok(Decision::Held);
-        }
-        self.recent.show_all(key);
-        let bytes = if merged == incoming {
-            own(record)
-        } else {
-            merged.to_bytes()
-        };
-        debug_assert_ne!(bytes, held_bytes, "records that differ are encoded differently");
-        Ok(Decision::Store(bytes))
-    }
-
-    /// What arrived is outranked by what is stored but hidden; it may still outrank what is shown meanwhile.
-    fn merge_below_hidden(&mut self, key: &Bytes, incoming: &Record) {
-        let encoded = || incoming.to_bytes();
-        self.recent.merge_below(key, |before| {
-            let merged = before
-                .and_then(|bytes| Record::decode(bytes.clone()).ok())
-                .and_then(|before| before.merge(incoming).ok());
-            merged.map_or_else(encoded, |merged| merged.to_bytes())
-        });
-    }
-
-    /// If what arrives shows this node's actor further on than its own record does, it has forgotten, and goes on under a
-    /// fresh stint (INVARIANTS B2).
-    fn notice_forgetting(&mut self, partition: PartitionId, incoming: &Record, held: Option<&Record>) {
-        let Record::Siblings(arrived) = incoming else {
-            return;
-        };
-        let actor = self.actors.actor(partition);
-        if arrived.seen().highest_of(actor) == 0 {
-            return;
-        }
-        let behind = match held {
-            Some(held) => held.is_behind(actor, arrived.seen()),
-            None => true,
-        };
-        if behind {
-            self.forget(partition);
-        }
-    }
-
-    fn make_on(
-        &mut self,
-        now: Moment,
-        key: &Bytes,
-        ticket: Ticket,
-        ask: &Make,
-        held: Option<Bytes>,
-        out: &mut Vec<Effect>,
-    ) -> Option<Bytes> {
-        if matches!(ask.change, make::Change::Expire { .. })
-            && let Some(shown) = self.recent.shown_instead(key)
-        {
-            return self.expire_shown(now, key, ticket, ask, (shown, held), out);
-        }
-        match self.try_make(now, key, ticket, ask, held) {
-            Ok((made, stored, sequence)) => {
-                out.push(Effect::Made(ticket, Ok(made)));
-                self.acknowledge(ticket, sequence, self.is_relaxed(ask.keyspace));
-                Some(stored)
-            }
-            Err(error) => {
-                out.push(Effect::Made(ticket, Err(error)));
-                None
-            }
-        }
-    }
-
-    /// Changes the expiry of what is shown while a write on top of it is hidden. The record made goes to all owners, and
-    /// must not carry the hidden write along: its own coordinator still counts on nobody having seen it.
-    fn expire_shown(
-        &mut self,
-        now: Moment,
-        key: &Bytes,
-        ticket: Ticket,
-        ask: &Make,
-        (shown, held): (Option<Bytes>, Option<Bytes>),
-        out: &mut Vec<Effect>,
-    ) -> Option<Bytes> {
-        match self.make_record(now, ticket.partition, ask, shown.as_ref()) {
-            Ok(made) => {
-                let record = made.record.clone();
-                out.push(Effect::Made(ticket, Ok(made)));
-                self.write(
-                    now,
-                    key,
-                    ticket,
-                    ask.keyspace,
-                    &record,
-                    WritePath::Merge,
-                    held,
-                    out,
-                )
-            }
-            Err(error) => {
-                out.push(Effect::Made(ticket, Err(error)));
-                None
-            }
-        }
-    }
-
-    fn try_make(
-        &mut self,
-        now: Moment,
-        key: &Bytes,
-        ticket: Ticket,
-        ask: &Make,
-        held: Option<Bytes>,
-    ) -> Result<(Made, Bytes, SequenceNumber), MakeError> {
-        let made = self.make_record(now, ticket.partition, ask, held.as_ref())?;
-        let stored = made.record.clone();
-        let relaxed = self.is_relaxed(ask.keyspace);
-        let sequence = self
-            .store(now, key, stored.clone(), relaxed)
-            .map_err(not_stored)?;
-        if ask.hide {
-            self.recent.hide(key.clone(), ask.operation, held);
-        } else {
-            // It outranks all that is hidden, and may be acknowledged with no other owner holding it: reads must see it.
-            self.recent.show_all(key);
-        }
-        Ok((made, stored, sequence))
-    }
-
-    /// Makes the record of a change on top of another, and stores nothing.
-    fn make_record(
-        &mut self,
-        now: Moment,
-        partition: PartitionId,
-        ask: &Make,
-        on: Option<&Bytes>,
-    ) -> Result<Made, MakeError> {
-        let keyspace = self
-            .state
-            .keyspace(ask.keyspace)
-            .expect("checked when the request arrived");
-        let decode = |bytes: &Bytes| Record::decode(bytes.clone());
-        let on = on
-            .map(decode)
-            .transpose()
-            .map_err(|error| MakeError::CannotSay(error.to_string()))?;
-        let mut mint = Mint {
-            clock: &mut self.clock,
-            actors: &mut self.actors,
-            partition,
-            now,
-        };
-        let (_, made) = make::make(on.as_ref(), ask, keyspace, &mut mint)?;
-        Ok(made)
-    }
-
     fn store(
         &mut self,
         now: Moment,
@@ -770,34 +541,3 @@ const RECORD_OVERHEAD_BYTES: usize = 512;
 
 /// What is said of work that had to wait until nobody waited for it any more. It was not done.
 const TOO_LATE: &str = "its turn came when the time for it was over";
-
-/// Why a record that was made could not be stored. One that no wait makes room for is not to be tried again.
-fn not_stored(error: PutError) -> MakeError {
-    match error {
-        PutError::TooLarge { bytes, limit, .. } => MakeError::TooLarge {
-            bytes: bytes as u64,
-            limit: limit as u64,
-        },
-        error => MakeError::Overloaded(error.to_string()),
-    }
-}
-
-enum Decision {
-    Store(Bytes),
-    Held,
-    Refuse(Stamp),
-}
-
-/// A record in memory of its own: as a slice of what the network read it would keep all of that.
-fn own(record: &Bytes) -> Bytes {
-    Bytes::copy_from_slice(record)
-}
-
-/// The stamp held, where a client's `lww` write does not outrank it and is not itself what is held.
-fn outranked(held: &Record, incoming: &Record) -> Option<Stamp> {
-    let (Record::Lww(held), Record::Lww(incoming)) = (held, incoming) else {
-        return None;
-    };
-    let same = held.version().dot == incoming.version().dot;
-    (!same && incoming.version().stamp <= held.version().stamp).then_some(held.version().stamp)
-}

@@ -1,0 +1,156 @@
+//! Records that arrive: merged into what is held, refused, or found to be held already.
+
+use bytes::Bytes;
+use causality::{Record, Stamp};
+use types::{KeyspaceId, Moment, PartitionId};
+use wire::{ReplicaReply, WritePath};
+
+use super::{Effect, Replica, Ticket};
+use crate::make;
+
+impl Replica {
+    pub(super) fn write(
+        &mut self,
+        now: Moment,
+        key: &Bytes,
+        ticket: Ticket,
+        keyspace: KeyspaceId,
+        record: &Bytes,
+        path: WritePath,
+        held: Option<Bytes>,
+        out: &mut Vec<Effect>,
+    ) -> Option<Bytes> {
+        let relaxed = self.is_relaxed(keyspace);
+        match self.decide(now, key, ticket.partition, record, path, held) {
+            Ok(Decision::Store(bytes)) => match self.store(now, key, bytes.clone(), relaxed) {
+                Ok(sequence) => {
+                    self.acknowledge(ticket, sequence, relaxed);
+                    Some(bytes)
+                }
+                Err(error) => {
+                    let why = error.to_string();
+                    out.push(Effect::Reply(ticket, ReplicaReply::Failed { why }));
+                    None
+                }
+            },
+            Ok(Decision::Held) => {
+                match self.recent.unsynced(key) {
+                    Some(sequence) if !relaxed => self.acknowledge(ticket, sequence, relaxed),
+                    _ => out.push(Effect::Reply(ticket, ReplicaReply::Stored)),
+                }
+                None
+            }
+            Ok(Decision::Refuse(held)) => {
+                out.push(Effect::Reply(ticket, ReplicaReply::Refused { held }));
+                None
+            }
+            Err(why) => {
+                out.push(Effect::Reply(ticket, ReplicaReply::Failed { why }));
+                None
+            }
+        }
+    }
+
+    /// What to do with a record that arrived, given what is held.
+    fn decide(
+        &mut self,
+        now: Moment,
+        key: &Bytes,
+        partition: PartitionId,
+        record: &Bytes,
+        path: WritePath,
+        held: Option<Bytes>,
+    ) -> Result<Decision, String> {
+        let unreadable = |error: &dyn std::fmt::Display| format!("a record cannot be read: {error}");
+        let incoming = Record::decode(record.clone()).map_err(|error| unreadable(&error))?;
+        if path == WritePath::Client {
+            self.clock
+                .observe(
+                    make::newest_stamp(&incoming),
+                    now.wall,
+                    self.options.clock_drift_ms_max,
+                )
+                .map_err(|error| error.to_string())?;
+        }
+        let held = match held {
+            Some(bytes) => Some((
+                Record::decode(bytes.clone()).map_err(|error| unreadable(&error))?,
+                bytes,
+            )),
+            None => None,
+        };
+        self.notice_forgetting(partition, &incoming, held.as_ref().map(|(record, _)| record));
+        let Some((held, held_bytes)) = held else {
+            self.recent.show_all(key);
+            return Ok(Decision::Store(own(record)));
+        };
+        if path != WritePath::Merge
+            && let Some(stamp) = outranked(&held, &incoming)
+        {
+            return Ok(Decision::Refuse(stamp));
+        }
+        let merged = held.merge(&incoming).map_err(|error| unreadable(&error))?;
+        if merged == held {
+            self.merge_below_hidden(key, &incoming);
+            return Ok(Decision::Held);
+        }
+        self.recent.show_all(key);
+        let bytes = if merged == incoming {
+            own(record)
+        } else {
+            merged.to_bytes()
+        };
+        debug_assert_ne!(bytes, held_bytes, "records that differ are encoded differently");
+        Ok(Decision::Store(bytes))
+    }
+
+    /// What arrived is outranked by what is stored but hidden; it may still outrank what is shown meanwhile.
+    fn merge_below_hidden(&mut self, key: &Bytes, incoming: &Record) {
+        let encoded = || incoming.to_bytes();
+        self.recent.merge_below(key, |before| {
+            let merged = before
+                .and_then(|bytes| Record::decode(bytes.clone()).ok())
+                .and_then(|before| before.merge(incoming).ok());
+            merged.map_or_else(encoded, |merged| merged.to_bytes())
+        });
+    }
+
+    /// If what arrives shows this node's actor further on than its own record does, it has forgotten, and goes on under a
+    /// fresh stint (INVARIANTS B2).
+    fn notice_forgetting(&mut self, partition: PartitionId, incoming: &Record, held: Option<&Record>) {
+        let Record::Siblings(arrived) = incoming else {
+            return;
+        };
+        let actor = self.actors.actor(partition);
+        if arrived.seen().highest_of(actor) == 0 {
+            return;
+        }
+        let behind = match held {
+            Some(held) => held.is_behind(actor, arrived.seen()),
+            None => true,
+        };
+        if behind {
+            self.forget(partition);
+        }
+    }
+}
+
+enum Decision {
+    Store(Bytes),
+    Held,
+    Refuse(Stamp),
+}
+
+/// A record in memory of its own: as a slice of what the network read it would keep all of that.
+fn own(record: &Bytes) -> Bytes {
+    Bytes::copy_from_slice(record)
+}
+
+/// The stamp held, where a client's `lww` write does not outrank it and is not itself what is held.
+fn outranked(held: &Record, incoming: &Record) -> Option<Stamp> {
+    let (Record::Lww(held), Record::Lww(incoming)) = (held, incoming) else {
+        return None;
+    };
+    let same = held.version().dot == incoming.version().dot;
+    (!same && incoming.version().stamp <= held.version().stamp).then_some(held.version().stamp)
+}
