@@ -9,6 +9,7 @@ use super::{Effect, Replica, Ticket};
 use crate::make;
 
 impl Replica {
+    #[allow(clippy::too_many_arguments, reason = "the parts of one write, taken apart once on its way here")]
     pub(super) fn write(
         &mut self,
         now: Moment,

@@ -486,10 +486,6 @@ impl Replica {
         }
     }
 
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "the parts of one write, taken apart once on its way here"
-    )]
     fn store(
         &mut self,
         now: Moment,
