@@ -50,6 +50,8 @@ pub struct Scenario {
     pub storage: storage::Options,
     /// How long a request may take.
     pub timeout: Duration,
+    /// How many answered writes go on counting acknowledgements.
+    pub lingering_max: usize,
     /// How often relaxed writes are synced.
     pub sync_interval: Duration,
     /// How far ahead of its own clock a node believes a stamp.
@@ -100,6 +102,7 @@ impl Scenario {
             keys: 1 + rng.below(6),
             storage: storage_options(rng),
             timeout: millis(rng, 500, 4_000),
+            lingering_max: *rng.pick(&[0, 2, 1000]).unwrap_or(&0),
             sync_interval: millis(rng, 10, 1_000),
             // Twice the skew: two clocks may be wrong in opposite directions.
             clock_drift_max: Duration::from_millis(1_000 + 2 * skew_ms_max),
@@ -127,6 +130,7 @@ impl Scenario {
             keys: 4,
             storage: storage::Options::tiny(),
             timeout: Duration::from_secs(2),
+            lingering_max: 1000,
             sync_interval: Duration::from_millis(100),
             clock_drift_max: Duration::from_secs(60),
             skew_ms_max: 0,
@@ -183,6 +187,7 @@ impl Scenario {
             },
             coordinator: coordinator::Options {
                 timeout: self.timeout,
+                lingering_max: self.lingering_max,
                 ..coordinator::Options::default()
             },
         }

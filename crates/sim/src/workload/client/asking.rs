@@ -97,7 +97,11 @@ impl Client {
                 let value = Bytes::from(format!("v{}.{}", books.next_value(), "y".repeat(filling)));
                 let expires = (mortal && roll < 70).then(|| wall + 50 + self.rng.below(3_000));
                 books.register(keyspace, &key).put_begins(value.clone(), expires);
-                let expiry = expires.map_or(ExpiryChange::Clear, |at| ExpiryChange::At(WallTime(at)));
+                let mut expiry = expires.map_or(ExpiryChange::Clear, |at| ExpiryChange::At(WallTime(at)));
+                if number.is_multiple_of(4) && expires.is_none() && self.rng.chance(1, 4) {
+                    books.register(keyspace, &key).expiry_change_begins();
+                    expiry = ExpiryChange::Keep;
+                }
                 let put = Operation::Put {
                     value: value.clone(),
                     context: None,

@@ -60,7 +60,19 @@ impl Client {
                     problems.push((LEVELS, format!("{count} owners are said to have acknowledged")));
                 }
             }
-            (Some(Pending::Count | Pending::RandomKey(_) | Pending::Acknowledgements) | None, _) => {}
+            (Some(Pending::Explanation), Answer::Outcome(Ok(Reply::Explain(explanation)))) => {
+                let (shown, owners) = (explanation.owners.len(), world.scenario().owners());
+                if shown != owners {
+                    problems.push((LEVELS, format!("{shown} owners are explained of {owners}")));
+                }
+            }
+            (
+                Some(
+                    Pending::Count | Pending::RandomKey(_) | Pending::Explanation | Pending::Acknowledgements,
+                )
+                | None,
+                _,
+            ) => {}
         }
         problems
     }

@@ -57,6 +57,7 @@ enum Pending {
     Scan,
     Count,
     RandomKey(KeyspaceId),
+    Explanation,
     Acknowledgements,
 }
 
@@ -175,6 +176,13 @@ impl Client {
                         keyspace,
                         scope: Scope::Cluster,
                     }),
+                )
+            }
+            98 => {
+                let (keyspace, key) = (REGISTERS, Bytes::from(format!("r{}", self.rng.below(self.keys))));
+                (
+                    Pending::Explanation,
+                    Request::new(Command::Explain { keyspace, key }),
                 )
             }
             _ => {
