@@ -9,7 +9,10 @@ use super::{Effect, Replica, Ticket};
 use crate::make;
 
 impl Replica {
-    #[allow(clippy::too_many_arguments, reason = "the parts of one write, taken apart once on its way here")]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "the parts of one write, taken apart once on its way here"
+    )]
     pub(super) fn write(
         &mut self,
         now: Moment,
@@ -36,8 +39,10 @@ impl Replica {
             },
             Ok(Decision::Held) => {
                 match self.recent.unsynced(key) {
-                    Some(sequence) if !relaxed => self.acknowledge(ticket, sequence, relaxed),
-                    _ => out.push(Effect::Reply(ticket, ReplicaReply::Stored)),
+                    Some(sequence) => self.acknowledge(ticket, sequence, false),
+                    // It may be held since this very turn, and not even be with the operating system yet.
+                    None if relaxed => self.unwritten.push((ticket, ReplicaReply::Stored)),
+                    None => out.push(Effect::Reply(ticket, ReplicaReply::Stored)),
                 }
                 None
             }
