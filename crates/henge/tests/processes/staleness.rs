@@ -70,10 +70,26 @@ fn a_node_that_missed_a_write_answers_with_the_old_value_at_one_and_never_at_quo
     });
 }
 
-/// Every place that shows a keyspace says what its numbers promise.
+/// Nobody has to work out what N, R, W and the quorum mode promise: wherever a keyspace is shown, the model is named.
 #[test]
 fn each_keyspace_names_the_model_that_its_numbers_give() {
-    let servers = Servers::start(1, "[[keyspaces]]\nname = \"weak\"\nn = 3\nr = 1\nw = 1\n");
-    let keyspaces = servers.http(1).get("/v1/keyspaces", &[]).with_status(200).text();
-    assert!(keyspaces.contains("\"model\":"), "{keyspaces}");
+    let servers = Servers::start(3, KEYSPACES);
+    let shown = servers.http(2).get("/v1/keyspaces", &[]).with_status(200).json();
+    let list = shown
+        .as_array()
+        .or(shown["keyspaces"].as_array())
+        .expect("a list");
+    let models: Vec<(&str, &str)> = list
+        .iter()
+        .map(|keyspace| {
+            (
+                keyspace["name"].as_str().expect("a name"),
+                keyspace["model"].as_str().expect("a model"),
+            )
+        })
+        .collect();
+    assert_eq!(
+        models,
+        [("default", "eventual"), ("weak", "weak"), ("firm", "strong")]
+    );
 }
