@@ -11,29 +11,9 @@ const SEEDS: &str = "0..200";
 /// Which check failed; its own output says why.
 pub(crate) fn run() -> anyhow::Result<()> {
     cargo(&["fmt", "--all", "--check"], &[])?;
-    cargo(
-        &[
-            "clippy",
-            "--workspace",
-            "--all-targets",
-            "--locked",
-            "--",
-            "-D",
-            "warnings",
-        ],
-        &[],
-    )?;
+    cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"], &[])?;
     cargo(&["test", "--workspace", "--locked"], &[])?;
     let strict = [("RUSTDOCFLAGS", "-D warnings")];
-    cargo(
-        &[
-            "doc",
-            "--workspace",
-            "--no-deps",
-            "--document-private-items",
-            "--locked",
-        ],
-        &strict,
-    )?;
+    cargo(&["doc", "--workspace", "--no-deps", "--document-private-items", "--locked"], &strict)?;
     cargo(&["xtask", "sim", "--seeds", SEEDS, "--jobs", "2"], &[])
 }

@@ -25,17 +25,7 @@ pub(crate) struct Arguments {
 /// If a rule was broken.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let jobs = arguments.jobs.to_string();
-    let mut words = vec![
-        "run",
-        "--quiet",
-        "--profile",
-        "sim",
-        "-p",
-        "henge-sim",
-        "--example",
-        "seeds",
-        "--",
-    ];
+    let mut words = vec!["run", "--quiet", "--profile", "sim", "-p", "henge-sim", "--example", "seeds", "--"];
     let seed = arguments.seed.map(|seed| seed.to_string());
     if let Some(seed) = &seed {
         words.extend(["--seed", seed]);

@@ -21,19 +21,12 @@ pub struct Request {
 impl Request {
     /// A request with the node's own time limit.
     pub fn new(command: Command) -> Request {
-        Request {
-            command,
-            timeout: None,
-        }
+        Request { command, timeout: None }
     }
 
     /// A request about one key, with the node's own time limit.
     pub fn key(keyspace: KeyspaceId, key: Bytes, operation: Operation) -> Request {
-        Request::new(Command::Key(KeyRequest {
-            keyspace,
-            key,
-            operation,
-        }))
+        Request::new(Command::Key(KeyRequest { keyspace, key, operation }))
     }
 }
 
@@ -140,31 +133,17 @@ pub enum Operation {
 impl Operation {
     /// A read at the keyspace's level.
     pub fn get() -> Operation {
-        Operation::Get {
-            read: None,
-            context: None,
-            detail: Detail::Values,
-        }
+        Operation::Get { read: None, context: None, detail: Detail::Values }
     }
 
     /// A blind write without expiry at the keyspace's level.
     pub fn put(value: Bytes) -> Operation {
-        Operation::Put {
-            value,
-            context: None,
-            write: None,
-            expiry: ExpiryChange::Clear,
-            priority: 0,
-        }
+        Operation::Put { value, context: None, write: None, expiry: ExpiryChange::Clear, priority: 0 }
     }
 
     /// A delete of what is there, at the keyspace's levels.
     pub fn delete() -> Operation {
-        Operation::Delete {
-            context: None,
-            write: None,
-            read: None,
-        }
+        Operation::Delete { context: None, write: None, read: None }
     }
 
     /// Whether this can change anything.

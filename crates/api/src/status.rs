@@ -43,9 +43,7 @@ impl Status {
     /// The keyspace with this name or number.
     pub fn keyspace(&self, name_or_number: &str) -> Option<&KeyspaceStatus> {
         let number = name_or_number.parse::<u32>().ok();
-        self.keyspaces
-            .iter()
-            .find(|k| k.name == name_or_number || Some(k.number) == number)
+        self.keyspaces.iter().find(|k| k.name == name_or_number || Some(k.number) == number)
     }
 
     /// The keyspace with this id.

@@ -22,12 +22,7 @@ pub enum ArrivalPattern {
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// Servers to talk to; connections are dealt to them in turn
-    #[arg(
-        long,
-        value_delimiter = ',',
-        default_value = "127.0.0.1:7001",
-        help_heading = "Servers"
-    )]
+    #[arg(long, value_delimiter = ',', default_value = "127.0.0.1:7001", help_heading = "Servers")]
     pub addresses: Vec<String>,
     /// Ask CLUSTER SLOTS and send each key to the node that it names; follows MOVED
     #[arg(long, help_heading = "Servers")]
@@ -52,12 +47,7 @@ pub struct Args {
     #[arg(long, value_enum, default_value = "a", help_heading = "Load")]
     pub workload: Workload,
     /// Instead of a named workload: reads to updates, such as 9:1
-    #[arg(
-        long,
-        value_name = "GET:SET",
-        conflicts_with = "workload",
-        help_heading = "Load"
-    )]
+    #[arg(long, value_name = "GET:SET", conflicts_with = "workload", help_heading = "Load")]
     pub ratio: Option<String>,
     /// How keys are chosen, where not as the workload defines
     #[arg(long, value_enum, help_heading = "Load")]
@@ -114,12 +104,7 @@ pub struct Args {
     #[arg(long, value_name = "PID", help_heading = "Report")]
     pub server_pid: Vec<u32>,
     /// Count the CPU time of the local processes that listen on this port (repeatable)
-    #[arg(
-        long,
-        value_name = "PORT",
-        conflicts_with = "server_pid",
-        help_heading = "Report"
-    )]
+    #[arg(long, value_name = "PORT", conflicts_with = "server_pid", help_heading = "Report")]
     pub server_port: Vec<u16>,
     /// Write the report as JSON; - for standard output, in place of the table
     #[arg(long, value_name = "FILE", help_heading = "Report")]
@@ -143,9 +128,7 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
         "h" => 3_600.0,
         _ => return Err("a time is a number with us, ms, s, m or h, such as 250ms".to_owned()),
     };
-    let number: f64 = digits
-        .parse()
-        .map_err(|_| "a time is a number with a unit, such as 10s".to_owned())?;
+    let number: f64 = digits.parse().map_err(|_| "a time is a number with a unit, such as 10s".to_owned())?;
     Duration::try_from_secs_f64(number * seconds_per_unit).map_err(|error| error.to_string())
 }
 

@@ -33,11 +33,7 @@ pub(crate) struct Zipfian {
 impl Zipfian {
     /// Over this many ranks, at least one. Takes time in proportion to their number.
     pub(crate) fn new(count: u64) -> Zipfian {
-        let mut zipfian = Zipfian {
-            count: 0,
-            zeta: 0.0,
-            eta: 0.0,
-        };
+        let mut zipfian = Zipfian { count: 0, zeta: 0.0, eta: 0.0 };
         zipfian.grow(count.max(1));
         zipfian
     }
@@ -122,12 +118,9 @@ fn floor(value: f64) -> u64 {
 
 /// The FNV-1a hash of the number's bytes, lowest first, with the sign cleared as YCSB does.
 fn fnv1a_64(value: u64) -> u64 {
-    let hash = value
-        .to_le_bytes()
-        .iter()
-        .fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3)
-        });
+    let hash = value.to_le_bytes().iter().fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3)
+    });
     let signed = hash.cast_signed();
     signed.unsigned_abs()
 }
@@ -167,15 +160,10 @@ mod tests {
         let mut rng = Rng::from_seed(11);
         let counts = counts(10_000, || zipfian.draw(&mut rng));
         for (from, to) in [(0, 10), (10, 100), (100, 1_000), (1_000, 10_000)] {
-            let exact: f64 = (from..to)
-                .map(|rank| ((rank + 1) as f64).powf(-THETA))
-                .sum::<f64>()
-                / zipfian.zeta;
+            let exact: f64 =
+                (from..to).map(|rank| ((rank + 1) as f64).powf(-THETA)).sum::<f64>() / zipfian.zeta;
             let seen = counts[from..to].iter().sum::<u64>() as f64 / DRAWS as f64;
-            assert!(
-                (seen / exact - 1.0).abs() < 0.05,
-                "ranks {from}..{to}: {seen} for {exact}"
-            );
+            assert!((seen / exact - 1.0).abs() < 0.05, "ranks {from}..{to}: {seen} for {exact}");
         }
     }
 
@@ -193,11 +181,7 @@ mod tests {
         for keys in [1_000, 50_000] {
             let (mut chooser, mut rng) = (KeyChooser::scrambled_zipfian(), Rng::from_seed(3));
             let counts = counts(keys, || chooser.choose(&mut rng, keys));
-            let (key, top) = counts
-                .iter()
-                .enumerate()
-                .max_by_key(|(_, count)| **count)
-                .unwrap();
+            let (key, top) = counts.iter().enumerate().max_by_key(|(_, count)| **count).unwrap();
             let share = *top as f64 / DRAWS as f64;
             assert!((share * SCRAMBLED_ZETA - 1.0).abs() < 0.1, "{keys} keys: {share}");
             assert_ne!(key, 0);
@@ -210,10 +194,7 @@ mod tests {
         let (mut chooser, mut rng) = (KeyChooser::Uniform, Rng::from_seed(5));
         let counts = counts(1_000, || chooser.choose(&mut rng, 1_000));
         let expected = DRAWS as f64 / 1_000.0;
-        let chi_square: f64 = counts
-            .iter()
-            .map(|count| (*count as f64 - expected).powi(2) / expected)
-            .sum();
+        let chi_square: f64 = counts.iter().map(|count| (*count as f64 - expected).powi(2) / expected).sum();
         assert!((800.0..1_200.0).contains(&chi_square), "{chi_square}");
     }
 
@@ -223,12 +204,7 @@ mod tests {
         let (mut chooser, mut rng) = (KeyChooser::latest(100), Rng::from_seed(9));
         for existing in [100, 101, 250] {
             let counts = counts(existing, || chooser.choose(&mut rng, existing));
-            let favourite = counts
-                .iter()
-                .enumerate()
-                .max_by_key(|(_, count)| **count)
-                .unwrap()
-                .0;
+            let favourite = counts.iter().enumerate().max_by_key(|(_, count)| **count).unwrap().0;
             assert_eq!(favourite as u64, existing - 1);
         }
     }
@@ -236,10 +212,7 @@ mod tests {
     /// The hash is FNV-1a: the value for eight zero bytes is a published one.
     #[test]
     fn fnv_matches_its_reference() {
-        assert_eq!(
-            fnv1a_64(0),
-            0xA8C7_F832_281A_39C5_u64.cast_signed().unsigned_abs()
-        );
+        assert_eq!(fnv1a_64(0), 0xA8C7_F832_281A_39C5_u64.cast_signed().unsigned_abs());
     }
 
     /// A stream of keys is a function of its seed.
@@ -247,9 +220,7 @@ mod tests {
     fn equal_seeds_give_equal_keys() {
         let stream = |seed| {
             let (mut chooser, mut rng) = (KeyChooser::scrambled_zipfian(), Rng::from_seed(seed));
-            (0..100)
-                .map(|_| chooser.choose(&mut rng, 1_000))
-                .collect::<Vec<_>>()
+            (0..100).map(|_| chooser.choose(&mut rng, 1_000)).collect::<Vec<_>>()
         };
         assert_eq!(stream(1), stream(1));
         assert_ne!(stream(1), stream(2));

@@ -77,10 +77,6 @@ pub enum Error {
 
 impl Error {
     pub(crate) fn invalid(flag: &'static str, value: &dyn Display, reason: impl Into<String>) -> Error {
-        Error::Invalid {
-            flag,
-            value: value.to_string(),
-            reason: reason.into(),
-        }
+        Error::Invalid { flag, value: value.to_string(), reason: reason.into() }
     }
 }

@@ -35,10 +35,7 @@ impl Frontier {
     /// Says that the insert of a claimed number is over. A failed one counts too: it might have been stored, and
     /// were it left out, the frontier would stand still for the rest of the run.
     pub(crate) fn settle(&self, number: u64) {
-        let mut ahead = self
-            .ahead
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut ahead = self.ahead.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         ahead.insert(number);
         let mut existing = self.existing.load(Ordering::Relaxed);
         while ahead.remove(&existing) {

@@ -31,19 +31,13 @@ pub(crate) fn judge(
         }
         (Step::Last | Step::ReadToModify, Reply::Null) if reads => Outcome::Miss,
         (Step::Last | Step::SetBeforeWait, Reply::Status(_)) if !reads => Outcome::Done,
-        (_, reply) => Outcome::Failed(format!(
-            "unexpected reply {}",
-            brief(format!("{reply:?}").as_bytes())
-        )),
+        (_, reply) => Outcome::Failed(format!("unexpected reply {}", brief(format!("{reply:?}").as_bytes()))),
     }
 }
 
 fn failure(plan: &Plan, text: &[u8], address: &str) -> Outcome {
     let moved = plan.cluster.then(|| parse_moved(text, address)).flatten();
-    moved.map_or_else(
-        || Outcome::Failed(brief(text)),
-        |(slot, address)| Outcome::Moved(slot, address),
-    )
+    moved.map_or_else(|| Outcome::Failed(brief(text)), |(slot, address)| Outcome::Moved(slot, address))
 }
 
 fn waited(plan: &Plan, acknowledged: i64) -> Outcome {
@@ -51,9 +45,7 @@ fn waited(plan: &Plan, acknowledged: i64) -> Outcome {
     if acknowledged >= i64::from(wanted) {
         return Outcome::Done;
     }
-    Outcome::Failed(format!(
-        "WAIT: {acknowledged} of {wanted} replicas acknowledged within a second"
-    ))
+    Outcome::Failed(format!("WAIT: {acknowledged} of {wanted} replicas acknowledged within a second"))
 }
 
 fn check(plan: &Plan, number: u64, value: &[u8], key: &mut Vec<u8>) -> Outcome {
@@ -65,10 +57,7 @@ fn check(plan: &Plan, number: u64, value: &[u8], key: &mut Vec<u8>) -> Outcome {
         Verdict::Damaged => "a value that no run with --verify wrote, or a damaged one",
     };
     let begin = brief(&value[..value.len().min(60)]);
-    Outcome::Unverified(format!(
-        "VERIFY {}: {fault}: {begin}",
-        String::from_utf8_lossy(key)
-    ))
+    Outcome::Unverified(format!("VERIFY {}: {fault}: {begin}", String::from_utf8_lossy(key)))
 }
 
 fn brief(text: &[u8]) -> String {
@@ -87,44 +76,21 @@ mod tests {
     }
 
     fn plan(flags: &[&str]) -> Plan {
-        Plan::from_args(
-            &Program::try_parse_from([&["bench"], flags].concat())
-                .unwrap()
-                .args,
-        )
-        .unwrap()
+        Plan::from_args(&Program::try_parse_from([&["bench"], flags].concat()).unwrap().args).unwrap()
     }
 
     fn judged(flags: &[&str], kind: Kind, step: Step, reply: Reply<'_>) -> Outcome {
-        let pending = Pending {
-            kind,
-            key: 1,
-            intended: 0,
-            step,
-            hops: 0,
-        };
+        let pending = Pending { kind, key: 1, intended: 0, step, hops: 0 };
         judge(&plan(flags), &pending, reply, "h:1", &mut Vec::new())
     }
 
     #[test]
     fn each_kind_takes_its_own_replies() {
-        assert_eq!(
-            judged(&[], Kind::Read, Step::Last, Reply::Bulk(b"v")),
-            Outcome::Done
-        );
+        assert_eq!(judged(&[], Kind::Read, Step::Last, Reply::Bulk(b"v")), Outcome::Done);
         assert_eq!(judged(&[], Kind::Read, Step::Last, Reply::Null), Outcome::Miss);
-        assert_eq!(
-            judged(&[], Kind::Update, Step::Last, Reply::Status(b"OK")),
-            Outcome::Done
-        );
-        assert_eq!(
-            judged(&[], Kind::ReadModifyWrite, Step::ReadToModify, Reply::Null),
-            Outcome::Miss
-        );
-        assert_eq!(
-            judged(&[], Kind::ReadModifyWrite, Step::Last, Reply::Status(b"OK")),
-            Outcome::Done
-        );
+        assert_eq!(judged(&[], Kind::Update, Step::Last, Reply::Status(b"OK")), Outcome::Done);
+        assert_eq!(judged(&[], Kind::ReadModifyWrite, Step::ReadToModify, Reply::Null), Outcome::Miss);
+        assert_eq!(judged(&[], Kind::ReadModifyWrite, Step::Last, Reply::Status(b"OK")), Outcome::Done);
         for (kind, reply) in [(Kind::Read, Reply::Status(b"OK")), (Kind::Update, Reply::Null)] {
             assert!(matches!(judged(&[], kind, Step::Last, reply), Outcome::Failed(_)));
         }
@@ -144,10 +110,7 @@ mod tests {
         let moved = Reply::Error(b"MOVED 1 h:2");
         let outcome = judged(&["--cluster"], Kind::Read, Step::Last, moved);
         assert_eq!(outcome, Outcome::Moved(1, "h:2".to_owned()));
-        assert!(matches!(
-            judged(&[], Kind::Read, Step::Last, moved),
-            Outcome::Failed(_)
-        ));
+        assert!(matches!(judged(&[], Kind::Read, Step::Last, moved), Outcome::Failed(_)));
     }
 
     #[test]

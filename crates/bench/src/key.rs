@@ -77,9 +77,6 @@ mod tests {
     fn a_size_too_small_for_the_number_of_keys_is_refused() {
         assert!(KeyForm::new(5, 10).is_ok());
         let message = KeyForm::new(5, 11).unwrap_err().to_string();
-        assert!(
-            message.contains("--key-size") && message.contains("at least 6"),
-            "{message}"
-        );
+        assert!(message.contains("--key-size") && message.contains("at least 6"), "{message}");
     }
 }

@@ -83,10 +83,7 @@ impl Link {
         prelude: &[Vec<String>],
         patience: Duration,
     ) -> Result<Link, Error> {
-        let failed = |source| Error::Connect {
-            address: address.to_owned(),
-            source,
-        };
+        let failed = |source| Error::Connect { address: address.to_owned(), source };
         let stream = timeout(patience, TcpStream::connect(address))
             .await
             .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
@@ -116,10 +113,7 @@ impl Link {
         let arguments: Vec<&[u8]> = words.iter().map(String::as_bytes).collect();
         let mut request = Vec::new();
         command(&arguments, &mut request);
-        let failed = |source| Error::Connect {
-            address: self.address.clone(),
-            source,
-        };
+        let failed = |source| Error::Connect { address: self.address.clone(), source };
         self.stream.write_all(&request).await.map_err(failed)?;
         loop {
             match parse(self.unread()) {
@@ -143,11 +137,7 @@ impl Link {
     }
 
     fn refused(&self, words: &[String], reply: &str) -> Error {
-        Error::Refused {
-            address: self.address.clone(),
-            command: words.join(" "),
-            reply: reply.to_owned(),
-        }
+        Error::Refused { address: self.address.clone(), command: words.join(" "), reply: reply.to_owned() }
     }
 
     /// The server's address.
@@ -188,10 +178,7 @@ impl Link {
         let count = room.filled().len();
         self.read_to += count;
         if count == 0 {
-            return Poll::Ready(Err(io::Error::new(
-                io::ErrorKind::UnexpectedEof,
-                "closed by the server",
-            )));
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::UnexpectedEof, "closed by the server")));
         }
         Poll::Ready(Ok(()))
     }

@@ -69,11 +69,7 @@ mod tests {
     fn inserts_are_new_and_reads_are_not() {
         let frontier = Frontier::new(100);
         let (mix, chooser) = (Workload::D.mix(), KeyChooser::latest(100));
-        let mut client = Operations::Mixed {
-            mix,
-            chooser,
-            rng: Rng::from_seed(1),
-        };
+        let mut client = Operations::Mixed { mix, chooser, rng: Rng::from_seed(1) };
         let mut inserted = 100;
         for _ in 0..10_000 {
             match client.next(&frontier) {

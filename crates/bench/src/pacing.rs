@@ -76,13 +76,7 @@ impl Arrivals {
         rng: Rng,
     ) -> Arrivals {
         let nanos_between = 1e9 / per_second;
-        Arrivals {
-            pattern,
-            nanos_between,
-            next: nanos_between * phase,
-            window,
-            rng,
-        }
+        Arrivals { pattern, nanos_between, next: nanos_between * phase, window, rng }
     }
 }
 
@@ -130,26 +124,14 @@ pub(crate) struct Pacing {
 
 #[derive(Debug)]
 enum Source {
-    Closed {
-        remaining: Cell<u64>,
-    },
-    Open {
-        released: Arc<Semaphore>,
-        arrivals: RefCell<Arrivals>,
-    },
+    Closed { remaining: Cell<u64> },
+    Open { released: Arc<Semaphore>, arrivals: RefCell<Arrivals> },
 }
 
 impl Pacing {
     /// Closed loop.
     pub(crate) fn closed(clock: RunClock, pipeline: usize, window: Window) -> Pacing {
-        Pacing {
-            clock,
-            pipeline,
-            window,
-            source: Source::Closed {
-                remaining: Cell::new(window.operations),
-            },
-        }
+        Pacing { clock, pipeline, window, source: Source::Closed { remaining: Cell::new(window.operations) } }
     }
 
     /// Open loop; somebody must [`release`] the same arrivals.
@@ -164,10 +146,7 @@ impl Pacing {
             clock,
             pipeline,
             window,
-            source: Source::Open {
-                released,
-                arrivals: RefCell::new(arrivals),
-            },
+            source: Source::Open { released, arrivals: RefCell::new(arrivals) },
         }
     }
 
@@ -282,11 +261,7 @@ mod tests {
     }
 
     fn until(end: u64) -> Window {
-        Window {
-            measure_from: 0,
-            end,
-            operations: u64::MAX,
-        }
+        Window { measure_from: 0, end, operations: u64::MAX }
     }
 
     #[test]
@@ -309,11 +284,7 @@ mod tests {
     /// A number of operations is counted from the end of the warmup on.
     #[test]
     fn warmup_arrivals_do_not_use_up_the_operations() {
-        let window = Window {
-            measure_from: 3 * MS,
-            end: u64::MAX,
-            operations: 4,
-        };
+        let window = Window { measure_from: 3 * MS, end: u64::MAX, operations: 4 };
         let times: Vec<u64> = arrivals(ArrivalPattern::Uniform, 1_000.0, window).collect();
         assert_eq!(times.len(), 3 + 4);
     }
@@ -321,11 +292,7 @@ mod tests {
     /// A server that takes 0.1 ms for each request, one after the other, and stands still from 5 s to 6 s.
     fn answered_at(sent: u64, free_at: u64) -> u64 {
         let begun = sent.max(free_at);
-        let begun = if (5 * SECOND..6 * SECOND).contains(&begun) {
-            6 * SECOND
-        } else {
-            begun
-        };
+        let begun = if (5 * SECOND..6 * SECOND).contains(&begun) { 6 * SECOND } else { begun };
         begun + MS / 10
     }
 
@@ -342,11 +309,7 @@ mod tests {
             omitting.succeed(Kind::Read, sent, free_at);
         }
         let (honest, omitting) = (honest.histogram(Kind::Read), omitting.histogram(Kind::Read));
-        assert!(
-            honest.value_at_quantile(0.95) > 400 * MS,
-            "{}",
-            honest.value_at_quantile(0.95)
-        );
+        assert!(honest.value_at_quantile(0.95) > 400 * MS, "{}", honest.value_at_quantile(0.95));
         assert!(honest.value_at_quantile(0.99) > 850 * MS);
         assert!(omitting.value_at_quantile(0.999) < MS);
         assert!(omitting.max() > 900 * MS);
@@ -368,25 +331,15 @@ mod tests {
     }
 
     fn block_on<T>(future: impl Future<Output = T>) -> T {
-        tokio::runtime::Builder::new_current_thread()
-            .build()
-            .unwrap()
-            .block_on(future)
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
     }
 
     /// Every arrival is handed to exactly one client, batched up to the pipeline, and then every client ends.
     #[test]
     fn released_arrivals_are_handed_out_once() {
-        let window = Window {
-            measure_from: 0,
-            end: u64::MAX,
-            operations: 25,
-        };
+        let window = Window { measure_from: 0, end: u64::MAX, operations: 25 };
         let clock = RunClock::starting_at(Instant::now());
-        let (released, times) = (
-            Arc::new(Semaphore::new(0)),
-            arrivals(ArrivalPattern::Uniform, 1e9, window),
-        );
+        let (released, times) = (Arc::new(Semaphore::new(0)), arrivals(ArrivalPattern::Uniform, 1e9, window));
         release(times.clone(), clock, &released, 3);
         let pacing = Pacing::open(clock, 4, window, times, released);
         let mut sizes = Vec::new();
@@ -403,11 +356,7 @@ mod tests {
     /// A closed loop starts exactly as many measured operations as were asked for.
     #[test]
     fn a_closed_loop_shares_the_operations() {
-        let window = Window {
-            measure_from: 0,
-            end: u64::MAX,
-            operations: 10,
-        };
+        let window = Window { measure_from: 0, end: u64::MAX, operations: 10 };
         let pacing = Pacing::closed(RunClock::starting_at(Instant::now()), 4, window);
         let mut starts = Vec::new();
         let sizes: Vec<usize> = (0..4)

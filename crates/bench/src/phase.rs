@@ -78,9 +78,7 @@ impl Phase {
         let mut merged = Recorder::new(self.window.measure_from);
         let result = self.watch(&reports, &answered, clock, progress, at_measure, &mut merged);
         for handle in handles {
-            handle
-                .join()
-                .map_err(|_| Error::Generator("a thread panicked".to_owned()))?;
+            handle.join().map_err(|_| Error::Generator("a thread panicked".to_owned()))?;
         }
         result.map(|()| merged)
     }
@@ -102,11 +100,7 @@ impl Phase {
                 at_measure();
             }
             let until_measure = Duration::from_nanos(self.window.measure_from.saturating_sub(now));
-            let patience = if measuring {
-                WATCH_INTERVAL
-            } else {
-                WATCH_INTERVAL.min(until_measure)
-            };
+            let patience = if measuring { WATCH_INTERVAL } else { WATCH_INTERVAL.min(until_measure) };
             match reports.recv_timeout(patience) {
                 Ok(Report::Ended(result)) => merged.merge(&*result?),
                 Ok(Report::Connected) | Err(RecvTimeoutError::Timeout) => {}
@@ -140,18 +134,11 @@ impl Phase {
         started: &Receiver<RunClock>,
     ) -> Result<Recorder, Error> {
         let given_up = || Error::Generator("another thread failed to start".to_owned());
-        let clients: Vec<usize> = (number..self.plan.connections)
-            .step_by(self.plan.threads)
-            .collect();
+        let clients: Vec<usize> = (number..self.plan.connections).step_by(self.plan.threads).collect();
         let mut links = Vec::new();
         for client in &clients {
             links.push(
-                Lane::connect(
-                    &self.plan,
-                    self.slots.as_ref(),
-                    client % self.plan.addresses.len(),
-                )
-                .await?,
+                Lane::connect(&self.plan, self.slots.as_ref(), client % self.plan.addresses.len()).await?,
             );
         }
         report.send(Report::Connected).map_err(|_| given_up())?;
@@ -168,13 +155,7 @@ impl Phase {
         let lanes = clients.iter().zip(links).map(|(client, links)| {
             let values = self.plan.values.fork(*client as u64 * SEQUENCES_PER_CLIENT);
             let home = client % self.plan.addresses.len();
-            let lane = Lane::new(
-                Rc::clone(&shared),
-                home,
-                links,
-                self.operations_of(*client),
-                values,
-            );
+            let lane = Lane::new(Rc::clone(&shared), home, links, self.operations_of(*client), values);
             tokio::task::spawn_local(lane.run())
         });
         let lanes: Vec<_> = lanes.collect();
@@ -194,9 +175,7 @@ impl Phase {
         let mut operations = self.operations.clone();
         if let Operations::Mixed { rng, .. } = &mut operations {
             *rng = Rng::from_seed(
-                self.plan
-                    .seed
-                    .wrapping_add((client as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15)),
+                self.plan.seed.wrapping_add((client as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15)),
             );
         }
         operations
@@ -212,10 +191,7 @@ impl Phase {
     ) -> Result<Pacing, Error> {
         let threads = self.plan.threads as u64;
         let rest = u64::from((number as u64) < self.window.operations % threads);
-        let window = Window {
-            operations: self.window.operations / threads + rest,
-            ..self.window
-        };
+        let window = Window { operations: self.window.operations / threads + rest, ..self.window };
         let Some(OpenLoop { per_second, pattern }) = self.open_loop else {
             return Ok(Pacing::closed(clock, self.pipeline, window));
         };
@@ -229,13 +205,7 @@ impl Phase {
             .name(format!("pacer-{number}"))
             .spawn(pacer)
             .map_err(|error| Error::Generator(format!("no thread: {error}")))?;
-        Ok(Pacing::open(
-            clock,
-            self.pipeline,
-            window,
-            arrivals,
-            Arc::clone(released),
-        ))
+        Ok(Pacing::open(clock, self.pipeline, window, arrivals, Arc::clone(released)))
     }
 }
 

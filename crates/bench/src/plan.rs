@@ -68,16 +68,9 @@ impl Plan {
             || Extent::Duration(args.duration.unwrap_or(Duration::from_secs(10))),
             Extent::Operations,
         );
-        let key_form = KeyForm::new(
-            args.key_size,
-            args.keys.saturating_add(inserts_max(args, mix, extent)),
-        )?;
-        let values = ValueSource::new(
-            args.value_size,
-            args.verify,
-            key_form,
-            &mut Rng::from_seed(args.seed),
-        )?;
+        let key_form = KeyForm::new(args.key_size, args.keys.saturating_add(inserts_max(args, mix, extent)))?;
+        let values =
+            ValueSource::new(args.value_size, args.verify, key_form, &mut Rng::from_seed(args.seed))?;
         Ok(Plan {
             addresses: args.addresses.clone(),
             cluster: args.cluster,
@@ -94,10 +87,7 @@ impl Plan {
             connections: args.connections,
             threads: args.threads.min(args.connections),
             pipeline: args.pipeline,
-            open_loop: args.rate.map(|per_second| OpenLoop {
-                per_second,
-                pattern: args.arrivals,
-            }),
+            open_loop: args.rate.map(|per_second| OpenLoop { per_second, pattern: args.arrivals }),
             extent,
             warmup: args.warmup,
             seed: args.seed,
@@ -132,19 +122,10 @@ fn check_counts(args: &Args) -> Result<(), Error> {
         }
     }
     if let Some(rate) = args.rate.filter(|rate| !(1e-3..=1e8).contains(rate)) {
-        return Err(Error::invalid(
-            "--rate",
-            &rate,
-            "must be from 0.001 to 100000000 per second",
-        ));
+        return Err(Error::invalid("--rate", &rate, "must be from 0.001 to 100000000 per second"));
     }
     let second = Duration::from_secs(1);
-    check_time(
-        "--timeout",
-        args.timeout,
-        Duration::from_millis(1),
-        3_600 * second,
-    )?;
+    check_time("--timeout", args.timeout, Duration::from_millis(1), 3_600 * second)?;
     check_time("--warmup", args.warmup, Duration::ZERO, 86_400 * second)?;
     check_time(
         "--duration",
@@ -159,28 +140,18 @@ fn check_time(flag: &'static str, time: Duration, min: Duration, max: Duration) 
     if (min..=max).contains(&time) {
         return Ok(());
     }
-    Err(Error::invalid(
-        flag,
-        &format!("{time:?}"),
-        format!("must be from {min:?} to {max:?}"),
-    ))
+    Err(Error::invalid(flag, &format!("{time:?}"), format!("must be from {min:?} to {max:?}")))
 }
 
 fn check_addresses(addresses: &[String]) -> Result<(), Error> {
     let bad_address = addresses.iter().find(|address| !is_host_and_port(address));
     bad_address.map_or(Ok(()), |address| {
-        Err(Error::invalid(
-            "--addresses",
-            address,
-            "an address is host:port, such as 127.0.0.1:7001",
-        ))
+        Err(Error::invalid("--addresses", address, "an address is host:port, such as 127.0.0.1:7001"))
     })
 }
 
 fn is_host_and_port(address: &str) -> bool {
-    address
-        .rsplit_once(':')
-        .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+    address.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
 }
 
 fn workload(args: &Args) -> Result<(Mix, Distribution, String), Error> {
@@ -190,9 +161,7 @@ fn workload(args: &Args) -> Result<(Mix, Distribution, String), Error> {
         let distribution = args.distribution.unwrap_or(args.workload.distribution());
         return Ok((args.workload.mix(), distribution, name));
     };
-    let shares = ratio
-        .split_once(':')
-        .and_then(|(get, set)| Some((get.parse().ok()?, set.parse().ok()?)));
+    let shares = ratio.split_once(':').and_then(|(get, set)| Some((get.parse().ok()?, set.parse().ok()?)));
     match shares {
         Some((get, set)) if (get, set) != (0, 0) => Ok((
             Mix::new([get, set, 0, 0]),
@@ -213,16 +182,11 @@ fn inserts_max(args: &Args, mix: Mix, extent: Extent) -> u64 {
     }
     let while_measured = match extent {
         Extent::Operations(operations) => operations,
-        Extent::Duration(duration) => duration
-            .as_secs()
-            .saturating_add(1)
-            .saturating_mul(INSERTS_PER_SECOND_MAX),
+        Extent::Duration(duration) => {
+            duration.as_secs().saturating_add(1).saturating_mul(INSERTS_PER_SECOND_MAX)
+        }
     };
-    let while_warming = args
-        .warmup
-        .as_secs()
-        .saturating_add(1)
-        .saturating_mul(INSERTS_PER_SECOND_MAX);
+    let while_warming = args.warmup.as_secs().saturating_add(1).saturating_mul(INSERTS_PER_SECOND_MAX);
     while_measured.saturating_add(while_warming)
 }
 
@@ -268,20 +232,14 @@ mod tests {
         let plan = plan(&["--r", "one", "--w", "2", "--database", "siblings"]).unwrap();
         assert_eq!(
             plan.prelude,
-            [
-                vec!["SELECT", "siblings"],
-                vec!["KV.CONSISTENCY", "READ", "one", "WRITE", "2"]
-            ]
+            [vec!["SELECT", "siblings"], vec!["KV.CONSISTENCY", "READ", "one", "WRITE", "2"]]
         );
     }
 
     #[test]
     fn a_ratio_stands_in_for_a_workload() {
         let plan = plan(&["--ratio", "9:1"]).unwrap();
-        assert_eq!(
-            (plan.mix, plan.distribution),
-            (Mix::new([9, 1, 0, 0]), Distribution::Uniform)
-        );
+        assert_eq!((plan.mix, plan.distribution), (Mix::new([9, 1, 0, 0]), Distribution::Uniform));
     }
 
     /// What cannot work is refused with the flag's name, before anything connects.
@@ -302,11 +260,7 @@ mod tests {
             (&["--cluster", "--database", "1"], "--database 1"),
         ];
         for (flags, named) in wrong {
-            let flags: Vec<&str> = if flags.contains(&"-5") {
-                vec!["--rate=-5"]
-            } else {
-                flags.to_vec()
-            };
+            let flags: Vec<&str> = if flags.contains(&"-5") { vec!["--rate=-5"] } else { flags.to_vec() };
             let message = plan(&flags).unwrap_err().to_string();
             assert!(message.starts_with(named), "{message}");
         }

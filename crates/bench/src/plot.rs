@@ -13,12 +13,8 @@ use crate::workload::Kind;
 const SIZE_PIXELS: (u32, u32) = (900, 800);
 /// Throughput is drawn with about this many points; more would be noise.
 const TIMELINE_POINTS: usize = 150;
-const COLOURS: [RGBColor; Kind::ALL.len()] = [
-    RGBColor(31, 119, 180),
-    RGBColor(214, 39, 40),
-    RGBColor(44, 160, 44),
-    RGBColor(148, 103, 189),
-];
+const COLOURS: [RGBColor; Kind::ALL.len()] =
+    [RGBColor(31, 119, 180), RGBColor(214, 39, 40), RGBColor(44, 160, 44), RGBColor(148, 103, 189)];
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Drawn<'a> = Result<(), DrawingAreaErrorKind<<SVGBackend<'a> as DrawingBackend>::ErrorType>>;
@@ -70,11 +66,7 @@ fn draw_latency<'a>(area: &Area<'a>, recorder: &Recorder) -> Drawn<'a> {
             .label(kind.name())
             .legend(move |(x, y)| PathElement::new([(x, y), (x + 20, y)], colour));
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperLeft)
-        .border_style(BLACK)
-        .draw()
+    chart.configure_series_labels().position(SeriesLabelPosition::UpperLeft).border_style(BLACK).draw()
 }
 
 /// Points of (1 / (1 - percentile), microseconds), from the median's neighbourhood to the last recorded value.
@@ -83,20 +75,14 @@ fn percentile_curve(nanos: &Histogram<u64>) -> Vec<(f64, f64)> {
     let points = nanos.iter_recorded().map(|step| {
         let above = 1.0 - step.quantile();
         // The last value has nothing above it; it is drawn where one operation of all would be.
-        (
-            1.0 / above.max(1.0 / (total + 1.0)),
-            (step.value_iterated_to() as f64 / 1e3).max(0.001),
-        )
+        (1.0 / above.max(1.0 / (total + 1.0)), (step.value_iterated_to() as f64 / 1e3).max(0.001))
     });
     points.collect()
 }
 
 fn percentile_label(inverse: f64) -> String {
     let percentile = 100.0 * (1.0 - 1.0 / inverse);
-    format!("{percentile:.6}")
-        .trim_end_matches('0')
-        .trim_end_matches('.')
-        .to_owned()
+    format!("{percentile:.6}").trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 fn draw_throughput<'a>(area: &Area<'a>, recorder: &Recorder) -> Drawn<'a> {
@@ -109,11 +95,7 @@ fn draw_throughput<'a>(area: &Area<'a>, recorder: &Recorder) -> Drawn<'a> {
         .x_label_area_size(40)
         .y_label_area_size(70)
         .build_cartesian_2d(0.0..end, 0.0..high * 1.1)?;
-    chart
-        .configure_mesh()
-        .x_desc("seconds")
-        .y_desc("operations per second")
-        .draw()?;
+    chart.configure_mesh().x_desc("seconds").y_desc("operations per second").draw()?;
     chart.draw_series(LineSeries::new(points, COLOURS[0].stroke_width(2)))?;
     Ok(())
 }
@@ -121,11 +103,7 @@ fn draw_throughput<'a>(area: &Area<'a>, recorder: &Recorder) -> Drawn<'a> {
 /// Points of (seconds, operations per second), each the mean over some steps. The last step is cut short by the end
 /// of the run and would show as a fall that did not happen, so it is left out where there are others.
 fn throughput_curve(timeline: &[u64]) -> Vec<(f64, f64)> {
-    let whole = if timeline.len() > 1 {
-        &timeline[..timeline.len() - 1]
-    } else {
-        timeline
-    };
+    let whole = if timeline.len() > 1 { &timeline[..timeline.len() - 1] } else { timeline };
     let steps = whole.len().div_ceil(TIMELINE_POINTS).max(1);
     let point = |(index, chunk): (usize, &[u64])| {
         let seconds = TIMELINE_STEP.as_secs_f64() * chunk.len() as f64;
@@ -154,18 +132,12 @@ mod tests {
 
     #[test]
     fn percentiles_are_labelled_as_people_write_them() {
-        assert_eq!(
-            [10.0, 100.0, 10_000.0].map(percentile_label),
-            ["90", "99", "99.99"]
-        );
+        assert_eq!([10.0, 100.0, 10_000.0].map(percentile_label), ["90", "99", "99.99"]);
     }
 
     #[test]
     fn throughput_is_per_second_whatever_the_step() {
-        assert_eq!(
-            throughput_curve(&[10, 10, 3]),
-            [(0.05, 100.0), (0.15000000000000002, 100.0)]
-        );
+        assert_eq!(throughput_curve(&[10, 10, 3]), [(0.05, 100.0), (0.15000000000000002, 100.0)]);
         let long = throughput_curve(&vec![5; 3_001]);
         assert_eq!(long.len(), TIMELINE_POINTS);
         assert!(long.iter().all(|(_, rate)| (rate - 50.0).abs() < 1e-9));

@@ -28,11 +28,7 @@ pub(crate) struct Servers {
 
 /// Connects to every address once.
 pub(crate) fn probe(plan: &Plan) -> Result<Servers, Error> {
-    let mut servers = Servers {
-        slots: None,
-        local_ports: Vec::new(),
-        remote: Vec::new(),
-    };
+    let mut servers = Servers { slots: None, local_ports: Vec::new(), remote: Vec::new() };
     for address in &plan.addresses {
         let mut stream = connect(address, plan.timeout)?;
         servers.note(address, &stream);
@@ -40,10 +36,7 @@ pub(crate) fn probe(plan: &Plan) -> Result<Servers, Error> {
             servers.slots = Some(ask_slots(&mut stream, address)?);
         }
     }
-    let others = servers
-        .slots
-        .as_ref()
-        .map_or_else(Vec::new, |slots| slots.everyone().to_vec());
+    let others = servers.slots.as_ref().map_or_else(Vec::new, |slots| slots.everyone().to_vec());
     for address in others {
         match connect(&address, plan.timeout) {
             Ok(stream) => servers.note(&address, &stream),
@@ -71,10 +64,7 @@ fn local_port(stream: &TcpStream) -> Option<u16> {
 }
 
 fn connect(address: &str, timeout: Duration) -> Result<TcpStream, Error> {
-    let failed = |source| Error::Connect {
-        address: address.to_owned(),
-        source,
-    };
+    let failed = |source| Error::Connect { address: address.to_owned(), source };
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for candidate in address.to_socket_addrs().map_err(failed)? {
         match TcpStream::connect_timeout(&candidate, timeout) {
@@ -96,9 +86,7 @@ fn ask_slots(stream: &mut TcpStream, address: &str) -> Result<SlotMap, Error> {
     };
     let mut request = Vec::new();
     command(&[b"CLUSTER", b"SLOTS"], &mut request);
-    stream
-        .write_all(&request)
-        .map_err(|error| refused(error.to_string()))?;
+    stream.write_all(&request).map_err(|error| refused(error.to_string()))?;
     let reply = read_reply(stream).map_err(|error| refused(error.to_string()))?;
     match parse(&reply) {
         Ok(Some((Reply::Error(text), _))) => Err(refused(String::from_utf8_lossy(text).into_owned())),

@@ -58,10 +58,7 @@ pub(crate) fn listening_on(ports: &[u16]) -> io::Result<Vec<u32>> {
     let mut sockets = BTreeSet::new();
     for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
         // A machine without IPv6 has no second table.
-        sockets.extend(listening_inodes(
-            &fs::read_to_string(table).unwrap_or_default(),
-            ports,
-        ));
+        sockets.extend(listening_inodes(&fs::read_to_string(table).unwrap_or_default(), ports));
     }
     let mut pids: Vec<u32> = fs::read_dir("/proc")?
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
@@ -84,13 +81,7 @@ fn cpu_ticks(stat: &str) -> io::Result<u64> {
 
 /// The number behind a name in `/proc/PID/status`.
 fn field(status: &str, name: &str) -> Option<u64> {
-    status
-        .lines()
-        .find_map(|line| line.strip_prefix(name))?
-        .split_whitespace()
-        .next()?
-        .parse()
-        .ok()
+    status.lines().find_map(|line| line.strip_prefix(name))?.split_whitespace().next()?.parse().ok()
 }
 
 /// The process's own file speaks of its first thread only, so all threads are added up.
@@ -99,10 +90,7 @@ fn switches(process: &Path) -> io::Result<u64> {
     // A thread may end between the listing and the look at it.
     let of_thread =
         |thread: fs::DirEntry| fs::read_to_string(thread.path().join("status")).unwrap_or_default();
-    Ok(threads
-        .flatten()
-        .filter_map(|thread| field(&of_thread(thread), "voluntary_ctxt_switches:"))
-        .sum())
+    Ok(threads.flatten().filter_map(|thread| field(&of_thread(thread), "voluntary_ctxt_switches:")).sum())
 }
 
 /// Inodes of the sockets of a `/proc/net/tcp` table that listen on one of these ports.
@@ -112,11 +100,7 @@ fn listening_inodes(table: &str, ports: &[u16]) -> Vec<u64> {
         let fields: Vec<&str> = line.split_whitespace().collect();
         let port = u16::from_str_radix(fields.get(1)?.rsplit_once(':')?.1, 16).ok()?;
         let listens = *fields.get(3)? == LISTEN && ports.contains(&port);
-        if listens {
-            fields.get(9)?.parse().ok()
-        } else {
-            None
-        }
+        if listens { fields.get(9)?.parse().ok() } else { None }
     };
     table.lines().skip(1).filter_map(inode).collect()
 }
@@ -128,14 +112,7 @@ fn holds_any(pid: u32, sockets: &BTreeSet<u64>) -> bool {
     files.flatten().any(|file| {
         fs::read_link(file.path())
             .ok()
-            .and_then(|target| {
-                target
-                    .to_str()?
-                    .strip_prefix("socket:[")?
-                    .strip_suffix(']')?
-                    .parse()
-                    .ok()
-            })
+            .and_then(|target| target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok())
             .is_some_and(|inode| sockets.contains(&inode))
     })
 }
@@ -165,10 +142,7 @@ mod tests {
 
     #[test]
     fn status_fields_are_read_by_name() {
-        assert_eq!(
-            field("VmPeak:\t 9 kB\nVmRSS:\t  1234 kB\n", "VmRSS:"),
-            Some(1_234)
-        );
+        assert_eq!(field("VmPeak:\t 9 kB\nVmRSS:\t  1234 kB\n", "VmRSS:"), Some(1_234));
         assert_eq!(field("Name: x\n", "VmRSS:"), None);
     }
 

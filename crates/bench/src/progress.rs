@@ -48,8 +48,7 @@ impl Progress {
             Goal::Time(_) => millis(elapsed),
         });
         let per_second = operations as f64 / elapsed.as_secs_f64().max(1e-9);
-        self.bar
-            .set_message(format!("{operations} operations, {per_second:.0}/s"));
+        self.bar.set_message(format!("{operations} operations, {per_second:.0}/s"));
     }
 
     /// Takes the bar off the screen.

@@ -138,8 +138,7 @@ impl Recorder {
         self.unverified += other.unverified;
         self.unsent += other.unsent;
         self.last_completion = self.last_completion.max(other.last_completion);
-        self.timeline
-            .resize(self.timeline.len().max(other.timeline.len()), 0);
+        self.timeline.resize(self.timeline.len().max(other.timeline.len()), 0);
         for (mine, theirs) in self.timeline.iter_mut().zip(&other.timeline) {
             *mine += theirs;
         }
@@ -148,9 +147,7 @@ impl Recorder {
     fn tick(&mut self, now: u64) {
         self.last_completion = self.last_completion.max(now);
         let step = u128::from(now.saturating_sub(self.measure_from)) / TIMELINE_STEP.as_nanos();
-        let step = usize::try_from(step)
-            .unwrap_or(usize::MAX)
-            .min(TIMELINE_STEPS_MAX - 1);
+        let step = usize::try_from(step).unwrap_or(usize::MAX).min(TIMELINE_STEPS_MAX - 1);
         if self.timeline.len() <= step {
             self.timeline.resize(step + 1, 0);
         }
@@ -162,10 +159,7 @@ impl Recorder {
         let words = if room { words } else { "other errors".to_owned() };
         self.errors
             .entry(words)
-            .or_insert_with(|| ErrorCount {
-                count: 0,
-                example: example.to_owned(),
-            })
+            .or_insert_with(|| ErrorCount { count: 0, example: example.to_owned() })
             .count += count;
     }
 
@@ -253,12 +247,7 @@ mod tests {
         recorder.fail(99, 150, "ERR x");
         recorder.unsent(Kind::Read, 99, 150);
         assert_eq!(
-            (
-                recorder.succeeded(),
-                recorder.misses(),
-                recorder.failed(),
-                recorder.unsent_count()
-            ),
+            (recorder.succeeded(), recorder.misses(), recorder.failed(), recorder.unsent_count()),
             (0, 0, 0, 0)
         );
         recorder.succeed(Kind::Read, 100, 150);
@@ -290,32 +279,20 @@ mod tests {
     #[test]
     fn errors_are_told_apart_by_their_first_words_and_bounded() {
         let mut recorder = Recorder::new(0);
-        for message in [
-            "ERR unknown command 'X'",
-            "ERR unknown command 'Y'",
-            "OOM command not allowed",
-            "ERR syntax",
-        ] {
+        for message in
+            ["ERR unknown command 'X'", "ERR unknown command 'Y'", "OOM command not allowed", "ERR syntax"]
+        {
             recorder.fail(0, 1, message);
         }
-        let kinds: Vec<(&str, u64)> = recorder
-            .errors()
-            .iter()
-            .map(|(words, e)| (words.as_str(), e.count))
-            .collect();
+        let kinds: Vec<(&str, u64)> =
+            recorder.errors().iter().map(|(words, e)| (words.as_str(), e.count)).collect();
         assert_eq!(kinds, [("ERR syntax", 1), ("ERR unknown command", 2), ("OOM", 1)]);
-        assert_eq!(
-            recorder.errors()["ERR unknown command"].example,
-            "ERR unknown command 'X'"
-        );
+        assert_eq!(recorder.errors()["ERR unknown command"].example, "ERR unknown command 'X'");
         assert_eq!(first_words("connection lost: reset by peer"), "connection lost");
         assert_eq!(first_words("WAIT: 0 of 1 replicas"), "WAIT");
         (0..1_000).for_each(|i| recorder.fail(0, 1, &format!("E{i} strange")));
         assert_eq!(recorder.errors().len(), ERROR_KINDS_MAX + 1);
-        assert_eq!(
-            recorder.errors().values().map(|error| error.count).sum::<u64>(),
-            1_004
-        );
+        assert_eq!(recorder.errors().values().map(|error| error.count).sum::<u64>(), 1_004);
     }
 
     #[test]

@@ -110,13 +110,7 @@ pub(crate) fn parse_item(input: &[u8]) -> Result<Option<(Item<'_>, usize)>, Malf
             None => whole(Reply::Null),
             Some(items) => {
                 let pairs = matches!(marker, b'%' | b'|');
-                Ok(Some((
-                    Item::Aggregate {
-                        marker,
-                        items: items * (1 + u64::from(pairs)),
-                    },
-                    used,
-                )))
+                Ok(Some((Item::Aggregate { marker, items: items * (1 + u64::from(pairs)) }, used)))
             }
         },
         _ => Err(Malformed(format!(
@@ -142,15 +136,9 @@ fn bulk<'a>(
     };
     let (body, end) = body.split_at(size);
     if end != b"\r\n" {
-        return Err(Malformed(format!(
-            "a string of {size} bytes that does not end where it says"
-        )));
+        return Err(Malformed(format!("a string of {size} bytes that does not end where it says")));
     }
-    let reply = if marker == b'!' {
-        Reply::Error(body)
-    } else {
-        Reply::Bulk(body)
-    };
+    let reply = if marker == b'!' { Reply::Error(body) } else { Reply::Bulk(body) };
     Ok(Some((Item::Whole(reply), start + size + 2)))
 }
 
@@ -170,12 +158,7 @@ fn integer(digits: &[u8]) -> Result<i64, Malformed> {
     std::str::from_utf8(digits)
         .ok()
         .and_then(|text| text.parse().ok())
-        .ok_or_else(|| {
-            Malformed(format!(
-                "{:?} where a number was due",
-                String::from_utf8_lossy(digits)
-            ))
-        })
+        .ok_or_else(|| Malformed(format!("{:?} where a number was due", String::from_utf8_lossy(digits))))
 }
 
 /// A length; nothing where it is -1, which is RESP2's null.
@@ -204,10 +187,7 @@ mod tests {
     #[test]
     fn every_type_of_resp_2_and_3_is_read_to_its_end() {
         assert_eq!(whole(b"+OK\r\n"), Reply::Status(b"OK"));
-        assert_eq!(
-            whole(b"-ERR no such thing\r\n"),
-            Reply::Error(b"ERR no such thing")
-        );
+        assert_eq!(whole(b"-ERR no such thing\r\n"), Reply::Error(b"ERR no such thing"));
         assert_eq!(whole(b":-12\r\n"), Reply::Integer(-12));
         assert_eq!(whole(b"$5\r\na\r\nb!\r\n"), Reply::Bulk(b"a\r\nb!"));
         assert_eq!(whole(b"$0\r\n\r\n"), Reply::Bulk(b""));
@@ -216,12 +196,7 @@ mod tests {
         }
         assert_eq!(whole(b"=7\r\ntxt:abc\r\n"), Reply::Bulk(b"txt:abc"));
         assert_eq!(whole(b"!7\r\nERR bad\r\n"), Reply::Error(b"ERR bad"));
-        for other in [
-            &b",1.5\r\n"[..],
-            b"#t\r\n",
-            b"(123456789012345678901\r\n",
-            b"*0\r\n",
-        ] {
+        for other in [&b",1.5\r\n"[..], b"#t\r\n", b"(123456789012345678901\r\n", b"*0\r\n"] {
             assert_eq!(whole(other), Reply::Other);
         }
         assert_eq!(whole(b"*2\r\n*1\r\n:1\r\n$1\r\nx\r\n"), Reply::Other);

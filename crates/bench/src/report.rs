@@ -156,9 +156,7 @@ impl Report {
             unsent: recorder.unsent_count(),
             errors: errors(recorder),
             latency: latencies(recorder),
-            send_lag: plan
-                .open_loop
-                .map(|_| Latency::of("send lag", recorder.send_lag())),
+            send_lag: plan.open_loop.map(|_| Latency::of("send lag", recorder.send_lag())),
             server: server(servers, answered),
             generator: Generator {
                 cpu_us_per_operation: per(own.cpu_micros as f64, answered as f64),
@@ -230,12 +228,9 @@ fn errors(recorder: &Recorder) -> Vec<ErrorLine> {
 }
 
 fn latencies(recorder: &Recorder) -> Vec<Latency> {
-    let seen = Kind::ALL
-        .iter()
-        .filter(|kind| !recorder.histogram(**kind).is_empty());
-    let mut lines: Vec<Latency> = seen
-        .map(|kind| Latency::of(kind.name(), recorder.histogram(*kind)))
-        .collect();
+    let seen = Kind::ALL.iter().filter(|kind| !recorder.histogram(**kind).is_empty());
+    let mut lines: Vec<Latency> =
+        seen.map(|kind| Latency::of(kind.name(), recorder.histogram(*kind))).collect();
     if lines.len() > 1 {
         lines.push(Latency::of("all", &all_kinds(recorder)));
     }
@@ -246,8 +241,7 @@ fn latencies(recorder: &Recorder) -> Vec<Latency> {
 pub(crate) fn all_kinds(recorder: &Recorder) -> Histogram<u64> {
     let mut all = recorder.histogram(Kind::Read).clone();
     for kind in &Kind::ALL[1..] {
-        all.add(recorder.histogram(*kind))
-            .expect("all histograms are made with the same bounds");
+        all.add(recorder.histogram(*kind)).expect("all histograms are made with the same bounds");
     }
     all
 }
@@ -283,9 +277,8 @@ pub(crate) mod tests {
 
     /// A run whose figures are known beforehand.
     pub(crate) fn example() -> (Report, Recorder) {
-        let flags = [
-            "bench", "--rate", "1000", "--wait", "1", "--r", "one", "--warmup", "0", "--ratio", "1:1",
-        ];
+        let flags =
+            ["bench", "--rate", "1000", "--wait", "1", "--r", "one", "--warmup", "0", "--ratio", "1:1"];
         let plan = Plan::from_args(&Program::try_parse_from(flags).unwrap().args).unwrap();
         let mut recorder = Recorder::new(0);
         for i in 1..=1_000_u64 {
@@ -295,23 +288,10 @@ pub(crate) mod tests {
         recorder.miss(Kind::Read, 200_000_000, 200_001_000);
         recorder.fail(200_000_000, 200_002_000, "UNAVAILABLE needed 2 of 3, had 1");
         recorder.lag(1, 50_000);
-        let processes = vec![Process {
-            pid: 42,
-            name: "henge".to_owned(),
-        }];
-        let usage = Usage {
-            cpu_micros: 20_020,
-            resident_bytes: 1 << 20,
-            voluntary_switches: 1_001,
-        };
-        let own = Usage {
-            cpu_micros: 10_010,
-            ..Usage::default()
-        };
-        (
-            Report::new(&plan, &recorder, Ok((processes, usage)), own),
-            recorder,
-        )
+        let processes = vec![Process { pid: 42, name: "henge".to_owned() }];
+        let usage = Usage { cpu_micros: 20_020, resident_bytes: 1 << 20, voluntary_switches: 1_001 };
+        let own = Usage { cpu_micros: 10_010, ..Usage::default() };
+        (Report::new(&plan, &recorder, Ok((processes, usage)), own), recorder)
     }
 
     /// The JSON that scripts read; a change here is a change of the contract.

@@ -55,10 +55,7 @@ pub fn run_to(args: &Args, out: &mut dyn Write) -> Result<(), Error> {
     write_report(&report, args, out)?;
     if let Some(path) = &args.plot {
         let svg = plot::draw(&recorder).map_err(|error| Error::Generator(format!("no plot: {error}")))?;
-        std::fs::write(path, svg).map_err(|source| Error::Output {
-            path: path.clone(),
-            source,
-        })?;
+        std::fs::write(path, svg).map_err(|source| Error::Output { path: path.clone(), source })?;
     }
     verdict(&report, &recorder)
 }
@@ -69,28 +66,19 @@ fn load(plan: &Arc<Plan>, servers: &Servers, quiet: bool) -> Result<(), Error> {
         plan: Arc::clone(plan),
         slots: servers.slots.clone(),
         frontier: Arc::new(Frontier::new(0)),
-        operations: Operations::Load {
-            next: Arc::new(AtomicU64::new(0)),
-            keys: plan.keys,
-        },
+        operations: Operations::Load { next: Arc::new(AtomicU64::new(0)), keys: plan.keys },
         pipeline: plan.pipeline.max(LOAD_PIPELINE_MIN),
         open_loop: None,
-        window: Window {
-            measure_from: 0,
-            end: u64::MAX,
-            operations: u64::MAX,
-        },
+        window: Window { measure_from: 0, end: u64::MAX, operations: u64::MAX },
     };
     let progress = Progress::new("loading", Goal::Operations(plan.keys), quiet);
     let result = phase.run(&progress, &mut || {});
     progress.finish();
     let recorder = result?;
     match recorder.errors().values().next() {
-        Some(error) if recorder.failed() > 0 => Err(Error::Load {
-            keys: plan.keys,
-            failed: recorder.failed(),
-            example: error.example.clone(),
-        }),
+        Some(error) if recorder.failed() > 0 => {
+            Err(Error::Load { keys: plan.keys, failed: recorder.failed(), example: error.example.clone() })
+        }
         _ => Ok(()),
     }
 }
@@ -102,11 +90,7 @@ fn measure(plan: &Arc<Plan>, servers: &Servers, args: &Args) -> Result<(Report, 
         slots: servers.slots.clone(),
         frontier: Arc::new(Frontier::new(plan.keys)),
         // Each client gets a generator of its own.
-        operations: Operations::Mixed {
-            mix: plan.mix,
-            chooser: plan.key_chooser(),
-            rng: Rng::from_seed(0),
-        },
+        operations: Operations::Mixed { mix: plan.mix, chooser: plan.key_chooser(), rng: Rng::from_seed(0) },
         pipeline: plan.pipeline,
         open_loop: plan.open_loop,
         window: window(plan),
@@ -133,16 +117,10 @@ fn window(plan: &Plan) -> Window {
     let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
     let measure_from = nanos(plan.warmup);
     match plan.extent {
-        Extent::Duration(duration) => Window {
-            measure_from,
-            end: measure_from.saturating_add(nanos(duration)),
-            operations: u64::MAX,
-        },
-        Extent::Operations(operations) => Window {
-            measure_from,
-            end: u64::MAX,
-            operations,
-        },
+        Extent::Duration(duration) => {
+            Window { measure_from, end: measure_from.saturating_add(nanos(duration)), operations: u64::MAX }
+        }
+        Extent::Operations(operations) => Window { measure_from, end: u64::MAX, operations },
     }
 }
 
@@ -155,15 +133,11 @@ fn server_pids(args: &Args, servers: &Servers) -> Result<Vec<u32>, String> {
     if !asked && !servers.remote.is_empty() {
         return Err(format!("{} is not on this machine", servers.remote.join(", ")));
     }
-    let ports = if asked {
-        &args.server_port
-    } else {
-        &servers.local_ports
-    };
+    let ports = if asked { &args.server_port } else { &servers.local_ports };
     match process::listening_on(ports) {
-        Ok(pids) if pids.is_empty() => Err(format!(
-            "no process of this user was found listening on {ports:?}"
-        )),
+        Ok(pids) if pids.is_empty() => {
+            Err(format!("no process of this user was found listening on {ports:?}"))
+        }
         Ok(pids) => Ok(pids),
         Err(error) => Err(format!("/proc cannot be read: {error}")),
     }
@@ -179,27 +153,17 @@ fn own_usage() -> Usage {
 }
 
 fn processes(pids: &[u32]) -> Vec<Process> {
-    pids.iter()
-        .map(|pid| Process {
-            pid: *pid,
-            name: process::name(*pid),
-        })
-        .collect()
+    pids.iter().map(|pid| Process { pid: *pid, name: process::name(*pid) }).collect()
 }
 
 fn write_report(report: &Report, args: &Args, out: &mut dyn Write) -> Result<(), Error> {
     let json_only = args.json.as_deref() == Some(Path::new("-"));
-    let shown = if json_only {
-        report.to_json()
-    } else {
-        table::render(report)
-    };
+    let shown = if json_only { report.to_json() } else { table::render(report) };
     let failed = |path: &Path| {
         let path = path.to_owned();
         move |source| Error::Output { path, source }
     };
-    out.write_all(shown.as_bytes())
-        .map_err(failed(Path::new("standard output")))?;
+    out.write_all(shown.as_bytes()).map_err(failed(Path::new("standard output")))?;
     match &args.json {
         Some(path) if !json_only => std::fs::write(path, report.to_json()).map_err(failed(path)),
         _ => Ok(()),
@@ -209,15 +173,12 @@ fn write_report(report: &Report, args: &Args, out: &mut dyn Write) -> Result<(),
 /// Whether the figures may be used.
 fn verdict(report: &Report, recorder: &Recorder) -> Result<(), Error> {
     if report.unverified > 0 {
-        return Err(Error::Verify {
-            count: report.unverified,
-        });
+        return Err(Error::Verify { count: report.unverified });
     }
     match recorder.errors().values().next() {
-        Some(error) if report.operations == 0 => Err(Error::NothingSucceeded {
-            attempted: report.failed,
-            example: error.example.clone(),
-        }),
+        Some(error) if report.operations == 0 => {
+            Err(Error::NothingSucceeded { attempted: report.failed, example: error.example.clone() })
+        }
         _ => Ok(()),
     }
 }

@@ -37,19 +37,16 @@ impl SlotMap {
         let Tree::List(ranges) = tree else {
             return Err("CLUSTER SLOTS did not answer with a list".to_owned());
         };
-        let mut map = SlotMap {
-            owners: vec![usize::MAX; SLOTS],
-            primaries: Vec::new(),
-            everyone: Vec::new(),
-        };
+        let mut map =
+            SlotMap { owners: vec![usize::MAX; SLOTS], primaries: Vec::new(), everyone: Vec::new() };
         for range in &ranges {
             map.add_range(range, asked)
                 .ok_or_else(|| format!("CLUSTER SLOTS named a range that makes no sense: {range:?}"))?;
         }
         match map.owners.iter().position(|owner| *owner == usize::MAX) {
-            Some(slot) => Err(format!(
-                "the cluster at {asked} has no node for slot {slot}; is it made and healthy?"
-            )),
+            Some(slot) => {
+                Err(format!("the cluster at {asked} has no node for slot {slot}; is it made and healthy?"))
+            }
             None => Ok(map),
         }
     }
@@ -59,10 +56,7 @@ impl SlotMap {
         let [Tree::Integer(first), Tree::Integer(last), nodes @ ..] = fields.as_slice() else {
             return None;
         };
-        let addresses: Vec<String> = nodes
-            .iter()
-            .map(|node| address(node, asked))
-            .collect::<Option<_>>()?;
+        let addresses: Vec<String> = nodes.iter().map(|node| address(node, asked)).collect::<Option<_>>()?;
         let primary = self.node(addresses.first()?);
         let (first, last) = (usize::try_from(*first).ok()?, usize::try_from(*last).ok()?);
         self.owners.get_mut(first..=last)?.fill(primary);
@@ -98,13 +92,10 @@ impl SlotMap {
     }
 
     fn node(&mut self, address: &str) -> usize {
-        self.primaries
-            .iter()
-            .position(|known| known == address)
-            .unwrap_or_else(|| {
-                self.primaries.push(address.to_owned());
-                self.primaries.len() - 1
-            })
+        self.primaries.iter().position(|known| known == address).unwrap_or_else(|| {
+            self.primaries.push(address.to_owned());
+            self.primaries.len() - 1
+        })
     }
 }
 
@@ -199,10 +190,7 @@ mod tests {
         );
         let map = SlotMap::from_reply(reply.as_bytes(), "10.0.0.9:7002").unwrap();
         assert_eq!(map.primaries(), ["10.0.0.1:7001", "10.0.0.9:7002"]);
-        assert_eq!(
-            map.everyone(),
-            ["10.0.0.1:7001", "10.0.0.1:7004", "10.0.0.9:7002"]
-        );
+        assert_eq!(map.everyone(), ["10.0.0.1:7001", "10.0.0.1:7004", "10.0.0.9:7002"]);
         assert_eq!((map.owner(0), map.owner(8_191), map.owner(8_192)), (0, 0, 1));
     }
 
@@ -210,11 +198,7 @@ mod tests {
     #[test]
     fn a_gap_is_refused() {
         let reply = format!("*1\r\n*3\r\n:0\r\n:16382\r\n{}", node("h", 1));
-        assert!(
-            SlotMap::from_reply(reply.as_bytes(), "h:1")
-                .unwrap_err()
-                .contains("slot 16383")
-        );
+        assert!(SlotMap::from_reply(reply.as_bytes(), "h:1").unwrap_err().contains("slot 16383"));
         assert!(SlotMap::from_reply(b"*1\r\n*3\r\n:5\r\n:99999\r\n*0\r\n", "h:1").is_err());
         assert!(SlotMap::from_reply(b"+OK\r\n", "h:1").is_err());
     }
@@ -225,10 +209,7 @@ mod tests {
             parse_moved(b"MOVED 3999 127.0.0.1:6381", "h:1"),
             Some((3_999, "127.0.0.1:6381".to_owned()))
         );
-        assert_eq!(
-            parse_moved(b"MOVED 3999 :6381", "h:1"),
-            Some((3_999, "h:6381".to_owned()))
-        );
+        assert_eq!(parse_moved(b"MOVED 3999 :6381", "h:1"), Some((3_999, "h:6381".to_owned())));
         assert_eq!(parse_moved(b"MOVED 99999 h:6381", "h:1"), None);
         assert_eq!(parse_moved(b"ERR MOVED", "h:1"), None);
         let reply = format!("*1\r\n*3\r\n:0\r\n:16383\r\n{}", node("h", 1));

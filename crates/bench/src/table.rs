@@ -41,17 +41,7 @@ fn heading(report: &Report) -> String {
 fn latency_table(report: &Report) -> Table {
     let mut table = Table::new();
     table.load_style(UTF8_BORDERS_ONLY);
-    table.set_header([
-        "latency, us",
-        "count",
-        "mean",
-        "p50",
-        "p90",
-        "p99",
-        "p99.9",
-        "p99.99",
-        "max",
-    ]);
+    table.set_header(["latency, us", "count", "mean", "p50", "p90", "p99", "p99.9", "p99.99", "max"]);
     for line in report.latency.iter().chain(&report.send_lag) {
         table.add_row(row(line));
     }
@@ -62,15 +52,8 @@ fn latency_table(report: &Report) -> Table {
 }
 
 fn row(line: &Latency) -> Vec<String> {
-    let times = [
-        line.mean_us,
-        line.p50_us,
-        line.p90_us,
-        line.p99_us,
-        line.p99_9_us,
-        line.p99_99_us,
-        line.max_us,
-    ];
+    let times =
+        [line.mean_us, line.p50_us, line.p90_us, line.p99_us, line.p99_9_us, line.p99_99_us, line.max_us];
     let mut cells = vec![line.kind.clone(), line.count.to_string()];
     cells.extend(times.map(|micros| format!("{micros:.1}")));
     cells
@@ -89,20 +72,13 @@ fn write_lines(report: &Report, text: &mut String) -> std::fmt::Result {
             "arrivals could not be sent before the end; they count with the time they had waited",
             report.unsent,
         ),
-        (
-            "operations failed; the latencies above do not include them",
-            report.failed,
-        ),
+        ("operations failed; the latencies above do not include them", report.failed),
     ];
     for (what, count) in counts.iter().filter(|(_, count)| *count > 0) {
         writeln!(text, "{count} {what}")?;
     }
     for error in &report.errors {
-        writeln!(
-            text,
-            "  {} x {}, such as: {}",
-            error.count, error.kind, error.example
-        )?;
+        writeln!(text, "  {} x {}, such as: {}", error.count, error.kind, error.example)?;
     }
     write_costs(report, text)
 }
@@ -117,10 +93,8 @@ fn write_costs(report: &Report, text: &mut String) -> std::fmt::Result {
             voluntary_switches_per_operation,
             ..
         } => {
-            let names: Vec<String> = processes
-                .iter()
-                .map(|each| format!("{} {}", each.name, each.pid))
-                .collect();
+            let names: Vec<String> =
+                processes.iter().map(|each| format!("{} {}", each.name, each.pid)).collect();
             writeln!(
                 text,
                 "server CPU: {cpu_us_per_operation:.2} us per operation, {voluntary_switches_per_operation:.2} voluntary \
@@ -130,11 +104,7 @@ fn write_costs(report: &Report, text: &mut String) -> std::fmt::Result {
             )?;
         }
     }
-    writeln!(
-        text,
-        "generator CPU: {:.2} us per operation",
-        report.generator.cpu_us_per_operation
-    )
+    writeln!(text, "generator CPU: {:.2} us per operation", report.generator.cpu_us_per_operation)
 }
 
 #[cfg(test)]

@@ -45,23 +45,13 @@ impl ValueSource {
                 format!("with --verify a value carries its key and checksum; at least {header} bytes");
             return Err(Error::invalid("--value-size", &size, reason));
         }
-        let pool = (0..(POOL_BYTES + size).div_ceil(8))
-            .flat_map(|_| rng.next_u64().to_le_bytes())
-            .collect();
-        Ok(ValueSource {
-            pool,
-            size,
-            verifiable,
-            sequence: 0,
-        })
+        let pool = (0..(POOL_BYTES + size).div_ceil(8)).flat_map(|_| rng.next_u64().to_le_bytes()).collect();
+        Ok(ValueSource { pool, size, verifiable, sequence: 0 })
     }
 
     /// The same values for another client, whose sequence starts at `first` so that no two clients share a number.
     pub(crate) fn fork(&self, first: u64) -> ValueSource {
-        ValueSource {
-            sequence: first,
-            ..self.clone()
-        }
+        ValueSource { sequence: first, ..self.clone() }
     }
 
     /// Bytes of every value.
@@ -82,15 +72,7 @@ impl ValueSource {
         let sequence = format!("{:016x}", self.sequence);
         let filler = &self.pool[offset..offset + filler];
         let checksum = format!("{:016x}", checksum(key, sequence.as_bytes(), filler));
-        for part in [
-            key,
-            b"|",
-            sequence.as_bytes(),
-            b"|",
-            checksum.as_bytes(),
-            b"|",
-            filler,
-        ] {
+        for part in [key, b"|", sequence.as_bytes(), b"|", checksum.as_bytes(), b"|", filler] {
             out.extend_from_slice(part);
         }
     }
@@ -153,10 +135,8 @@ mod tests {
     fn values_have_their_size_and_differ() {
         for verifiable in [false, true] {
             let mut source = source(1_024, verifiable).unwrap();
-            let (first, second) = (
-                next(&mut source, b"key:000000000001"),
-                next(&mut source, b"key:000000000001"),
-            );
+            let (first, second) =
+                (next(&mut source, b"key:000000000001"), next(&mut source, b"key:000000000001"));
             assert_eq!((first.len(), second.len()), (1_024, 1_024));
             assert_ne!(first, second);
         }

@@ -101,26 +101,17 @@ pub(crate) struct Mix {
 impl Mix {
     /// Shares in the order of [`Kind::ALL`]; only their ratio matters, and one of them must be above zero.
     pub(crate) fn new(shares: [u32; Kind::ALL.len()]) -> Mix {
-        Mix {
-            shares,
-            total: shares.iter().map(|share| u64::from(*share)).sum(),
-        }
+        Mix { shares, total: shares.iter().map(|share| u64::from(*share)).sum() }
     }
 
     /// True where operations of this kind can come.
     pub(crate) fn has(self, kind: Kind) -> bool {
-        Kind::ALL
-            .iter()
-            .zip(self.shares)
-            .any(|(each, share)| *each == kind && share > 0)
+        Kind::ALL.iter().zip(self.shares).any(|(each, share)| *each == kind && share > 0)
     }
 
     /// The next kind. Draws nothing where there is only one, which keeps pure workloads' key streams equal.
     pub(crate) fn choose(self, rng: &mut Rng) -> Kind {
-        let only = Kind::ALL
-            .iter()
-            .zip(self.shares)
-            .find(|(_, share)| u64::from(*share) == self.total);
+        let only = Kind::ALL.iter().zip(self.shares).find(|(_, share)| u64::from(*share) == self.total);
         if let Some((kind, _)) = only {
             return *kind;
         }

@@ -35,15 +35,10 @@ pub fn clock_entries<'n>(
             (_, _) => actor.to_string(),
         }
     };
-    let mut named: Vec<(String, Actor, u64)> = vector
-        .iter()
-        .map(|(actor, counter)| (name(actor), actor, counter))
-        .collect();
+    let mut named: Vec<(String, Actor, u64)> =
+        vector.iter().map(|(actor, counter)| (name(actor), actor, counter)).collect();
     named.sort();
-    named
-        .into_iter()
-        .map(|(_, actor, counter)| (label(actor), counter))
-        .collect()
+    named.into_iter().map(|(_, actor, counter)| (label(actor), counter)).collect()
 }
 
 fn with_stint(name: &str, actor: Actor) -> String {

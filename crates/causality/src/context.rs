@@ -26,11 +26,7 @@ pub enum Context {
 
 impl From<DottedVector> for Context {
     fn from(known: DottedVector) -> Context {
-        if known.is_empty() {
-            Context::Empty
-        } else {
-            Context::Causal(known)
-        }
+        if known.is_empty() { Context::Empty } else { Context::Causal(known) }
     }
 }
 
@@ -48,13 +44,7 @@ impl Context {
         match (self, other) {
             (Context::Empty, known) | (known, Context::Empty) => Ok(known.clone()),
             (Context::Causal(ours), Context::Causal(theirs)) => Ok(Context::Causal(ours.merge(theirs))),
-            (
-                &Context::Stamp { stamp, dot },
-                &Context::Stamp {
-                    stamp: other_stamp,
-                    dot: other_dot,
-                },
-            ) => {
+            (&Context::Stamp { stamp, dot }, &Context::Stamp { stamp: other_stamp, dot: other_dot }) => {
                 let (stamp, dot) = (stamp, dot).max((other_stamp, other_dot));
                 Ok(Context::Stamp { stamp, dot })
             }

@@ -24,10 +24,7 @@ pub struct DottedVector {
 impl DottedVector {
     /// The set without a write.
     pub const fn new() -> DottedVector {
-        DottedVector {
-            vector: VersionVector::new(),
-            dots: Vec::new(),
-        }
+        DottedVector { vector: VersionVector::new(), dots: Vec::new() }
     }
 
     /// What `vector` covers and `dots` name, in its one canonical form.
@@ -59,10 +56,7 @@ impl DottedVector {
 
     /// Whether everything that `other` knows is known here too.
     pub fn descends(&self, other: &DottedVector) -> bool {
-        let prefixes = other
-            .vector
-            .iter()
-            .all(|(actor, counter)| self.covers_up_to(actor, counter));
+        let prefixes = other.vector.iter().all(|(actor, counter)| self.covers_up_to(actor, counter));
         prefixes && other.dots.iter().all(|dot| self.covers(dot))
     }
 
@@ -95,12 +89,7 @@ impl DottedVector {
 
     /// The highest counter of `actor` that appears at all, whether or not its predecessors are known; 0 if none.
     pub fn highest_of(&self, actor: Actor) -> u64 {
-        let beyond = self
-            .dots
-            .iter()
-            .filter(|dot| dot.actor == actor)
-            .map(|dot| dot.counter)
-            .max();
+        let beyond = self.dots.iter().filter(|dot| dot.actor == actor).map(|dot| dot.counter).max();
         beyond.unwrap_or(0).max(self.vector.counter_of(actor))
     }
 
@@ -155,9 +144,6 @@ impl DottedVector {
 
 impl From<VersionVector> for DottedVector {
     fn from(vector: VersionVector) -> DottedVector {
-        DottedVector {
-            vector,
-            dots: Vec::new(),
-        }
+        DottedVector { vector, dots: Vec::new() }
     }
 }

@@ -20,12 +20,7 @@ pub struct Lww {
 impl Lww {
     /// The record that holds `version`. What its writer had read is dropped: contexts mean nothing to this policy.
     pub fn new(version: Version) -> Lww {
-        Lww {
-            version: Version {
-                past: VersionVector::new(),
-                ..version
-            },
-        }
+        Lww { version: Version { past: VersionVector::new(), ..version } }
     }
 
     /// The version held.
@@ -53,10 +48,7 @@ impl Lww {
         let offered = Lww::new(version);
         let resend = offered.version.dot == self.version.dot;
         if !resend && offered.version.stamp <= self.version.stamp {
-            return Err(PutError::Outranked {
-                held: self.version.stamp,
-                offered: offered.version.stamp,
-            });
+            return Err(PutError::Outranked { held: self.version.stamp, offered: offered.version.stamp });
         }
         Ok(self.merge(&offered))
     }
@@ -75,9 +67,7 @@ impl Lww {
         match self.rank().cmp(&other.rank()) {
             std::cmp::Ordering::Less => other.clone(),
             std::cmp::Ordering::Greater => self.clone(),
-            std::cmp::Ordering::Equal => Lww {
-                version: self.version.join(&other.version),
-            },
+            std::cmp::Ordering::Equal => Lww { version: self.version.join(&other.version) },
         }
     }
 
@@ -86,9 +76,7 @@ impl Lww {
     }
 
     pub(crate) fn stripped(&self) -> Lww {
-        Lww {
-            version: self.version.stripped(),
-        }
+        Lww { version: self.version.stripped() }
     }
 
     /// The value's bytes; none of a tombstone.

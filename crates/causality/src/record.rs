@@ -114,10 +114,7 @@ impl Record {
     /// What a reader of this record knows.
     pub fn context(&self) -> Context {
         match self {
-            Record::Lww(lww) => Context::Stamp {
-                stamp: lww.version().stamp,
-                dot: lww.version().dot,
-            },
+            Record::Lww(lww) => Context::Stamp { stamp: lww.version().stamp, dot: lww.version().dot },
             Record::Siblings(siblings) => siblings.context(),
         }
     }
@@ -156,9 +153,7 @@ impl Record {
 
     /// The version that `operation` wrote, if it stands: by it a resend is known.
     pub fn written_by(&self, operation: OperationId) -> Option<&Version> {
-        self.versions()
-            .iter()
-            .find(|version| version.operation == operation)
+        self.versions().iter().find(|version| version.operation == operation)
     }
 
     /// Whether what arrives shows `actor` further on than this record, its own, does: see [`Siblings::is_behind`].
@@ -195,11 +190,7 @@ impl Record {
             Record::Lww(_) => 1,
             Record::Siblings(siblings) => siblings.seen().actors().len(),
         };
-        Usage {
-            versions: self.versions().len(),
-            clock_entries,
-            encoded_bytes: self.encoded_len(),
-        }
+        Usage { versions: self.versions().len(), clock_entries, encoded_bytes: self.encoded_len() }
     }
 }
 

@@ -26,10 +26,7 @@ pub struct Siblings {
 impl Siblings {
     /// The record of a key that was never written.
     pub const fn new() -> Siblings {
-        Siblings {
-            seen: DottedVector::new(),
-            versions: Vec::new(),
-        }
+        Siblings { seen: DottedVector::new(), versions: Vec::new() }
     }
 
     /// A record from its parts, or nothing if they break what must always be true of one.
@@ -52,10 +49,7 @@ impl Siblings {
 
     /// The version that `dot` names, if it stands.
     pub fn get(&self, dot: Dot) -> Option<&Version> {
-        self.versions
-            .binary_search_by_key(&dot, |version| version.dot)
-            .ok()
-            .map(|at| &self.versions[at])
+        self.versions.binary_search_by_key(&dot, |version| version.dot).ok().map(|at| &self.versions[at])
     }
 
     /// A client's write on top of this record, by the actor that `version.dot` names, on the record that this actor
@@ -75,13 +69,7 @@ impl Siblings {
         let mut versions: Vec<Version> = self.not_covered_by(&read).cloned().collect();
         if version.payload.value().is_some() {
             let at = versions.partition_point(|other| other.dot < version.dot);
-            versions.insert(
-                at,
-                Version {
-                    past: read.flattened(),
-                    ..version
-                },
-            );
+            versions.insert(at, Version { past: read.flattened(), ..version });
         }
         Ok(Siblings { seen, versions })
     }
@@ -92,10 +80,7 @@ impl Siblings {
     /// # Errors
     /// As [`put`](Self::put).
     pub fn delete(&self, context: &Context, dot: Dot) -> Result<Siblings, PutError> {
-        self.put(
-            context,
-            Version::new(dot, Stamp::default(), Payload::Tombstone, OperationId::default()),
-        )
+        self.put(context, Version::new(dot, Stamp::default(), Payload::Tombstone, OperationId::default()))
     }
 
     /// What the writer of `dot` knows once this record has come of its write: the context to answer it with.
@@ -127,11 +112,7 @@ impl Siblings {
     pub fn with_expiry(&self, context: &Context, expiry: Expiry) -> Result<Siblings, PutError> {
         let read = context.causal()?;
         let mut changed = self.clone();
-        for version in changed
-            .versions
-            .iter_mut()
-            .filter(|version| read.covers(&version.dot))
-        {
+        for version in changed.versions.iter_mut().filter(|version| read.covers(&version.dot)) {
             version.expiry = version.expiry.max(expiry);
         }
         Ok(changed)
@@ -139,17 +120,10 @@ impl Siblings {
 
     /// What both records together amount to.
     pub fn merge(&self, other: &Siblings) -> Siblings {
-        let mut versions: Vec<Version> = self
-            .versions
-            .iter()
-            .filter_map(|ours| other.judge(ours))
-            .collect();
+        let mut versions: Vec<Version> = self.versions.iter().filter_map(|ours| other.judge(ours)).collect();
         versions.extend(other.not_covered_by(&self.seen).cloned());
         versions.sort_unstable_by_key(|version| version.dot);
-        Siblings {
-            seen: self.seen.merge(&other.seen),
-            versions,
-        }
+        Siblings { seen: self.seen.merge(&other.seen), versions }
     }
 
     /// Whether `record` or context knowledge shows `actor` further on than this record, its own, does: then the actor
@@ -180,9 +154,7 @@ impl Siblings {
     fn by_age(&self) -> Vec<Actor> {
         let actors = self.seen.actors();
         let superseded = |actor: &Actor| {
-            actors
-                .iter()
-                .any(|other| other.incarnation == actor.incarnation && other.stint > actor.stint)
+            actors.iter().any(|other| other.incarnation == actor.incarnation && other.stint > actor.stint)
         };
         let mut droppable: Vec<Actor> = actors
             .iter()
@@ -194,20 +166,13 @@ impl Siblings {
     }
 
     pub(crate) fn stripped(&self) -> Siblings {
-        Siblings {
-            seen: self.seen.clone(),
-            versions: self.versions.iter().map(Version::stripped).collect(),
-        }
+        Siblings { seen: self.seen.clone(), versions: self.versions.iter().map(Version::stripped).collect() }
     }
 
     pub(crate) fn same_metadata(&self, other: &Siblings) -> bool {
         self.seen == other.seen
             && self.versions.len() == other.versions.len()
-            && self
-                .versions
-                .iter()
-                .zip(&other.versions)
-                .all(|(ours, theirs)| ours.same_metadata(theirs))
+            && self.versions.iter().zip(&other.versions).all(|(ours, theirs)| ours.same_metadata(theirs))
     }
 
     /// What becomes of another record's version here: joined with our copy, kept if never seen, or covered.
@@ -228,15 +193,8 @@ impl Siblings {
             return Err(PutError::DotIsNotNew { dot, known });
         }
         if self.is_behind(dot.actor, read) {
-            let (known, shown) = (
-                self.seen.vector().counter_of(dot.actor),
-                read.highest_of(dot.actor),
-            );
-            return Err(PutError::ActorHasForgotten {
-                actor: dot.actor,
-                known,
-                shown,
-            });
+            let (known, shown) = (self.seen.vector().counter_of(dot.actor), read.highest_of(dot.actor));
+            return Err(PutError::ActorHasForgotten { actor: dot.actor, known, shown });
         }
         Ok(())
     }

@@ -60,12 +60,7 @@ impl Stamp {
     pub fn check_drift(self, wall: WallTime, max_drift_ms: u64) -> Result<(), DriftError> {
         let ahead_ms = self.millis().saturating_sub(wall.0);
         if ahead_ms > max_drift_ms {
-            return Err(DriftError {
-                stamp: self,
-                wall,
-                ahead_ms,
-                max_drift_ms,
-            });
+            return Err(DriftError { stamp: self, wall, ahead_ms, max_drift_ms });
         }
         Ok(())
     }
@@ -108,22 +103,15 @@ impl FromStr for Stamp {
     fn from_str(text: &str) -> Result<Stamp, ParseStampError> {
         let malformed = || ParseStampError(text.chars().take(64).collect());
         let (millis, logical) = text.split_once('.').ok_or_else(malformed)?;
-        let millis = digits(millis)
-            .filter(|&millis| millis <= MILLIS_MAX)
-            .ok_or_else(malformed)?;
-        let logical = digits(logical)
-            .and_then(|count| u16::try_from(count).ok())
-            .ok_or_else(malformed)?;
+        let millis = digits(millis).filter(|&millis| millis <= MILLIS_MAX).ok_or_else(malformed)?;
+        let logical = digits(logical).and_then(|count| u16::try_from(count).ok()).ok_or_else(malformed)?;
         Ok(Stamp::new(millis, logical))
     }
 }
 
 /// Decimal digits and nothing else; the standard parser would let a sign through.
 fn digits(text: &str) -> Option<u64> {
-    text.bytes()
-        .all(|byte| byte.is_ascii_digit())
-        .then(|| text.parse().ok())
-        .flatten()
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
 /// Mints stamps. One per node; its [`last`](Self::last) is kept over restarts as a floor.

@@ -69,9 +69,7 @@ impl Context {
         let bytes = checked(text)?;
         let found = u32::from_le_bytes([bytes[1], bytes[2], bytes[3], bytes[4]]);
         if bytes[0] != VERSION {
-            return Err(TokenError::Malformed(
-                "it was made by a version that this one does not know",
-            ));
+            return Err(TokenError::Malformed("it was made by a version that this one does not know"));
         }
         if found != binding {
             return Err(TokenError::OfAnotherKey);
@@ -113,13 +111,8 @@ fn checked(text: &str) -> Result<Bytes, TokenError> {
     if text.len() > TOKEN_BYTES_MAX {
         return Err(TokenError::Malformed("it is longer than any context"));
     }
-    let bytes = URL_SAFE_NO_PAD
-        .decode(text)
-        .map_err(|_| TokenError::Malformed("it is not base64url"))?;
-    let split = bytes
-        .len()
-        .checked_sub(CHECKSUM_BYTES)
-        .filter(|&split| split >= BODY_AT);
+    let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| TokenError::Malformed("it is not base64url"))?;
+    let split = bytes.len().checked_sub(CHECKSUM_BYTES).filter(|&split| split >= BODY_AT);
     let split = split.ok_or(TokenError::Malformed("it is shorter than any context"))?;
     let bytes = Bytes::from(bytes);
     if crc_fast::crc32_iscsi(&bytes[..split]).to_le_bytes() != bytes[split..] {
@@ -139,10 +132,7 @@ fn read_body(kind: u8, reader: &mut Reader) -> Result<Context, DecodeError> {
             let stamp = Stamp(reader.u64()?);
             let incarnation = Incarnation(reader.u64()?);
             let stint = Stint(reader.u32()?);
-            let dot = Dot {
-                actor: Actor { incarnation, stint },
-                counter: reader.u64()?,
-            };
+            let dot = Dot { actor: Actor { incarnation, stint }, counter: reader.u64()? };
             Ok(Context::Stamp { stamp, dot })
         }
         _ => Err(reader.malformed("an unknown kind")),

@@ -85,10 +85,7 @@ impl VersionVector {
 
     /// Whether everything that `other` knows is known here too.
     pub fn descends(&self, other: &VersionVector) -> bool {
-        other
-            .entries
-            .iter()
-            .all(|&(actor, counter)| counter <= self.counter_of(actor))
+        other.entries.iter().all(|&(actor, counter)| counter <= self.counter_of(actor))
     }
 
     /// The order of knowledge: `Less` is an ancestor (every counter less or equal), `None` means concurrent.

@@ -73,15 +73,7 @@ impl Version {
     /// A version of ordinary priority (0) that never ends.
     pub fn new(dot: Dot, stamp: Stamp, payload: Payload, operation: OperationId) -> Version {
         let expiry = Expiry { stamp, at: None };
-        Version {
-            dot,
-            stamp,
-            payload,
-            priority: 0,
-            expiry,
-            operation,
-            past: VersionVector::new(),
-        }
+        Version { dot, stamp, payload, priority: 0, expiry, operation, past: VersionVector::new() }
     }
 
     /// The same with another priority.
@@ -91,13 +83,7 @@ impl Version {
 
     /// The same, ending at `at`; the register counts as set when the version was.
     pub fn ending(self, at: Option<WallTime>) -> Version {
-        Version {
-            expiry: Expiry {
-                stamp: self.stamp,
-                at,
-            },
-            ..self
-        }
+        Version { expiry: Expiry { stamp: self.stamp, at }, ..self }
     }
 
     /// Whether a reader at `now` may be shown it: a value, and not expired.
@@ -115,10 +101,7 @@ impl Version {
 
     /// The version with an empty body.
     pub(crate) fn stripped(&self) -> Version {
-        Version {
-            payload: self.payload.stripped(),
-            ..self.clone()
-        }
+        Version { payload: self.payload.stripped(), ..self.clone() }
     }
 
     /// Whether the two differ in their bodies at most.
@@ -128,15 +111,7 @@ impl Version {
 
     fn metadata(&self) -> (Dot, Stamp, bool, u8, Expiry, OperationId, &VersionVector) {
         let is_value = self.payload.value().is_some();
-        (
-            self.dot,
-            self.stamp,
-            is_value,
-            self.priority,
-            self.expiry,
-            self.operation,
-            &self.past,
-        )
+        (self.dot, self.stamp, is_value, self.priority, self.expiry, self.operation, &self.past)
     }
 
     /// Joins another copy of the version that this dot names. Healthy copies differ in their expiry register, stamp

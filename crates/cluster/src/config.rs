@@ -163,15 +163,9 @@ pub fn founding_plan(
     keyspaces: &[KeyspaceConfig],
     this: &MemberConfig,
 ) -> Result<FoundingPlan, ConfigError> {
-    let partitions = cluster
-        .partitions
-        .unwrap_or_else(|| u64::from(Partitions::default().count()));
+    let partitions = cluster.partitions.unwrap_or_else(|| u64::from(Partitions::default().count()));
     let partitions = Partitions::new(partitions).map_err(|_| {
-        ConfigError::new(
-            "cluster.partitions",
-            partitions,
-            "want a power of two from 1 to 16384, such as 256",
-        )
+        ConfigError::new("cluster.partitions", partitions, "want a power of two from 1 to 16384, such as 256")
     })?;
     Ok(FoundingPlan {
         name: cluster.name.clone().unwrap_or_else(|| "henge".to_owned()),
@@ -185,28 +179,17 @@ fn members(cluster: &ClusterConfig, this: &MemberConfig) -> Result<Vec<MemberPla
     if cluster.members.is_empty() {
         if !cluster.seeds.is_empty() {
             let wanted = "nodes cannot join by themselves yet: list all of them in [[cluster.members]]";
-            return Err(ConfigError::new(
-                "cluster.seeds",
-                format!("{:?}", cluster.seeds),
-                wanted,
-            ));
+            return Err(ConfigError::new("cluster.seeds", format!("{:?}", cluster.seeds), wanted));
         }
         return Ok(vec![this.plan(false)?]);
     }
     if cluster.members.iter().all(|member| member.id != this.id) {
         let names: Vec<&str> = cluster.members.iter().map(|member| member.id.as_str()).collect();
-        let wanted = format!(
-            "it is not among [[cluster.members]]: want one of {}",
-            names.join(", ")
-        );
+        let wanted = format!("it is not among [[cluster.members]]: want one of {}", names.join(", "));
         return Err(ConfigError::new("node.id", format!("{:?}", this.id), wanted));
     }
     let has_peers = cluster.members.len() > 1;
-    cluster
-        .members
-        .iter()
-        .map(|member| member.plan(has_peers))
-        .collect()
+    cluster.members.iter().map(|member| member.plan(has_peers)).collect()
 }
 
 impl MemberConfig {
@@ -239,8 +222,7 @@ impl MemberConfig {
 fn address(key: &str, text: Option<&str>) -> Result<Option<SocketAddr>, ConfigError> {
     let understand = |text: &str| {
         let wanted = "want an IP address and a port, such as \"127.0.0.1:7001\"";
-        text.parse()
-            .map_err(|_| ConfigError::new(key, format!("{text:?}"), wanted))
+        text.parse().map_err(|_| ConfigError::new(key, format!("{text:?}"), wanted))
     };
     text.map(understand).transpose()
 }
@@ -253,9 +235,9 @@ fn number_keyspaces(configs: &[KeyspaceConfig]) -> Result<Vec<Keyspace>, ConfigE
         let number = match config.number {
             Some(number) => number,
             None if config.name == DEFAULT_NAME => 0,
-            None => (1..)
-                .find(|number| !taken.contains(number))
-                .expect("there are more numbers than keyspaces"),
+            None => {
+                (1..).find(|number| !taken.contains(number)).expect("there are more numbers than keyspaces")
+            }
         };
         taken.insert(number);
         let section = format!("keyspaces.{}", config.name);
@@ -266,11 +248,8 @@ fn number_keyspaces(configs: &[KeyspaceConfig]) -> Result<Vec<Keyspace>, ConfigE
 
 impl KeyspaceConfig {
     fn keyspace(&self, number: u32) -> Result<Keyspace, ConfigError> {
-        let base = if self.name == DEFAULT_NAME {
-            Keyspace::built_in()
-        } else {
-            Keyspace::new(number, &self.name)
-        };
+        let base =
+            if self.name == DEFAULT_NAME { Keyspace::built_in() } else { Keyspace::new(number, &self.name) };
         let (r, w) = self.levels(&base)?;
         Ok(Keyspace {
             id: KeyspaceId(number),
@@ -296,9 +275,7 @@ impl KeyspaceConfig {
             None => (base.r, base.w),
         };
         let said = |key, level: &Option<LevelConfig>, otherwise| {
-            level
-                .as_ref()
-                .map_or(Ok(otherwise), |level| level.understand(key))
+            level.as_ref().map_or(Ok(otherwise), |level| level.understand(key))
         };
         Ok((said("r", &self.r, r)?, said("w", &self.w, w)?))
     }
@@ -320,8 +297,7 @@ impl LevelConfig {
             LevelConfig::Number(number) => (number.to_string(), number.to_string()),
             LevelConfig::Word(word) => (word.clone(), format!("{word:?}")),
         };
-        text.parse()
-            .map_err(|error: quorum::ParseLevelError| ConfigError::new(key, shown, error.to_string()))
+        text.parse().map_err(|error: quorum::ParseLevelError| ConfigError::new(key, shown, error.to_string()))
     }
 }
 
@@ -330,15 +306,13 @@ impl CountConfig {
         match self {
             CountConfig::Number(number) => Ok(ReplicaCount::Everywhere(count(&number.to_string())?)),
             CountConfig::Table(counts) => {
-                let counts = counts
-                    .iter()
-                    .map(|(name, number)| Ok((name.clone(), count(&number.to_string())?)));
+                let counts =
+                    counts.iter().map(|(name, number)| Ok((name.clone(), count(&number.to_string())?)));
                 Ok(ReplicaCount::PerDataCenter(counts.collect::<Result<_, _>>()?))
             }
-            CountConfig::Text(text) => text.parse::<u8>().map_or_else(
-                |_| by_data_center(text),
-                |count| Ok(ReplicaCount::Everywhere(count)),
-            ),
+            CountConfig::Text(text) => text
+                .parse::<u8>()
+                .map_or_else(|_| by_data_center(text), |count| Ok(ReplicaCount::Everywhere(count))),
         }
     }
 }
@@ -350,10 +324,7 @@ fn by_data_center(text: &str) -> Result<ReplicaCount, ConfigError> {
         let Some((name, number)) = part.split_once('=') else {
             return Err(not_a_count(&format!("{text:?}")));
         };
-        if counts
-            .insert(name.trim().to_owned(), count(number.trim())?)
-            .is_some()
-        {
+        if counts.insert(name.trim().to_owned(), count(number.trim())?).is_some() {
             return Err(not_a_count(&format!("{text:?}")));
         }
     }
@@ -374,9 +345,7 @@ fn not_a_count(shown: &str) -> ConfigError {
 
 impl LimitsConfig {
     fn resolve(self) -> Limits {
-        let base = self
-            .value_bytes_max
-            .map_or_else(Limits::default, Limits::for_values);
+        let base = self.value_bytes_max.map_or_else(Limits::default, Limits::for_values);
         Limits {
             key_bytes_max: self.key_bytes_max.unwrap_or(base.key_bytes_max),
             value_bytes_max: base.value_bytes_max,

@@ -14,10 +14,7 @@ impl ClusterState {
     /// What would be different if `other` took the place of this state, a line for each; none if nothing would.
     pub fn diff(&self, other: &ClusterState) -> Vec<String> {
         let mut lines = Vec::new();
-        let mut compare = Compare {
-            what: "the cluster".to_owned(),
-            lines: &mut lines,
-        };
+        let mut compare = Compare { what: "the cluster".to_owned(), lines: &mut lines };
         compare.field("name", &self.name, &other.name);
         compare.field("partitions", &self.partition_count(), &other.partition_count());
         diff_members(&self.members, &other.members, &mut lines);
@@ -41,8 +38,7 @@ struct Compare<'a> {
 impl Compare<'_> {
     fn field<T: Display + PartialEq + ?Sized>(&mut self, field: &str, is: &T, would_be: &T) {
         if is != would_be {
-            self.lines
-                .push(format!("{}: {field} is {is}, would be {would_be}", self.what));
+            self.lines.push(format!("{}: {field} is {is}, would be {would_be}", self.what));
         }
     }
 
@@ -65,14 +61,7 @@ fn diff_named<T>(
         let find = |list: &'_ [T]| list.iter().position(|item| name(item) == each);
         match (find(is), find(would_be)) {
             (Some(old), Some(new)) => {
-                compare(
-                    &is[old],
-                    &would_be[new],
-                    &mut Compare {
-                        what: format!("{what} {each}"),
-                        lines,
-                    },
-                );
+                compare(&is[old], &would_be[new], &mut Compare { what: format!("{what} {each}"), lines });
             }
             (Some(_), None) => lines.push(format!("{what} {each} would be gone")),
             (None, _) => lines.push(format!("{what} {each} would be new")),
@@ -114,25 +103,13 @@ fn diff_keyspaces(is: &[Keyspace], would_be: &[Keyspace], lines: &mut Vec<String
             compare.field("quorum", &is.quorum_mode, &would_be.quorum_mode);
             compare.field("durability", &is.durability, &would_be.durability);
             compare.field("require_context", &is.require_context, &would_be.require_context);
-            compare.maybe(
-                "max_clock_entries",
-                is.max_clock_entries,
-                would_be.max_clock_entries,
-            );
+            compare.maybe("max_clock_entries", is.max_clock_entries, would_be.max_clock_entries);
             compare.field("allow_flush", &is.allow_flush, &would_be.allow_flush);
             let (old, new) = (is.limits, would_be.limits);
             compare.field("limits.key_bytes_max", &old.key_bytes_max, &new.key_bytes_max);
-            compare.field(
-                "limits.value_bytes_max",
-                &old.value_bytes_max,
-                &new.value_bytes_max,
-            );
+            compare.field("limits.value_bytes_max", &old.value_bytes_max, &new.value_bytes_max);
             compare.field("limits.siblings_max", &old.siblings_max, &new.siblings_max);
-            compare.field(
-                "limits.record_bytes_max",
-                &old.record_bytes_max,
-                &new.record_bytes_max,
-            );
+            compare.field("limits.record_bytes_max", &old.record_bytes_max, &new.record_bytes_max);
             compare.field("limits.scan_keys_max", &old.scan_keys_max, &new.scan_keys_max);
         },
     );

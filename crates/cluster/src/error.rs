@@ -21,11 +21,7 @@ impl ConfigError {
         reason = "callers hand over numbers, words and what they have formatted"
     )]
     pub fn new(key: impl Into<String>, value: impl ToString, wanted: impl Into<String>) -> ConfigError {
-        ConfigError {
-            key: key.into(),
-            value: value.to_string(),
-            wanted: wanted.into(),
-        }
+        ConfigError { key: key.into(), value: value.to_string(), wanted: wanted.into() }
     }
 
     /// The same error of a key inside of `section`.

@@ -81,10 +81,7 @@ impl Keyspace {
 
     /// Keyspace 0: as [`Keyspace::new`], with one value per key, because that is what Redis clients expect.
     pub fn built_in() -> Keyspace {
-        Keyspace {
-            policy: Policy::Lww,
-            ..Keyspace::new(0, DEFAULT_NAME)
-        }
+        Keyspace { policy: Policy::Lww, ..Keyspace::new(0, DEFAULT_NAME) }
     }
 
     /// Replicas of each key over all data centers, as many as there are nodes for.
@@ -107,10 +104,8 @@ impl Keyspace {
         match &self.n {
             ReplicaCount::Everywhere(count) => count.to_string(),
             ReplicaCount::PerDataCenter(counts) => {
-                let each: Vec<String> = counts
-                    .iter()
-                    .map(|(name, count)| format!("{name}={count}"))
-                    .collect();
+                let each: Vec<String> =
+                    counts.iter().map(|(name, count)| format!("{name}={count}")).collect();
                 each.join(",")
             }
         }
@@ -123,17 +118,12 @@ impl Keyspace {
     pub fn check(&self, data_centers: &[String]) -> Result<(), ConfigError> {
         let section = format!("keyspaces.{}", self.name);
         check_name("keyspaces.name", &self.name)?;
-        self.check_settings(data_centers)
-            .map_err(|error| error.within(&section))
+        self.check_settings(data_centers).map_err(|error| error.within(&section))
     }
 
     fn check_settings(&self, data_centers: &[String]) -> Result<(), ConfigError> {
         if self.number > NUMBER_MAX {
-            return Err(ConfigError::new(
-                "number",
-                self.number,
-                format!("want 0 to {NUMBER_MAX}"),
-            ));
+            return Err(ConfigError::new("number", self.number, format!("want 0 to {NUMBER_MAX}")));
         }
         if (self.number == 0) != (self.name == DEFAULT_NAME) {
             return Err(ConfigError::new(
@@ -178,11 +168,9 @@ impl Keyspace {
 /// A level by number is never lowered, so more than there are replicas could never be met.
 fn check_level(key: &str, level: Level, replicas: usize) -> Result<(), ConfigError> {
     match level {
-        Level::Count(count) if usize::from(count) > replicas => Err(ConfigError::new(
-            key,
-            level,
-            format!("n keeps {replicas} replicas: want at most that many"),
-        )),
+        Level::Count(count) if usize::from(count) > replicas => {
+            Err(ConfigError::new(key, level, format!("n keeps {replicas} replicas: want at most that many")))
+        }
         _ => Ok(()),
     }
 }

@@ -63,25 +63,10 @@ impl Limits {
     pub fn check(&self) -> Result<(), ConfigError> {
         within("key_bytes_max", self.key_bytes_max, 1, KEY_BYTES_MAX)?;
         within("value_bytes_max", self.value_bytes_max, 0, VALUE_BYTES_MAX)?;
-        within(
-            "siblings_max",
-            u64::from(self.siblings_max),
-            2,
-            u64::from(SIBLINGS_MAX),
-        )?;
-        within(
-            "scan_keys_max",
-            u64::from(self.scan_keys_max),
-            1,
-            u64::from(SCAN_KEYS_MAX),
-        )?;
+        within("siblings_max", u64::from(self.siblings_max), 2, u64::from(SIBLINGS_MAX))?;
+        within("scan_keys_max", u64::from(self.scan_keys_max), 1, u64::from(SCAN_KEYS_MAX))?;
         // Below this one value of full size would not fit with its own clock.
-        within(
-            "record_bytes_max",
-            self.record_bytes_max,
-            self.value_bytes_max + 4 * KIB,
-            RECORD_BYTES_MAX,
-        )
+        within("record_bytes_max", self.record_bytes_max, self.value_bytes_max + 4 * KIB, RECORD_BYTES_MAX)
     }
 }
 
@@ -106,10 +91,7 @@ mod tests {
 
     #[test]
     fn a_record_must_hold_one_value_of_full_size() {
-        let limits = Limits {
-            record_bytes_max: MIB,
-            ..Limits::default()
-        };
+        let limits = Limits { record_bytes_max: MIB, ..Limits::default() };
         assert_eq!(
             limits.check().unwrap_err().to_string(),
             "record_bytes_max = 1048576: want 1052672 to 83886080"

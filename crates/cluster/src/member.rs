@@ -58,21 +58,8 @@ pub struct Member {
 
 impl Member {
     pub(crate) fn new(id: NodeId, plan: MemberPlan) -> Member {
-        let MemberPlan {
-            name,
-            data_center,
-            rack,
-            weight,
-            addresses,
-        } = plan;
-        Member {
-            id,
-            name,
-            data_center,
-            rack,
-            weight,
-            addresses,
-        }
+        let MemberPlan { name, data_center, rack, weight, addresses } = plan;
+        Member { id, name, data_center, rack, weight, addresses }
     }
 
     /// Checks its names and its weight.

@@ -17,10 +17,7 @@ impl OwnerTable {
         for partition in rings.partitions().iter() {
             rings.owners_into(partition, count, &mut nodes);
         }
-        OwnerTable {
-            per_partition: nodes.len() / usize::from(rings.partitions().count()),
-            nodes,
-        }
+        OwnerTable { per_partition: nodes.len() / usize::from(rings.partitions().count()), nodes }
     }
 
     /// The owners of `partition`; none if there is no such partition.

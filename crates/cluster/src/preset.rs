@@ -55,9 +55,6 @@ impl FromStr for Preset {
     type Err = ParsePresetError;
 
     fn from_str(text: &str) -> Result<Preset, ParsePresetError> {
-        Preset::ALL
-            .into_iter()
-            .find(|preset| preset.name() == text)
-            .ok_or(ParsePresetError)
+        Preset::ALL.into_iter().find(|preset| preset.name() == text).ok_or(ParsePresetError)
     }
 }

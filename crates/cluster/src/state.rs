@@ -102,22 +102,15 @@ impl ClusterState {
         mut keyspaces: Vec<Keyspace>,
     ) -> Result<ClusterState, ConfigError> {
         let data_centers = data_centers(&members)?;
-        let data_center_of = members
-            .iter()
-            .map(|member| number_of(&data_centers, &member.data_center))
-            .collect();
+        let data_center_of =
+            members.iter().map(|member| number_of(&data_centers, &member.data_center)).collect();
         keyspaces.sort_by_key(|keyspace| keyspace.id);
         check_keyspaces(&keyspaces, &data_centers)?;
         for keyspace in &mut keyspaces {
             keyspace.copies = copies(keyspace, &data_centers, &members);
         }
-        let owners = keyspaces
-            .iter()
-            .map(|keyspace| OwnerTable::new(&rings, &keyspace.n))
-            .collect();
-        let default = keyspaces
-            .iter()
-            .position(|keyspace| keyspace.name == DEFAULT_NAME);
+        let owners = keyspaces.iter().map(|keyspace| OwnerTable::new(&rings, &keyspace.n)).collect();
+        let default = keyspaces.iter().position(|keyspace| keyspace.name == DEFAULT_NAME);
         let default =
             default.ok_or_else(|| ConfigError::new("keyspaces", keyspaces.len(), "`default` is missing"))?;
         let mut state = ClusterState {
@@ -178,8 +171,7 @@ impl ClusterState {
 
     /// The number of a member's data center; of a node that is no member, a number that no data center has.
     pub fn data_center_of(&self, node: NodeId) -> DataCenter {
-        self.index_of(node)
-            .map_or(DataCenter::MAX, |index| self.data_center_of[index])
+        self.index_of(node).map_or(DataCenter::MAX, |index| self.data_center_of[index])
     }
 
     /// The keyspaces, ascending by id.
@@ -208,9 +200,7 @@ impl ClusterState {
     }
 
     fn keyspace_index(&self, id: KeyspaceId) -> Option<usize> {
-        self.keyspaces
-            .binary_search_by_key(&id, |keyspace| keyspace.id)
-            .ok()
+        self.keyspaces.binary_search_by_key(&id, |keyspace| keyspace.id).ok()
     }
 
     /// The rings of all data centers.
@@ -237,18 +227,14 @@ impl ClusterState {
     pub fn partition_of_slot(&self, slot: u16) -> (PartitionId, u16) {
         let slot = Slot::new(slot.min(SLOTS - 1)).expect("the number is below SLOTS");
         let partition = self.partitions().of_slot(slot);
-        let slots = self
-            .partitions()
-            .slots_of(partition)
-            .expect("every slot is in a partition that exists");
+        let slots = self.partitions().slots_of(partition).expect("every slot is in a partition that exists");
         (partition, *slots.end())
     }
 
     /// The owners of a partition in a keyspace, in the order of the preference list; none if there is no such keyspace
     /// or partition. A look-up in a table.
     pub fn owners(&self, keyspace: KeyspaceId, partition: PartitionId) -> &[NodeId] {
-        self.keyspace_index(keyspace)
-            .map_or(&[], |index| self.owners[index].of(partition))
+        self.keyspace_index(keyspace).map_or(&[], |index| self.owners[index].of(partition))
     }
 
     /// The owners of a partition by the N of `default`: what a Redis Cluster client is shown.
@@ -260,9 +246,7 @@ impl ClusterState {
     /// request.
     pub fn preference_list(&self, keyspace: KeyspaceId, partition: PartitionId) -> PreferenceList {
         let count = self.keyspace(keyspace).map(|keyspace| &keyspace.n);
-        count.map_or_else(PreferenceList::default, |count| {
-            self.rings.preference_list(partition, count)
-        })
+        count.map_or_else(PreferenceList::default, |count| self.rings.preference_list(partition, count))
     }
 
     /// The fallbacks of a partition in a keyspace, first the one that stands in first.
@@ -275,18 +259,14 @@ impl ClusterState {
     pub fn slot_runs(&self) -> Vec<SlotRun> {
         let mut runs: Vec<SlotRun> = Vec::new();
         for partition in self.partitions().iter() {
-            let slots = self
-                .partitions()
-                .slots_of(partition)
-                .expect("the partition comes from the ring itself");
+            let slots =
+                self.partitions().slots_of(partition).expect("the partition comes from the ring itself");
             let owners = self.default_owners(partition);
             match runs.last_mut() {
                 Some(run) if run.owners == owners => run.last = *slots.end(),
-                _ => runs.push(SlotRun {
-                    first: *slots.start(),
-                    last: *slots.end(),
-                    owners: owners.to_vec(),
-                }),
+                _ => {
+                    runs.push(SlotRun { first: *slots.start(), last: *slots.end(), owners: owners.to_vec() })
+                }
             }
         }
         runs
@@ -302,17 +282,9 @@ fn number_members(mut plans: Vec<MemberPlan>) -> Result<Vec<Member>, ConfigError
     plans.sort_by(|a, b| a.name.cmp(&b.name));
     if let Some(pair) = plans.windows(2).find(|pair| pair[0].name == pair[1].name) {
         let wanted = "two members have this id: give each its own";
-        return Err(ConfigError::new(
-            "cluster.members.id",
-            format!("{:?}", pair[0].name),
-            wanted,
-        ));
+        return Err(ConfigError::new("cluster.members.id", format!("{:?}", pair[0].name), wanted));
     }
-    let members: Vec<Member> = (1..)
-        .map(NodeId)
-        .zip(plans)
-        .map(|(id, plan)| Member::new(id, plan))
-        .collect();
+    let members: Vec<Member> = (1..).map(NodeId).zip(plans).map(|(id, plan)| Member::new(id, plan)).collect();
     members.iter().try_for_each(Member::check)?;
     Ok(members)
 }
@@ -321,20 +293,13 @@ fn data_centers(members: &[Member]) -> Result<Vec<String>, ConfigError> {
     let names: BTreeSet<&str> = members.iter().map(|member| member.data_center.as_str()).collect();
     if names.len() > DATA_CENTERS_MAX {
         let wanted = format!("a cluster has at most {DATA_CENTERS_MAX} data centers");
-        return Err(ConfigError::new(
-            "cluster.members.datacenter",
-            names.len(),
-            wanted,
-        ));
+        return Err(ConfigError::new("cluster.members.datacenter", names.len(), wanted));
     }
     Ok(names.into_iter().map(str::to_owned).collect())
 }
 
 fn number_of(data_centers: &[String], name: &str) -> DataCenter {
-    let place = data_centers
-        .iter()
-        .position(|known| known == name)
-        .expect("the names come from the members");
+    let place = data_centers.iter().position(|known| known == name).expect("the names come from the members");
     DataCenter::try_from(place).expect("there are at most DATA_CENTERS_MAX")
 }
 
@@ -348,11 +313,7 @@ fn check_keyspaces(keyspaces: &[Keyspace], data_centers: &[String]) -> Result<()
         keyspace.check(data_centers)?;
         if !names.insert(&keyspace.name) {
             let wanted = "two keyspaces have this name: give each its own";
-            return Err(ConfigError::new(
-                "keyspaces.name",
-                format!("{:?}", keyspace.name),
-                wanted,
-            ));
+            return Err(ConfigError::new("keyspaces.name", format!("{:?}", keyspace.name), wanted));
         }
         if !numbers.insert(keyspace.number) || !ids.insert(keyspace.id) {
             let wanted = "another keyspace has this number: give each its own, or leave it out";
@@ -369,15 +330,9 @@ fn check_keyspaces(keyspaces: &[Keyspace], data_centers: &[String]) -> Result<()
 /// How many replicas each data center really keeps.
 fn copies(keyspace: &Keyspace, data_centers: &[String], members: &[Member]) -> Vec<(DataCenter, u8)> {
     let copies_in = |name: &String| {
-        let nodes = members
-            .iter()
-            .filter(|member| member.data_center == *name)
-            .count();
+        let nodes = members.iter().filter(|member| member.data_center == *name).count();
         let count = keyspace.n.in_data_center(name).min(nodes);
         u8::try_from(count).expect("N is at most REPLICAS_MAX in a data center")
     };
-    (0..)
-        .zip(data_centers.iter().map(copies_in))
-        .filter(|&(_, count)| count > 0)
-        .collect()
+    (0..).zip(data_centers.iter().map(copies_in)).filter(|&(_, count)| count > 0).collect()
 }

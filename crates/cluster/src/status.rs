@@ -38,11 +38,7 @@ impl Topology {
         NodeStatus {
             id: member.id,
             name: member.name.clone(),
-            state: if self.is_reachable(member.id) {
-                NodeState::Up
-            } else {
-                NodeState::Down
-            },
+            state: if self.is_reachable(member.id) { NodeState::Up } else { NodeState::Down },
             data_center: member.data_center.clone(),
             rack: member.rack.clone(),
             weight: member.weight,
@@ -62,23 +58,14 @@ impl Topology {
         let range = |run: crate::SlotRun| {
             let primary = self.first_reachable(&run.owners)?;
             let owners = run.owners.iter().map(|&node| place(node)).collect();
-            Some(SlotRange {
-                first: run.first,
-                last: run.last,
-                primary: place(primary),
-                owners,
-            })
+            Some(SlotRange { first: run.first, last: run.last, primary: place(primary), owners })
         };
         runs.filter_map(range).collect()
     }
 
     /// What people should know of the keyspaces beyond their settings.
     pub fn notices(&self) -> Vec<String> {
-        self.state
-            .keyspaces()
-            .iter()
-            .flat_map(|keyspace| self.state.keyspace_notices(keyspace))
-            .collect()
+        self.state.keyspaces().iter().flat_map(|keyspace| self.state.keyspace_notices(keyspace)).collect()
     }
 }
 
@@ -117,11 +104,7 @@ impl ClusterState {
     fn under_replicated(&self, keyspace: &Keyspace) -> Vec<(&str, usize, usize)> {
         let kept = |number: usize| {
             let of_here = |&&(data_center, _): &&(u8, u8)| usize::from(data_center) == number;
-            keyspace
-                .copies
-                .iter()
-                .find(of_here)
-                .map_or(0, |&(_, count)| usize::from(count))
+            keyspace.copies.iter().find(of_here).map_or(0, |&(_, count)| usize::from(count))
         };
         let names = self.data_centers().iter().enumerate();
         names

@@ -91,11 +91,8 @@ impl ClusterState {
         let members = checked_members(stored.members)?;
         let partitions = Partitions::new(u64::from(stored.partitions)).map_err(damaged)?;
         let rings = rings_of(&members, &stored.rings, partitions)?;
-        let keyspaces = stored
-            .keyspaces
-            .into_iter()
-            .map(StoredKeyspace::restore)
-            .collect::<Result<_, _>>()?;
+        let keyspaces =
+            stored.keyspaces.into_iter().map(StoredKeyspace::restore).collect::<Result<_, _>>()?;
         ClusterState::assemble(stored.name, stored.epoch, members, rings, keyspaces).map_err(damaged)
     }
 
@@ -119,10 +116,7 @@ fn body(bytes: &[u8]) -> Result<&[u8], StoredError> {
     }
     let format = u16::from_le_bytes([bytes[4], bytes[5]]);
     if format > FORMAT {
-        return Err(StoredError::TooNew {
-            found: format,
-            known: FORMAT,
-        });
+        return Err(StoredError::TooNew { found: format, known: FORMAT });
     }
     let (content, checksum) = bytes.split_at(bytes.len() - CHECKSUM_BYTES);
     if xxh3_64(content).to_le_bytes() != checksum {
@@ -139,11 +133,7 @@ fn damaged(why: impl ToString) -> StoredError {
 fn checked_members(members: Vec<Member>) -> Result<Vec<Member>, StoredError> {
     members.iter().try_for_each(Member::check).map_err(damaged)?;
     let ascending = members.windows(2).all(|pair| pair[0].id < pair[1].id);
-    if ascending && !members.is_empty() {
-        Ok(members)
-    } else {
-        Err(damaged("its members are out of order"))
-    }
+    if ascending && !members.is_empty() { Ok(members) } else { Err(damaged("its members are out of order")) }
 }
 
 fn rings_of(
@@ -154,16 +144,8 @@ fn rings_of(
     let mut rings = BTreeMap::new();
     for (data_center, claims) in claims {
         let here = members.iter().filter(|member| member.data_center == *data_center);
-        let here = here
-            .map(|member| RingMember {
-                node: member.id,
-                rack: member.rack.clone(),
-            })
-            .collect();
-        rings.insert(
-            data_center.clone(),
-            Ring::new(here, claims, partitions).map_err(damaged)?,
-        );
+        let here = here.map(|member| RingMember { node: member.id, rack: member.rack.clone() }).collect();
+        rings.insert(data_center.clone(), Ring::new(here, claims, partitions).map_err(damaged)?);
     }
     let rings = Rings::new(partitions, rings).map_err(damaged)?;
     let placed: Vec<PlacementMember> = members.iter().map(Member::to_placement).collect();

@@ -36,27 +36,14 @@ impl Topology {
     pub fn new(state: Arc<ClusterState>, here: NodeId, incarnation: Incarnation) -> Option<Topology> {
         let place = state.index_of(here)?;
         let mut sights = vec![Sight::default(); state.members().len()];
-        sights[place] = Sight {
-            reachable: true,
-            incarnation: Some(incarnation),
-        };
-        Some(Topology {
-            local: state.data_center_of(here),
-            state,
-            here,
-            sights,
-        })
+        sights[place] = Sight { reachable: true, incarnation: Some(incarnation) };
+        Some(Topology { local: state.data_center_of(here), state, here, sights })
     }
 
     /// The same with a peer that has introduced itself, and can be reached. Strangers change nothing.
     #[must_use]
     pub fn with_reachable(&self, node: NodeId, incarnation: Incarnation) -> Topology {
-        self.with(node, |sight| {
-            *sight = Sight {
-                reachable: true,
-                incarnation: Some(incarnation),
-            }
-        })
+        self.with(node, |sight| *sight = Sight { reachable: true, incarnation: Some(incarnation) })
     }
 
     /// The same with a peer that cannot be reached. Its incarnation stays known: what it wrote is still to be named.
@@ -77,9 +64,7 @@ impl Topology {
 
     /// The node that sees.
     pub fn this_member(&self) -> &Member {
-        self.state
-            .member(self.here)
-            .expect("a topology is made only for a member")
+        self.state.member(self.here).expect("a topology is made only for a member")
     }
 
     /// The number of this node's data center.
@@ -89,9 +74,7 @@ impl Topology {
 
     /// Whether a member can be reached, as this node sees it; it always reaches itself.
     pub fn is_reachable(&self, node: NodeId) -> bool {
-        self.state
-            .index_of(node)
-            .is_some_and(|place| self.sights[place].reachable)
+        self.state.index_of(node).is_some_and(|place| self.sights[place].reachable)
     }
 
     /// The first owner of a partition, by the N of `default`, that can be reached; the first of all if none can. Nothing
@@ -101,19 +84,12 @@ impl Topology {
     }
 
     pub(crate) fn first_reachable(&self, owners: &[NodeId]) -> Option<NodeId> {
-        owners
-            .iter()
-            .find(|&&node| self.is_reachable(node))
-            .or(owners.first())
-            .copied()
+        owners.iter().find(|&&node| self.is_reachable(node)).or(owners.first()).copied()
     }
 
     /// The name of the member that last introduced itself by this incarnation.
     pub fn name_of_incarnation(&self, incarnation: Incarnation) -> Option<&str> {
-        let place = self
-            .sights
-            .iter()
-            .position(|sight| sight.incarnation == Some(incarnation))?;
+        let place = self.sights.iter().position(|sight| sight.incarnation == Some(incarnation))?;
         Some(&self.state.members()[place].name)
     }
 }

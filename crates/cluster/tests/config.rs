@@ -18,10 +18,7 @@ struct File {
 
 fn found_as(node: &str, text: &str) -> Result<ClusterState, ConfigError> {
     let file: File = toml::from_str(text).unwrap();
-    let this = MemberConfig {
-        id: node.to_owned(),
-        ..MemberConfig::default()
-    };
+    let this = MemberConfig { id: node.to_owned(), ..MemberConfig::default() };
     ClusterState::found(founding_plan(&file.cluster, &file.keyspaces, &this)?)
 }
 
@@ -83,47 +80,19 @@ fn every_key_is_understood() {
     let first = state.member(NodeId(1)).unwrap();
     assert_eq!((first.weight, first.rack.as_str()), (2.0, "r1"));
     assert_eq!(first.addresses.cluster.unwrap().port(), 7101);
-    assert_eq!(
-        state
-            .member_by_name("n3")
-            .unwrap()
-            .addresses
-            .peer
-            .unwrap()
-            .to_string(),
-        "[::1]:9003"
-    );
+    assert_eq!(state.member_by_name("n3").unwrap().addresses.peer.unwrap().to_string(), "[::1]:9003");
 
     let carts = state.keyspace_by_name("carts").unwrap();
-    assert_eq!(
-        (carts.r, carts.w, carts.n_text().as_str()),
-        (Level::One, Level::All, "east=2,west=1")
-    );
-    assert_eq!(
-        (carts.require_context, carts.max_clock_entries, carts.allow_flush),
-        (true, Some(50), true)
-    );
-    assert_eq!(
-        (carts.limits.value_bytes_max, carts.limits.siblings_max),
-        (4_194_304, 10)
-    );
-    assert!(
-        carts.limits.record_bytes_max > 4_194_304,
-        "room for a value follows from its size"
-    );
+    assert_eq!((carts.r, carts.w, carts.n_text().as_str()), (Level::One, Level::All, "east=2,west=1"));
+    assert_eq!((carts.require_context, carts.max_clock_entries, carts.allow_flush), (true, Some(50), true));
+    assert_eq!((carts.limits.value_bytes_max, carts.limits.siblings_max), (4_194_304, 10));
+    assert!(carts.limits.record_bytes_max > 4_194_304, "room for a value follows from its size");
     let users = state.keyspace_by_number(1).unwrap();
-    assert_eq!(
-        (users.name.as_str(), users.r, users.w),
-        ("users", Level::Count(1), Level::EachQuorum)
-    );
+    assert_eq!((users.name.as_str(), users.r, users.w), ("users", Level::Count(1), Level::EachQuorum));
     assert_eq!(carts.number, 2, "the next number that nobody else asked for");
     let default = state.default_keyspace();
     assert_eq!((default.r, default.w), (Level::All, Level::One));
-    assert_eq!(
-        default.policy.to_string(),
-        "lww",
-        "what is left out stays as it is built in"
-    );
+    assert_eq!(default.policy.to_string(), "lww", "what is left out stays as it is built in");
 }
 
 /// The same file on every node founds the same cluster.
@@ -136,10 +105,7 @@ fn every_node_founds_the_same_state() {
 fn a_node_without_members_is_a_cluster_of_one() {
     let state = found_as("alone", "").unwrap();
     assert_eq!(state.members().len(), 1);
-    assert_eq!(
-        (state.name(), state.members()[0].name.as_str()),
-        ("henge", "alone")
-    );
+    assert_eq!((state.name(), state.members()[0].name.as_str()), ("henge", "alone"));
     assert_eq!(state.partition_count(), 256);
 }
 
@@ -182,26 +148,17 @@ fn errors_name_the_key_the_value_and_what_would_be_right() {
         ("policy = \"newest\"", "policy = \"newest\": "),
         ("quorum = \"loose\"", "quorum = \"loose\": "),
         ("durability = \"never\"", "durability = \"never\": "),
-        (
-            "preset = \"fast\"",
-            "preset = \"fast\": want fast-read, fast-write or quorum",
-        ),
+        ("preset = \"fast\"", "preset = \"fast\": want fast-read, fast-write or quorum"),
         ("r = \"most\"", "r = \"most\": "),
         ("w = 0", "w = 0: "),
         ("w = 1000", "w = 1000: "),
-        (
-            "n = \"dc1\"",
-            "n = \"dc1\": want a number of replicas such as 3, or one for each data center",
-        ),
+        ("n = \"dc1\"", "n = \"dc1\": want a number of replicas such as 3, or one for each data center"),
         ("n = -1", "n = -1: want a number of replicas such as 3"),
         ("n = { dc1 = 300 }", "n = 300: want a number of replicas"),
         ("n = \"dc1=1,dc1=2\"", "n = \"dc1=1,dc1=2\": "),
         ("max_clock_entries = 0", "max_clock_entries = 0: want at least 1"),
         ("number = 70000", "number = 70000: want 0 to 65535"),
-        (
-            "limits = { siblings_max = 1 }",
-            "limits.siblings_max = 1: want 2 to 10000",
-        ),
+        ("limits = { siblings_max = 1 }", "limits.siblings_max = 1: want 2 to 10000"),
     ] {
         let error = refused(&format!("[[keyspaces]]\nname = \"carts\"\n{line}"));
         let expected = format!("keyspaces.carts.{message}");

@@ -14,19 +14,12 @@ use types::{Epoch, KeyspaceId, NodeId, PartitionId};
 /// Nodes compare fingerprints before they talk: the order of lines in a file must not keep them apart.
 #[test]
 fn the_order_of_the_plan_does_not_matter() {
-    let keyspaces = vec![
-        Keyspace::new(1, "carts"),
-        Keyspace::new(2, "users"),
-        Keyspace::built_in(),
-    ];
+    let keyspaces = vec![Keyspace::new(1, "carts"), Keyspace::new(2, "users"), Keyspace::built_in()];
     let straight = FoundingPlan { keyspaces, ..plan(5) };
     let mut turned = straight.clone();
     turned.members.reverse();
     turned.keyspaces.reverse();
-    let (straight, turned) = (
-        ClusterState::found(straight).unwrap(),
-        ClusterState::found(turned).unwrap(),
-    );
+    let (straight, turned) = (ClusterState::found(straight).unwrap(), ClusterState::found(turned).unwrap());
     assert_eq!(straight, turned);
     assert_eq!(straight.fingerprint(), turned.fingerprint());
 }
@@ -37,30 +30,18 @@ fn different_plans_have_different_fingerprints() {
     heavier.members[0].weight = 2.0;
     let mut renamed = plan(3);
     renamed.name = "other".to_owned();
-    let with_keyspace = FoundingPlan {
-        keyspaces: vec![Keyspace::new(1, "carts")],
-        ..plan(3)
-    };
+    let with_keyspace = FoundingPlan { keyspaces: vec![Keyspace::new(1, "carts")], ..plan(3) };
     let plans = [plan(3), plan(4), heavier, renamed, with_keyspace];
-    let fingerprints: BTreeSet<u64> = plans
-        .into_iter()
-        .map(|plan| ClusterState::found(plan).unwrap().fingerprint())
-        .collect();
+    let fingerprints: BTreeSet<u64> =
+        plans.into_iter().map(|plan| ClusterState::found(plan).unwrap().fingerprint()).collect();
     assert_eq!(fingerprints.len(), 5);
 }
 
 #[test]
 fn members_are_numbered_from_one_in_the_order_of_their_names() {
     let state = found(3, vec![]);
-    let numbered: Vec<_> = state
-        .members()
-        .iter()
-        .map(|member| (member.id, member.name.as_str()))
-        .collect();
-    assert_eq!(
-        numbered,
-        [(NodeId(1), "n1"), (NodeId(2), "n2"), (NodeId(3), "n3")]
-    );
+    let numbered: Vec<_> = state.members().iter().map(|member| (member.id, member.name.as_str())).collect();
+    assert_eq!(numbered, [(NodeId(1), "n1"), (NodeId(2), "n2"), (NodeId(3), "n3")]);
     assert_eq!(state.epoch(), Epoch(1));
     assert_eq!(state.member(NodeId(2)).unwrap().name, "n2");
     assert_eq!(state.member_by_name("n3").unwrap().id, NodeId(3));
@@ -77,10 +58,7 @@ fn the_built_in_keyspace_is_always_there() {
     assert_eq!(default, state.keyspace_by_name("default").unwrap());
     assert_eq!(default.status().n_text, "3");
     assert_eq!((default.r, default.w), (Level::Quorum, Level::Quorum));
-    assert_eq!(
-        (default.quorum_mode, default.durability),
-        (QuorumMode::Sloppy, Durability::Always)
-    );
+    assert_eq!((default.quorum_mode, default.durability), (QuorumMode::Sloppy, Durability::Always));
     assert_eq!(default.policy.to_string(), "lww");
     assert_eq!(default.limits.value_bytes_max, 1024 * 1024);
 }
@@ -91,10 +69,7 @@ fn three_nodes_own_everything_in_the_order_of_the_walk() {
     for partition in state.partitions().iter() {
         let owners = state.owners(KeyspaceId(0), partition);
         assert_eq!(owners.len(), 3);
-        assert_eq!(
-            state.rings().ring("dc1").unwrap().claimant(partition),
-            owners.first().copied()
-        );
+        assert_eq!(state.rings().ring("dc1").unwrap().claimant(partition), owners.first().copied());
         assert_eq!(state.fallbacks(KeyspaceId(0), partition), []);
     }
 }
@@ -113,39 +88,21 @@ fn there_are_no_owners_of_what_is_not_there() {
 #[test]
 fn each_data_center_keeps_its_own_replicas() {
     let members = ["west", "east"].into_iter().flat_map(|data_center| {
-        (1..=3).map(move |number| {
-            member(
-                &format!("{data_center}{number}"),
-                data_center,
-                &format!("r{number}"),
-            )
-        })
+        (1..=3)
+            .map(move |number| member(&format!("{data_center}{number}"), data_center, &format!("r{number}")))
     });
     let counts = BTreeMap::from([("east".to_owned(), 2), ("west".to_owned(), 1)]);
-    let keyspace = Keyspace {
-        n: ReplicaCount::PerDataCenter(counts),
-        ..Keyspace::new(1, "both")
-    };
-    let plan = FoundingPlan {
-        members: members.collect(),
-        keyspaces: vec![keyspace],
-        ..plan(0)
-    };
+    let keyspace = Keyspace { n: ReplicaCount::PerDataCenter(counts), ..Keyspace::new(1, "both") };
+    let plan = FoundingPlan { members: members.collect(), keyspaces: vec![keyspace], ..plan(0) };
     let state = ClusterState::found(plan).unwrap();
     assert_eq!(state.data_centers(), ["east", "west"]);
     for partition in state.partitions().iter() {
-        let homes: Vec<u8> = state
-            .owners(KeyspaceId(1), partition)
-            .iter()
-            .map(|&node| state.data_center_of(node))
-            .collect();
+        let homes: Vec<u8> =
+            state.owners(KeyspaceId(1), partition).iter().map(|&node| state.data_center_of(node)).collect();
         assert_eq!(homes, [0, 0, 1]);
         assert_eq!(state.owners(KeyspaceId(0), partition).len(), 6);
     }
-    assert_eq!(
-        state.keyspace_by_name("both").unwrap().status().n_text,
-        "east=2,west=1"
-    );
+    assert_eq!(state.keyspace_by_name("both").unwrap().status().n_text, "east=2,west=1");
 }
 
 /// The model is of the copies that there are: a single node is asked by every read and every write.
@@ -154,18 +111,14 @@ fn the_model_is_named_for_every_keyspace() {
     let model = |nodes, change: fn(&mut Keyspace)| {
         let mut keyspace = Keyspace::new(1, "k");
         change(&mut keyspace);
-        found(nodes, vec![keyspace])
-            .keyspace_by_name("k")
-            .unwrap()
-            .model()
+        found(nodes, vec![keyspace]).keyspace_by_name("k").unwrap().model()
     };
     assert_eq!(model(3, |k| k.quorum_mode = QuorumMode::Strict), Model::Strong);
     assert_eq!(model(3, |_| {}), Model::Eventual, "a sloppy quorum is not strong");
     let weak = |k: &mut Keyspace| (k.r, k.w) = (Level::One, Level::One);
     assert_eq!(model(3, weak), Model::Weak);
     assert_eq!(
-        model(3, |k| (k.quorum_mode, k.durability) =
-            (QuorumMode::Strict, Durability::Interval)),
+        model(3, |k| (k.quorum_mode, k.durability) = (QuorumMode::Strict, Durability::Interval)),
         Model::Eventual
     );
 }
@@ -208,10 +161,7 @@ fn plans_that_cannot_be_served_are_refused_in_words() {
             plan.keyspaces.push(keyspace);
         })
     };
-    assert_eq!(
-        refused(&|plan| plan.members.clear()),
-        "cluster.members = 0: a cluster has 1 to 1000 members"
-    );
+    assert_eq!(refused(&|plan| plan.members.clear()), "cluster.members = 0: a cluster has 1 to 1000 members");
     assert_eq!(
         refused(&|plan| plan.members[2].name = "n1".to_owned()),
         "cluster.members.id = \"n1\": two members have this id: give each its own"

@@ -37,10 +37,7 @@ fn a_state_comes_back_as_it_was() {
 #[test]
 fn the_first_format_stays_readable() {
     let state = ClusterState::decode(FORMAT_1).unwrap();
-    assert_eq!(
-        (state.name(), state.members().len(), state.partition_count()),
-        ("test", 4, 256)
-    );
+    assert_eq!((state.name(), state.members().len(), state.partition_count()), ("test", 4, 256));
     assert_eq!(state.keyspace_by_name("carts").unwrap().r, Level::Count(2));
     assert_eq!(state.encode(), FORMAT_1);
 }
@@ -49,10 +46,7 @@ fn the_first_format_stays_readable() {
 fn a_later_format_is_refused_and_says_so() {
     let mut bytes = varied().encode();
     bytes[4] = 9;
-    assert_eq!(
-        ClusterState::decode(&bytes),
-        Err(StoredError::TooNew { found: 9, known: 1 })
-    );
+    assert_eq!(ClusterState::decode(&bytes), Err(StoredError::TooNew { found: 9, known: 1 }));
 }
 
 proptest! {
@@ -99,10 +93,7 @@ fn differences_are_told_line_by_line() {
     changed.members.remove(0);
     changed.members[0].rack = "r9".to_owned();
     changed.members[0].addresses.peer = Some("127.0.0.1:9002".parse().unwrap());
-    changed.keyspaces = vec![Keyspace {
-        w: Level::All,
-        ..Keyspace::built_in()
-    }];
+    changed.keyspaces = vec![Keyspace { w: Level::All, ..Keyspace::built_in() }];
     let changed = ClusterState::found(changed).unwrap();
     assert_eq!(
         kept.diff(&changed),

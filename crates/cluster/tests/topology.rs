@@ -28,18 +28,13 @@ fn a_node_that_starts_reaches_itself_alone() {
 
 #[test]
 fn only_a_member_has_a_topology() {
-    assert_eq!(
-        Topology::new(Arc::new(found(3, vec![])), NodeId(4), Incarnation(1)),
-        None
-    );
+    assert_eq!(Topology::new(Arc::new(found(3, vec![])), NodeId(4), Incarnation(1)), None);
 }
 
 /// Clocks name writers by node also while the node is away; an incarnation that nobody introduced has no name.
 #[test]
 fn an_incarnation_keeps_its_name_while_its_node_is_away() {
-    let topology = topology(3)
-        .with_reachable(PEER, Incarnation(0xb))
-        .with_unreachable(PEER);
+    let topology = topology(3).with_reachable(PEER, Incarnation(0xb)).with_unreachable(PEER);
     assert!(!topology.is_reachable(PEER));
     assert_eq!(topology.name_of_incarnation(Incarnation(0xa)), Some("n1"));
     assert_eq!(topology.name_of_incarnation(Incarnation(0xb)), Some("n2"));
@@ -52,24 +47,14 @@ fn a_snapshot_never_changes() {
     let before = topology(3);
     let after = before.with_reachable(PEER, Incarnation(0xb));
     assert!(!before.is_reachable(PEER) && after.is_reachable(PEER));
-    assert_eq!(
-        after.with_unreachable(HERE),
-        after,
-        "a node never loses sight of itself"
-    );
-    assert_eq!(
-        after.with_unreachable(NodeId(99)),
-        after,
-        "strangers change nothing"
-    );
+    assert_eq!(after.with_unreachable(HERE), after, "a node never loses sight of itself");
+    assert_eq!(after.with_unreachable(NodeId(99)), after, "strangers change nothing");
 }
 
 /// A cluster client is sent to the first owner that lives.
 #[test]
 fn the_primary_is_the_first_owner_that_is_reachable() {
-    let all = topology(3)
-        .with_reachable(PEER, Incarnation(2))
-        .with_reachable(NodeId(3), Incarnation(3));
+    let all = topology(3).with_reachable(PEER, Incarnation(2)).with_reachable(NodeId(3), Incarnation(3));
     let cut_off = all.with_unreachable(PEER);
     for partition in all.state.partitions().iter() {
         let owners = all.state.default_owners(partition);
@@ -79,10 +64,7 @@ fn the_primary_is_the_first_owner_that_is_reachable() {
     }
     for (range, run) in cut_off.slot_ranges().iter().zip(cut_off.state.slot_runs()) {
         assert_ne!(range.primary, 1, "the second member is away");
-        assert_eq!(
-            (range.first, range.last, range.owners.len()),
-            (run.first, run.last, run.owners.len())
-        );
+        assert_eq!((range.first, range.last, range.owners.len()), (run.first, run.last, run.owners.len()));
     }
 }
 
@@ -99,26 +81,15 @@ fn the_shown_partitions_add_up() {
 /// Nothing is shown stronger than it is.
 #[test]
 fn what_is_weaker_than_it_reads_is_said_in_words() {
-    let relaxed = Keyspace {
-        durability: Durability::Interval,
-        ..Keyspace::new(1, "relaxed")
-    };
+    let relaxed = Keyspace { durability: Durability::Interval, ..Keyspace::new(1, "relaxed") };
     let topology = Topology::new(Arc::new(found(2, vec![relaxed])), HERE, Incarnation(1)).unwrap();
     let notices = topology.notices();
     let said = |text: &str| notices.iter().any(|notice| notice.contains(text));
-    assert!(
-        said("keyspace default: quorum is sloppy, and acts as strict in this version"),
-        "{notices:?}"
-    );
+    assert!(said("keyspace default: quorum is sloppy, and acts as strict in this version"), "{notices:?}");
     assert!(said("keyspace relaxed: durability is interval"));
-    assert!(said(
-        "keyspace default: under-replicated: data center dc1 keeps 2 of 3 replicas"
-    ));
+    assert!(said("keyspace default: under-replicated: data center dc1 keeps 2 of 3 replicas"));
 
     let shown = topology.state.keyspace_statuses();
-    assert_eq!(
-        (shown[0].name.as_str(), shown[0].n, shown[0].model.as_str()),
-        ("default", 3, "eventual")
-    );
+    assert_eq!((shown[0].name.as_str(), shown[0].n, shown[0].model.as_str()), ("default", 3, "eventual"));
     assert_eq!((shown[1].name.as_str(), shown[1].number), ("relaxed", 1));
 }

@@ -22,12 +22,7 @@ pub struct Alone {
 
 /// Whether this node alone can answer a read.
 pub fn alone(topology: &Topology, request: &KeyRequest) -> Option<Alone> {
-    let Operation::Get {
-        read,
-        context: None,
-        detail: Detail::Values,
-    } = &request.operation
-    else {
+    let Operation::Get { read, context: None, detail: Detail::Values } = &request.operation else {
         return None;
     };
     let state = &topology.state;
@@ -44,10 +39,8 @@ pub fn alone(topology: &Topology, request: &KeyRequest) -> Option<Alone> {
         }
         Level::Count(_) => false,
     };
-    (one_is_enough && owners.contains(&topology.here)).then_some(Alone {
-        partition,
-        needs_synced: owners.len() == 1,
-    })
+    (one_is_enough && owners.contains(&topology.here))
+        .then_some(Alone { partition, needs_synced: owners.len() == 1 })
 }
 
 /// What a reader is told of a record that this node alone answers with.
@@ -57,16 +50,8 @@ pub fn found_alone(policy: Policy, record: Option<&Bytes>, now: WallTime) -> Res
     };
     let record = Record::decode(bytes.clone())?;
     let view = View::of(&record, policy, now);
-    let values = view
-        .versions()
-        .iter()
-        .map(|version| shown(version, Vec::new()))
-        .collect();
-    Ok(Found {
-        context: record.context(),
-        values,
-        marks: Marks::default(),
-    })
+    let values = view.versions().iter().map(|version| shown(version, Vec::new())).collect();
+    Ok(Found { context: record.context(), values, marks: Marks::default() })
 }
 
 /// What a reader is told of what R owners said together.
@@ -79,17 +64,8 @@ pub fn found(target: &Target, record: Option<&Record>, now: WallTime, detail: De
         Detail::Values => vec![Vec::new(); view.versions().len()],
         Detail::Clocks => clocks(target, view.versions().iter().copied()),
     };
-    let values = view
-        .versions()
-        .iter()
-        .zip(clocks)
-        .map(|(version, clock)| shown(version, clock))
-        .collect();
-    Found {
-        context: record.context(),
-        values,
-        marks: Marks::default(),
-    }
+    let values = view.versions().iter().zip(clocks).map(|(version, clock)| shown(version, clock)).collect();
+    Found { context: record.context(), values, marks: Marks::default() }
 }
 
 fn shown(version: &Version, clock: Vec<(String, u64)>) -> ShownValue {
@@ -105,11 +81,7 @@ fn shown(version: &Version, clock: Vec<(String, u64)>) -> ShownValue {
 /// The classic vector clocks of versions that are shown together, with the names of nodes.
 pub fn clocks<'v>(target: &Target, versions: impl Iterator<Item = &'v Version>) -> Vec<Vec<(String, u64)>> {
     let each: Vec<VersionVector> = versions.map(Version::clock).collect();
-    let all = each
-        .iter()
-        .fold(VersionVector::default(), |all, clock| all.merge(clock));
+    let all = each.iter().fold(VersionVector::default(), |all, clock| all.merge(clock));
     let name = |incarnation| target.topology.name_of_incarnation(incarnation);
-    each.iter()
-        .map(|clock| clock_entries(clock, &all, name))
-        .collect()
+    each.iter().map(|clock| clock_entries(clock, &all, name)).collect()
 }

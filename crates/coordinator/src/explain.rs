@@ -25,18 +25,12 @@ impl Explain {
     /// Begins: asks every owner.
     pub fn start(target: &Target, turn: &mut Turn<'_>) -> Explain {
         for (node, _) in &target.owners {
-            let request = ReplicaRequest::Read {
-                keyspace: target.keyspace_id,
-                key: target.key.clone(),
-            };
+            let request = ReplicaRequest::Read { keyspace: target.keyspace_id, key: target.key.clone() };
             turn.send(*node, 0, request);
         }
         let until = turn.now.mono + PATIENCE;
         turn.wake(until);
-        Explain {
-            said: BTreeMap::new(),
-            until,
-        }
+        Explain { said: BTreeMap::new(), until }
     }
 
     /// Takes an event.
@@ -50,10 +44,9 @@ impl Explain {
                     Failure::NotSent => "unreachable",
                     Failure::Lost => "connection lost",
                 };
-                self.said.entry(from).or_insert_with(|| OwnerAnswer {
-                    state: state.to_owned(),
-                    ..OwnerAnswer::default()
-                });
+                self.said
+                    .entry(from)
+                    .or_insert_with(|| OwnerAnswer { state: state.to_owned(), ..OwnerAnswer::default() });
             }
             Event::Made(_) | Event::Timer => {}
         }
@@ -69,14 +62,8 @@ impl Explain {
         let state = target.state();
         let owners = target.owners.iter().map(|(node, _)| {
             let said = self.said.get(node).cloned();
-            let silent = || OwnerAnswer {
-                state: "no answer".to_owned(),
-                ..OwnerAnswer::default()
-            };
-            OwnerAnswer {
-                node: target.name_of(*node).to_owned(),
-                ..said.unwrap_or_else(silent)
-            }
+            let silent = || OwnerAnswer { state: "no answer".to_owned(), ..OwnerAnswer::default() };
+            OwnerAnswer { node: target.name_of(*node).to_owned(), ..said.unwrap_or_else(silent) }
         });
         Explanation {
             slot: ring::Slot::of_key(&target.key).number(),
@@ -101,10 +88,7 @@ impl Explain {
 }
 
 fn describe(target: &Target, reply: &ReplicaReply, turn: &Turn<'_>) -> OwnerAnswer {
-    let state = |text: &str| OwnerAnswer {
-        state: text.to_owned(),
-        ..OwnerAnswer::default()
-    };
+    let state = |text: &str| OwnerAnswer { state: text.to_owned(), ..OwnerAnswer::default() };
     match reply {
         ReplicaReply::Absent => state("absent"),
         ReplicaReply::CannotSay { why } | ReplicaReply::Failed { why } => {

@@ -34,22 +34,12 @@ impl Forward {
             | Operation::Expire { write, .. } => write.unwrap_or(keyspace.w),
             Operation::Get { .. } => keyspace.r,
         };
-        let request = KeyRequest {
-            keyspace: target.keyspace_id,
-            key: target.key.clone(),
-            operation,
-        };
+        let request = KeyRequest { keyspace: target.keyspace_id, key: target.key.clone(), operation };
         let mut makers: Vec<NodeId> = target.owners.iter().map(|(node, _)| *node).collect();
         makers.sort_by_key(|node| !turn.topology.is_reachable(*node));
         makers.reverse();
-        let mut forward = Forward {
-            request,
-            level,
-            makers,
-            asked: None,
-            acknowledged: 0,
-            problems: Vec::new(),
-        };
+        let mut forward =
+            Forward { request, level, makers, asked: None, acknowledged: 0, problems: Vec::new() };
         forward.ask_next(target, turn);
         forward
     }
@@ -73,14 +63,11 @@ impl Forward {
                     self.problems.push(format!("{}: {why}", target.name_of(from)));
                     self.ask_next(target, turn);
                 }
-                _ => turn.finish(Err(
-                    self.unknown(target, "it answered something else than what was asked")
-                )),
+                _ => turn.finish(Err(self.unknown(target, "it answered something else than what was asked"))),
             },
             Event::Failed { from, failure } if self.asked == Some(from) => match failure {
                 Failure::NotSent => {
-                    self.problems
-                        .push(format!("cannot reach {}", target.name_of(from)));
+                    self.problems.push(format!("cannot reach {}", target.name_of(from)));
                     self.ask_next(target, turn);
                 }
                 Failure::Lost => turn.finish(Err(self.unknown(target, "the connection to it was lost"))),
@@ -120,9 +107,7 @@ impl Forward {
         self.asked = self.makers.pop();
         match self.asked {
             Some(node) => {
-                let forward = Passed {
-                    request: self.request.clone(),
-                };
+                let forward = Passed { request: self.request.clone() };
                 turn.send(node, 0, ReplicaRequest::Forward(Box::new(forward)));
             }
             None => turn.finish(Err(self.unavailable(target))),

@@ -86,11 +86,7 @@ impl Read {
             read.unasked.retain(is_local);
         }
         read.eligible = read.unasked.len();
-        let first = if level == Level::EachQuorum {
-            read.unasked.len()
-        } else {
-            read.tracker.needed()
-        };
+        let first = if level == Level::EachQuorum { read.unasked.len() } else { read.tracker.needed() };
         for _ in 0..first {
             read.ask_next(target, turn);
         }
@@ -103,11 +99,7 @@ impl Read {
     /// Takes an event.
     pub fn step(&mut self, target: &Target, event: Event, turn: &mut Turn<'_>) -> Progress {
         match event {
-            Event::Reply {
-                from,
-                round: READ_ROUND,
-                reply,
-            } => self.reply(target, from, reply, turn),
+            Event::Reply { from, round: READ_ROUND, reply } => self.reply(target, from, reply, turn),
             Event::Failed { from, failure } => {
                 let why = match failure {
                     Failure::NotSent => "it cannot be reached",
@@ -157,13 +149,8 @@ impl Read {
                 (record, encoded)
             }
         };
-        let mut merged = Merged {
-            record,
-            encoded,
-            behind: Vec::new(),
-            unsynced: Vec::new(),
-            holders: Vec::new(),
-        };
+        let mut merged =
+            Merged { record, encoded, behind: Vec::new(), unsynced: Vec::new(), holders: Vec::new() };
         for answer in &self.answers {
             let list = match (answer.record == merged.encoded, answer.synced) {
                 (false, _) => &mut merged.behind,
@@ -177,8 +164,7 @@ impl Read {
 
     /// Whether what has been collected is recent enough for a reader who knows `context`.
     pub fn covers(&self, context: &Context) -> bool {
-        self.merged()
-            .is_ok_and(|merged| context.is_covered_by(merged.record.as_ref()))
+        self.merged().is_ok_and(|merged| context.is_covered_by(merged.record.as_ref()))
     }
 
     fn merge_all(&self) -> Result<Option<Record>, Error> {
@@ -187,9 +173,7 @@ impl Read {
             let record = decode(bytes)?;
             merged = Some(match merged {
                 None => record,
-                Some(other) => other
-                    .merge(&record)
-                    .map_err(|error| Error::Invalid(error.to_string()))?,
+                Some(other) => other.merge(&record).map_err(|error| Error::Invalid(error.to_string()))?,
             });
         }
         Ok(merged)
@@ -218,12 +202,7 @@ impl Read {
             | ReplicaReply::Scanned(_)
             | ReplicaReply::Counted { .. }
             | ReplicaReply::Forwarded(_) => {
-                self.failed(
-                    target,
-                    from,
-                    "it answered something else than what was asked".to_owned(),
-                    turn,
-                );
+                self.failed(target, from, "it answered something else than what was asked".to_owned(), turn);
             }
         }
     }
@@ -247,10 +226,7 @@ impl Read {
 
     fn ask_next(&mut self, target: &Target, turn: &mut Turn<'_>) {
         if let Some(node) = self.unasked.pop() {
-            let request = ReplicaRequest::Read {
-                keyspace: target.keyspace_id,
-                key: target.key.clone(),
-            };
+            let request = ReplicaRequest::Read { keyspace: target.keyspace_id, key: target.key.clone() };
             turn.send(node, READ_ROUND, request);
         }
     }
@@ -281,11 +257,8 @@ impl Read {
     }
 
     fn problem_text(&self, target: &Target) -> String {
-        let texts: Vec<String> = self
-            .problems
-            .iter()
-            .map(|(node, why)| format!("{}: {why}", target.name_of(*node)))
-            .collect();
+        let texts: Vec<String> =
+            self.problems.iter().map(|(node, why)| format!("{}: {why}", target.name_of(*node))).collect();
         texts.join("; ")
     }
 }
@@ -306,13 +279,7 @@ fn nearest_last(target: &Target, turn: &Turn<'_>) -> Vec<NodeId> {
         .map(|(place, &(node, data_center))| {
             let here = node == target.here;
             let up = here || turn.topology.is_reachable(node);
-            (
-                !up,
-                !here,
-                data_center != target.local,
-                (place + turned) % count,
-                node,
-            )
+            (!up, !here, data_center != target.local, (place + turned) % count, node)
         })
         .collect();
     owners.sort_unstable_by(|a, b| b.cmp(a));

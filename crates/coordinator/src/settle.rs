@@ -50,11 +50,7 @@ impl Settling {
     /// Takes an event: whether enough owners hold it now, or too few can be brought to.
     pub fn step(&mut self, event: &Event) -> Decision {
         match *event {
-            Event::Reply {
-                from,
-                round: REPAIR_ROUND,
-                ref reply,
-            } => match reply {
+            Event::Reply { from, round: REPAIR_ROUND, ref reply } => match reply {
                 ReplicaReply::Stored => self.holding.succeeded(from),
                 _ => self.holding.failed(from),
             },

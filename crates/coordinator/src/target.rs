@@ -77,20 +77,14 @@ impl Target {
 
     /// The name of a node, for messages.
     pub fn name_of(&self, node: NodeId) -> &str {
-        self.state()
-            .member(node)
-            .map_or("a node that is no member", |member| member.name.as_str())
+        self.state().member(node).map_or("a node that is no member", |member| member.name.as_str())
     }
 }
 
 /// The owners of a partition with their data centers.
 pub fn owners_of(topology: &Topology, keyspace: KeyspaceId, partition: PartitionId) -> Vec<Owner> {
     let state = &topology.state;
-    state
-        .owners(keyspace, partition)
-        .iter()
-        .map(|node| (*node, state.data_center_of(*node)))
-        .collect()
+    state.owners(keyspace, partition).iter().map(|node| (*node, state.data_center_of(*node))).collect()
 }
 
 /// What an operation is told.

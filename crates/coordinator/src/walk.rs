@@ -68,10 +68,7 @@ struct Part {
 impl Walk {
     /// A step of a scan.
     pub fn scan(keyspace: KeyspaceId, scope: Scope, cursor: u64, wanted: usize) -> Walk {
-        let purpose = Purpose::Scan {
-            wanted: wanted.clamp(1, 10_000),
-            keys: Vec::new(),
-        };
+        let purpose = Purpose::Scan { wanted: wanted.clamp(1, 10_000), keys: Vec::new() };
         Walk::new(keyspace, scope, purpose, place_of(cursor))
     }
 
@@ -91,14 +88,7 @@ impl Walk {
             Scope::Slot(slot) if place.0 < slot => (slot, 0),
             _ => place,
         };
-        Walk {
-            keyspace,
-            scope,
-            purpose,
-            place,
-            round: 0,
-            part: None,
-        }
+        Walk { keyspace, scope, purpose, place, round: 0, part: None }
     }
 
     /// The partition being asked about.
@@ -138,10 +128,9 @@ impl Walk {
     /// The time is up: what a scan has so far is a page; a count or a search without result is an error.
     pub fn timed_out(&mut self) -> api::Outcome {
         match &mut self.purpose {
-            Purpose::Scan { keys, .. } if !keys.is_empty() => Ok(Reply::Scan(ScanPage {
-                cursor: cursor_of(self.place),
-                keys: std::mem::take(keys),
-            })),
+            Purpose::Scan { keys, .. } if !keys.is_empty() => {
+                Ok(Reply::Scan(ScanPage { cursor: cursor_of(self.place), keys: std::mem::take(keys) }))
+            }
             _ => Err(match &self.part {
                 Some(part) => part.unavailable(),
                 None => Error::Overloaded("the walk over the keyspace did not end in time".to_owned()),
@@ -219,11 +208,7 @@ impl Walk {
 
     fn ask_another_if_needed(&mut self, turn: &mut Turn<'_>) {
         let Some(part) = &self.part else { return };
-        let under_way = part
-            .tracker
-            .awaited()
-            .filter(|node| !part.unasked.contains(node))
-            .count();
+        let under_way = part.tracker.awaited().filter(|node| !part.unasked.contains(node)).count();
         if part.tracker.got() + under_way < part.tracker.needed()
             && let Some((_, last_slot)) = self.partition_here(turn)
         {
@@ -234,27 +219,17 @@ impl Walk {
     fn ask_one(&mut self, last_slot: u16, turn: &mut Turn<'_>) {
         let (from, keyspace, round) = (self.place, self.keyspace, self.round);
         let (limit, count) = match &self.purpose {
-            Purpose::Scan { wanted, keys } => (
-                u32::try_from(wanted - keys.len()).unwrap_or(u32::MAX).max(1),
-                false,
-            ),
+            Purpose::Scan { wanted, keys } => {
+                (u32::try_from(wanted - keys.len()).unwrap_or(u32::MAX).max(1), false)
+            }
             Purpose::Count { .. } => (COUNT_STEP, true),
             Purpose::Any { .. } => (16, false),
         };
         let Some(node) = self.part.as_mut().and_then(|part| part.unasked.pop()) else {
             return;
         };
-        let ask = ScanAsk {
-            keyspace,
-            from,
-            last_slot,
-            limit,
-        };
-        let request = if count {
-            ReplicaRequest::Count(ask)
-        } else {
-            ReplicaRequest::Scan(ask)
-        };
+        let ask = ScanAsk { keyspace, from, last_slot, limit };
+        let request = if count { ReplicaRequest::Count(ask) } else { ReplicaRequest::Scan(ask) };
         turn.send(node, round, request);
     }
 
@@ -300,20 +275,14 @@ impl Walk {
         };
         let at_end = self.place.0 >= SLOTS;
         let cursor = if at_end { 0 } else { cursor_of(self.place) };
-        let page = ScanPage {
-            cursor,
-            keys: std::mem::take(keys),
-        };
+        let page = ScanPage { cursor, keys: std::mem::take(keys) };
         turn.finish(Ok(Reply::Scan(page)));
     }
 
     fn ended(&mut self, turn: &mut Turn<'_>) {
         match &mut self.purpose {
             Purpose::Scan { keys, .. } => {
-                let page = ScanPage {
-                    cursor: 0,
-                    keys: std::mem::take(keys),
-                };
+                let page = ScanPage { cursor: 0, keys: std::mem::take(keys) };
                 turn.finish(Ok(Reply::Scan(page)));
             }
             Purpose::Count { live } => turn.finish(Ok(Reply::Count(*live))),
@@ -350,8 +319,7 @@ impl Part {
     fn failed(&mut self, from: NodeId, why: &str) {
         if self.tracker.awaited().any(|node| node == from) && !self.unasked.contains(&from) {
             self.tracker.failed(from);
-            self.problems
-                .push(format!("{}: {why}", self.owners.name_of(from)));
+            self.problems.push(format!("{}: {why}", self.owners.name_of(from)));
         }
     }
 
@@ -368,9 +336,7 @@ impl Part {
                 .map_err(|error| Error::Invalid(format!("a record cannot be read: {error}")))?;
             let joined = match merged.remove(&(place, &entry.key)) {
                 None => record,
-                Some(other) => other
-                    .merge(&record)
-                    .map_err(|error| Error::Invalid(error.to_string()))?,
+                Some(other) => other.merge(&record).map_err(|error| Error::Invalid(error.to_string()))?,
             };
             merged.insert((place, &entry.key), joined);
         }
@@ -403,9 +369,7 @@ fn cursor_of((slot, hash): Place) -> u64 {
 
 /// The place that a cursor names; one that is out of range names the end.
 fn place_of(cursor: u64) -> Place {
-    let slot = u16::try_from(cursor >> HASH_BITS_IN_CURSOR)
-        .unwrap_or(SLOTS)
-        .min(SLOTS);
+    let slot = u16::try_from(cursor >> HASH_BITS_IN_CURSOR).unwrap_or(SLOTS).min(SLOTS);
     let hash = (cursor & ((1 << HASH_BITS_IN_CURSOR) - 1)) << HASH_BITS_BEYOND_CURSOR;
     (slot, hash)
 }

@@ -19,9 +19,7 @@ pub struct SystemClock {
 impl SystemClock {
     /// A clock whose monotonic side starts at zero now.
     pub fn new() -> SystemClock {
-        SystemClock {
-            start: std::time::Instant::now(),
-        }
+        SystemClock { start: std::time::Instant::now() }
     }
 }
 
@@ -35,9 +33,6 @@ impl Clock for SystemClock {
     fn now(&self) -> Moment {
         let nanos = u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX);
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Moment {
-            mono: Instant(nanos),
-            wall: WallTime(u64::try_from(wall.as_millis()).unwrap_or(u64::MAX)),
-        }
+        Moment { mono: Instant(nanos), wall: WallTime(u64::try_from(wall.as_millis()).unwrap_or(u64::MAX)) }
     }
 }

@@ -30,11 +30,7 @@ impl Rng {
 
     /// Uniform in `0..bound`; zero where `bound` is zero.
     pub fn below(&mut self, bound: u64) -> u64 {
-        if bound == 0 {
-            0
-        } else {
-            self.0.random_range(0..bound)
-        }
+        if bound == 0 { 0 } else { self.0.random_range(0..bound) }
     }
 
     /// True with probability `numerator / denominator`.

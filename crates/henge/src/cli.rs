@@ -53,12 +53,7 @@ pub(crate) struct Dev {
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=32), env = "HENGE_DEV_NODES")]
     pub(crate) nodes: u16,
     /// Where to keep their data. It is there again at the next start.
-    #[arg(
-        long,
-        value_name = "DIR",
-        default_value = "henge-data",
-        env = "HENGE_DEV_DATA"
-    )]
+    #[arg(long, value_name = "DIR", default_value = "henge-data", env = "HENGE_DEV_DATA")]
     pub(crate) data: PathBuf,
     /// When a write of the built-in keyspaces counts as stored: when it is synced to disk, or before, with a sync every
     /// second.
@@ -161,12 +156,7 @@ pub(crate) struct Server {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct At {
     /// The HTTP address of any node.
-    #[arg(
-        long,
-        value_name = "ADDRESS",
-        default_value = "127.0.0.1:8001",
-        env = "HENGE_AT"
-    )]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8001", env = "HENGE_AT")]
     pub(crate) at: SocketAddr,
     /// Print JSON, as the node gives it.
     #[arg(long)]

@@ -112,10 +112,7 @@ fn overlay(file: &mut File, arguments: &Server) {
     }
     set(&mut file.node.id, arguments.node_id.as_ref());
     set(&mut file.node.data_dir, arguments.data_dir.as_ref());
-    set(
-        &mut file.node.memory,
-        arguments.memory.map(Memory::Bytes).as_ref(),
-    );
+    set(&mut file.node.memory, arguments.memory.map(Memory::Bytes).as_ref());
     set(&mut file.node.weight, arguments.weight.as_ref());
     set(&mut file.node.datacenter, arguments.datacenter.as_ref());
     set(&mut file.node.rack, arguments.rack.as_ref());
@@ -173,20 +170,10 @@ fn resolve(file: &File, insecure: bool) -> Result<NodeConfig> {
 
 fn check_bound(key: &str, keyspace: Option<&str>, state: &ClusterState) -> Result<Option<String>> {
     let Some(text) = keyspace else { return Ok(None) };
-    let number = text
-        .parse()
-        .ok()
-        .and_then(|number| state.keyspace_by_number(number));
+    let number = text.parse().ok().and_then(|number| state.keyspace_by_number(number));
     if state.keyspace_by_name(text).or(number).is_none() {
-        let names: Vec<&str> = state
-            .keyspaces()
-            .iter()
-            .map(|keyspace| keyspace.name.as_str())
-            .collect();
-        bail!(
-            "{key} is `{text}`: there is no such keyspace; want one of {}",
-            names.join(", ")
-        );
+        let names: Vec<&str> = state.keyspaces().iter().map(|keyspace| keyspace.name.as_str()).collect();
+        bail!("{key} is `{text}`: there is no such keyspace; want one of {}", names.join(", "));
     }
     Ok(Some(text.to_owned()))
 }
@@ -234,17 +221,13 @@ fn check_records(memory_bytes: u64, state: &ClusterState) -> Result<()> {
 /// The node itself, as a member: what the file says of it in `[node]` and `[listen]`, and else in `[[cluster.members]]`.
 fn this_member(file: &File, name: &str, listed: Option<&MemberConfig>) -> MemberConfig {
     let or = |own: &Option<String>, of: fn(&MemberConfig) -> &Option<String>| {
-        own.clone()
-            .or_else(|| listed.and_then(|member| of(member).clone()))
+        own.clone().or_else(|| listed.and_then(|member| of(member).clone()))
     };
     MemberConfig {
         id: name.to_owned(),
         datacenter: or(&file.node.datacenter, |member| &member.datacenter),
         rack: or(&file.node.rack, |member| &member.rack),
-        weight: file
-            .node
-            .weight
-            .or_else(|| listed.and_then(|member| member.weight)),
+        weight: file.node.weight.or_else(|| listed.and_then(|member| member.weight)),
         resp: or(&file.listen.resp, |member| &member.resp),
         cluster: or(&file.listen.cluster, |member| &member.cluster),
         http: or(&file.listen.http, |member| &member.http),
@@ -351,10 +334,7 @@ mod tests {
     #[test]
     fn what_is_missing_is_named_with_the_ways_to_give_it() {
         let error = error_of("[node]\nid = \"n1\"\n");
-        assert!(
-            error.contains("node.data_dir") && error.contains("HENGE_DATA_DIR"),
-            "{error}"
-        );
+        assert!(error.contains("node.data_dir") && error.contains("HENGE_DATA_DIR"), "{error}");
     }
 
     #[test]
@@ -362,10 +342,7 @@ mod tests {
         for key in ["resp", "cluster", "http", "peer"] {
             let text = format!("{LEAST}[listen]\n{key} = \"0.0.0.0:7001\"\n");
             let error = error_of(&text);
-            assert!(
-                error.contains(&format!("listen.{key}")) && error.contains("--insecure"),
-                "{error}"
-            );
+            assert!(error.contains(&format!("listen.{key}")) && error.contains("--insecure"), "{error}");
             assert!(resolve_text(&text, true).is_ok());
         }
     }
@@ -374,10 +351,7 @@ mod tests {
     fn a_listener_is_bound_only_to_a_keyspace_that_there_is() {
         let text = format!("{LEAST}[listen]\ncluster_keyspace = \"carts\"\n");
         let error = error_of(&text);
-        assert!(
-            error.contains("listen.cluster_keyspace") && error.contains("default"),
-            "{error}"
-        );
+        assert!(error.contains("listen.cluster_keyspace") && error.contains("default"), "{error}");
         let text = format!("{text}[[keyspaces]]\nname = \"carts\"\n");
         let config = resolve_text(&text, false).expect("there is one now");
         assert_eq!(config.cluster_keyspace.as_deref(), Some("carts"));

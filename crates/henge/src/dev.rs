@@ -23,9 +23,7 @@ pub(crate) fn run(arguments: &Dev) -> Result<ExitCode> {
     let began = Instant::now();
     let members = members(arguments)?;
     let state = found(arguments, &members)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut nodes = Vec::new();
     for member in &members {
         nodes.push(launch(node_config(arguments, member, &state)?)?);
@@ -83,14 +81,9 @@ async fn watch(nodes: &[Launched]) {
 async fn wait_until_connected(nodes: &[Launched]) {
     use api::{NodeState, Store};
     for _ in 0..200 {
-        let all_up = nodes.iter().all(|node| {
-            node.running
-                .handle
-                .status()
-                .nodes
-                .iter()
-                .all(|seen| seen.state == NodeState::Up)
-        });
+        let all_up = nodes
+            .iter()
+            .all(|node| node.running.handle.status().nodes.iter().all(|seen| seen.state == NodeState::Up));
         if all_up {
             return;
         }
@@ -103,10 +96,7 @@ fn members(arguments: &Dev) -> Result<Vec<MemberConfig>> {
         .map(|place| {
             let address = |first: u16| {
                 let port = first.checked_add(place).ok_or_else(|| {
-                    anyhow!(
-                        "port {first} leaves no room for {} nodes: use a lower one",
-                        arguments.nodes
-                    )
+                    anyhow!("port {first} leaves no room for {} nodes: use a lower one", arguments.nodes)
                 })?;
                 Ok::<_, anyhow::Error>(Some(format!("127.0.0.1:{port}")))
             };
@@ -143,9 +133,7 @@ fn found(arguments: &Dev, members: &[MemberConfig]) -> Result<Arc<ClusterState>>
 
 fn node_config(arguments: &Dev, member: &MemberConfig, state: &Arc<ClusterState>) -> Result<NodeConfig> {
     let address = |text: &Option<String>| -> Result<Option<SocketAddr>> {
-        text.as_deref()
-            .map(|text| text.parse().context("an address made here"))
-            .transpose()
+        text.as_deref().map(|text| text.parse().context("an address made here")).transpose()
     };
     Ok(NodeConfig {
         name: member.id.clone(),
@@ -168,11 +156,7 @@ fn print_welcome(arguments: &Dev, members: &[MemberConfig], state: &ClusterState
         1 => "one node".to_owned(),
         more => format!("a ring of {more} nodes"),
     };
-    println!(
-        "Henge {}: {count}, ready in {:.1} s\n",
-        env!("CARGO_PKG_VERSION"),
-        took.as_secs_f64()
-    );
+    println!("Henge {}: {count}, ready in {:.1} s\n", env!("CARGO_PKG_VERSION"), took.as_secs_f64());
     println!("  node   Redis clients    Redis Cluster clients   HTTP");
     for member in members {
         let text = |address: &Option<String>| address.clone().unwrap_or_default();
@@ -185,11 +169,8 @@ fn print_welcome(arguments: &Dev, members: &[MemberConfig], state: &ClusterState
         );
     }
     let last = u16::try_from(members.len() - 1).unwrap_or(0);
-    let (first_port, last_port, http) = (
-        arguments.resp_port,
-        arguments.resp_port + last,
-        arguments.http_port + last / 2,
-    );
+    let (first_port, last_port, http) =
+        (arguments.resp_port, arguments.resp_port + last, arguments.http_port + last / 2);
     println!("\nAny node serves any key. Try:");
     println!("  redis-cli -p {first_port} set greeting hello");
     println!("  redis-cli -p {last_port} get greeting");
@@ -210,10 +191,7 @@ fn print_welcome(arguments: &Dev, members: &[MemberConfig], state: &ClusterState
         );
     }
     let data = std::path::absolute(&arguments.data).unwrap_or_else(|_| arguments.data.clone());
-    println!(
-        "\nThe data is in {} and is there again at the next start. Stop with Ctrl-C.",
-        data.display()
-    );
+    println!("\nThe data is in {} and is there again at the next start. Stop with Ctrl-C.", data.display());
 }
 
 fn at_option(arguments: &Dev) -> String {

@@ -35,15 +35,7 @@ pub(crate) struct Launched {
 
 /// Starts a node. Returns once it can serve.
 pub(crate) fn launch(config: NodeConfig) -> Result<Launched> {
-    let NodeConfig {
-        name,
-        data_dir,
-        memory_bytes,
-        listen,
-        state,
-        resp_keyspace,
-        cluster_keyspace,
-    } = config;
+    let NodeConfig { name, data_dir, memory_bytes, listen, state, resp_keyspace, cluster_keyspace } = config;
     let bound = [resp_keyspace, cluster_keyspace];
     if memory_bytes < HUGE_PAGES_FROM_BYTES {
         do_without_huge_pages();
@@ -57,14 +49,8 @@ pub(crate) fn launch(config: NodeConfig) -> Result<Launched> {
         listener.set_nonblocking(true)?;
         Ok::<_, anyhow::Error>(listener)
     };
-    let resp = listen
-        .resp
-        .map(|address| bind("Redis clients", address))
-        .transpose()?;
-    let cluster = listen
-        .cluster
-        .map(|address| bind("Redis Cluster clients", address))
-        .transpose()?;
+    let resp = listen.resp.map(|address| bind("Redis clients", address)).transpose()?;
+    let cluster = listen.cluster.map(|address| bind("Redis Cluster clients", address)).transpose()?;
     let http = listen.http.map(|address| bind("HTTP", address)).transpose()?;
     let peer_listener = bind("its peers", listen.peer)?;
     let store_bytes = usize::try_from((memory_bytes - PROGRAM_BYTES) / 4 * 3).unwrap_or(usize::MAX);
@@ -88,10 +74,7 @@ pub(crate) fn launch(config: NodeConfig) -> Result<Launched> {
 
 /// The largest record that any keyspace allows: the store must be able to take it in.
 pub(crate) fn record_bytes_max(state: &ClusterState) -> u64 {
-    let each = state
-        .keyspaces()
-        .iter()
-        .map(|keyspace| keyspace.limits.record_bytes_max);
+    let each = state.keyspaces().iter().map(|keyspace| keyspace.limits.record_bytes_max);
     each.max().unwrap_or_default()
 }
 

@@ -18,9 +18,7 @@ pub(crate) fn run(arguments: &Server) -> Result<ExitCode> {
     start_logging("info");
     let config = config::load(arguments)?;
     let listen = config.listen;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut launched = launch(config)?;
     let address = |address: Option<std::net::SocketAddr>| {
         address.map_or_else(|| "-".to_owned(), |address| address.to_string())

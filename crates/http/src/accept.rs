@@ -21,10 +21,7 @@ pub(crate) enum Form {
 /// named.
 pub(crate) fn preferred(headers: &HeaderMap) -> Form {
     let fields = headers.get_all(header::ACCEPT);
-    let ranges = fields
-        .iter()
-        .filter_map(|field| field.to_str().ok())
-        .flat_map(|field| field.split(','));
+    let ranges = fields.iter().filter_map(|field| field.to_str().ok()).flat_map(|field| field.split(','));
     let mut best = (0, Form::Raw);
     for (weight, form) in ranges.filter_map(parse_range) {
         if weight > best.0 {
@@ -43,11 +40,8 @@ fn parse_range(range: &str) -> Option<(u16, Form)> {
         "multipart/mixed" => Form::Multipart,
         _ => return None,
     };
-    let weight = parts.find_map(|parameter| {
-        parameter
-            .strip_prefix("q=")
-            .or_else(|| parameter.strip_prefix("Q="))
-    });
+    let weight =
+        parts.find_map(|parameter| parameter.strip_prefix("q=").or_else(|| parameter.strip_prefix("Q=")));
     Some((weight.map_or(1000, parse_weight), form))
 }
 
@@ -79,32 +73,20 @@ mod tests {
     fn without_a_named_form_the_value_is_raw() {
         assert_eq!(form_for(&[]), Form::Raw);
         assert_eq!(form_for(&["*/*"]), Form::Raw);
-        assert_eq!(
-            form_for(&["text/html, application/*;q=0.9, */*;q=0.8"]),
-            Form::Raw
-        );
+        assert_eq!(form_for(&["text/html, application/*;q=0.9, */*;q=0.8"]), Form::Raw);
     }
 
     #[test]
     fn the_highest_weight_wins_and_the_first_of_equals() {
-        assert_eq!(
-            form_for(&["application/json;q=0.5, multipart/mixed;q=0.75"]),
-            Form::Multipart
-        );
+        assert_eq!(form_for(&["application/json;q=0.5, multipart/mixed;q=0.75"]), Form::Multipart);
         assert_eq!(form_for(&["application/json", "multipart/mixed"]), Form::Json);
-        assert_eq!(
-            form_for(&["application/octet-stream;q=0.1, Application/JSON ; q=0.2"]),
-            Form::Json
-        );
+        assert_eq!(form_for(&["application/octet-stream;q=0.1, Application/JSON ; q=0.2"]), Form::Json);
     }
 
     #[test]
     fn what_is_not_a_weight_is_passed_over() {
         assert_eq!(form_for(&["application/json;q=2"]), Form::Raw);
-        assert_eq!(
-            form_for(&["application/json;q=-1, multipart/mixed;q=0.001"]),
-            Form::Multipart
-        );
+        assert_eq!(form_for(&["application/json;q=-1, multipart/mixed;q=0.001"]), Form::Multipart);
         assert_eq!(form_for(&["application/json;q=0"]), Form::Raw);
         assert_eq!(form_for(&["application/json;q=1.001"]), Form::Raw);
     }

@@ -62,10 +62,7 @@ impl KeyAddress {
     /// The path of this key.
     pub(crate) fn path(&self) -> String {
         let keyspace = percent::encode_segment(self.keyspace().name.as_bytes());
-        format!(
-            "/v1/keyspaces/{keyspace}/keys/{}",
-            percent::encode_segment(&self.key)
-        )
+        format!("/v1/keyspaces/{keyspace}/keys/{}", percent::encode_segment(&self.key))
     }
 }
 
@@ -73,21 +70,13 @@ impl FromRequestParts<Shared> for KeyspaceAddress {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, front: &Shared) -> Result<KeyspaceAddress, Problem> {
-        let segment = parts
-            .uri
-            .path()
-            .split('/')
-            .nth(KEYSPACE_SEGMENT)
-            .unwrap_or_default();
+        let segment = parts.uri.path().split('/').nth(KEYSPACE_SEGMENT).unwrap_or_default();
         let name = decode(segment, "the name of the keyspace")?;
         let name = std::str::from_utf8(&name)
             .map_err(|_| Problem::invalid("the name of the keyspace in the path is not UTF-8"))?;
         let status = front.status();
         let wanted = status.keyspace(name).map(|keyspace| keyspace.id);
-        let place = status
-            .keyspaces
-            .iter()
-            .position(|keyspace| Some(keyspace.id) == wanted);
+        let place = status.keyspaces.iter().position(|keyspace| Some(keyspace.id) == wanted);
         let place = place.ok_or_else(|| Problem::no_such_keyspace(name, &status))?;
         Ok(KeyspaceAddress { status, place })
     }

@@ -24,9 +24,7 @@ pub(crate) struct Budget {
 
 impl Budget {
     pub(crate) fn new(bytes_max: usize) -> Budget {
-        Budget {
-            bytes: Arc::new(Semaphore::new(bytes_max.min(Semaphore::MAX_PERMITS))),
-        }
+        Budget { bytes: Arc::new(Semaphore::new(bytes_max.min(Semaphore::MAX_PERMITS))) }
     }
 
     fn take(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Problem> {
@@ -78,10 +76,7 @@ async fn collect(front: &Front, keyspace: &KeyspaceStatus, mut body: Body) -> Re
         value.extend_from_slice(&data);
     }
     // Boxed, so that a value which is kept for long keeps no more memory than its own length.
-    Ok(Arrived {
-        bytes: Bytes::from(value.into_boxed_slice()),
-        _share: share,
-    })
+    Ok(Arrived { bytes: Bytes::from(value.into_boxed_slice()), _share: share })
 }
 
 fn claimed_length(value: &HeaderValue) -> Option<u64> {

@@ -17,12 +17,8 @@ use crate::problem::{Kind, Problem};
 #[schema(value_type = String, format = Binary)]
 pub(crate) struct Octets(#[allow(dead_code)] Vec<u8>); // Only its name is used, by the macros that describe handlers.
 
-const CONDITIONS: [HeaderName; 4] = [
-    header::IF_MATCH,
-    header::IF_NONE_MATCH,
-    header::IF_MODIFIED_SINCE,
-    header::IF_UNMODIFIED_SINCE,
-];
+const CONDITIONS: [HeaderName; 4] =
+    [header::IF_MATCH, header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE, header::IF_UNMODIFIED_SINCE];
 
 /// Refuses what would be stored otherwise than it was meant.
 pub(crate) fn check_content(headers: &HeaderMap) -> Result<(), Problem> {

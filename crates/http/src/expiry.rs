@@ -20,14 +20,12 @@ pub(crate) fn change(
     match (ttl_ms, expires_ms, keep_ttl) {
         (None, None, false) => Ok(ExpiryChange::Clear),
         (None, None, true) => Ok(ExpiryChange::Keep),
-        (Some(0), None, false) => Err(Problem::invalid(
-            "ttl_ms=0 would be gone at once; delete the key instead",
-        )),
+        (Some(0), None, false) => {
+            Err(Problem::invalid("ttl_ms=0 would be gone at once; delete the key instead"))
+        }
         (Some(ttl_ms), None, false) => Ok(ExpiryChange::At(now().plus_millis(ttl_ms))),
         (None, Some(expires_ms), false) => Ok(ExpiryChange::At(WallTime(expires_ms))),
-        _ => Err(Problem::invalid(
-            "ttl_ms, expires_ms and keep_ttl exclude one another; give one of them",
-        )),
+        _ => Err(Problem::invalid("ttl_ms, expires_ms and keep_ttl exclude one another; give one of them")),
     }
 }
 
@@ -48,18 +46,13 @@ mod tests {
     #[test]
     fn a_time_to_live_counts_from_now() {
         let before = now();
-        let ExpiryChange::At(time) = change(Some(5_000), None, false).unwrap() else {
-            panic!("not a time")
-        };
+        let ExpiryChange::At(time) = change(Some(5_000), None, false).unwrap() else { panic!("not a time") };
         assert!(time >= before.plus_millis(5_000) && time <= now().plus_millis(5_000));
     }
 
     #[test]
     fn an_absurd_time_to_live_is_the_end_of_time() {
-        assert_eq!(
-            change(Some(u64::MAX), None, false).unwrap(),
-            ExpiryChange::At(WallTime(u64::MAX))
-        );
+        assert_eq!(change(Some(u64::MAX), None, false).unwrap(), ExpiryChange::At(WallTime(u64::MAX)));
     }
 
     #[test]

@@ -22,11 +22,7 @@ pub(crate) type Shared = Arc<Front>;
 impl Front {
     pub(crate) fn new(door: Box<dyn Door>, options: HttpOptions) -> Front {
         let budget = Budget::new(options.body_bytes_max);
-        Front {
-            door,
-            options,
-            budget,
-        }
+        Front { door, options, budget }
     }
 
     /// What the node answers.
@@ -52,8 +48,5 @@ impl Front {
 /// The problem of a reply that does not belong to what was asked.
 pub(crate) fn unexpected(asked: &str) -> Problem {
     tracing::error!(asked, "the node's reply does not belong to the request");
-    Problem::new(
-        Kind::Internal,
-        format!("the node's reply does not belong to a {asked}"),
-    )
+    Problem::new(Kind::Internal, format!("the node's reply does not belong to a {asked}"))
 }

@@ -30,10 +30,7 @@ pub(crate) async fn check(State(front): State<Shared>, request: Request, next: N
     };
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }
 
@@ -50,30 +47,21 @@ fn may_speak(front: &Front, request: &Request) -> Result<(), Problem> {
 fn host(uri: &Uri, headers: &HeaderMap) -> Result<Authority, Problem> {
     let text = single_text(headers, &header::HOST)?
         .ok_or_else(|| Problem::invalid("the Host header is missing; it names the node that is asked"))?;
-    let host: Authority = text
-        .parse()
-        .ok()
-        .filter(|host: &Authority| !host.as_str().contains('@'))
-        .ok_or_else(|| {
-            Problem::invalid(format!(
-                "the Host header {text:?} is not a name or address with a port"
-            ))
+    let host: Authority =
+        text.parse().ok().filter(|host: &Authority| !host.as_str().contains('@')).ok_or_else(|| {
+            Problem::invalid(format!("the Host header {text:?} is not a name or address with a port"))
         })?;
     match uri.authority() {
-        Some(authority) if authority != &host => Err(Problem::invalid(format!(
-            "the request is for {authority}, and its Host header names {host}"
-        ))),
+        Some(authority) if authority != &host => {
+            Err(Problem::invalid(format!("the request is for {authority}, and its Host header names {host}")))
+        }
         _ => Ok(host),
     }
 }
 
 fn check_host(host: &Authority, names: &[String]) -> Result<(), Problem> {
     let name = host.host();
-    let is_address = name
-        .trim_start_matches('[')
-        .trim_end_matches(']')
-        .parse::<IpAddr>()
-        .is_ok();
+    let is_address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().is_ok();
     let name = name.trim_end_matches('.').to_ascii_lowercase();
     let is_local = name == "localhost" || name.ends_with(".localhost");
     if is_address || is_local || names.iter().any(|own| own.eq_ignore_ascii_case(&name)) {
@@ -148,14 +136,9 @@ mod tests {
     fn an_origin_is_this_host_only_with_the_same_name_and_port() {
         let host: Authority = "127.0.0.1:8001".parse().unwrap();
         assert!(is_same_host("http://127.0.0.1:8001", &host));
-        for origin in [
-            "null",
-            "http://127.0.0.1:8002",
-            "http://127.0.0.1",
-            "http://evil.example",
-            "127.0.0.1:8001",
-            "",
-        ] {
+        for origin in
+            ["null", "http://127.0.0.1:8002", "http://127.0.0.1", "http://evil.example", "127.0.0.1:8001", ""]
+        {
             assert!(!is_same_host(origin, &host), "{origin}");
         }
     }

@@ -34,9 +34,7 @@ pub(crate) fn single<'a>(
     let mut values = headers.get_all(name).iter();
     let first = values.next();
     if values.next().is_some() {
-        return Err(Problem::invalid(format!(
-            "the header {name} was sent more than once; send it once"
-        )));
+        return Err(Problem::invalid(format!("the header {name} was sent more than once; send it once")));
     }
     Ok(first)
 }
@@ -47,9 +45,7 @@ pub(crate) fn single_text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Resu
         return Ok(None);
     };
     let text = value.to_str().map_err(|_| {
-        Problem::invalid(format!(
-            "the header {name} holds bytes that are not visible ASCII characters"
-        ))
+        Problem::invalid(format!("the header {name} holds bytes that are not visible ASCII characters"))
     })?;
     Ok(Some(text.trim()))
 }
@@ -60,9 +56,7 @@ pub(crate) fn priority(headers: &HeaderMap) -> Result<u8, Problem> {
         return Ok(0);
     };
     text.parse().map_err(|_| {
-        Problem::invalid(format!(
-            "the header {PRIORITY} is {text:?}; a priority is a number from 0 to 255"
-        ))
+        Problem::invalid(format!("the header {PRIORITY} is {text:?}; a priority is a number from 0 to 255"))
     })
 }
 

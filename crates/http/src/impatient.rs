@@ -21,11 +21,7 @@ pub(crate) struct Impatient<S> {
 
 impl<S> Impatient<S> {
     pub(crate) fn new(stream: S, limit: Duration) -> Impatient<S> {
-        Impatient {
-            stream,
-            limit,
-            waiting: None,
-        }
+        Impatient { stream, limit, waiting: None }
     }
 
     /// Passes on `progress`, or an error once there has been none for too long.
@@ -37,10 +33,7 @@ impl<S> Impatient<S> {
         let limit = self.limit;
         let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(limit)));
         ready!(waiting.as_mut().poll(context));
-        Poll::Ready(Err(io::Error::new(
-            io::ErrorKind::TimedOut,
-            "the client does not read its answer",
-        )))
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read its answer")))
     }
 }
 

@@ -51,18 +51,11 @@ fn part_headers(value: &ShownValue) -> String {
     let mut text = String::from("content-type: application/octet-stream\r\n");
     // Writing to a String cannot fail.
     if !value.clock.is_empty() {
-        let entries: Vec<String> = value
-            .clock
-            .iter()
-            .map(|(node, counter)| format!("{node}={counter}"))
-            .collect();
+        let entries: Vec<String> =
+            value.clock.iter().map(|(node, counter)| format!("{node}={counter}")).collect();
         let _ = write!(text, "{CLOCK}: {}\r\n", entries.join(", "));
     }
-    let _ = write!(
-        text,
-        "{STAMP}: {}\r\n{PRIORITY}: {}\r\n",
-        value.stamp, value.priority
-    );
+    let _ = write!(text, "{STAMP}: {}\r\n{PRIORITY}: {}\r\n", value.stamp, value.priority);
     if let Some(expires) = value.expires {
         let _ = write!(text, "{EXPIRES}: {}\r\n", expires.0);
     }

@@ -71,10 +71,7 @@ fn described() -> OpenApiRouter<Shared> {
 }
 
 async fn serve_description(description: Arc<str>) -> impl IntoResponse {
-    (
-        [(header::CONTENT_TYPE, "application/json")],
-        description.to_string(),
-    )
+    ([(header::CONTENT_TYPE, "application/json")], description.to_string())
 }
 
 async fn no_such_route(request: Request) -> Problem {

@@ -35,9 +35,7 @@ fn check_encoding(query: &str) -> Result<(), Problem> {
     if decoded.is_some_and(|bytes| std::str::from_utf8(&bytes).is_ok()) {
         return Ok(());
     }
-    Err(Problem::invalid(
-        "the query is not percent-encoded UTF-8; a percent sign itself is written %25",
-    ))
+    Err(Problem::invalid("the query is not percent-encoded UTF-8; a percent sign itself is written %25"))
 }
 
 /// The query of a request that takes none.

@@ -53,12 +53,7 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) {
     let (close, closing) = watch::channel(());
-    let server = Server {
-        router,
-        limits,
-        places: Arc::new(Semaphore::new(limits.connections_max)),
-        closing,
-    };
+    let server = Server { router, limits, places: Arc::new(Semaphore::new(limits.connections_max)), closing };
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
     loop {
@@ -160,13 +155,8 @@ fn protocol(limits: &ConnectionLimits) -> http1::Builder {
 
 /// Says why, if that can be done at once, and closes. The answer fits into any socket's empty buffer.
 fn turn_away(stream: TcpStream) {
-    let told = stream
-        .into_std()
-        .and_then(|mut stream| stream.write_all(TOO_MANY));
-    tracing::debug!(
-        was_told = told.is_ok(),
-        "a client was turned away: too many connections are open"
-    );
+    let told = stream.into_std().and_then(|mut stream| stream.write_all(TOO_MANY));
+    tracing::debug!(was_told = told.is_ok(), "a client was turned away: too many connections are open");
 }
 
 async fn pause_after(error: &std::io::Error) {

@@ -146,12 +146,7 @@ impl Node {
         check_state(dir, &identity, &state)?;
         // Unknown to clients, so that none can choose keys that collide in the store's tables.
         let storage = storage::Options { secret: rng.next_u64(), ..options.storage.clone() };
-        let (db, recovery) = Db::open(
-            Arc::clone(disk),
-            &dir.join("store"),
-            storage,
-            Arc::new(RecordMerge),
-        )?;
+        let (db, recovery) = Db::open(Arc::clone(disk), &dir.join("store"), storage, Arc::new(RecordMerge))?;
         let hello = Hello {
             cluster: state.name().to_owned(),
             fingerprint: state.fingerprint(),
@@ -278,14 +273,7 @@ impl Node {
 
     fn message(&mut self, now: Moment, from: NodeId, envelope: Envelope, out: &mut Vec<Output>) {
         self.figures.peer_messages += 1;
-        let Envelope {
-            operation,
-            round,
-            epoch,
-            partition,
-            deadline_ms,
-            body,
-        } = envelope;
+        let Envelope { operation, round, epoch, partition, deadline_ms, body } = envelope;
         let ticket = Ticket {
             from,
             operation,
@@ -297,18 +285,14 @@ impl Node {
             Body::Ping => out.push(Output::Send(from, self.envelope(ticket, Body::Pong))),
             Body::Pong => {}
             Body::Reply(reply) => {
-                self.operations
-                    .replied(now, from, (operation, round), reply, &mut self.asks);
+                self.operations.replied(now, from, (operation, round), reply, &mut self.asks);
             }
             Body::Request(_) if epoch < self.topology.state.epoch() => {
-                let reply = ReplicaReply::StaleEpoch {
-                    newest: self.topology.state.epoch(),
-                };
+                let reply = ReplicaReply::StaleEpoch { newest: self.topology.state.epoch() };
                 out.push(Output::Send(from, self.envelope(ticket, Body::Reply(reply))));
             }
             Body::Request(ReplicaRequest::Forward(passed)) => {
-                self.operations
-                    .passed(now, ticket, deadline_ms, *passed, &mut self.asks);
+                self.operations.passed(now, ticket, deadline_ms, *passed, &mut self.asks);
             }
             Body::Request(request) => self.replica.serve(now, ticket, request, &mut self.serves),
         }
@@ -358,14 +342,10 @@ impl Node {
         match effect {
             replica::Effect::Reply(ticket, reply) if ticket.from == self.topology.here => {
                 let at = (ticket.operation, ticket.round);
-                self.operations
-                    .replied(now, ticket.from, at, reply, &mut self.asks);
+                self.operations.replied(now, ticket.from, at, reply, &mut self.asks);
             }
             replica::Effect::Reply(ticket, reply) => {
-                out.push(Output::Send(
-                    ticket.from,
-                    self.envelope(ticket, Body::Reply(reply)),
-                ));
+                out.push(Output::Send(ticket.from, self.envelope(ticket, Body::Reply(reply))));
             }
             replica::Effect::Made(ticket, made) => {
                 self.operations.made(now, ticket.operation, made, &mut self.asks);
@@ -412,17 +392,12 @@ fn check_state(dir: &std::path::Path, identity: &Identity, state: &ClusterState)
     if identity.is_new {
         return Ok(());
     }
-    let kept = ClusterState::decode(&identity.state).map_err(|error| OpenError::State {
-        path: dir.to_owned(),
-        why: error.to_string(),
-    })?;
+    let kept = ClusterState::decode(&identity.state)
+        .map_err(|error| OpenError::State { path: dir.to_owned(), why: error.to_string() })?;
     let differences = kept.diff(state);
     if differences.is_empty() {
         Ok(())
     } else {
-        Err(OpenError::Changed {
-            path: dir.to_owned(),
-            differences,
-        })
+        Err(OpenError::Changed { path: dir.to_owned(), differences })
     }
 }

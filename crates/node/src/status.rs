@@ -17,11 +17,7 @@ pub struct Facts {
 pub fn status(node: &Node, facts: &Facts) -> Status {
     let topology = node.topology();
     let state = &topology.state;
-    let here = state
-        .members()
-        .iter()
-        .position(|member| member.id == topology.here)
-        .unwrap_or_default();
+    let here = state.members().iter().position(|member| member.id == topology.here).unwrap_or_default();
     Status {
         name: state.name().to_owned(),
         epoch: state.epoch(),
@@ -38,51 +34,20 @@ pub fn status(node: &Node, facts: &Facts) -> Status {
 }
 
 /// The node's figures now. Names end in `_total` where they only go up.
-#[allow(
-    clippy::cast_precision_loss,
-    reason = "figures for people and graphs; 2^53 is far away"
-)]
+#[allow(clippy::cast_precision_loss, reason = "figures for people and graphs; 2^53 is far away")]
 pub fn counters(node: &Node) -> Vec<Counter> {
     let figures = node.figures();
     let storage = node.replica().db().stats();
     let reads = &storage.counters;
-    let counter = |name, help, value: u64| Counter {
-        name,
-        help,
-        value: value as f64,
-    };
+    let counter = |name, help, value: u64| Counter { name, help, value: value as f64 };
     vec![
-        counter(
-            "client_requests_total",
-            "Requests of clients.",
-            figures.client_requests,
-        ),
-        counter(
-            "peer_messages_total",
-            "Messages from peers.",
-            figures.peer_messages,
-        ),
-        counter(
-            "cold_reads_total",
-            "Reads that memory could not answer.",
-            figures.cold_reads,
-        ),
-        counter(
-            "log_syncs_total",
-            "Times that the commit log was made durable.",
-            figures.syncs,
-        ),
-        counter(
-            "operations_under_way",
-            "Client operations under way.",
-            node.operations_under_way() as u64,
-        ),
+        counter("client_requests_total", "Requests of clients.", figures.client_requests),
+        counter("peer_messages_total", "Messages from peers.", figures.peer_messages),
+        counter("cold_reads_total", "Reads that memory could not answer.", figures.cold_reads),
+        counter("log_syncs_total", "Times that the commit log was made durable.", figures.syncs),
+        counter("operations_under_way", "Client operations under way.", node.operations_under_way() as u64),
         counter("storage_gets_total", "Lookups of a record.", reads.gets),
-        counter(
-            "storage_memtable_hits_total",
-            "Lookups answered by a memtable.",
-            reads.memtable_hits,
-        ),
+        counter("storage_memtable_hits_total", "Lookups answered by a memtable.", reads.memtable_hits),
         counter(
             "storage_record_cache_hits_total",
             "Lookups answered by the record cache.",
@@ -103,32 +68,12 @@ pub fn counters(node: &Node) -> Vec<Counter> {
             "What that may come to.",
             node.replica().db().options().memory_bytes as u64,
         ),
-        counter(
-            "tables",
-            "Tables on disk.",
-            storage.level_tables.iter().sum::<usize>() as u64,
-        ),
+        counter("tables", "Tables on disk.", storage.level_tables.iter().sum::<usize>() as u64),
         counter("table_bytes", "Their size.", storage.table_bytes()),
-        counter(
-            "table_entries",
-            "Entries in them; a key may have several.",
-            storage.table_entries,
-        ),
-        counter(
-            "damaged_tables",
-            "Tables in which damage was found.",
-            storage.damaged_tables as u64,
-        ),
-        counter(
-            "log_segments",
-            "Segments of the commit log on disk.",
-            storage.log_segments as u64,
-        ),
-        counter(
-            "log_written_bytes_total",
-            "Bytes written to the commit log.",
-            storage.log_bytes_written,
-        ),
+        counter("table_entries", "Entries in them; a key may have several.", storage.table_entries),
+        counter("damaged_tables", "Tables in which damage was found.", storage.damaged_tables as u64),
+        counter("log_segments", "Segments of the commit log on disk.", storage.log_segments as u64),
+        counter("log_written_bytes_total", "Bytes written to the commit log.", storage.log_bytes_written),
         counter("flushes_total", "Memtables written out as tables.", reads.flushes),
         counter("compactions_total", "Compactions of tables.", reads.compactions),
         counter(
@@ -145,11 +90,7 @@ pub fn recovered(node: &Node) -> String {
     if recovery.is_new {
         return "a new data directory".to_owned();
     }
-    let stop = if recovery.was_clean {
-        "a clean stop"
-    } else {
-        "an unclean stop"
-    };
+    let stop = if recovery.was_clean { "a clean stop" } else { "an unclean stop" };
     let mut text = format!(
         "after {stop}: {} tables, {} log entries replayed",
         recovery.tables, recovery.replayed_entries

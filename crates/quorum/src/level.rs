@@ -47,12 +47,7 @@ impl fmt::Display for Level {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Level::Count(count) => write!(f, "{count}"),
-            named => f.pad(
-                NAMES
-                    .iter()
-                    .find(|(_, level)| level == named)
-                    .map_or("", |(name, _)| name),
-            ),
+            named => f.pad(NAMES.iter().find(|(_, level)| level == named).map_or("", |(name, _)| name)),
         }
     }
 }
@@ -69,10 +64,7 @@ impl FromStr for Level {
 
     /// Names in any case of letters, as Redis clients write words; numbers in plain decimal.
     fn from_str(text: &str) -> Result<Level, ParseLevelError> {
-        let named = NAMES
-            .iter()
-            .find(|(name, _)| name.eq_ignore_ascii_case(text))
-            .map(|&(_, level)| level);
+        let named = NAMES.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)).map(|&(_, level)| level);
         let level = named.or_else(|| count(text).map(Level::Count));
         level.ok_or_else(|| ParseLevelError(text.chars().take(64).collect()))
     }
@@ -80,10 +72,7 @@ impl FromStr for Level {
 
 fn count(text: &str) -> Option<u8> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    digits
-        .then(|| text.parse().ok())
-        .flatten()
-        .filter(|&count| count > 0)
+    digits.then(|| text.parse().ok()).flatten().filter(|&count| count > 0)
 }
 
 impl From<Level> for String {

@@ -123,16 +123,10 @@ impl Model {
     ) -> Model {
         let owners = representatives(copies);
         let homes: Vec<DataCenter> = copies.iter().map(|&(home, _)| home).collect();
-        let requirements = |level| {
-            homes
-                .iter()
-                .map(|&home| required(level, &owners, home))
-                .collect::<Vec<_>>()
-        };
+        let requirements =
+            |level| homes.iter().map(|&home| required(level, &owners, home)).collect::<Vec<_>>();
         let (reads, writes) = (requirements(read), requirements(write));
-        let overlap = reads
-            .iter()
-            .all(|read| writes.iter().all(|write| must_overlap(read, write, &owners)));
+        let overlap = reads.iter().all(|read| writes.iter().all(|write| must_overlap(read, write, &owners)));
         let copies_waited_for = writes.iter().map(Requirement::total).min().unwrap_or(0);
         if overlap && mode == QuorumMode::Strict && durability == Durability::Always {
             Model::Strong
@@ -169,9 +163,7 @@ impl fmt::Display for Model {
 
 /// Owners as many as there are copies, to count with.
 fn representatives(copies: &[(DataCenter, u8)]) -> Vec<Owner> {
-    let homes = copies
-        .iter()
-        .flat_map(|&(home, count)| std::iter::repeat_n(home, usize::from(count)));
+    let homes = copies.iter().flat_map(|&(home, count)| std::iter::repeat_n(home, usize::from(count)));
     (0..).map(NodeId).zip(homes).collect()
 }
 
@@ -180,9 +172,7 @@ fn must_overlap(read: &Requirement, write: &Requirement, owners: &[Owner]) -> bo
     match (read.per_data_center(), write.per_data_center()) {
         (Some(reads), Some(writes)) => reads.iter().any(|&(home, read)| {
             let owned = owners.iter().filter(|owner| owner.1 == home).count();
-            writes
-                .iter()
-                .any(|&(other, write)| other == home && read + write > owned)
+            writes.iter().any(|&(other, write)| other == home && read + write > owned)
         }),
         // One of the two may take its owners anywhere, so it takes those that the other left.
         (None, _) | (_, None) => read.total() + write.total() > owners.len(),

@@ -45,10 +45,7 @@ impl Tracker {
             }
         }
         let requirement = required(level, &distinct, local);
-        let answers = distinct
-            .into_iter()
-            .map(|owner| (owner, Answer::Awaited))
-            .collect();
+        let answers = distinct.into_iter().map(|owner| (owner, Answer::Awaited)).collect();
         Tracker { requirement, answers }
     }
 
@@ -72,9 +69,7 @@ impl Tracker {
             Requirement::Anywhere(count) => self.judge(*count, |_| true),
             Requirement::Within(home, count) => self.judge(*count, |owner| owner.1 == *home),
             Requirement::Each(counts) => {
-                let of_each = counts
-                    .iter()
-                    .map(|&(home, count)| self.judge(count, |owner| owner.1 == home));
+                let of_each = counts.iter().map(|&(home, count)| self.judge(count, |owner| owner.1 == home));
                 of_each.fold(Decision::Met, worse)
             }
         }
@@ -131,25 +126,16 @@ impl Tracker {
     }
 
     fn count(&self, wanted: Answer, counts: impl Fn(&Owner) -> bool) -> usize {
-        self.answers
-            .iter()
-            .filter(|(owner, answer)| *answer == wanted && counts(owner))
-            .count()
+        self.answers.iter().filter(|(owner, answer)| *answer == wanted && counts(owner)).count()
     }
 
     fn with(&self, wanted: Answer) -> impl Iterator<Item = NodeId> + '_ {
-        self.answers
-            .iter()
-            .filter(move |(_, answer)| *answer == wanted)
-            .map(|(owner, _)| owner.0)
+        self.answers.iter().filter(move |(_, answer)| *answer == wanted).map(|(owner, _)| owner.0)
     }
 
     /// A linear search: a partition has a handful of owners.
     fn answer_of(&mut self, node: NodeId) -> Option<&mut Answer> {
-        self.answers
-            .iter_mut()
-            .find(|(owner, _)| owner.0 == node)
-            .map(|(_, answer)| answer)
+        self.answers.iter_mut().find(|(owner, _)| owner.0 == node).map(|(_, answer)| answer)
     }
 }
 

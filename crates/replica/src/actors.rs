@@ -35,31 +35,18 @@ impl Actors {
     /// The actors of a run for which these stints are durably reserved. The range must not be empty.
     pub fn new(incarnation: Incarnation, mut reserved: Range<u32>) -> Actors {
         let first = Stint(reserved.next().expect("a run reserves at least one stint"));
-        Actors {
-            incarnation,
-            reserved,
-            first,
-            issuers: Vec::new(),
-        }
+        Actors { incarnation, reserved, first, issuers: Vec::new() }
     }
 
     /// Who issues dots for this partition now.
     pub fn actor(&self, partition: PartitionId) -> Actor {
-        let stint = self
-            .issuers
-            .get(usize::from(partition.0))
-            .map_or(self.first, |issuer| issuer.stint);
-        Actor {
-            incarnation: self.incarnation,
-            stint,
-        }
+        let stint = self.issuers.get(usize::from(partition.0)).map_or(self.first, |issuer| issuer.stint);
+        Actor { incarnation: self.incarnation, stint }
     }
 
     /// The counter of the last dot issued for this partition in its stint; 0 before the first.
     pub fn issued(&self, partition: PartitionId) -> u64 {
-        self.issuers
-            .get(usize::from(partition.0))
-            .map_or(0, |issuer| issuer.counter)
+        self.issuers.get(usize::from(partition.0)).map_or(0, |issuer| issuer.counter)
     }
 
     /// A dot that was never issued and never will be again.
@@ -67,13 +54,7 @@ impl Actors {
         let incarnation = self.incarnation;
         let issuer = self.issuer(partition);
         issuer.counter += 1;
-        Dot {
-            actor: Actor {
-                incarnation,
-                stint: issuer.stint,
-            },
-            counter: issuer.counter,
-        }
+        Dot { actor: Actor { incarnation, stint: issuer.stint }, counter: issuer.counter }
     }
 
     /// Begins a new stint for a partition that may have forgotten something. False where the stints reserved for this
@@ -82,10 +63,7 @@ impl Actors {
     pub fn begin_stint(&mut self, partition: PartitionId) -> bool {
         match self.reserved.next() {
             Some(stint) => {
-                *self.issuer(partition) = Issuer {
-                    stint: Stint(stint),
-                    counter: 0,
-                };
+                *self.issuer(partition) = Issuer { stint: Stint(stint), counter: 0 };
                 true
             }
             None => false,
@@ -95,13 +73,7 @@ impl Actors {
     fn issuer(&mut self, partition: PartitionId) -> &mut Issuer {
         let place = usize::from(partition.0);
         if place >= self.issuers.len() {
-            self.issuers.resize(
-                place + 1,
-                Issuer {
-                    stint: self.first,
-                    counter: 0,
-                },
-            );
+            self.issuers.resize(place + 1, Issuer { stint: self.first, counter: 0 });
         }
         &mut self.issuers[place]
     }

@@ -86,21 +86,14 @@ impl Identity {
                 let length = usize::try_from(file.len()?).unwrap_or(usize::MAX);
                 let mut bytes = vec![0; length];
                 file.read_exact_at(0, &mut bytes)?;
-                Some(decode(&bytes).map_err(|why| IdentityError::Damaged {
-                    path: path.clone(),
-                    why,
-                })?)
+                Some(decode(&bytes).map_err(|why| IdentityError::Damaged { path: path.clone(), why })?)
             }
             Err(error) if error.kind == DiskErrorKind::NotFound => None,
             Err(error) => return Err(error.into()),
         };
         let mut identity = match found {
             Some(found) if found.name != name => {
-                return Err(IdentityError::OtherNode {
-                    path,
-                    found: found.name,
-                    asked: name.to_owned(),
-                });
+                return Err(IdentityError::OtherNode { path, found: found.name, asked: name.to_owned() });
             }
             Some(found) => found,
             None => Identity {
@@ -158,9 +151,8 @@ fn decode(bytes: &[u8]) -> Result<Identity, &'static str> {
     let (incarnation, rest) = rest.split_first_chunk::<8>().ok_or("it is too short")?;
     let (next, rest) = rest.split_first_chunk::<4>().ok_or("it is too short")?;
     let (length, rest) = rest.split_first_chunk::<2>().ok_or("it is too short")?;
-    let (name, state) = rest
-        .split_at_checked(usize::from(u16::from_le_bytes(*length)))
-        .ok_or("its name is cut off")?;
+    let (name, state) =
+        rest.split_at_checked(usize::from(u16::from_le_bytes(*length))).ok_or("its name is cut off")?;
     let next = u32::from_le_bytes(*next);
     Ok(Identity {
         incarnation: Incarnation(u64::from_le_bytes(*incarnation)),
@@ -204,12 +196,7 @@ mod tests {
         let disk = SimDisk::new();
         open(&disk, "n1", 1).expect("an empty directory");
         let error = open(&disk, "n2", 1).expect_err("another node's");
-        assert!(
-            error
-                .to_string()
-                .contains("holds the data of node `n1`, not of `n2`"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("holds the data of node `n1`, not of `n2`"), "{error}");
     }
 
     #[test]

@@ -149,9 +149,7 @@ pub fn make(
     mint: &mut Mint<'_>,
 ) -> Result<(Record, Made), MakeError> {
     if let (Some(Record::Siblings(base)), actor) = (&ask.base, mint.actors.actor(mint.partition))
-        && held.map_or(base.seen().highest_of(actor) > 0, |held| {
-            held.is_behind(actor, base.seen())
-        })
+        && held.map_or(base.seen().highest_of(actor) > 0, |held| held.is_behind(actor, base.seen()))
     {
         begin_stint(mint)?;
     }
@@ -162,12 +160,7 @@ pub fn make(
     };
     let held = merged.as_ref().or(held);
     match &ask.change {
-        Change::Put {
-            value,
-            context,
-            expiry,
-            priority,
-        } => {
+        Change::Put { value, context, expiry, priority } => {
             check_context(held, context, keyspace, mint.now)?;
             let at = new_expiry(held, *expiry, keyspace, mint.now);
             let payload = Payload::Value(value.clone());
@@ -189,11 +182,7 @@ fn check_context(
     let blind = keyspace.require_context && context.is_empty();
     let overwrites =
         || held.is_some_and(|held| !View::of(held, keyspace.policy, now.wall).versions().is_empty());
-    if blind && overwrites() {
-        Err(MakeError::ContextRequired)
-    } else {
-        Ok(())
-    }
+    if blind && overwrites() { Err(MakeError::ContextRequired) } else { Ok(()) }
 }
 
 fn new_expiry(
@@ -223,15 +212,9 @@ fn write(
     let floor = held.map_or(Stamp::default(), newest_stamp);
     let above = ask.again.map_or(floor, |again| again.above.max(floor));
     let stamp = mint.clock.mint_above(mint.now.wall, above);
-    let context = if keyspace.policy.keeps_siblings() {
-        context
-    } else {
-        &Context::Empty
-    };
+    let context = if keyspace.policy.keeps_siblings() { context } else { &Context::Empty };
     let version = |dot| {
-        Version::new(dot, stamp, payload.clone(), ask.operation)
-            .with_priority(priority)
-            .ending(expires)
+        Version::new(dot, stamp, payload.clone(), ask.operation).with_priority(priority).ending(expires)
     };
     let (record, dot) = match ask.again {
         Some(again) => (put(held, keyspace, context, version(again.dot))?, again.dot),
@@ -239,21 +222,11 @@ fn write(
     };
     let record = prune(record, keyspace);
     check_size(&record, keyspace)?;
-    let context = record
-        .context_after(context, dot)
-        .map_err(|error| MakeError::Context(error.to_string()))?;
+    let context =
+        record.context_after(context, dot).map_err(|error| MakeError::Context(error.to_string()))?;
     let by_clock = stamp.millis() <= mint.now.wall.0;
-    let path = if by_clock {
-        WritePath::Client
-    } else {
-        WritePath::ClientAboveHeld
-    };
-    let made = Made {
-        record: record.to_bytes(),
-        context,
-        dot: Some(dot),
-        path,
-    };
+    let path = if by_clock { WritePath::Client } else { WritePath::ClientAboveHeld };
+    let made = Made { record: record.to_bytes(), context, dot: Some(dot), path };
     Ok((record, made))
 }
 
@@ -322,11 +295,7 @@ fn check_size(record: &Record, keyspace: &Keyspace) -> Result<(), MakeError> {
     }
     let bytes = record.encoded_len() as u64;
     let limit = keyspace.limits.record_bytes_max;
-    if bytes > limit {
-        Err(MakeError::TooLarge { bytes, limit })
-    } else {
-        Ok(())
-    }
+    if bytes > limit { Err(MakeError::TooLarge { bytes, limit }) } else { Ok(()) }
 }
 
 fn expire(
@@ -338,31 +307,17 @@ fn expire(
     let held = held.ok_or_else(|| {
         MakeError::CannotSay("the version whose expiry was to change is not here".to_owned())
     })?;
-    let newest = held
-        .versions()
-        .iter()
-        .map(|version| version.expiry.stamp)
-        .max()
-        .unwrap_or_default();
+    let newest = held.versions().iter().map(|version| version.expiry.stamp).max().unwrap_or_default();
     let stamp = mint.clock.mint_above(mint.now.wall, newest);
     let record = held
         .with_expiry(context, Expiry { stamp, at })
         .map_err(|error| MakeError::Context(error.to_string()))?;
-    let made = Made {
-        record: record.to_bytes(),
-        context: record.context(),
-        dot: None,
-        path: WritePath::Merge,
-    };
+    let made =
+        Made { record: record.to_bytes(), context: record.context(), dot: None, path: WritePath::Merge };
     Ok((record, made))
 }
 
 /// The greatest stamp of a record's versions.
 pub fn newest_stamp(record: &Record) -> Stamp {
-    record
-        .versions()
-        .iter()
-        .map(|version| version.stamp)
-        .max()
-        .unwrap_or_default()
+    record.versions().iter().map(|version| version.stamp).max().unwrap_or_default()
 }

@@ -13,9 +13,7 @@ impl Merge for RecordMerge {
         let decode = |bytes: &[u8]| {
             Record::decode(Bytes::copy_from_slice(bytes)).map_err(|error| MergeError(error.to_string()))
         };
-        let merged = decode(older)?
-            .merge(&decode(newer)?)
-            .map_err(|error| MergeError(error.to_string()))?;
+        let merged = decode(older)?.merge(&decode(newer)?).map_err(|error| MergeError(error.to_string()))?;
         Ok(merged.to_bytes().to_vec())
     }
 }

@@ -49,11 +49,7 @@ impl Recent {
 
     /// The sequence number that must be synced before this key is; nothing where it is already.
     pub fn unsynced(&self, key: &[u8]) -> Option<SequenceNumber> {
-        if self.unsynced.is_empty() {
-            None
-        } else {
-            self.unsynced.get(key).copied()
-        }
+        if self.unsynced.is_empty() { None } else { self.unsynced.get(key).copied() }
     }
 
     /// Hides the operation's write to this key behind what was stored before it. Several may be hidden at once, each
@@ -98,10 +94,7 @@ impl Recent {
         if self.hidden.is_empty() {
             return None;
         }
-        self.hidden
-            .get(key)
-            .and_then(|hidden| hidden.first())
-            .map(|first| first.before.clone())
+        self.hidden.get(key).and_then(|hidden| hidden.first()).map(|first| first.before.clone())
     }
 }
 
@@ -143,10 +136,7 @@ mod tests {
         recent.hide(key(), OperationId(2), Some(Bytes::from_static(b"first")));
         assert_eq!(recent.shown_instead(b"k"), Some(Some(Bytes::from_static(b"old"))));
         recent.show(b"k", OperationId(1));
-        assert_eq!(
-            recent.shown_instead(b"k"),
-            Some(Some(Bytes::from_static(b"first")))
-        );
+        assert_eq!(recent.shown_instead(b"k"), Some(Some(Bytes::from_static(b"first"))));
         recent.show(b"k", OperationId(2));
         assert_eq!(recent.shown_instead(b"k"), None);
     }
@@ -165,9 +155,6 @@ mod tests {
         let mut recent = Recent::default();
         recent.hide(key(), OperationId(1), None);
         recent.merge_below(b"k", |_| Bytes::from_static(b"arrived"));
-        assert_eq!(
-            recent.shown_instead(b"k"),
-            Some(Some(Bytes::from_static(b"arrived")))
-        );
+        assert_eq!(recent.shown_instead(b"k"), Some(Some(Bytes::from_static(b"arrived"))));
     }
 }

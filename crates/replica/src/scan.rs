@@ -55,20 +55,8 @@ impl Scans {
             out.push(Effect::Reply(ticket, ReplicaReply::CannotSay { why }));
             return;
         }
-        let limit = ScanLimit {
-            entries: ask.limit.clamp(1, LIMIT_MAX) as usize,
-            bytes: PAGE_BYTES_MAX,
-        };
-        self.start(
-            db,
-            Scan {
-                ticket,
-                ask,
-                count,
-                limit,
-            },
-            out,
-        );
+        let limit = ScanLimit { entries: ask.limit.clamp(1, LIMIT_MAX) as usize, bytes: PAGE_BYTES_MAX };
+        self.start(db, Scan { ticket, ask, count, limit }, out);
     }
 
     fn start(&mut self, db: &Db, scan: Scan, out: &mut Vec<Effect>) {
@@ -102,10 +90,7 @@ impl Scans {
                 return;
             }
         };
-        debug_assert!(
-            state.keyspace(scan.ask.keyspace).is_some(),
-            "checked when the walk began"
-        );
+        debug_assert!(state.keyspace(scan.ask.keyspace).is_some(), "checked when the walk began");
         let next = next.and_then(|key| next_place(&key, &scan.ask));
         if next == Some(scan.ask.from) {
             // More keys share this cursor prefix than were looked at: look at more, so that they stay together.
@@ -122,9 +107,7 @@ impl Scans {
 
 /// Where the next run begins, as a place that a cursor can name; nothing where the run is over.
 fn next_place(key: &Bytes, ask: &ScanAsk) -> Option<(u16, u64)> {
-    let StoreKey {
-        slot, keyspace, hash, ..
-    } = store_key::parse(key)?;
+    let StoreKey { slot, keyspace, hash, .. } = store_key::parse(key)?;
     let place = match keyspace.cmp(&ask.keyspace) {
         std::cmp::Ordering::Less => (slot, 0),
         std::cmp::Ordering::Equal => (slot, prefix_of(hash)),
@@ -139,10 +122,7 @@ pub fn prefix_of(hash: u64) -> u64 {
 }
 
 fn answer(scan: &Scan, entries: &[(Bytes, Bytes)], next: Option<(u16, u64)>, now: Moment) -> ReplicaReply {
-    let mut answer = ScanAnswer {
-        entries: Vec::new(),
-        next,
-    };
+    let mut answer = ScanAnswer { entries: Vec::new(), next };
     let mut live = 0;
     for (key, value) in entries {
         let Some(key) = store_key::parse(key) else {
@@ -156,26 +136,15 @@ fn answer(scan: &Scan, entries: &[(Bytes, Bytes)], next: Option<(u16, u64)>, now
         let record = match Record::decode(value.clone()) {
             Ok(record) => record,
             Err(error) => {
-                return ReplicaReply::CannotSay {
-                    why: format!("a record cannot be read: {error}"),
-                };
+                return ReplicaReply::CannotSay { why: format!("a record cannot be read: {error}") };
             }
         };
         if scan.count {
             live += u64::from(record.versions().iter().any(|version| version.is_live(now.wall)));
         } else {
             let record = record.strip_values().to_bytes();
-            answer.entries.push(ScanEntry {
-                slot: key.slot,
-                hash: key.hash,
-                key: key.key,
-                record,
-            });
+            answer.entries.push(ScanEntry { slot: key.slot, hash: key.hash, key: key.key, record });
         }
     }
-    if scan.count {
-        ReplicaReply::Counted { live, next }
-    } else {
-        ReplicaReply::Scanned(answer)
-    }
+    if scan.count { ReplicaReply::Counted { live, next } } else { ReplicaReply::Scanned(answer) }
 }

@@ -51,8 +51,7 @@ pub fn position(slot: u16, keyspace: KeyspaceId, hash: u64) -> Bytes {
 
 /// The first storage key behind a slot; nothing where it is the last.
 pub fn end_of_slot(slot: u16) -> Option<Bytes> {
-    slot.checked_add(1)
-        .map(|next| Bytes::copy_from_slice(&next.to_be_bytes()))
+    slot.checked_add(1).map(|next| Bytes::copy_from_slice(&next.to_be_bytes()))
 }
 
 /// The parts of a storage key; nothing where the bytes are none.
@@ -60,12 +59,7 @@ pub fn parse(bytes: &Bytes) -> Option<StoreKey> {
     let slot = u16::from_be_bytes(bytes.get(0..2)?.try_into().ok()?);
     let keyspace = KeyspaceId(u32::from_be_bytes(bytes.get(2..6)?.try_into().ok()?));
     let hash = u64::from_be_bytes(bytes.get(6..14)?.try_into().ok()?);
-    Some(StoreKey {
-        slot,
-        keyspace,
-        hash,
-        key: bytes.slice(PREFIX_BYTES..),
-    })
+    Some(StoreKey { slot, keyspace, hash, key: bytes.slice(PREFIX_BYTES..) })
 }
 
 #[cfg(test)]

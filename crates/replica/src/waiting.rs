@@ -28,11 +28,7 @@ pub(crate) struct Waiting {
 #[derive(Debug)]
 pub(crate) enum Task {
     Read,
-    Write {
-        keyspace: KeyspaceId,
-        record: Bytes,
-        path: WritePath,
-    },
+    Write { keyspace: KeyspaceId, record: Bytes, path: WritePath },
     Make(Box<Make>),
 }
 
@@ -77,12 +73,7 @@ struct Room {
 
 impl Room {
     fn new(number_max: usize, bytes_max: usize) -> Room {
-        Room {
-            number: 0,
-            number_max,
-            bytes: 0,
-            bytes_max,
-        }
+        Room { number: 0, number_max, bytes: 0, bytes_max }
     }
 
     /// Takes one in, if there is room; whatever its size, if it is the only one that holds anything.
@@ -179,10 +170,7 @@ pub(crate) struct Stalled {
 
 impl Stalled {
     pub(crate) fn new(number_max: usize, bytes_max: usize) -> Stalled {
-        Stalled {
-            queue: VecDeque::new(),
-            room: Room::new(number_max, bytes_max),
-        }
+        Stalled { queue: VecDeque::new(), room: Room::new(number_max, bytes_max) }
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -21,30 +21,13 @@ use support::{LWW, RELAXED, Rig, SIBLINGS, Said, foreign_dot, lww};
 use types::{KeyspaceId, OperationId, PartitionId, WallTime};
 use wire::{ReplicaReply, WritePath};
 
-const KEYS: [&[u8]; 12] = [
-    b"a", b"b", b"c", b"d", b"e", b"f", b"g", b"h", b"i", b"j", b"k", b"l",
-];
+const KEYS: [&[u8]; 12] = [b"a", b"b", b"c", b"d", b"e", b"f", b"g", b"h", b"i", b"j", b"k", b"l"];
 
 #[derive(Clone, Debug)]
 enum Step {
-    Write {
-        keyspace: KeyspaceId,
-        key: usize,
-        later_ms: u64,
-        size: usize,
-        repair: bool,
-    },
-    Make {
-        keyspace: KeyspaceId,
-        key: usize,
-        change: u8,
-        size: usize,
-        hide: bool,
-    },
-    Read {
-        keyspace: KeyspaceId,
-        key: usize,
-    },
+    Write { keyspace: KeyspaceId, key: usize, later_ms: u64, size: usize, repair: bool },
+    Make { keyspace: KeyspaceId, key: usize, change: u8, size: usize, hide: bool },
+    Read { keyspace: KeyspaceId, key: usize },
     Show(usize),
     EndTurn,
     RunRead(usize),
@@ -192,11 +175,7 @@ impl Test {
         self.operations += 1;
         let operation = self.operations;
         self.key_of.insert(operation, key);
-        self.history(key).asked.push_back(Asked {
-            operation,
-            write,
-            hide,
-        });
+        self.history(key).asked.push_back(Asked { operation, write, hide });
         operation
     }
 
@@ -204,27 +183,16 @@ impl Test {
         self.rig.now.mono = self.rig.now.mono + std::time::Duration::from_millis(10);
         self.rig.now.wall = self.rig.now.wall.plus_millis(10);
         let said = match *step {
-            Step::Write {
-                keyspace,
-                key,
-                later_ms,
-                size,
-                repair,
-            } => self.write((keyspace, key), later_ms, size, repair),
-            Step::Make {
-                keyspace,
-                key,
-                change,
-                size,
-                hide,
-            } => self.make((keyspace, key), change, size, hide),
+            Step::Write { keyspace, key, later_ms, size, repair } => {
+                self.write((keyspace, key), later_ms, size, repair)
+            }
+            Step::Make { keyspace, key, change, size, hide } => {
+                self.make((keyspace, key), change, size, hide)
+            }
             Step::Read { keyspace, key } => {
                 self.operations += 1;
                 let acceptable = vec![self.history((keyspace, key)).shown()];
-                let reading = Reading {
-                    key: (keyspace, key),
-                    acceptable,
-                };
+                let reading = Reading { key: (keyspace, key), acceptable };
                 self.readings.insert(self.operations, reading);
                 self.rig.read(self.operations, keyspace, KEYS[key])
             }
@@ -258,11 +226,7 @@ impl Test {
         } else {
             lww(counter, stamp, &vec![b'v'; size])
         };
-        let path = if repair {
-            WritePath::Merge
-        } else {
-            WritePath::Client
-        };
+        let path = if repair { WritePath::Merge } else { WritePath::Client };
         let operation = self.ask(key, Some((record.clone(), path)), false);
         self.rig.write(operation, key.0, KEYS[key.1], &record, path)
     }
@@ -271,16 +235,12 @@ impl Test {
         let shown = self.history(key).shown();
         let now = self.rig.now.wall;
         let known = shown.as_ref().map(Record::context).unwrap_or_default();
-        let lives = shown
-            .as_ref()
-            .is_some_and(|record| record.versions().iter().any(|version| version.is_live(now)));
+        let lives =
+            shown.as_ref().is_some_and(|record| record.versions().iter().any(|version| version.is_live(now)));
         let size = if key.0 == SIBLINGS { size % 20 } else { size };
         let change = match change {
             0 => Change::Delete { context: known },
-            1 if lives => Change::Expire {
-                context: known,
-                at: Some(WallTime(now.0 + 1_000_000)),
-            },
+            1 if lives => Change::Expire { context: known, at: Some(WallTime(now.0 + 1_000_000)) },
             _ => Change::Put {
                 value: Bytes::from(vec![b'm'; size]),
                 context: known,
@@ -309,9 +269,7 @@ impl Test {
         }
         let place = place % self.hidden.len();
         let (operation, key) = self.hidden.remove(place);
-        self.rig
-            .replica()
-            .show(key.0, KEYS[key.1], OperationId(operation));
+        self.rig.replica().show(key.0, KEYS[key.1], OperationId(operation));
         for (_, hidden_by) in &mut self.history(key).arrived {
             if *hidden_by == Some(operation) {
                 *hidden_by = None;
@@ -361,10 +319,7 @@ impl Test {
         let record = Record::decode(made.record.clone()).unwrap();
         if let Some(dot) = made.dot {
             let partition = self.rig.partition(KEYS[key.1]);
-            assert!(
-                self.issued.insert((partition, dot)),
-                "dot {dot} was issued before"
-            );
+            assert!(self.issued.insert((partition, dot)), "dot {dot} was issued before");
             let held = self.history(key).held();
             if let (Some(held), LWW | RELAXED) = (&held, key.0) {
                 let (held, new) = (held.versions()[0].stamp, record.versions()[0].stamp);
@@ -464,10 +419,7 @@ impl Test {
         self.hear(said);
         assert!(self.readings.is_empty(), "reads without an answer");
         for (key, history) in &self.histories {
-            assert!(
-                history.asked.is_empty(),
-                "{key:?}: writes without an answer were asked"
-            );
+            assert!(history.asked.is_empty(), "{key:?}: writes without an answer were asked");
         }
     }
 }
@@ -491,10 +443,7 @@ fn the_steps_reach_cold_reads_stalls_and_tables() {
     let (mut cold, mut stalls, mut tables) = (0, 0, 0);
     let mut runner = TestRunner::deterministic();
     for _ in 0..20 {
-        let steps = proptest::collection::vec(step(), 200..250)
-            .new_tree(&mut runner)
-            .unwrap()
-            .current();
+        let steps = proptest::collection::vec(step(), 200..250).new_tree(&mut runner).unwrap().current();
         let (mut test, mut before) = (Test::new(), 0);
         for step in &steps {
             test.step(step);

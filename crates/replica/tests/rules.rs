@@ -94,10 +94,7 @@ fn a_copy_of_something_unsynced_is_not_acknowledged_before_its_sync() {
     rig.end_turn();
     let said = replies(&rig.run_sync());
     assert_eq!(said, [stored(1), stored(2)].concat());
-    assert_eq!(
-        replies(&rig.write(3, LWW, b"k", &record, WritePath::Merge)),
-        stored(3)
-    );
+    assert_eq!(replies(&rig.write(3, LWW, b"k", &record, WritePath::Merge)), stored(3));
 }
 
 /// Where the keyspace asks for no more, *stored* is said when the log is with the operating system, and the sync follows.
@@ -141,12 +138,7 @@ fn a_client_s_write_is_refused_unless_it_is_above_what_is_held() {
         said.extend(rig.settle());
         replies(&said)
     };
-    let refused = vec![(
-        2,
-        ReplicaReply::Refused {
-            held: Stamp::new(1000, 5),
-        },
-    )];
+    let refused = vec![(2, ReplicaReply::Refused { held: Stamp::new(1000, 5) })];
     for path in [WritePath::Client, WritePath::ClientAboveHeld] {
         assert_eq!(outcome(2, Stamp::new(1000, 4), path), refused);
         assert_eq!(outcome(2, Stamp::new(1000, 5), path), refused);
@@ -154,11 +146,7 @@ fn a_client_s_write_is_refused_unless_it_is_above_what_is_held() {
         assert_eq!(outcome(1, Stamp::new(1000, 5), path), stored(2), "a resend");
         assert_eq!(outcome(1, Stamp::new(1000, 9), path), stored(2), "stamped again");
     }
-    assert_eq!(
-        outcome(2, Stamp::new(1000, 4), WritePath::Merge),
-        stored(2),
-        "a repair"
-    );
+    assert_eq!(outcome(2, Stamp::new(1000, 4), WritePath::Merge), stored(2), "a repair");
 }
 
 /// A stamp further ahead than the limit on drift is refused loudly and moves no clock; one that had to be above what is
@@ -175,9 +163,7 @@ fn a_stamp_from_the_future_is_refused_unless_it_had_to_be_above_what_is_held() {
     said.extend(rig.settle());
     assert_eq!(replies(&said), stored(2));
     let said = rig.make(3, put(3, LWW, b"another", b"v"));
-    let Some(Said::Made(3, Ok(made))) = said.first() else {
-        panic!("{said:?}")
-    };
+    let Some(Said::Made(3, Ok(made))) = said.first() else { panic!("{said:?}") };
     let record = Record::decode(made.record.clone()).unwrap();
     assert_eq!(record.versions()[0].stamp.millis(), rig.now.wall.0);
 }
@@ -187,54 +173,18 @@ fn a_stamp_from_the_future_is_refused_unless_it_had_to_be_above_what_is_held() {
 fn a_hidden_write_is_not_shown_and_hides_nothing_else() {
     let mut rig = rig();
     let now = rig.now.wall.0;
-    rig.write(
-        1,
-        LWW,
-        b"k",
-        &lww(1, Stamp::new(now - 50, 0), b"old"),
-        WritePath::Merge,
-    );
-    let hidden = Make {
-        hide: true,
-        ..put(2, LWW, b"k", b"hidden")
-    };
+    rig.write(1, LWW, b"k", &lww(1, Stamp::new(now - 50, 0), b"old"), WritePath::Merge);
+    let hidden = Make { hide: true, ..put(2, LWW, b"k", b"hidden") };
     rig.make(2, hidden.clone());
     assert_eq!(value_read(&mut rig, LWW, b"k"), Some(Bytes::from("old")));
-    rig.write(
-        3,
-        LWW,
-        b"k",
-        &lww(3, Stamp::new(now - 20, 0), b"repair"),
-        WritePath::Merge,
-    );
+    rig.write(3, LWW, b"k", &lww(3, Stamp::new(now - 20, 0), b"repair"), WritePath::Merge);
     assert_eq!(value_read(&mut rig, LWW, b"k"), Some(Bytes::from("repair")));
-    let refused = rig.write(
-        4,
-        LWW,
-        b"k",
-        &lww(4, Stamp::new(now - 10, 0), b"late"),
-        WritePath::Client,
-    );
-    assert!(matches!(
-        &replies(&refused)[..],
-        [(4, ReplicaReply::Refused { .. })]
-    ));
+    let refused = rig.write(4, LWW, b"k", &lww(4, Stamp::new(now - 10, 0), b"late"), WritePath::Client);
+    assert!(matches!(&replies(&refused)[..], [(4, ReplicaReply::Refused { .. })]));
     rig.replica().show(LWW, b"k", OperationId(2));
     assert_eq!(value_read(&mut rig, LWW, b"k"), Some(Bytes::from("hidden")));
-    rig.make(
-        5,
-        Make {
-            operation: OperationId(5),
-            ..hidden
-        },
-    );
-    rig.write(
-        6,
-        LWW,
-        b"k",
-        &lww(6, Stamp::new(now + 50, 0), b"above"),
-        WritePath::Client,
-    );
+    rig.make(5, Make { operation: OperationId(5), ..hidden });
+    rig.write(6, LWW, b"k", &lww(6, Stamp::new(now + 50, 0), b"above"), WritePath::Client);
     assert_eq!(value_read(&mut rig, LWW, b"k"), Some(Bytes::from("above")));
 }
 
@@ -244,36 +194,22 @@ fn a_change_of_expiry_does_not_carry_a_hidden_write_to_others() {
     let mut rig = rig();
     let old = lww(1, Stamp::new(rig.now.wall.0 - 50, 0), b"old");
     rig.write(1, LWW, b"k", &old, WritePath::Merge);
-    rig.make(
-        2,
-        Make {
-            hide: true,
-            ..put(2, LWW, b"k", b"hidden")
-        },
-    );
+    rig.make(2, Make { hide: true, ..put(2, LWW, b"k", b"hidden") });
     let at = Some(rig.now.wall.plus_millis(5_000));
     let expire = Make {
-        change: Change::Expire {
-            context: old.context(),
-            at,
-        },
+        change: Change::Expire { context: old.context(), at },
         base: Some(old.clone()),
         ..put(3, LWW, b"k", b"")
     };
     let said = rig.make(3, expire);
-    let Some(Said::Made(3, Ok(made))) = said.first() else {
-        panic!("{said:?}")
-    };
+    let Some(Said::Made(3, Ok(made))) = said.first() else { panic!("{said:?}") };
     let record = Record::decode(made.record.clone()).unwrap();
     assert_eq!(record.versions()[0].dot, foreign_dot(1));
     assert_eq!(record.versions()[0].expiry.at, at);
     let Said::Reply(_, ReplicaReply::Found { record, .. }) = &rig.read(4, LWW, b"k")[0] else {
         panic!("found")
     };
-    assert_eq!(
-        Record::decode(record.clone()).unwrap().versions()[0].expiry.at,
-        at
-    );
+    assert_eq!(Record::decode(record.clone()).unwrap().versions()[0].expiry.at, at);
     assert_eq!(replies(&rig.settle()), [stored(1), stored(2), stored(3)].concat());
 }
 
@@ -284,20 +220,8 @@ fn what_waited_too_long_is_not_done() {
     let held = lww(1, Stamp::new(1000, 0), b"held");
     make_cold(&mut rig, b"k", &held);
     rig.until = rig.now.mono + Duration::from_secs(5);
-    rig.make(
-        2,
-        Make {
-            hide: true,
-            ..put(2, LWW, b"k", b"new")
-        },
-    );
-    rig.write(
-        3,
-        LWW,
-        b"k",
-        &lww(3, Stamp::new(2000, 0), b"other"),
-        WritePath::Client,
-    );
+    rig.make(2, Make { hide: true, ..put(2, LWW, b"k", b"new") });
+    rig.write(3, LWW, b"k", &lww(3, Stamp::new(2000, 0), b"other"), WritePath::Client);
     assert_eq!(rig.reads.len(), 1, "both wait for one read from disk");
     rig.now.mono = rig.until;
     rig.until = Instant(u64::MAX);
@@ -305,10 +229,7 @@ fn what_waited_too_long_is_not_done() {
     assert!(
         matches!(
             &said[..],
-            [
-                Said::Made(2, Err(MakeError::CannotSay(_))),
-                Said::Reply(3, ReplicaReply::Failed { .. })
-            ]
+            [Said::Made(2, Err(MakeError::CannotSay(_))), Said::Reply(3, ReplicaReply::Failed { .. })]
         ),
         "{said:?}"
     );
@@ -352,16 +273,11 @@ fn damage_is_never_absence() {
     }
     rig.read(8, LWW, b"k");
     let said = rig.run_read(0);
-    assert!(
-        matches!(&said[..], [Said::Reply(8, ReplicaReply::Found { .. })]),
-        "{said:?}"
-    );
+    assert!(matches!(&said[..], [Said::Reply(8, ReplicaReply::Found { .. })]), "{said:?}");
 }
 
 fn dot_of(said: &[Said]) -> Dot {
-    let Some(Said::Made(_, Ok(made))) = said.first() else {
-        panic!("{said:?}")
-    };
+    let Some(Said::Made(_, Ok(made))) = said.first() else { panic!("{said:?}") };
     made.dot.unwrap()
 }
 
@@ -371,16 +287,8 @@ fn dot_of(said: &[Said]) -> Dot {
 fn a_replica_that_has_forgotten_goes_on_under_a_fresh_stint() {
     let mut rig = rig();
     let mine = dot_of(&rig.make(1, put(1, SIBLINGS, b"k", b"kept")));
-    let forgotten = Dot {
-        actor: mine.actor,
-        counter: mine.counter + 1,
-    };
-    let version = Version::new(
-        forgotten,
-        Stamp(1),
-        Payload::Value(Bytes::from("forgotten")),
-        OperationId(9),
-    );
+    let forgotten = Dot { actor: mine.actor, counter: mine.counter + 1 };
+    let version = Version::new(forgotten, Stamp(1), Payload::Value(Bytes::from("forgotten")), OperationId(9));
     let shown = Record::Siblings(Siblings::new().put(&Context::Empty, version).unwrap());
     rig.write(2, SIBLINGS, b"k", &shown, WritePath::Merge);
     let next = dot_of(&rig.make(3, put(3, SIBLINGS, b"k", b"next")));
@@ -397,10 +305,7 @@ fn a_context_that_shows_something_forgotten_begins_a_fresh_stint() {
     let second = Actor { ..mine.actor };
     // Another key of the same partition has never heard of these writes.
     let mut known = DottedVector::new();
-    known.add(Dot {
-        actor: second,
-        counter: 1,
-    });
+    known.add(Dot { actor: second, counter: 1 });
     let mut ask = put(3, SIBLINGS, b"{k}other", b"v");
     if let Change::Put { context, .. } = &mut ask.change {
         *context = Context::from(known);
@@ -415,10 +320,7 @@ fn a_made_up_context_is_refused() {
     let mut rig = rig();
     let mine = dot_of(&rig.make(1, put(1, SIBLINGS, b"k", b"kept")));
     let mut known = DottedVector::new();
-    known.add(Dot {
-        actor: mine.actor,
-        counter: 1000,
-    });
+    known.add(Dot { actor: mine.actor, counter: 1000 });
     let mut ask = put(2, SIBLINGS, b"k", b"v");
     if let Change::Put { context, .. } = &mut ask.change {
         *context = Context::from(known);
@@ -443,13 +345,7 @@ fn stalled_writes_keep_their_order_and_are_all_answered() {
     // Nothing is flushed meanwhile: storage fills up, and the cold write finds no room when its read comes back.
     for operation in 100..180 {
         let record = lww(operation, Stamp::new(1_000_000, 0), &[b'f'; 700]);
-        rig.write(
-            operation,
-            LWW,
-            format!("fill-{operation}").as_bytes(),
-            &record,
-            WritePath::Merge,
-        );
+        rig.write(operation, LWW, format!("fill-{operation}").as_bytes(), &record, WritePath::Merge);
         asked.push(operation);
     }
     rig.make(11, put(11, LWW, b"k", b"second"));
@@ -482,32 +378,15 @@ fn stalled_writes_keep_their_order_and_are_all_answered() {
 fn what_waits_is_bounded() {
     let waiting_bytes_max = 10_000;
     for (options, fits) in [
-        (
-            ReplicaOptions {
-                stalled_max: 5,
-                ..ReplicaOptions::default()
-            },
-            5,
-        ),
-        (
-            ReplicaOptions {
-                waiting_bytes_max,
-                ..ReplicaOptions::default()
-            },
-            13,
-        ),
+        (ReplicaOptions { stalled_max: 5, ..ReplicaOptions::default() }, 5),
+        (ReplicaOptions { waiting_bytes_max, ..ReplicaOptions::default() }, 13),
     ] {
         let mut rig = Rig::new(options);
         let mut refused = Vec::new();
         for operation in 1..80 {
             let record = lww(operation, Stamp::new(1000, 0), &[b'f'; 700]);
-            let said = rig.write(
-                operation,
-                LWW,
-                format!("fill-{operation}").as_bytes(),
-                &record,
-                WritePath::Merge,
-            );
+            let said =
+                rig.write(operation, LWW, format!("fill-{operation}").as_bytes(), &record, WritePath::Merge);
             for (operation, reply) in replies(&said) {
                 assert!(matches!(reply, ReplicaReply::Failed { .. }), "{reply:?}");
                 refused.push(operation);
@@ -528,10 +407,7 @@ fn what_is_not_here_is_not_answered_for() {
     let mut rig = rig();
     let unknown = KeyspaceId(77);
     let said = rig.read(1, unknown, b"k");
-    assert!(matches!(
-        &replies(&said)[..],
-        [(1, ReplicaReply::CannotSay { .. })]
-    ));
+    assert!(matches!(&replies(&said)[..], [(1, ReplicaReply::CannotSay { .. })]));
     let said = rig.write(2, unknown, b"k", &lww(1, Stamp(1), b"v"), WritePath::Client);
     assert!(matches!(&replies(&said)[..], [(2, ReplicaReply::Failed { .. })]));
     let said = rig.make(3, put(3, unknown, b"k", b"v"));
@@ -550,9 +426,6 @@ fn bytes_that_are_no_record_are_refused() {
         path: WritePath::Merge,
     };
     rig.replica().serve(now, ticket, request, &mut out);
-    assert!(
-        matches!(&out[..], [replica::Effect::Reply(_, ReplicaReply::Failed { .. })]),
-        "{out:?}"
-    );
+    assert!(matches!(&out[..], [replica::Effect::Reply(_, ReplicaReply::Failed { .. })]), "{out:?}");
     assert_eq!(value_read(&mut rig, LWW, b"k"), None);
 }

@@ -59,13 +59,7 @@ struct Entry {
 
 impl Default for Contexts {
     fn default() -> Contexts {
-        Contexts {
-            is_on: true,
-            entries: HashMap::new(),
-            by_use: BTreeMap::new(),
-            uses: 0,
-            bytes: 0,
-        }
+        Contexts { is_on: true, entries: HashMap::new(), by_use: BTreeMap::new(), uses: 0, bytes: 0 }
     }
 }
 
@@ -77,10 +71,7 @@ impl Contexts {
 
     /// Turns remembering on or off; off forgets everything.
     pub fn turn(&mut self, on: bool) {
-        *self = Contexts {
-            is_on: on,
-            ..Contexts::default()
-        };
+        *self = Contexts { is_on: on, ..Contexts::default() };
     }
 
     /// How many keys are remembered.
@@ -101,11 +92,7 @@ impl Contexts {
         let key = (keyspace, key.clone());
         let entry = self.entries.get_mut(&key)?;
         let (reply_end, newest) = &entry.newest;
-        let usable = if *reply_end <= received {
-            Some(newest.clone())
-        } else {
-            entry.settled.clone()
-        };
+        let usable = if *reply_end <= received { Some(newest.clone()) } else { entry.settled.clone() };
         self.uses += 1;
         self.by_use.remove(&entry.last_use);
         entry.last_use = self.uses;
@@ -128,20 +115,13 @@ impl Contexts {
         }
         let key = (keyspace, key.clone());
         let settled = match self.forget(&key) {
-            Some(Entry {
-                newest: (earlier, context),
-                ..
-            }) if earlier <= received => Some(context),
+            Some(Entry { newest: (earlier, context), .. }) if earlier <= received => Some(context),
             // The middle one of three is dropped: a command that could use it uses an older one.
             Some(Entry { settled, .. }) => settled,
             None => None,
         };
         self.uses += 1;
-        let entry = Entry {
-            last_use: self.uses,
-            settled,
-            newest: (reply_end, context),
-        };
+        let entry = Entry { last_use: self.uses, settled, newest: (reply_end, context) };
         self.bytes += entry_bytes(&key, &entry);
         self.by_use.insert(self.uses, key.clone());
         self.entries.insert(key, entry);
@@ -188,10 +168,7 @@ mod tests {
     const KEYSPACE: KeyspaceId = KeyspaceId(1);
 
     fn context(counter: u64) -> Context {
-        let actor = Actor {
-            incarnation: Incarnation(1),
-            stint: Stint(1),
-        };
+        let actor = Actor { incarnation: Incarnation(1), stint: Stint(1) };
         let mut known = DottedVector::new();
         known.add(Dot { actor, counter });
         Context::from(known)
@@ -226,13 +203,7 @@ mod tests {
     fn the_memory_is_bounded_and_the_longest_unused_goes_first() {
         let mut contexts = Contexts::default();
         for number in 0..KEYS_MAX * 3 {
-            contexts.remember(
-                KEYSPACE,
-                &key(&number.to_string()),
-                context(1),
-                Offset(0),
-                Offset(0),
-            );
+            contexts.remember(KEYSPACE, &key(&number.to_string()), context(1), Offset(0), Offset(0));
             contexts.usable(KEYSPACE, &key("0"), Offset(0));
         }
         assert!(contexts.len() <= KEYS_MAX && contexts.bytes <= BYTES_MAX);

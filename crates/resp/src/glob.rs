@@ -93,16 +93,10 @@ mod tests {
     #[track_caller]
     fn check(pattern: &str, hits: &[&str], misses: &[&str]) {
         for text in hits {
-            assert!(
-                matches(pattern.as_bytes(), text.as_bytes()),
-                "{pattern} should match {text}"
-            );
+            assert!(matches(pattern.as_bytes(), text.as_bytes()), "{pattern} should match {text}");
         }
         for text in misses {
-            assert!(
-                !matches(pattern.as_bytes(), text.as_bytes()),
-                "{pattern} should not match {text}"
-            );
+            assert!(!matches(pattern.as_bytes(), text.as_bytes()), "{pattern} should not match {text}");
         }
     }
 

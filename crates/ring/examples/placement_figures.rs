@@ -31,11 +31,7 @@ impl Dice {
             data_center: "dc1".into(),
             rack: format!(
                 "r{}",
-                if u64::from(node) <= racks {
-                    u64::from(node) - 1
-                } else {
-                    self.below(racks)
-                }
+                if u64::from(node) <= racks { u64::from(node) - 1 } else { self.below(racks) }
             ),
             weight: (1 + self.below(weight_max)) as f64,
         }
@@ -46,11 +42,7 @@ impl Dice {
 fn worst(rings: &Rings, members: &[PlacementMember]) -> f64 {
     let loads = measure::loads(rings, members, REPLICAS_BALANCED);
     let judged = |load: &measure::Load| load.fair / REPLICAS_BALANCED as f64 >= CLAIMS_JUDGED;
-    loads
-        .values()
-        .filter(|load| judged(load))
-        .map(measure::Load::ratio)
-        .fold(0.0, f64::max)
+    loads.values().filter(|load| judged(load)).map(measure::Load::ratio).fold(0.0, f64::max)
 }
 
 fn partitions_for(nodes: usize) -> Partitions {
@@ -62,9 +54,7 @@ fn fresh(racks: u64, weight_max: u64) {
         let (mut load, mut millis, runs) = (0.0_f64, 0, if nodes > 50 { 2 } else { 10 });
         for seed in 0..runs {
             let mut dice = Dice(seed);
-            let members: Vec<_> = (1..=nodes)
-                .map(|node| dice.member(node, racks, weight_max))
-                .collect();
+            let members: Vec<_> = (1..=nodes).map(|node| dice.member(node, racks, weight_max)).collect();
             let begin = Instant::now();
             let rings = place(&Rings::empty(partitions_for(members.len())), &members).unwrap();
             millis = millis.max(begin.elapsed().as_millis());
@@ -82,9 +72,7 @@ fn history(racks: u64, weight_max: u64) {
         let mut ratios = Vec::new();
         for seed in 0..if nodes > 20 { 1 } else { 6 } {
             let mut dice = Dice(seed);
-            let mut members: Vec<_> = (1..=nodes)
-                .map(|node| dice.member(node, racks, weight_max))
-                .collect();
+            let mut members: Vec<_> = (1..=nodes).map(|node| dice.member(node, racks, weight_max)).collect();
             let partitions = partitions_for(members.len() * 3 / 2);
             let mut rings = place(&Rings::empty(partitions), &members).unwrap();
             let mut next = nodes + 1;
@@ -141,14 +129,8 @@ fn main() {
     let members: Vec<_> = (1..=1_000).map(|node| dice.member(node, 5, 1)).collect();
     let begin = Instant::now();
     let rings = place(&Rings::empty(Partitions::new(16_384).unwrap()), &members).unwrap();
-    println!(
-        "1,000 nodes x 16,384 partitions: fresh in {} ms",
-        begin.elapsed().as_millis()
-    );
+    println!("1,000 nodes x 16,384 partitions: fresh in {} ms", begin.elapsed().as_millis());
     let begin = Instant::now();
     place(&rings, &members[1..]).unwrap();
-    println!(
-        "1,000 nodes x 16,384 partitions: a leave in {} ms",
-        begin.elapsed().as_millis()
-    );
+    println!("1,000 nodes x 16,384 partitions: a leave in {} ms", begin.elapsed().as_millis());
 }

@@ -23,10 +23,7 @@ pub fn fair_shares(claimants: &[Claimant], replicas: usize) -> Vec<f64> {
     let racks = rack_bounds(claimants, replicas);
     let wanted = replicas.min(claimants.len()) as f64;
     let level = fill(claimants, wanted, |level| {
-        racks
-            .iter()
-            .map(|rack| rack.clamp(poured(&rack.members, level)))
-            .sum()
+        racks.iter().map(|rack| rack.clamp(poured(&rack.members, level))).sum()
     });
     let mut shares = vec![0.0; claimants.len()];
     for rack in &racks {
@@ -56,20 +53,13 @@ impl RackBounds {
 /// Racks are drawn from in rounds: all full rounds take one node of every rack that still has one, and the last
 /// round takes from some racks and not from others.
 fn rack_bounds(claimants: &[Claimant], replicas: usize) -> Vec<RackBounds> {
-    let count = claimants
-        .iter()
-        .map(|claimant| usize::from(claimant.rack) + 1)
-        .max()
-        .unwrap_or(0);
+    let count = claimants.iter().map(|claimant| usize::from(claimant.rack) + 1).max().unwrap_or(0);
     let mut sizes = vec![0_usize; count];
     for claimant in claimants {
         sizes[usize::from(claimant.rack)] += 1;
     }
     let taken = |rounds: usize| sizes.iter().map(|&size| size.min(rounds)).sum::<usize>();
-    let full = (1..=replicas)
-        .take_while(|&rounds| taken(rounds) <= replicas)
-        .last()
-        .unwrap_or(0);
+    let full = (1..=replicas).take_while(|&rounds| taken(rounds) <= replicas).last().unwrap_or(0);
     (0..count)
         .map(|rack| {
             let of_rack = |index: &usize| usize::from(claimants[*index].rack) == rack;
@@ -86,18 +76,12 @@ fn rack_bounds(claimants: &[Claimant], replicas: usize) -> Vec<RackBounds> {
 
 /// What the claimants hold at a level: their weight times the level, one replica of a partition at most.
 fn poured(claimants: &[Claimant], level: f64) -> f64 {
-    claimants
-        .iter()
-        .map(|claimant| (level * claimant.weight).min(1.0))
-        .sum()
+    claimants.iter().map(|claimant| (level * claimant.weight).min(1.0)).sum()
 }
 
 /// The level at which `held` reaches `wanted`; at the highest level every claimant is full.
 fn fill(claimants: &[Claimant], wanted: f64, held: impl Fn(f64) -> f64) -> f64 {
-    let lightest = claimants
-        .iter()
-        .map(|claimant| claimant.weight)
-        .fold(f64::INFINITY, f64::min);
+    let lightest = claimants.iter().map(|claimant| claimant.weight).fold(f64::INFINITY, f64::min);
     rising_root(1.0 / lightest, wanted, held)
 }
 

@@ -47,24 +47,12 @@ fn ring_loads(ring: &Ring, weights: &BTreeMap<NodeId, f64>, replicas: usize) -> 
         .members()
         .iter()
         .zip(ring.view().rack_of)
-        .map(|(member, &rack)| Claimant {
-            rack,
-            weight: weights.get(&member.node).copied().unwrap_or(1.0),
-        })
+        .map(|(member, &rack)| Claimant { rack, weight: weights.get(&member.node).copied().unwrap_or(1.0) })
         .collect();
     let partitions = ring.claims().len() as f64;
     let shares = fair_shares(&claimants, replicas);
     let mut loads: BTreeMap<NodeId, Load> = (ring.members().iter().zip(shares))
-        .map(|(member, share)| {
-            (
-                member.node,
-                Load {
-                    claims: 0,
-                    replicas: 0,
-                    fair: share * partitions,
-                },
-            )
-        })
+        .map(|(member, share)| (member.node, Load { claims: 0, replicas: 0, fair: share * partitions }))
         .collect();
     for (partition, claimant) in (0..).zip(ring.claims()) {
         let mut owners = Vec::with_capacity(replicas);
@@ -97,10 +85,7 @@ pub fn moves(old: &Rings, new: &Rings, members: &[PlacementMember], replicas: us
             if let Some(old) = old.ring(data_center) {
                 old.walk_into(partition, replicas, &mut before);
             }
-            moved += after
-                .iter()
-                .map(|owner| u32::from(!before.contains(owner)))
-                .sum::<u32>();
+            moved += after.iter().map(|owner| u32::from(!before.contains(owner))).sum::<u32>();
             for owner in before {
                 *held.entry(owner).or_default() += 1;
             }
@@ -110,8 +95,5 @@ pub fn moves(old: &Rings, new: &Rings, members: &[PlacementMember], replicas: us
         (load.fair - f64::from(held.get(&node).copied().unwrap_or(0))).max(0.0)
     };
     let replicas_least = loads(new, members, replicas).into_iter().map(lacking).sum();
-    Moves {
-        replicas: moved,
-        replicas_least,
-    }
+    Moves { replicas: moved, replicas_least }
 }

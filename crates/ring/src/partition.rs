@@ -86,10 +86,7 @@ mod tests {
     #[test]
     fn only_powers_of_two_up_to_the_slots_are_counts() {
         for good in [1, 2, 256, 16_384] {
-            assert_eq!(
-                Partitions::new(good).map(|partitions| u64::from(partitions.count())),
-                Ok(good)
-            );
+            assert_eq!(Partitions::new(good).map(|partitions| u64::from(partitions.count())), Ok(good));
         }
         for bad in [0, 3, 255, 32_768, 65_536 + 256, u64::MAX] {
             assert_eq!(Partitions::new(bad), Err(PartitionsError { asked: bad }));
@@ -99,10 +96,7 @@ mod tests {
     #[test]
     fn a_refused_count_says_what_would_do() {
         let message = PartitionsError { asked: 100 }.to_string();
-        assert_eq!(
-            message,
-            "100 partitions: the number must be a power of two from 1 to 16384, such as 256"
-        );
+        assert_eq!(message, "100 partitions: the number must be a power of two from 1 to 16384, such as 256");
     }
 
     proptest! {

@@ -90,10 +90,7 @@ impl Ring {
         partitions: Partitions,
     ) -> Result<Ring, RingError> {
         if claims.len() != usize::from(partitions.count()) {
-            return Err(RingError::Length {
-                claims: claims.len(),
-                partitions: partitions.count(),
-            });
+            return Err(RingError::Length { claims: claims.len(), partitions: partitions.count() });
         }
         members.sort_by_key(|member| member.node);
         if let Some(pair) = members.windows(2).find(|pair| pair[0].node == pair[1].node) {
@@ -101,12 +98,7 @@ impl Ring {
         }
         let indexed = indexed_claims(&members, claims)?;
         let (rack_of, rounds) = racks(&members);
-        Ok(Ring {
-            members,
-            rack_of,
-            rounds,
-            claims: indexed,
-        })
+        Ok(Ring { members, rack_of, rounds, claims: indexed })
     }
 
     /// The members, ascending by node.
@@ -116,9 +108,7 @@ impl Ring {
 
     /// Which node claims each partition, in ring order.
     pub fn claims(&self) -> impl DoubleEndedIterator<Item = NodeId> + ExactSizeIterator {
-        self.claims
-            .iter()
-            .map(|&index| self.members[usize::from(index)].node)
+        self.claims.iter().map(|&index| self.members[usize::from(index)].node)
     }
 
     /// The node that claims `partition`: the first met on its walk. `None` if there is no such partition.
@@ -139,19 +129,11 @@ impl Ring {
     pub fn walk_into(&self, partition: PartitionId, count: usize, into: &mut Vec<NodeId>) {
         let mut walk = Walk::default();
         walk.run(self.view(), usize::from(partition.0), count);
-        into.extend(
-            walk.met
-                .iter()
-                .map(|&index| self.members[usize::from(index)].node),
-        );
+        into.extend(walk.met.iter().map(|&index| self.members[usize::from(index)].node));
     }
 
     pub(crate) fn view(&self) -> RingView<'_> {
-        RingView {
-            claims: &self.claims,
-            rack_of: &self.rack_of,
-            rounds: &self.rounds,
-        }
+        RingView { claims: &self.claims, rack_of: &self.rack_of, rounds: &self.rounds }
     }
 }
 
@@ -161,18 +143,13 @@ fn indexed_claims(members: &[RingMember], claims: &[NodeId]) -> Result<Vec<u16>,
     let mut indexed = Vec::with_capacity(claims.len());
     for (&node, partition) in claims.iter().zip(0..) {
         let Some(&index) = index_of.get(&node) else {
-            return Err(RingError::Stranger {
-                partition: PartitionId(partition),
-                node,
-            });
+            return Err(RingError::Stranger { partition: PartitionId(partition), node });
         };
         claimed[usize::from(index)] = true;
         indexed.push(index);
     }
     match claimed.iter().position(|&claimed| !claimed) {
-        Some(idle) => Err(RingError::Idle {
-            node: members[idle].node,
-        }),
+        Some(idle) => Err(RingError::Idle { node: members[idle].node }),
         None => Ok(indexed),
     }
 }
@@ -185,16 +162,8 @@ pub(crate) fn racks(members: &[RingMember]) -> (Vec<u16>, Vec<usize>) {
     }
     let numbers: BTreeMap<&str, u16> = sizes.keys().copied().zip(0..).collect();
     let largest = sizes.values().copied().max().unwrap_or(0);
-    let rounds = (1..=largest)
-        .map(|taken| sizes.values().map(|&size| size.min(taken)).sum())
-        .collect();
-    (
-        members
-            .iter()
-            .map(|member| numbers[member.rack.as_str()])
-            .collect(),
-        rounds,
-    )
+    let rounds = (1..=largest).map(|taken| sizes.values().map(|&size| size.min(taken)).sum()).collect();
+    (members.iter().map(|member| numbers[member.rack.as_str()]).collect(), rounds)
 }
 
 /// A ring with members and racks as numbers: what a walk needs, and what placement changes while it searches.
@@ -225,11 +194,7 @@ impl Walk {
             return;
         }
         // The last round that the first `count` nodes reach into, and how much of every round up to it is needed.
-        let last = ring
-            .rounds
-            .iter()
-            .position(|&taken| taken >= count)
-            .unwrap_or(ring.rounds.len() - 1);
+        let last = ring.rounds.iter().position(|&taken| taken >= count).unwrap_or(ring.rounds.len() - 1);
         let needed = count.min(ring.rounds[last]);
         let whole = if last == 0 { 0 } else { ring.rounds[last - 1] };
         let (mut in_whole, mut in_last) = (0, 0);
@@ -252,16 +217,12 @@ impl Walk {
             }
         }
         self.meetings.sort_unstable();
-        self.met
-            .extend(self.meetings.iter().take(needed).map(|&(_, _, member)| member));
+        self.met.extend(self.meetings.iter().take(needed).map(|&(_, _, member)| member));
     }
 
     /// How many nodes of `rack` the walk has met: the round that takes the next one.
     fn rack_meetings(&self, ring: RingView<'_>, rack: u16) -> u16 {
-        let met = self
-            .meetings
-            .iter()
-            .filter(|&&(_, _, met)| ring.rack_of[usize::from(met)] == rack);
+        let met = self.meetings.iter().filter(|&&(_, _, met)| ring.rack_of[usize::from(met)] == rack);
         u16::try_from(met.count()).expect("there are no more nodes than node ids, which are 16 bits")
     }
 }
@@ -276,10 +237,7 @@ pub struct Rings {
 impl Rings {
     /// No data center yet: what the first placement starts from.
     pub fn empty(partitions: Partitions) -> Rings {
-        Rings {
-            partitions,
-            by_data_center: BTreeMap::new(),
-        }
+        Rings { partitions, by_data_center: BTreeMap::new() }
     }
 
     /// Rings as they were stored or sent.
@@ -287,18 +245,9 @@ impl Rings {
     /// # Errors
     /// If a ring has another number of partitions.
     pub fn new(partitions: Partitions, by_data_center: BTreeMap<String, Ring>) -> Result<Rings, RingError> {
-        match by_data_center
-            .values()
-            .find(|ring| ring.claims.len() != usize::from(partitions.count()))
-        {
-            Some(odd) => Err(RingError::Length {
-                claims: odd.claims.len(),
-                partitions: partitions.count(),
-            }),
-            None => Ok(Rings {
-                partitions,
-                by_data_center,
-            }),
+        match by_data_center.values().find(|ring| ring.claims.len() != usize::from(partitions.count())) {
+            Some(odd) => Err(RingError::Length { claims: odd.claims.len(), partitions: partitions.count() }),
+            None => Ok(Rings { partitions, by_data_center }),
         }
     }
 
@@ -314,8 +263,6 @@ impl Rings {
 
     /// Data centers with their rings, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Ring)> {
-        self.by_data_center
-            .iter()
-            .map(|(name, ring)| (name.as_str(), ring))
+        self.by_data_center.iter().map(|(name, ring)| (name.as_str(), ring))
     }
 }

@@ -86,13 +86,8 @@ mod tests {
     /// What `CLUSTER KEYSLOT` of a Redis server answers.
     #[test]
     fn slots_that_every_redis_client_knows() {
-        for (key, expected) in [
-            ("foo", 12_182),
-            ("bar", 5_061),
-            ("hello", 866),
-            ("", 0),
-            ("somekey", 11_058),
-        ] {
+        for (key, expected) in [("foo", 12_182), ("bar", 5_061), ("hello", 866), ("", 0), ("somekey", 11_058)]
+        {
             assert_eq!(slot(key), expected, "{key}");
         }
     }

@@ -95,18 +95,13 @@ pub fn validate(rings: &Rings, members: &[PlacementMember], replicas: usize) -> 
 }
 
 fn check_members(data_center: &str, ring: &Ring, expected: &Expected<'_>) -> Result<(), RingFault> {
-    let known = ring
-        .members()
-        .iter()
-        .map(|member| (member.node, member.rack.as_str()));
+    let known = ring.members().iter().map(|member| (member.node, member.rack.as_str()));
     let claimants: BTreeSet<NodeId> = ring.claims().collect();
     let same = known.eq(expected.racks.iter().map(|(&node, &rack)| (node, rack)));
     if same && claimants.len() == expected.racks.len() {
         Ok(())
     } else {
-        Err(RingFault::Members {
-            data_center: data_center.to_owned(),
-        })
+        Err(RingFault::Members { data_center: data_center.to_owned() })
     }
 }
 
@@ -122,20 +117,11 @@ fn check_owners(
         let wanted = count.min(expected.racks.len());
         if distinct.len() != wanted {
             let data_center = data_center.to_owned();
-            return Err(RingFault::Owners {
-                data_center,
-                partition,
-                found: distinct.len(),
-                wanted,
-            });
+            return Err(RingFault::Owners { data_center, partition, found: distinct.len(), wanted });
         }
         if let Some(rack) = crowded_rack(&distinct, expected) {
             let (data_center, rack) = (data_center.to_owned(), rack.to_owned());
-            return Err(RingFault::Racks {
-                data_center,
-                partition,
-                rack,
-            });
+            return Err(RingFault::Racks { data_center, partition, rack });
         }
     }
     Ok(())
@@ -148,14 +134,9 @@ fn crowded_rack<'a>(owners: &BTreeSet<NodeId>, expected: &Expected<'a>) -> Optio
         *used.entry(expected.racks[owner]).or_default() += 1;
     }
     let used_of = |rack: &str| used.get(rack).copied().unwrap_or(0);
-    let open = expected
-        .sizes
-        .iter()
-        .filter(|&(rack, &size)| used_of(rack) < size);
+    let open = expected.sizes.iter().filter(|&(rack, &size)| used_of(rack) < size);
     let least = open.map(|(rack, _)| used_of(rack)).min()?;
-    used.into_iter()
-        .find(|&(_, count)| count > least + 1)
-        .map(|(rack, _)| rack)
+    used.into_iter().find(|&(_, count)| count > least + 1).map(|(rack, _)| rack)
 }
 
 #[cfg(test)]
@@ -165,12 +146,7 @@ mod tests {
     use crate::rings::RingMember;
 
     fn member(node: u16, rack: &str) -> PlacementMember {
-        PlacementMember {
-            node: NodeId(node),
-            data_center: "dc1".into(),
-            rack: rack.into(),
-            weight: 1.0,
-        }
+        PlacementMember { node: NodeId(node), data_center: "dc1".into(), rack: rack.into(), weight: 1.0 }
     }
 
     fn rings(members: &[PlacementMember], claims: &[u16]) -> Rings {
@@ -178,10 +154,7 @@ mod tests {
         let claims: Vec<NodeId> = claims.iter().map(|&node| NodeId(node)).collect();
         let ring_members = members
             .iter()
-            .map(|member| RingMember {
-                node: member.node,
-                rack: member.rack.clone(),
-            })
+            .map(|member| RingMember { node: member.node, rack: member.rack.clone() })
             .collect();
         let ring = Ring::new(ring_members, &claims, partitions).unwrap();
         Rings::new(partitions, BTreeMap::from([("dc1".to_owned(), ring)])).unwrap()
@@ -198,12 +171,7 @@ mod tests {
     fn rings_of_other_racks_are_refused() {
         let (before, after) = ([member(1, "a"), member(2, "b")], [member(1, "a"), member(2, "a")]);
         let fault = validate(&rings(&before, &[1, 2]), &after, 2);
-        assert_eq!(
-            fault,
-            Err(RingFault::Members {
-                data_center: "dc1".into()
-            })
-        );
+        assert_eq!(fault, Err(RingFault::Members { data_center: "dc1".into() }));
     }
 
     #[test]
@@ -212,10 +180,7 @@ mod tests {
         let rings = rings(&members, &[1, 2]);
         let mut moved = members.clone();
         moved[1].data_center = "dc2".into();
-        assert!(matches!(
-            validate(&rings, &moved, 2),
-            Err(RingFault::DataCenters { .. })
-        ));
+        assert!(matches!(validate(&rings, &moved, 2), Err(RingFault::DataCenters { .. })));
     }
 
     /// The counting itself: lists that no walk of ours would give must still be caught.
@@ -231,10 +196,7 @@ mod tests {
                 .map_err(|fault| fault.to_string())
         };
         assert_eq!(check([1, 3, 2]), Ok(()));
-        assert_eq!(
-            check([1, 3, 1]),
-            Err("partition p0 has 2 distinct owners in dc1, not 3".into())
-        );
+        assert_eq!(check([1, 3, 1]), Err("partition p0 has 2 distinct owners in dc1, not 3".into()));
         assert_eq!(
             check([1, 2, 3]),
             Err("the owners of partition p0 in dc1 crowd rack a: others have room".into())

@@ -9,12 +9,7 @@ use ring::{Partitions, PlacementError, PlacementMember, REPLICAS_BALANCED, Rings
 use types::NodeId;
 
 fn member(node: u16, rack: &str, weight: f64) -> PlacementMember {
-    PlacementMember {
-        node: NodeId(node),
-        data_center: "dc1".into(),
-        rack: rack.into(),
-        weight,
-    }
+    PlacementMember { node: NodeId(node), data_center: "dc1".into(), rack: rack.into(), weight }
 }
 
 fn equal(nodes: u16) -> Vec<PlacementMember> {
@@ -41,9 +36,8 @@ fn a_fresh_cluster_of_equal_nodes_is_balanced_in_replicas() {
 
 #[test]
 fn replicas_follow_weight() {
-    let members: Vec<_> = [(1, 1.0), (2, 2.0), (3, 2.0), (4, 3.0)]
-        .map(|(n, weight)| member(n, "r", weight))
-        .into();
+    let members: Vec<_> =
+        [(1, 1.0), (2, 2.0), (3, 2.0), (4, 3.0)].map(|(n, weight)| member(n, "r", weight)).into();
     let loads = loads(&fresh(&members), &members, REPLICAS_BALANCED);
     let replicas: Vec<u32> = loads.values().map(|load| load.replicas).collect();
     // The heaviest can hold each of the 256 partitions once and no more; the rest share 512 by weight.
@@ -59,18 +53,11 @@ fn replicas_follow_weight() {
 fn what_moves_when_a_node_joins_moves_to_it() {
     let before = fresh(&equal(5));
     let after = place(&before, &equal(6)).unwrap();
-    let moved = claims(&before)
-        .into_iter()
-        .zip(claims(&after))
-        .filter(|(old, new)| old != new);
-    let (count, to_new) = moved.fold((0, 0), |(count, to_new), (_, new)| {
-        (count + 1, to_new + u32::from(new == NodeId(6)))
-    });
+    let moved = claims(&before).into_iter().zip(claims(&after)).filter(|(old, new)| old != new);
+    let (count, to_new) =
+        moved.fold((0, 0), |(count, to_new), (_, new)| (count + 1, to_new + u32::from(new == NodeId(6))));
     assert_eq!(count, to_new, "a claim moved between nodes that stayed");
-    assert!(
-        (42..=43).contains(&count),
-        "a sixth of 256 is 42 or 43, not {count}"
-    );
+    assert!((42..=43).contains(&count), "a sixth of 256 is 42 or 43, not {count}");
 }
 
 /// ... and when it leaves, what it held moves, and of the rest only what keeps neighbours distinct.
@@ -78,15 +65,9 @@ fn what_moves_when_a_node_joins_moves_to_it() {
 fn what_moves_when_a_node_leaves_was_its_own() {
     let before = fresh(&equal(6));
     let after = place(&before, &equal(5)).unwrap();
-    let moved = claims(&before)
-        .into_iter()
-        .zip(claims(&after))
-        .filter(|(old, new)| old != new);
+    let moved = claims(&before).into_iter().zip(claims(&after)).filter(|(old, new)| old != new);
     let others = moved.filter(|&(old, _)| old != NodeId(6)).count();
-    assert!(
-        others <= 4,
-        "{others} claims of nodes that stayed have moved; the leaver held 42"
-    );
+    assert!(others <= 4, "{others} claims of nodes that stayed have moved; the leaver held 42");
 }
 
 /// The textbook comparison: going from 5 to 6 servers, `hash % servers` moves five keys of six, the ring one of six.
@@ -103,14 +84,8 @@ fn modulo_placement_would_have_moved_five_times_as_much() {
         let partition = usize::from(partitions.of_slot(Slot::of_key(key.as_bytes())).0);
         ours += u32::from(old[partition] != new[partition]);
     }
-    assert!(
-        (49_000..51_000).contains(&modulo),
-        "modulo moved {modulo} keys of 60,000"
-    );
-    assert!(
-        (9_000..11_000).contains(&ours),
-        "the ring moved {ours} keys of 60,000"
-    );
+    assert!((49_000..51_000).contains(&modulo), "modulo moved {modulo} keys of 60,000");
+    assert!((9_000..11_000).contains(&ours), "the ring moved {ours} keys of 60,000");
 }
 
 /// In replicas, which is what crosses the network: a join moves the joiner's share and next to nothing else.
@@ -122,10 +97,7 @@ fn a_join_moves_about_the_least_in_replicas() {
         members.push(member(node, "r", 1.0));
         let planned = place(&rings, &members).unwrap();
         let moves = moves(&rings, &planned, &members, REPLICAS_BALANCED);
-        assert!(
-            f64::from(moves.replicas) <= moves.replicas_least * 1.10,
-            "{node}: {moves:?}"
-        );
+        assert!(f64::from(moves.replicas) <= moves.replicas_least * 1.10, "{node}: {moves:?}");
         rings = planned;
     }
 }
@@ -133,9 +105,8 @@ fn a_join_moves_about_the_least_in_replicas() {
 /// A plan is the same on every node that computes it, whatever the order in which it lists the members.
 #[test]
 fn the_order_of_members_does_not_matter() {
-    let mut members: Vec<_> = (1..=9)
-        .map(|node| member(node, ["a", "b"][node as usize % 2], f64::from(node)))
-        .collect();
+    let mut members: Vec<_> =
+        (1..=9).map(|node| member(node, ["a", "b"][node as usize % 2], f64::from(node))).collect();
     let rings = fresh(&members);
     members.reverse();
     assert_eq!(fresh(&members), rings);
@@ -143,12 +114,9 @@ fn the_order_of_members_does_not_matter() {
 
 #[test]
 fn nothing_moves_when_nothing_changes() {
-    for members in [
-        equal(7),
-        (1..=9)
-            .map(|node| member(node, &format!("r{}", node % 4), f64::from(node)))
-            .collect(),
-    ] {
+    for members in
+        [equal(7), (1..=9).map(|node| member(node, &format!("r{}", node % 4), f64::from(node))).collect()]
+    {
         let rings = fresh(&members);
         assert_eq!(place(&rings, &members).unwrap(), rings);
     }
@@ -160,15 +128,9 @@ fn a_node_has_many_successors() {
     let claims = claims(&fresh(&equal(12)));
     let mut successors: BTreeMap<NodeId, std::collections::BTreeSet<NodeId>> = BTreeMap::new();
     for (position, &node) in claims.iter().enumerate() {
-        successors
-            .entry(node)
-            .or_default()
-            .insert(claims[(position + 1) % claims.len()]);
+        successors.entry(node).or_default().insert(claims[(position + 1) % claims.len()]);
     }
-    assert!(
-        successors.values().all(|of_node| of_node.len() >= 6),
-        "{successors:?}"
-    );
+    assert!(successors.values().all(|of_node| of_node.len() >= 6), "{successors:?}");
 }
 
 #[test]
@@ -187,14 +149,7 @@ fn members_that_cannot_be_placed_are_refused() {
         refused(&[member(1, "r", 1.0), member(1, "s", 1.0)], 256),
         PlacementError::Twice { node: NodeId(1) }
     );
-    assert!(matches!(
-        refused(&equal(5), 4),
-        PlacementError::TooManyNodes {
-            nodes: 5,
-            partitions: 4,
-            ..
-        }
-    ));
+    assert!(matches!(refused(&equal(5), 4), PlacementError::TooManyNodes { nodes: 5, partitions: 4, .. }));
 }
 
 #[test]
@@ -226,11 +181,7 @@ fn apply(members: &mut Vec<PlacementMember>, next: &mut u16, change: &Change) {
         (!members.is_empty()).then(|| index.index(members.len()))
     };
     match change {
-        Change::Join {
-            rack,
-            data_center,
-            weight,
-        } => {
+        Change::Join { rack, data_center, weight } => {
             let mut joiner = member(*next, &format!("r{rack}"), f64::from(*weight));
             joiner.data_center = format!("dc{data_center}");
             members.push(joiner);

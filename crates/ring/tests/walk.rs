@@ -17,20 +17,12 @@ fn members(racks: &[&str]) -> Vec<RingMember> {
     racks
         .iter()
         .zip(1..)
-        .map(|(rack, node)| RingMember {
-            node: NodeId(node),
-            rack: (*rack).to_owned(),
-        })
+        .map(|(rack, node)| RingMember { node: NodeId(node), rack: (*rack).to_owned() })
         .collect()
 }
 
 fn ring(racks: &[&str], claims: &[NodeId]) -> Ring {
-    Ring::new(
-        members(racks),
-        claims,
-        Partitions::new(claims.len() as u64).unwrap(),
-    )
-    .unwrap()
+    Ring::new(members(racks), claims, Partitions::new(claims.len() as u64).unwrap()).unwrap()
 }
 
 /// Five servers A to E on a ring, N=3: a key that falls between A and B is kept by B, C and D.
@@ -45,10 +37,7 @@ fn a_key_between_a_and_b_is_kept_by_b_c_and_d() {
 /// Dynamo, section 4.3: positions of a node that is already in the list are skipped.
 #[test]
 fn a_node_met_again_is_skipped() {
-    assert_eq!(
-        ring(&["r"; 3], &[A, A, B, A, B, B, A, C]).walk(PartitionId(0)),
-        [A, B, C]
-    );
+    assert_eq!(ring(&["r"; 3], &[A, A, B, A, B, B, A, C]).walk(PartitionId(0)), [A, B, C]);
 }
 
 /// "For every window of the ring including its end": the walk goes on at the first partition.
@@ -83,26 +72,11 @@ fn there_are_no_owners_of_a_partition_that_is_not_there() {
 fn claims_that_no_ring_can_have_are_refused() {
     let two = Partitions::new(2).unwrap();
     let refused = |racks: &[&str], claims: &[NodeId]| Ring::new(members(racks), claims, two).unwrap_err();
-    assert_eq!(
-        refused(&["r"; 2], &[A]),
-        RingError::Length {
-            claims: 1,
-            partitions: 2
-        }
-    );
-    assert_eq!(
-        refused(&["r"; 2], &[A, C]),
-        RingError::Stranger {
-            partition: PartitionId(1),
-            node: C
-        }
-    );
+    assert_eq!(refused(&["r"; 2], &[A]), RingError::Length { claims: 1, partitions: 2 });
+    assert_eq!(refused(&["r"; 2], &[A, C]), RingError::Stranger { partition: PartitionId(1), node: C });
     assert_eq!(refused(&["r"; 2], &[A, A]), RingError::Idle { node: B });
     let twice = [members(&["r"]), members(&["r"])].concat();
-    assert_eq!(
-        Ring::new(twice, &[A, A], two).unwrap_err(),
-        RingError::Twice { node: A }
-    );
+    assert_eq!(Ring::new(twice, &[A, A], two).unwrap_err(), RingError::Twice { node: A });
 }
 
 /// N counts in each data center; one that keeps no replica lends no fallback.
@@ -110,18 +84,10 @@ fn claims_that_no_ring_can_have_are_refused() {
 fn each_data_center_brings_its_own_owners() {
     let partitions = Partitions::new(4).unwrap();
     let east = Ring::new(members(&["r"; 3]), &[A, B, C, A], partitions).unwrap();
-    let west_members = [D, E]
-        .map(|node| RingMember {
-            node,
-            rack: "r".into(),
-        })
-        .to_vec();
+    let west_members = [D, E].map(|node| RingMember { node, rack: "r".into() }).to_vec();
     let west = Ring::new(west_members, &[D, E, D, E], partitions).unwrap();
-    let rings = Rings::new(
-        partitions,
-        BTreeMap::from([("east".into(), east), ("west".into(), west)]),
-    )
-    .unwrap();
+    let rings =
+        Rings::new(partitions, BTreeMap::from([("east".into(), east), ("west".into(), west)])).unwrap();
 
     let both = rings.preference_list(PartitionId(1), &ReplicaCount::Everywhere(2));
     assert_eq!((both.owners, both.fallbacks), (vec![B, C, E, D], vec![A]));

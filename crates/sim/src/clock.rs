@@ -22,22 +22,14 @@ pub struct NodeClock {
 impl NodeClock {
     /// A clock whose monotonic side starts here and gains (or loses) so many parts in a million.
     pub fn new(start_nanos: u64, drift_ppm: i64, skew_ms: i64) -> NodeClock {
-        NodeClock {
-            start_nanos,
-            drift_ppm,
-            skew_ms,
-            set_at: Instant::default(),
-        }
+        NodeClock { start_nanos, drift_ppm, skew_ms, set_at: Instant::default() }
     }
 
     /// What the machine takes the time to be.
     pub fn read(&self, world: Instant) -> Moment {
         let elapsed = self.elapsed(world);
         let wall = i128::from(WALL_START_MS) + i128::from(elapsed / 1_000_000) + i128::from(self.skew_ms);
-        Moment {
-            mono: Instant(self.start_nanos + elapsed),
-            wall: WallTime(u64::try_from(wall).unwrap_or(0)),
-        }
+        Moment { mono: Instant(self.start_nanos + elapsed), wall: WallTime(u64::try_from(wall).unwrap_or(0)) }
     }
 
     /// The world's time from which on the monotonic clock shows at least this.

@@ -57,10 +57,7 @@ impl FaultKind {
 
     /// Whether one node alone cannot suffer it.
     pub fn needs_peers(self) -> bool {
-        matches!(
-            self,
-            FaultKind::Split | FaultKind::OneWay | FaultKind::Reset | FaultKind::SlowNetwork
-        )
+        matches!(self, FaultKind::Split | FaultKind::OneWay | FaultKind::Reset | FaultKind::SlowNetwork)
     }
 
     /// Whether a cluster that has written little has nothing that it could happen to.
@@ -71,11 +68,7 @@ impl FaultKind {
     /// Lets it happen, somewhere. False if there was nothing that it could happen to.
     pub fn strike(self, world: &mut World, rng: &mut Rng) -> bool {
         let all: Vec<Place> = (0..world.hosts().len()).collect();
-        let up: Vec<Place> = all
-            .iter()
-            .copied()
-            .filter(|place| world.hosts()[*place].is_up())
-            .collect();
+        let up: Vec<Place> = all.iter().copied().filter(|place| world.hosts()[*place].is_up()).collect();
         let Some(&victim) = rng.pick(&up) else {
             return false;
         };
@@ -84,11 +77,7 @@ impl FaultKind {
             FaultKind::PowerCut => world.pull_plug(victim, CrashMode::LoseUnsynced),
             FaultKind::TornPowerCut => world.pull_plug(victim, CrashMode::KeepSome),
             FaultKind::PowerCutEverywhere => {
-                let mode = if rng.chance(1, 2) {
-                    CrashMode::LoseUnsynced
-                } else {
-                    CrashMode::KeepSome
-                };
+                let mode = if rng.chance(1, 2) { CrashMode::LoseUnsynced } else { CrashMode::KeepSome };
                 up.iter().for_each(|place| world.pull_plug(*place, mode));
             }
             FaultKind::StopInMidst => {

@@ -91,15 +91,8 @@ impl Host {
     ) -> Result<(), OpenError> {
         let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
         let moment = self.moment(now);
-        let node = Node::open(
-            &disk,
-            Path::new(DATA_DIR),
-            &self.name,
-            Arc::clone(state),
-            options,
-            moment,
-            rng,
-        )?;
+        let node =
+            Node::open(&disk, Path::new(DATA_DIR), &self.name, Arc::clone(state), options, moment, rng)?;
         self.life.0 += 1;
         self.background_free = now;
         self.node = Some(node);
@@ -158,10 +151,7 @@ impl Host {
         let Some(node) = &self.node else {
             return Err(format!("{} is down", self.name));
         };
-        let limit = ScanLimit {
-            entries: usize::MAX,
-            bytes: usize::MAX,
-        };
+        let limit = ScanLimit { entries: usize::MAX, bytes: usize::MAX };
         match node.replica().db().scan(KeyRange::new(b"", None), limit).run() {
             ScanOutcome::Page { entries, .. } => Ok(entries),
             ScanOutcome::Unreadable(error) => Err(error.to_string()),
@@ -171,10 +161,6 @@ impl Host {
     /// How long until a sync that begins now is done.
     pub fn sync_takes(&self, rng: &mut Rng, usual_micros: u64) -> Duration {
         let usual = crate::random::heavy_tailed(rng, usual_micros);
-        if self.slow_disk {
-            usual + crate::random::millis(rng, 50, 800)
-        } else {
-            usual
-        }
+        if self.slow_disk { usual + crate::random::millis(rng, 50, 800) } else { usual }
     }
 }

@@ -47,11 +47,7 @@ impl Packet {
     /// Who sent it, and to whom it goes.
     pub fn ends(&self) -> (Place, Place) {
         let LinkId { caller, called } = self.link;
-        if self.reply {
-            (called, caller)
-        } else {
-            (caller, called)
-        }
+        if self.reply { (called, caller) } else { (caller, called) }
     }
 }
 
@@ -91,53 +87,24 @@ impl Network {
     /// No connections yet between so many nodes.
     pub fn new(places: usize, options: NetworkOptions, rng: Rng) -> Network {
         let links = vec![Link::default(); places * places];
-        Network {
-            options,
-            places,
-            links,
-            cuts: BTreeSet::new(),
-            slow: vec![false; places],
-            rng,
-        }
+        Network { options, places, links, cuts: BTreeSet::new(), slow: vec![false; places], rng }
     }
 
     /// A node is up, and begins to connect with all others.
     pub fn start(&mut self, now: Instant, place: Place, queue: &mut Queue<Event>) {
         for called in (0..self.places).filter(|called| *called != place) {
-            self.retry(
-                now,
-                LinkId {
-                    caller: place,
-                    called,
-                },
-                queue,
-            );
+            self.retry(now, LinkId { caller: place, called }, queue);
         }
     }
 
     /// A node is gone. The others notice soon if its machine still runs and says so.
     pub fn stop(&mut self, now: Instant, place: Place, says_so: bool, queue: &mut Queue<Event>) {
         for other in (0..self.places).filter(|other| *other != place) {
-            let own = self.link_mut(LinkId {
-                caller: place,
-                called: other,
-            });
+            let own = self.link_mut(LinkId { caller: place, called: other });
             own.state = State::Down;
             own.held.clear();
-            let notice = if says_so {
-                micros(&mut self.rng, 50, 5_000)
-            } else {
-                self.patience()
-            };
-            self.break_off(
-                now,
-                LinkId {
-                    caller: other,
-                    called: place,
-                },
-                notice,
-                queue,
-            );
+            let notice = if says_so { micros(&mut self.rng, 50, 5_000) } else { self.patience() };
+            self.break_off(now, LinkId { caller: other, called: place }, notice, queue);
         }
     }
 
@@ -173,17 +140,8 @@ impl Network {
         frame: Bytes,
         queue: &mut Queue<Event>,
     ) -> bool {
-        let link = if reply {
-            LinkId {
-                caller: to,
-                called: from,
-            }
-        } else {
-            LinkId {
-                caller: from,
-                called: to,
-            }
-        };
+        let link =
+            if reply { LinkId { caller: to, called: from } } else { LinkId { caller: from, called: to } };
         let state = self.link_mut(link).state;
         if state != State::Up {
             return reply || state == State::Broken;
@@ -192,12 +150,7 @@ impl Network {
             return true;
         }
         let generation = self.link_mut(link).generation;
-        let packet = Packet {
-            link,
-            generation,
-            reply,
-            frame,
-        };
+        let packet = Packet { link, generation, reply, frame };
         if self.options.unruly && may_come_twice && self.rng.chance(1, 50) {
             self.put_under_way(now, packet.clone(), queue);
         }
@@ -222,16 +175,7 @@ impl Network {
     pub fn cut(&mut self, now: Instant, from: &[Place], to: &[Place], queue: &mut Queue<Event>) {
         for (&from, &to) in from.iter().flat_map(|from| to.iter().map(move |to| (from, to))) {
             self.cuts.insert((from, to));
-            for link in [
-                LinkId {
-                    caller: from,
-                    called: to,
-                },
-                LinkId {
-                    caller: to,
-                    called: from,
-                },
-            ] {
+            for link in [LinkId { caller: from, called: to }, LinkId { caller: to, called: from }] {
                 let generation = self.link_mut(link).generation;
                 let at = now + self.patience();
                 queue.put(at, Event::Silence { link, generation });
@@ -289,10 +233,7 @@ impl Network {
     /// Whether every node has a connection with every other.
     pub fn is_whole(&self) -> bool {
         let own = |index: usize| index / self.places == index % self.places;
-        self.links
-            .iter()
-            .enumerate()
-            .all(|(index, link)| own(index) || link.state == State::Up)
+        self.links.iter().enumerate().all(|(index, link)| own(index) || link.state == State::Up)
     }
 
     fn is_up(&mut self, link: LinkId, generation: u64) -> bool {
@@ -307,13 +248,7 @@ impl Network {
         }
         one.state = State::Broken;
         one.held.clear();
-        queue.put(
-            now + notice,
-            Event::Notice {
-                link,
-                generation: one.generation,
-            },
-        );
+        queue.put(now + notice, Event::Notice { link, generation: one.generation });
         true
     }
 
@@ -334,11 +269,7 @@ impl Network {
         }
         let unruly = self.options.unruly;
         let last = &mut self.link_mut(packet.link).last[usize::from(packet.reply)];
-        let at = if unruly {
-            now + takes
-        } else {
-            (now + takes).max(*last + Duration::from_nanos(1))
-        };
+        let at = if unruly { now + takes } else { (now + takes).max(*last + Duration::from_nanos(1)) };
         *last = (*last).max(at);
         queue.put(at, Event::Arrive(packet));
     }

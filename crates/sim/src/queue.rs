@@ -13,10 +13,7 @@ pub struct Queue<E> {
 
 impl<E> Default for Queue<E> {
     fn default() -> Queue<E> {
-        Queue {
-            events: BTreeMap::new(),
-            sequence: 0,
-        }
+        Queue { events: BTreeMap::new(), sequence: 0 }
     }
 }
 
@@ -48,9 +45,7 @@ mod tests {
         queue.put(Instant(2), 'b');
         queue.put(Instant(1), 'a');
         queue.put(Instant(2), 'c');
-        let order: String = std::iter::from_fn(|| queue.take())
-            .map(|(_, event)| event)
-            .collect();
+        let order: String = std::iter::from_fn(|| queue.take()).map(|(_, event)| event).collect();
         assert_eq!(order, "abc");
     }
 }

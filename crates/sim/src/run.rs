@@ -56,10 +56,7 @@ impl Report {
     pub fn complaints(&self) -> String {
         let line = |violation: &Violation| {
             let Violation { at, rule, what } = violation;
-            format!(
-                "  {:.6}s  {rule}: {what}\n",
-                Duration::from_nanos(at.0).as_secs_f64()
-            )
+            format!("  {:.6}s  {rule}: {what}\n", Duration::from_nanos(at.0).as_secs_f64())
         };
         self.violations.iter().map(line).collect()
     }
@@ -69,14 +66,8 @@ impl Report {
 pub fn run(seed: u64, print: bool) -> Report {
     std::panic::catch_unwind(|| run_scenario(Scenario::from_seed(seed), print)).unwrap_or_else(|panic| {
         let what = panic.downcast_ref::<String>().cloned();
-        let what = what
-            .or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string))
-            .unwrap_or_default();
-        let violation = Violation {
-            at: Instant::default(),
-            rule: "nothing panics",
-            what,
-        };
+        let what = what.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string)).unwrap_or_default();
+        let violation = Violation { at: Instant::default(), rule: "nothing panics", what };
         Report {
             seed,
             violations: vec![violation],
@@ -149,8 +140,7 @@ impl Run {
         self.healed = true;
         self.world.heal();
         for place in 0..self.world.hosts().len() {
-            self.world
-                .jump_clock(place, self.world.scenario().skew_ms_max.min(500));
+            self.world.jump_clock(place, self.world.scenario().skew_ms_max.min(500));
         }
         self.world.start_all();
         self.workload.rest(&mut self.world, true);
@@ -247,11 +237,7 @@ impl Run {
 
     fn strike_one(&mut self) {
         let planned = !self.plan.is_empty() && self.rng.chance(1, 2);
-        let kinds = if planned {
-            self.plan.clone()
-        } else {
-            self.world.scenario().faults.clone()
-        };
+        let kinds = if planned { self.plan.clone() } else { self.world.scenario().faults.clone() };
         let Some(&kind) = self.rng.pick(&kinds) else {
             return;
         };
@@ -287,9 +273,7 @@ impl Run {
             }
             if self.world.now() >= latest {
                 let what = format!("not whole after {WHOLE_WITHIN:?}");
-                return self
-                    .world
-                    .violated("a healed cluster is whole again (liveness)", what);
+                return self.world.violated("a healed cluster is whole again (liveness)", what);
             }
             self.go_on(self.world.now() + Duration::from_millis(50));
         }
@@ -301,8 +285,7 @@ impl Run {
                 return;
             }
             let answer = self.read_one(keyspace, &key);
-            self.workload
-                .check_last(&mut self.world, (keyspace, &key), &answer);
+            self.workload.check_last(&mut self.world, (keyspace, &key), &answer);
         }
         self.world.pass(Duration::from_secs(5));
     }

@@ -135,11 +135,7 @@ impl Scenario {
             clock_drift_max: Duration::from_secs(60),
             skew_ms_max: 0,
             turn_max: Duration::from_micros(50),
-            network: NetworkOptions {
-                usual_micros: 300,
-                unruly: false,
-                lost_one_in: 0,
-            },
+            network: NetworkOptions { usual_micros: 300, unruly: false, lost_one_in: 0 },
             sync_micros: 300,
             faults: Vec::new(),
             fault_gap: Duration::from_secs(1),
@@ -204,17 +200,11 @@ impl Scenario {
         let majorities = Preset::Quorum.levels();
         vec![
             registers(REGISTERS, "default", majorities),
-            Keyspace {
-                policy: Policy::Siblings,
-                ..registers(SIBLINGS, "siblings", majorities)
-            },
+            Keyspace { policy: Policy::Siblings, ..registers(SIBLINGS, "siblings", majorities) },
             registers(EVENTUAL, "eventual", (Level::One, Level::One)),
             registers(FAST_READ, "fast-read", Preset::FastRead.levels()),
             registers(FAST_WRITE, "fast-write", Preset::FastWrite.levels()),
-            Keyspace {
-                durability: Durability::Interval,
-                ..registers(RELAXED, "relaxed", majorities)
-            },
+            Keyspace { durability: Durability::Interval, ..registers(RELAXED, "relaxed", majorities) },
         ]
     }
 }
@@ -237,11 +227,7 @@ fn network_options(rng: &mut Rng) -> NetworkOptions {
     NetworkOptions {
         usual_micros: *rng.pick(&[50, 300, 2_000, 10_000]).unwrap_or(&300),
         unruly: rng.chance(1, 5),
-        lost_one_in: if rng.chance(1, 4) {
-            50 + rng.below(2_000)
-        } else {
-            0
-        },
+        lost_one_in: if rng.chance(1, 4) { 50 + rng.below(2_000) } else { 0 },
     }
 }
 

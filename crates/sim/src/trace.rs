@@ -26,12 +26,7 @@ impl Trace {
         if print {
             print!("{LEGEND}");
         }
-        Trace {
-            hash: 0xcbf2_9ce4_8422_2325,
-            lines: 0,
-            print,
-            line: String::new(),
-        }
+        Trace { hash: 0xcbf2_9ce4_8422_2325, lines: 0, print, line: String::new() }
     }
 
     /// Writes a line.

@@ -30,10 +30,7 @@ fn a_fresh_process_gives_the_same_trace() {
     }
     let this = std::env::current_exe().expect("a test knows its own program");
     let name = "a_fresh_process_gives_the_same_trace";
-    let child = Command::new(this)
-        .args(["--exact", name, "--nocapture"])
-        .env(SEED, "1")
-        .output();
+    let child = Command::new(this).args(["--exact", name, "--nocapture"]).env(SEED, "1").output();
     let printed = String::from_utf8(child.expect("the program starts").stdout).expect("it prints text");
     assert!(printed.contains(&format!("trace {:016x}", hash())), "{printed}");
 }

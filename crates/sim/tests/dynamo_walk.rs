@@ -17,11 +17,7 @@ impl Walk {
     fn ask(&mut self, node: &str, operation: Operation) -> Reply {
         let place = self.0.place_of(node);
         let key = Bytes::from_static(KEY);
-        let request = Request::new(Command::Key(KeyRequest {
-            keyspace: SIBLINGS,
-            key,
-            operation,
-        }));
+        let request = Request::new(Command::Key(KeyRequest { keyspace: SIBLINGS, key, operation }));
         match self.0.ask_and_wait(place, request) {
             Answer::Outcome(Ok(reply)) => reply,
             other => panic!("{node}: {other:?}"),
@@ -32,13 +28,7 @@ impl Walk {
     fn put(&mut self, node: &str, value: &'static str, context: &Context) -> Context {
         let value = Bytes::from_static(value.as_bytes());
         let context = Some(context.clone());
-        let put = Operation::Put {
-            value,
-            context,
-            write: None,
-            expiry: ExpiryChange::Clear,
-            priority: 0,
-        };
+        let put = Operation::Put { value, context, write: None, expiry: ExpiryChange::Clear, priority: 0 };
         match self.ask(node, put) {
             Reply::Written(written) => written.context,
             other => panic!("{other:?}"),
@@ -46,14 +36,7 @@ impl Walk {
     }
 
     fn get(&mut self, node: &str) -> Found {
-        match self.ask(
-            node,
-            Operation::Get {
-                read: None,
-                context: None,
-                detail: Detail::Clocks,
-            },
-        ) {
+        match self.ask(node, Operation::Get { read: None, context: None, detail: Detail::Clocks }) {
             Reply::Found(found) => found,
             other => panic!("{other:?}"),
         }
@@ -63,11 +46,8 @@ impl Walk {
 /// Values and clocks as a client prints them, sorted.
 fn printed(found: &Found) -> Vec<String> {
     let one = |value: &api::ShownValue| {
-        let clock: Vec<String> = value
-            .clock
-            .iter()
-            .map(|(node, counter)| format!("[{node},{counter}]"))
-            .collect();
+        let clock: Vec<String> =
+            value.clock.iter().map(|(node, counter)| format!("[{node},{counter}]")).collect();
         format!("{}({})", String::from_utf8_lossy(&value.value), clock.join(","))
     };
     let mut values: Vec<String> = found.values.iter().map(one).collect();
@@ -79,13 +59,7 @@ fn printed(found: &Found) -> Vec<String> {
 #[test]
 fn the_clocks_of_the_classic_walk_are_printed_as_in_the_paper() {
     let nodes = ["Sx", "Sy", "Sz"].map(str::to_owned).to_vec();
-    let mut world = World::new(
-        Scenario {
-            nodes,
-            ..Scenario::calm(7, 3)
-        },
-        Trace::new(false),
-    );
+    let mut world = World::new(Scenario { nodes, ..Scenario::calm(7, 3) }, Trace::new(false));
     world.pass(Duration::from_secs(1));
     let mut walk = Walk(world);
 
@@ -108,11 +82,7 @@ fn the_clocks_of_the_classic_walk_are_printed_as_in_the_paper() {
     let reconciled = walk.get("Sy").context;
     walk.put("Sx", "D5", &reconciled);
     for node in ["Sx", "Sy", "Sz"] {
-        assert_eq!(
-            printed(&walk.get(node)),
-            ["D5([Sx,3],[Sy,1],[Sz,1])"],
-            "at {node}"
-        );
+        assert_eq!(printed(&walk.get(node)), ["D5([Sx,3],[Sy,1],[Sz,1])"], "at {node}");
     }
     assert!(walk.0.violations().is_empty(), "{:?}", walk.0.violations());
 }

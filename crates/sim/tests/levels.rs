@@ -8,38 +8,20 @@ use sim::trace::Trace;
 use sim::{Answer, World};
 
 fn request(key: &Bytes, operation: Operation) -> Request {
-    Request::new(Command::Key(KeyRequest {
-        keyspace: EVENTUAL,
-        key: key.clone(),
-        operation,
-    }))
+    Request::new(Command::Key(KeyRequest { keyspace: EVENTUAL, key: key.clone(), operation }))
 }
 
 fn put(level: Level, value: &str) -> Operation {
     match Operation::put(Bytes::copy_from_slice(value.as_bytes())) {
-        Operation::Put {
-            value,
-            context,
-            expiry,
-            priority,
-            ..
-        } => Operation::Put {
-            value,
-            context,
-            write: Some(level),
-            expiry,
-            priority,
-        },
+        Operation::Put { value, context, expiry, priority, .. } => {
+            Operation::Put { value, context, write: Some(level), expiry, priority }
+        }
         other => other,
     }
 }
 
 fn get(level: Level) -> Operation {
-    Operation::Get {
-        read: Some(level),
-        context: None,
-        detail: Detail::Values,
-    }
+    Operation::Get { read: Some(level), context: None, detail: Detail::Values }
 }
 
 /// Writes at one node and reads at another at once afterwards, with these levels, in clusters of these seeds: how many
@@ -52,10 +34,7 @@ fn stale_reads(write: Level, read: Level) -> usize {
         for round in 0..20 {
             let key = Bytes::from(format!("k{round}"));
             let written = world.ask_and_wait(0, request(&key, put(write, "new")));
-            assert!(
-                matches!(written, Answer::Outcome(Ok(Reply::Written(_)))),
-                "{written:?}"
-            );
+            assert!(matches!(written, Answer::Outcome(Ok(Reply::Written(_)))), "{written:?}");
             match world.ask_and_wait(1, request(&key, get(read))) {
                 Answer::Outcome(Ok(Reply::Found(found))) => stale += usize::from(found.values.is_empty()),
                 other => panic!("{other:?}"),
@@ -74,11 +53,8 @@ fn a_read_at_one_misses_some_writes_at_one() {
 /// R + W > N: whatever the levels, a read meets the write.
 #[test]
 fn reads_miss_nothing_where_levels_overlap() {
-    for (write, read) in [
-        (Level::Quorum, Level::Quorum),
-        (Level::All, Level::One),
-        (Level::One, Level::All),
-    ] {
+    for (write, read) in [(Level::Quorum, Level::Quorum), (Level::All, Level::One), (Level::One, Level::All)]
+    {
         assert_eq!(stale_reads(write, read), 0, "W = {write}, R = {read}");
     }
 }

@@ -30,9 +30,7 @@ fn key(number: u64) -> [u8; 30] {
 
 /// Half noise, half repetition, like much real data.
 fn value(rng: &mut Rng, len: usize) -> Bytes {
-    let noise = std::iter::repeat_with(|| rng.next_u64().to_le_bytes())
-        .take(len.div_ceil(16))
-        .flatten();
+    let noise = std::iter::repeat_with(|| rng.next_u64().to_le_bytes()).take(len.div_ceil(16)).flatten();
     let mut value: Vec<u8> = noise.collect();
     value.resize(len, b'r');
     Bytes::from(value)
@@ -107,10 +105,7 @@ fn read(db: &mut Db, keys: u64, first: u64, reads: u64) -> Result<(Duration, u64
 }
 
 fn report(what: &str, keys: u64, (elapsed, cold): (Duration, u64)) {
-    println!(
-        "{what:<40} {:>8} ns  ({cold} of {keys} cold)",
-        per_operation(elapsed, keys)
-    );
+    println!("{what:<40} {:>8} ns  ({cold} of {keys} cold)", per_operation(elapsed, keys));
 }
 
 /// The most memory that the process has had, where the system tells.
@@ -125,24 +120,15 @@ fn main() -> Result<(), Failure> {
     let keys: u64 = arguments.next().map_or(Ok(100_000), |text| text.parse())?;
     let value_bytes: usize = arguments.next().map_or(Ok(1024), |text| text.parse())?;
     let memory_mib: usize = arguments.next().map_or(Ok(256), |text| text.parse())?;
-    let directory = arguments
-        .next()
-        .map_or_else(|| std::env::temp_dir().join("henge-storage-bench"), PathBuf::from);
+    let directory =
+        arguments.next().map_or_else(|| std::env::temp_dir().join("henge-storage-bench"), PathBuf::from);
     drop(std::fs::remove_dir_all(&directory));
 
     let options = Options::with_memory(memory_mib << 20);
     let (mut db, _) = Db::open(Arc::new(RealDisk), &directory, options.clone(), Arc::new(Newer))?;
     let (putting, syncing) = load(&mut db, keys, value_bytes, 50)?;
-    println!(
-        "{:<40} {:>8} ns",
-        "put, with its share of the write",
-        per_operation(putting, keys)
-    );
-    println!(
-        "{:<40} {:>8} ns",
-        "sync of 50 puts",
-        per_operation(syncing, keys / 50)
-    );
+    println!("{:<40} {:>8} ns", "put, with its share of the write", per_operation(putting, keys));
+    println!("{:<40} {:>8} ns", "sync of 50 puts", per_operation(syncing, keys / 50));
     report("get, as the load left it", keys, read(&mut db, keys, 0, keys)?);
     report("get, once more", keys, read(&mut db, keys, 0, keys)?);
     let hot = keys.min(10_000);
@@ -157,10 +143,7 @@ fn main() -> Result<(), Failure> {
     );
     println!("tables {:?}, bytes {:?}", stats.level_tables, stats.level_bytes);
     println!("{:?}", stats.counters);
-    println!(
-        "write amplification {:.2}",
-        db.stats().write_amplification().unwrap_or_default()
-    );
+    println!("write amplification {:.2}", db.stats().write_amplification().unwrap_or_default());
     drop(db);
 
     let began = Instant::now();

@@ -42,12 +42,7 @@ pub(crate) struct BlockCache {
 
 impl std::fmt::Debug for BlockCache {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "BlockCache({} blocks, {} bytes)",
-            self.blocks.len(),
-            self.blocks.weight()
-        )
+        write!(f, "BlockCache({} blocks, {} bytes)", self.blocks.len(), self.blocks.weight())
     }
 }
 
@@ -99,12 +94,7 @@ pub(crate) struct RecordCache {
 
 impl std::fmt::Debug for RecordCache {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "RecordCache({} records, {} bytes)",
-            self.records.len(),
-            self.records.weight()
-        )
+        write!(f, "RecordCache({} records, {} bytes)", self.records.len(), self.records.weight())
     }
 }
 

@@ -20,13 +20,7 @@ pub struct Damage {
 
 impl fmt::Display for Damage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} is damaged at byte {}: {}",
-            self.file.display(),
-            self.offset,
-            self.what
-        )
+        write!(f, "{} is damaged at byte {}: {}", self.file.display(), self.offset, self.what)
     }
 }
 

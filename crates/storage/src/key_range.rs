@@ -14,18 +14,12 @@ pub struct KeyRange {
 impl KeyRange {
     /// The range from `start` up to and without `end`.
     pub fn new(start: &[u8], end: Option<&[u8]>) -> KeyRange {
-        KeyRange {
-            start: Bytes::copy_from_slice(start),
-            end: end.map(Bytes::copy_from_slice),
-        }
+        KeyRange { start: Bytes::copy_from_slice(start), end: end.map(Bytes::copy_from_slice) }
     }
 
     /// Every key.
     pub fn all() -> KeyRange {
-        KeyRange {
-            start: Bytes::new(),
-            end: None,
-        }
+        KeyRange { start: Bytes::new(), end: None }
     }
 
     /// Whether a key is in it.

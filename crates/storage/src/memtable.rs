@@ -100,11 +100,7 @@ impl Memtable {
         };
         self.order.range((start, end)).filter_map(|ordered| {
             let slot = self.slots.get(&ordered.key)?;
-            Some(Entry {
-                key: ordered.key.clone(),
-                kind: slot.kind,
-                value: slot.value.clone(),
-            })
+            Some(Entry { key: ordered.key.clone(), kind: slot.kind, value: slot.value.clone() })
         })
     }
 }
@@ -122,10 +118,7 @@ impl OrderedKey {
         let mut prefix = [0; 16];
         let len = key.len().min(16);
         prefix[..len].copy_from_slice(&key[..len]);
-        OrderedKey {
-            prefix: u128::from_be_bytes(prefix),
-            key,
-        }
+        OrderedKey { prefix: u128::from_be_bytes(prefix), key }
     }
 }
 
@@ -175,10 +168,7 @@ mod tests {
     }
 
     fn full(value: &'static str) -> Slot {
-        Slot {
-            kind: Kind::Full,
-            value: Bytes::from_static(value.as_bytes()),
-        }
+        Slot { kind: Kind::Full, value: Bytes::from_static(value.as_bytes()) }
     }
 
     #[test]
@@ -186,10 +176,7 @@ mod tests {
         let mut table = Memtable::new(1, 0);
         table.set(b"k", full("first value"), 1);
         table.set(b"k", full("v"), 2);
-        assert_eq!(
-            (table.bytes(), table.len(), table.last_sequence()),
-            (2 + ENTRY_OVERHEAD_BYTES, 1, 2)
-        );
+        assert_eq!((table.bytes(), table.len(), table.last_sequence()), (2 + ENTRY_OVERHEAD_BYTES, 1, 2));
     }
 
     #[test]

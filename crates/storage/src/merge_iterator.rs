@@ -77,10 +77,7 @@ impl MergeIterator {
         for mut source in sources {
             heads.push((source.next()?, source));
         }
-        Ok(MergeIterator {
-            sources: heads,
-            merge,
-        })
+        Ok(MergeIterator { sources: heads, merge })
     }
 
     /// The next key's entry; `None` at the end.
@@ -102,10 +99,6 @@ impl MergeIterator {
                 Some(fold) => fold.older(&*self.merge, &key, entry.kind, &entry.value)?,
             }
         }
-        Ok(fold.map(|fold| Entry {
-            key,
-            kind: fold.kind,
-            value: fold.value,
-        }))
+        Ok(fold.map(|fold| Entry { key, kind: fold.kind, value: fold.value }))
     }
 }

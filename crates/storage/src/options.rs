@@ -67,10 +67,7 @@ impl Options {
     /// The same, where values of so many bytes must fit: with longer segments of the commit log if need be.
     pub fn with_values(self, value_bytes: usize) -> Options {
         let least = value_bytes + KEY_BYTES_MAX + crate::log::OVERHEAD_BYTES_MAX;
-        Options {
-            log_segment_bytes: self.log_segment_bytes.max(least),
-            ..self
-        }
+        Options { log_segment_bytes: self.log_segment_bytes.max(least), ..self }
     }
 
     /// Sizes so small that a few hundred writes go through every path: segment switches, flushes, compactions over
@@ -114,15 +111,12 @@ impl Options {
     /// a sixteenth. (About 2 bytes per key and 60 per block: a 3/8 share is used up by tables of some 50 times the
     /// memory.)
     pub(crate) fn block_cache_bytes(&self, resident_bytes: usize) -> usize {
-        (self.memory_bytes * 3 / 8)
-            .saturating_sub(resident_bytes)
-            .max(self.memory_bytes / 16)
+        (self.memory_bytes * 3 / 8).saturating_sub(resident_bytes).max(self.memory_bytes / 16)
     }
 
     /// The longest value, in bytes: an entry with the longest key must fit into one log record.
     pub fn value_bytes_max(&self) -> usize {
-        self.log_segment_bytes
-            .saturating_sub(crate::log::OVERHEAD_BYTES_MAX + self.key_bytes_max())
+        self.log_segment_bytes.saturating_sub(crate::log::OVERHEAD_BYTES_MAX + self.key_bytes_max())
     }
 
     /// The longest key, in bytes.

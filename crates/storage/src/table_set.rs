@@ -38,9 +38,7 @@ impl TableSet {
 
     /// Every table with its level.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u8, &Arc<Table>)> {
-        (0u8..)
-            .zip(&self.levels)
-            .flat_map(|(number, level)| level.iter().map(move |table| (number, table)))
+        (0u8..).zip(&self.levels).flat_map(|(number, level)| level.iter().map(move |table| (number, table)))
     }
 
     /// The tables that may hold a key by their key ranges, newest first.
@@ -51,9 +49,7 @@ impl TableSet {
 
     /// The set after an edit: without the tables whose numbers are in `gone`, with those in `added`.
     pub(crate) fn edited(&self, gone: &[u64], added: &[(u8, Arc<Table>)]) -> TableSet {
-        let kept = self
-            .iter()
-            .filter(|(_, table)| !gone.contains(&table.meta().file));
+        let kept = self.iter().filter(|(_, table)| !gone.contains(&table.meta().file));
         let kept = kept.map(|(level, table)| (level, Arc::clone(table)));
         TableSet::new(kept.chain(added.iter().cloned()))
     }

@@ -10,12 +10,7 @@ use storage::{Kind, Lookup, Options, PutError};
 use support::{get, open, open_with, scan_all, settle, sync};
 
 fn full(db: &mut storage::Db, key: &str, value: &str) {
-    db.put(
-        key.as_bytes(),
-        Bytes::copy_from_slice(value.as_bytes()),
-        Kind::Full,
-    )
-    .unwrap();
+    db.put(key.as_bytes(), Bytes::copy_from_slice(value.as_bytes()), Kind::Full).unwrap();
 }
 
 #[test]
@@ -40,10 +35,7 @@ fn operands_merge_across_memtable_and_tables() {
     }
     db.put(b"k", Bytes::from("d"), Kind::Merge).unwrap();
     assert_eq!(get(&mut db, b"k").unwrap().unwrap(), "abcd");
-    assert_eq!(
-        scan_all(&db, 10).unwrap(),
-        [(Bytes::from("k"), Bytes::from("abcd"))]
-    );
+    assert_eq!(scan_all(&db, 10).unwrap(), [(Bytes::from("k"), Bytes::from("abcd"))]);
     full(&mut db, "k", "new");
     assert_eq!(get(&mut db, b"k").unwrap().unwrap(), "new");
 }
@@ -59,10 +51,7 @@ fn a_clean_stop_is_known_as_one_and_any_other_is_not() {
     assert_eq!(get(&mut db, b"k").unwrap().unwrap(), "v");
     drop(db);
     let (_, recovery) = open(&disk).unwrap();
-    assert!(
-        !recovery.was_clean,
-        "nothing was written, and still the stop was not a clean one"
-    );
+    assert!(!recovery.was_clean, "nothing was written, and still the stop was not a clean one");
 }
 
 /// A synced entry survives the machine, one that was only written need not.
@@ -96,10 +85,7 @@ fn oversized_entries_are_refused_whole() {
     let refused = db.put(b"k", Bytes::from(vec![0; limit + 1]), Kind::Full);
     assert!(matches!(refused, Err(PutError::TooLarge { what: "value", .. })));
     let key = vec![0; db.options().key_bytes_max() + 1];
-    assert!(matches!(
-        db.put(&key, Bytes::new(), Kind::Full),
-        Err(PutError::TooLarge { what: "key", .. })
-    ));
+    assert!(matches!(db.put(&key, Bytes::new(), Kind::Full), Err(PutError::TooLarge { what: "key", .. })));
     assert!(!db.has_unwritten() && matches!(db.get(b"k"), Lookup::Absent));
     db.put(b"k", Bytes::from(vec![0; limit]), Kind::Full).unwrap();
     sync(&mut db).unwrap();
@@ -164,11 +150,8 @@ fn many_keys_through_all_levels() {
     let mut model = std::collections::BTreeMap::new();
     for round in 0..6000u32 {
         let key = rng.below(800).to_be_bytes().to_vec();
-        let value = if rng.chance(1, 10) {
-            support::TOMBSTONE.to_vec()
-        } else {
-            incompressible(&mut rng, round)
-        };
+        let value =
+            if rng.chance(1, 10) { support::TOMBSTONE.to_vec() } else { incompressible(&mut rng, round) };
         db.put(&key, Bytes::from(value.clone()), Kind::Full).unwrap();
         model.insert(key, value);
         if round % 20 == 0 {
@@ -177,19 +160,11 @@ fn many_keys_through_all_levels() {
         }
     }
     let stats = db.stats();
-    assert!(
-        stats.level_tables[1] > 1 && stats.level_tables[2] > 1,
-        "{stats:?}"
-    );
-    assert!(
-        stats.log_segments < 12 && stats.memory_bytes <= db.options().memory_bytes,
-        "{stats:?}"
-    );
+    assert!(stats.level_tables[1] > 1 && stats.level_tables[2] > 1, "{stats:?}");
+    assert!(stats.log_segments < 12 && stats.memory_bytes <= db.options().memory_bytes, "{stats:?}");
     model.retain(|_, value| value != support::TOMBSTONE);
-    let expected: Vec<(Bytes, Bytes)> = model
-        .iter()
-        .map(|(k, v)| (Bytes::from(k.clone()), Bytes::from(v.clone())))
-        .collect();
+    let expected: Vec<(Bytes, Bytes)> =
+        model.iter().map(|(k, v)| (Bytes::from(k.clone()), Bytes::from(v.clone()))).collect();
     assert_eq!(scan_all(&db, 7).unwrap(), expected);
     for key in 0..800u64 {
         let expected = model.get(key.to_be_bytes().as_slice()).cloned().map(Bytes::from);
@@ -226,9 +201,7 @@ fn a_put_during_a_cold_read_wins() {
     db.close().unwrap();
     for flush_between in [false, true] {
         let (mut db, _) = open(&disk).unwrap();
-        let Lookup::Cold(job) = db.get(b"k") else {
-            panic!("the caches of a fresh opening are empty")
-        };
+        let Lookup::Cold(job) = db.get(b"k") else { panic!("the caches of a fresh opening are empty") };
         let outcome = job.run();
         full(&mut db, "k", "new");
         if flush_between {
@@ -256,23 +229,9 @@ fn other_settings_open_the_same_directory() {
     let disk = SimDisk::new();
     let settings = [
         Options::tiny(),
-        Options {
-            secret: 1,
-            log_segment_bytes: 64 << 10,
-            ..Options::tiny()
-        },
-        Options {
-            secret: 2,
-            block_bytes: 4096,
-            compression: false,
-            ..Options::tiny()
-        },
-        Options {
-            secret: 3,
-            bloom_bits_per_key: 4,
-            level_ratio: 2,
-            ..Options::tiny()
-        },
+        Options { secret: 1, log_segment_bytes: 64 << 10, ..Options::tiny() },
+        Options { secret: 2, block_bytes: 4096, compression: false, ..Options::tiny() },
+        Options { secret: 3, bloom_bits_per_key: 4, level_ratio: 2, ..Options::tiny() },
     ];
     let mut keys = 0u32;
     for options in settings {
@@ -281,8 +240,7 @@ fn other_settings_open_the_same_directory() {
             assert!(get(&mut db, &key.to_be_bytes()).unwrap().is_some());
         }
         for _ in 0..300 {
-            db.put(&keys.to_be_bytes(), Bytes::from(vec![1; 200]), Kind::Full)
-                .unwrap();
+            db.put(&keys.to_be_bytes(), Bytes::from(vec![1; 200]), Kind::Full).unwrap();
             keys += 1;
             sync(&mut db).unwrap();
             settle(&mut db).unwrap();
@@ -319,24 +277,17 @@ fn jobs_run_on_another_thread_on_a_real_disk() {
         if number % 10 == 0 {
             sync(&mut db).unwrap();
         }
-        outcomes
-            .try_iter()
-            .for_each(|outcome| drop(db.install(outcome).unwrap()));
+        outcomes.try_iter().for_each(|outcome| drop(db.install(outcome).unwrap()));
         while let Some(job) = db.background_job() {
             jobs.send(job).unwrap();
         }
     }
     drop(jobs);
     worker.join().unwrap();
-    outcomes
-        .into_iter()
-        .for_each(|outcome| drop(db.install(outcome).unwrap()));
+    outcomes.into_iter().for_each(|outcome| drop(db.install(outcome).unwrap()));
     for key in 0..700u32 {
         let newest = (0..2000).rfind(|number| number % 700 == key).unwrap();
-        assert_eq!(
-            get(&mut db, &key.to_be_bytes()).unwrap().unwrap(),
-            newest.to_string()
-        );
+        assert_eq!(get(&mut db, &key.to_be_bytes()).unwrap().unwrap(), newest.to_string());
     }
     db.close().unwrap();
     let (db, recovery) = open().unwrap();
@@ -355,11 +306,7 @@ fn a_cached_record_does_not_outlive_a_put() {
         sync(&mut db).unwrap();
         db.freeze();
         settle(&mut db).unwrap();
-        assert_eq!(
-            get(&mut db, b"k").unwrap().unwrap(),
-            value,
-            "from the table, into the cache"
-        );
+        assert_eq!(get(&mut db, b"k").unwrap().unwrap(), value, "from the table, into the cache");
         let hits = db.stats().counters.record_cache_hits;
         assert_eq!(get(&mut db, b"k").unwrap().unwrap(), value);
         assert_eq!(db.stats().counters.record_cache_hits, hits + 1);

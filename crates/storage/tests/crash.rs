@@ -64,10 +64,7 @@ fn crash_at(seed: u64, at: u64, mode: CrashMode) {
 fn changes_of(seed: u64) -> u64 {
     let disk = SimDisk::new();
     let stats = run(&disk, &mut Model::starting_with(Contents::new()), seed).unwrap();
-    assert!(
-        stats.counters.flushes > 3 && stats.counters.compactions > 1,
-        "{stats:?}"
-    );
+    assert!(stats.counters.flushes > 3 && stats.counters.compactions > 1, "{stats:?}");
     assert!(
         stats.log_bytes_written > 3 * options().log_segment_bytes as u64,
         "segments are used again: {stats:?}"
@@ -78,10 +75,7 @@ fn changes_of(seed: u64) -> u64 {
 fn crash_everywhere(mode: CrashMode) {
     let seed = 11;
     let changes = changes_of(seed);
-    assert!(
-        changes > 200,
-        "the script is long enough to mean something: {changes}"
-    );
+    assert!(changes > 200, "the script is long enough to mean something: {changes}");
     for at in 0..=changes {
         crash_at(seed, at, mode);
     }

@@ -42,10 +42,7 @@ fn check_damaged(disk: &SimDisk, expected: &Contents, context: &str) -> bool {
     let (mut db, _) = match open_with(disk, options()) {
         Ok(opened) => opened,
         Err(error) => {
-            assert!(
-                error.to_string().contains("data/shard/"),
-                "{context}: names no file: {error}"
-            );
+            assert!(error.to_string().contains("data/shard/"), "{context}: names no file: {error}");
             return true;
         }
     };
@@ -70,11 +67,8 @@ fn check_damaged(disk: &SimDisk, expected: &Contents, context: &str) -> bool {
 /// Each file in turn, put back after each change by the closure.
 fn for_each_file(clean: bool, mut change: impl FnMut(&SimDisk, &Path, &[u8], &mut dyn FnMut(&str) -> bool)) {
     let (pristine, expected) = filled(4, clean);
-    let files: Vec<(PathBuf, Vec<u8>)> = pristine
-        .paths()
-        .into_iter()
-        .map(|path| (path.clone(), pristine.read_file(&path).unwrap()))
-        .collect();
+    let files: Vec<(PathBuf, Vec<u8>)> =
+        pristine.paths().into_iter().map(|path| (path.clone(), pristine.read_file(&path).unwrap())).collect();
     let fresh = || {
         let disk = SimDisk::new();
         for (path, bytes) in &files {
@@ -100,14 +94,7 @@ fn for_each_file(clean: bool, mut change: impl FnMut(&SimDisk, &Path, &[u8], &mu
 }
 
 fn kind(path: &Path) -> String {
-    path.file_name()
-        .unwrap()
-        .to_str()
-        .unwrap()
-        .split('-')
-        .next()
-        .unwrap()
-        .to_owned()
+    path.file_name().unwrap().to_str().unwrap().split('-').next().unwrap().to_owned()
 }
 
 /// One flipped bit anywhere gives a right answer or a named refusal; in every kind of file it is noticed somewhere.
@@ -115,10 +102,7 @@ fn kind(path: &Path) -> String {
 fn a_flipped_bit_is_never_served() {
     let mut noticed = std::collections::BTreeSet::new();
     for_each_file(true, |disk, path, bytes, check| {
-        let used = bytes
-            .iter()
-            .rposition(|byte| *byte != 0)
-            .map_or(0, |last| last + 1);
+        let used = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
         for offset in (0..used).step_by(1 + used / 60) {
             disk.flip_bit(path, offset as u64, u8::try_from(offset % 8).unwrap());
             if check(&format!("bit flipped in byte {offset}")) {
@@ -126,10 +110,7 @@ fn a_flipped_bit_is_never_served() {
             }
         }
     });
-    assert_eq!(
-        noticed.into_iter().collect::<Vec<_>>(),
-        ["CURRENT", "log", "manifest", "table"]
-    );
+    assert_eq!(noticed.into_iter().collect::<Vec<_>>(), ["CURRENT", "log", "manifest", "table"]);
 }
 
 /// A page of zeros where data was: what a lost write or a bad device leaves.
@@ -143,11 +124,7 @@ fn a_zeroed_page_is_never_taken_for_the_end() {
             zeroed[start..end].fill(0);
             disk.write_file(path, zeroed);
             let noticed = check(&format!("zeroed from byte {start}"));
-            assert!(
-                noticed || kind(path) == "log" || !had_data,
-                "{} from {start}",
-                path.display()
-            );
+            assert!(noticed || kind(path) == "log" || !had_data, "{} from {start}", path.display());
         }
     });
 }
@@ -174,16 +151,11 @@ fn a_missing_file_is_named() {
 /// A database of two tables on level 0 whose blocks hold one entry each.
 fn two_tables() -> SimDisk {
     let disk = SimDisk::new();
-    let options = storage::Options {
-        level0_tables: 9,
-        compression: false,
-        ..options()
-    };
+    let options = storage::Options { level0_tables: 9, compression: false, ..options() };
     let (mut db, _) = open_with(&disk, options).unwrap();
     for table in 0..2u8 {
         for number in 0..6u8 {
-            db.put(&[number], Bytes::from(vec![table * 16 + number; 400]), Kind::Full)
-                .unwrap();
+            db.put(&[number], Bytes::from(vec![table * 16 + number; 400]), Kind::Full).unwrap();
         }
         sync(&mut db).unwrap();
         db.freeze();
@@ -198,26 +170,14 @@ fn two_tables() -> SimDisk {
 fn damage_of_a_block_concerns_that_block_alone() {
     let disk = two_tables();
     let newest = file(&disk, "table-");
-    assert!(
-        disk.flip_bit(&newest, 60, 0),
-        "in the first block, which holds key 0"
-    );
+    assert!(disk.flip_bit(&newest, 60, 0), "in the first block, which holds key 0");
     let (mut db, _) = open_with(&disk, options()).unwrap();
-    assert!(
-        settle(&mut db).is_err(),
-        "the compaction of level 0 meets the damage"
-    );
+    assert!(settle(&mut db).is_err(), "the compaction of level 0 meets the damage");
     for _ in 0..2 {
         let error = get(&mut db, &[0]).unwrap_err();
-        assert!(
-            error.contains(newest.to_str().unwrap()) && error.contains("byte 32"),
-            "{error}"
-        );
+        assert!(error.contains(newest.to_str().unwrap()) && error.contains("byte 32"), "{error}");
         assert_eq!(get(&mut db, &[5]).unwrap().unwrap(), vec![16 + 5; 400]);
-        assert!(
-            scan_all(&db, 10).unwrap_err().contains("table-"),
-            "a scan over it cannot say either"
-        );
+        assert!(scan_all(&db, 10).unwrap_err().contains("table-"), "a scan over it cannot say either");
         settle(&mut db).unwrap();
         assert_eq!(db.stats().level_tables[0], 2, "the tables are left as they are");
         assert!(db.stats().damaged_tables > 0);
@@ -235,15 +195,8 @@ fn damage_of_a_block_concerns_that_block_alone() {
 fn misplaced_and_stale_blocks_are_noticed() {
     let disk = two_tables();
     let newest = file(&disk, "table-");
-    let tables: Vec<PathBuf> = disk
-        .paths()
-        .into_iter()
-        .filter(|path| kind(path) == "table")
-        .collect();
-    let (old, new) = (
-        disk.read_file(&tables[0]).unwrap(),
-        disk.read_file(&newest).unwrap(),
-    );
+    let tables: Vec<PathBuf> = disk.paths().into_iter().filter(|path| kind(path) == "table").collect();
+    let (old, new) = (disk.read_file(&tables[0]).unwrap(), disk.read_file(&newest).unwrap());
     assert_eq!(old.len(), new.len());
     let mut stale_block = new.clone();
     stale_block[32..100].copy_from_slice(&old[32..100]);
@@ -253,10 +206,7 @@ fn misplaced_and_stale_blocks_are_noticed() {
     drop(db);
     disk.write_file(&newest, old);
     let error = open_with(&disk, options()).unwrap_err();
-    assert!(
-        matches!(error, OpenError::Damaged(_)) && names_file(&error, &newest),
-        "{error}"
-    );
+    assert!(matches!(error, OpenError::Damaged(_)) && names_file(&error, &newest), "{error}");
 }
 
 /// An unsynced tail that is torn goes, and its bytes are kept in a file beside.
@@ -292,8 +242,7 @@ fn a_hole_in_synced_entries_is_refused() {
     let disk = SimDisk::new();
     let (mut db, _) = open_with(&disk, options()).unwrap();
     for number in 0..3u8 {
-        db.put(&[number], Bytes::from(vec![number + 1; 300]), Kind::Full)
-            .unwrap();
+        db.put(&[number], Bytes::from(vec![number + 1; 300]), Kind::Full).unwrap();
         sync(&mut db).unwrap();
     }
     db.write_log().unwrap();
@@ -301,15 +250,10 @@ fn a_hole_in_synced_entries_is_refused() {
     let log = file(&disk, "log-");
     let pristine = disk.read_file(&log).unwrap();
     for number in 0..3u8 {
-        let at = pristine
-            .windows(50)
-            .position(|bytes| bytes.iter().all(|byte| *byte == number + 1))
-            .unwrap();
+        let at = pristine.windows(50).position(|bytes| bytes.iter().all(|byte| *byte == number + 1)).unwrap();
         disk.flip_bit(&log, at as u64 + 10, 3);
         let error = open_with(&disk, options()).unwrap_err();
-        let OpenError::Damaged(damage) = &error else {
-            panic!("{error}")
-        };
+        let OpenError::Damaged(damage) = &error else { panic!("{error}") };
         assert!(
             damage.file == log && damage.offset < at as u64 && at as u64 - damage.offset < 100,
             "{error}"
@@ -344,8 +288,7 @@ fn records_inside_values_are_not_records() {
 fn put_until_flushed(db: &mut Db) {
     let before = db.stats().counters.flushes;
     for number in 0u32.. {
-        db.put(&number.to_be_bytes(), Bytes::from(vec![1; 300]), Kind::Full)
-            .unwrap();
+        db.put(&number.to_be_bytes(), Bytes::from(vec![1; 300]), Kind::Full).unwrap();
         sync(db).unwrap();
         settle(db).unwrap();
         if db.stats().counters.flushes > before {
@@ -364,18 +307,14 @@ fn a_recycled_segment_shows_no_stale_records() {
     }
     assert!(db.stats().log_segments < 8, "segments are used again");
     let last = db.stats().last_sequence;
-    db.put(b"unsynced", Bytes::from(vec![2; 1500]), Kind::Full)
-        .unwrap();
+    db.put(b"unsynced", Bytes::from(vec![2; 1500]), Kind::Full).unwrap();
     db.write_log().unwrap();
     drop(db);
     for seed in 0..30 {
         let torn = SimDisk::new();
-        disk.paths()
-            .iter()
-            .for_each(|path| torn.write_file(path, disk.read_durable(path).unwrap()));
+        disk.paths().iter().for_each(|path| torn.write_file(path, disk.read_durable(path).unwrap()));
         let (mut db, _) = open_with(&torn, options()).unwrap();
-        db.put(b"unsynced", Bytes::from(vec![3; 1500]), Kind::Full)
-            .unwrap();
+        db.put(b"unsynced", Bytes::from(vec![3; 1500]), Kind::Full).unwrap();
         db.write_log().unwrap();
         torn.crash(CrashMode::KeepSome, &mut Rng::from_seed(seed));
         let (mut db, recovery) = open_with(&torn, options()).unwrap();

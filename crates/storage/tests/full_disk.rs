@@ -33,11 +33,7 @@ fn at_every_capacity() {
         model.synced = model.written;
         settle(&mut db).unwrap();
         db.put(b"key-00", Bytes::from("room again"), Kind::Full).unwrap();
-        model
-            .states
-            .last_mut()
-            .unwrap()
-            .insert(Bytes::from("key-00"), Bytes::from("room again"));
+        model.states.last_mut().unwrap().insert(Bytes::from("key-00"), Bytes::from("room again"));
         sync(&mut db).unwrap();
         check_reads(&mut db, model.states.last().unwrap());
         drop(db);
@@ -61,10 +57,7 @@ fn a_refusal_names_the_full_disk() {
         }
         sync(&mut db).unwrap();
         if let Some(job) = db.background_job() {
-            assert!(matches!(
-                db.install(job.run()).unwrap(),
-                Installed::Done | Installed::Retry(_)
-            ));
+            assert!(matches!(db.install(job.run()).unwrap(), Installed::Done | Installed::Retry(_)));
         }
     };
     assert_eq!(refusal, PutError::Full);
@@ -95,10 +88,7 @@ fn a_failed_sync_poisons() {
     let outcome = db.sync_job().unwrap().run();
     disk.fail_sync(&log, false);
     assert!(db.synced(outcome).is_err());
-    assert!(matches!(
-        db.put(b"l", Bytes::new(), Kind::Full),
-        Err(PutError::Poisoned(_))
-    ));
+    assert!(matches!(db.put(b"l", Bytes::new(), Kind::Full), Err(PutError::Poisoned(_))));
     assert!(db.write_log().is_err() && db.sync_job().is_none() && db.background_job().is_none());
     assert!(db.close().is_err());
     // The next process reads the entry from the page cache, which a sync would call clean: it must write it anew
@@ -128,16 +118,11 @@ fn a_failed_sync_in_the_background_poisons() {
             disk.fail_sync(&path, true);
         }
         assert!(settle(&mut db).is_err(), "{which}");
-        assert!(matches!(
-            db.put(b"l", Bytes::new(), Kind::Full),
-            Err(PutError::Poisoned(_))
-        ));
+        assert!(matches!(db.put(b"l", Bytes::new(), Kind::Full), Err(PutError::Poisoned(_))));
         drop(db);
         disk.crash(CrashMode::LoseUnsynced, &mut Rng::from_seed(1));
         let again = SimDisk::new();
-        disk.paths()
-            .iter()
-            .for_each(|path| again.write_file(path, disk.read_file(path).unwrap()));
+        disk.paths().iter().for_each(|path| again.write_file(path, disk.read_file(path).unwrap()));
         let (mut db, _) = open_with(&again, options()).unwrap();
         assert_eq!(get(&mut db, b"k").unwrap().unwrap(), "v");
     }

@@ -17,10 +17,7 @@ fn samples() -> PathBuf {
 }
 
 fn options() -> Options {
-    Options {
-        level0_tables: 2,
-        ..support::script::options()
-    }
+    Options { level0_tables: 2, ..support::script::options() }
 }
 
 /// Two levels of tables, compressed and plain blocks, full entries and operands, and a log with some of each.
@@ -30,8 +27,7 @@ fn write_sample(disk: &SimDisk) {
         for number in 0..20u8 {
             let value = vec![round * 32 + number; if number < 10 { 100 } else { 3 }];
             db.put(&[b'k', number], Bytes::from(value), Kind::Full).unwrap();
-            db.put(b"operands", Bytes::from(vec![b'a' + round]), Kind::Merge)
-                .unwrap();
+            db.put(b"operands", Bytes::from(vec![b'a' + round]), Kind::Merge).unwrap();
         }
         sync(&mut db).unwrap();
         if round < 2 {
@@ -48,20 +44,14 @@ fn version_1_is_readable() {
         let disk = SimDisk::new();
         write_sample(&disk);
         for path in disk.paths() {
-            std::fs::write(
-                samples().join(path.file_name().unwrap()),
-                disk.read_file(&path).unwrap(),
-            )
-            .unwrap();
+            std::fs::write(samples().join(path.file_name().unwrap()), disk.read_file(&path).unwrap())
+                .unwrap();
         }
     }
     let disk = SimDisk::new();
     for entry in std::fs::read_dir(samples()).unwrap() {
         let entry = entry.unwrap();
-        disk.write_file(
-            &support::dir().join(entry.file_name()),
-            std::fs::read(entry.path()).unwrap(),
-        );
+        disk.write_file(&support::dir().join(entry.file_name()), std::fs::read(entry.path()).unwrap());
     }
     let (mut db, recovery) = open_with(&disk, options()).unwrap();
     assert!(recovery.was_clean && recovery.tables > 0 && recovery.replayed_entries == 40);

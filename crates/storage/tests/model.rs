@@ -107,10 +107,7 @@ impl World {
         let (kind, value) = match (number % 2, kind) {
             (0, 0) => (Kind::Full, Bytes::from_static(TOMBSTONE)),
             (1, 0 | 1) => (Kind::Merge, Bytes::from(format!("+{}", self.puts))),
-            _ => (
-                Kind::Full,
-                Bytes::from(format!("{}{}", self.puts, "v".repeat(usize::from(len)))),
-            ),
+            _ => (Kind::Full, Bytes::from(format!("{}{}", self.puts, "v".repeat(usize::from(len))))),
         };
         match self.db.put(&key, value.clone(), kind) {
             Ok(_) => apply(&mut self.now, &key, kind, &value),
@@ -143,27 +140,17 @@ impl World {
     }
 
     fn scan(&self, start: u8, end: u8, limit: ScanLimit) {
-        let range = KeyRange {
-            start: key_of(start),
-            end: Some(key_of(end)),
-        };
+        let range = KeyRange { start: key_of(start), end: Some(key_of(end)) };
         let ScanOutcome::Page { entries, next } = self.db.scan(range.clone(), limit).run() else {
             panic!("a scan of whole tables");
         };
         let covered = |key: &&Bytes| range.contains(key) && next.as_ref().is_none_or(|next| *key < next);
         let expected: Vec<&Bytes> = self.now.keys().filter(covered).collect();
-        let found: Vec<&Bytes> = entries
-            .iter()
-            .filter(|(_, value)| value != TOMBSTONE)
-            .map(|(key, _)| key)
-            .collect();
+        let found: Vec<&Bytes> =
+            entries.iter().filter(|(_, value)| value != TOMBSTONE).map(|(key, _)| key).collect();
         assert_eq!(found, expected);
         assert!(entries.len() <= limit.entries && (next.is_none() || !entries.is_empty()));
-        assert!(
-            entries
-                .iter()
-                .all(|(key, value)| value == TOMBSTONE || self.now.get(key) == Some(value))
-        );
+        assert!(entries.iter().all(|(key, value)| value == TOMBSTONE || self.now.get(key) == Some(value)));
     }
 
     /// Ends this life of the process: what it had in hand is gone.
@@ -182,11 +169,7 @@ impl World {
     fn crash(&mut self, mode: CrashMode, seed: u64) {
         self.forget_all();
         self.disk.crash(mode, &mut Rng::from_seed(seed));
-        let promised = if mode == CrashMode::KeepAll {
-            self.model.written
-        } else {
-            self.model.synced
-        };
+        let promised = if mode == CrashMode::KeepAll { self.model.written } else { self.model.synced };
         let (db, found) = reopen_and_check(&self.disk, &self.model, promised);
         self.begin_again(db, found);
     }
@@ -230,20 +213,8 @@ impl World {
                     self.check_lookup(&key, lookup);
                 }
             }
-            Op::Scan {
-                start,
-                end,
-                entries,
-                bytes,
-            } => {
-                self.scan(
-                    start,
-                    end,
-                    ScanLimit {
-                        entries: usize::from(entries),
-                        bytes: usize::from(bytes),
-                    },
-                );
+            Op::Scan { start, end, entries, bytes } => {
+                self.scan(start, end, ScanLimit { entries: usize::from(entries), bytes: usize::from(bytes) });
             }
             Op::CloseAndOpen => self.close_and_open(),
             Op::Crash { mode, seed } => self.crash(CrashMode::ALL[usize::from(mode)], seed),

@@ -101,12 +101,7 @@ fn encode_request(request: &ReplicaRequest, out: &mut BytesMut) {
             out.put_u32_le(keyspace.0);
             out.put_slice(key);
         }
-        ReplicaRequest::Write {
-            keyspace,
-            key,
-            record,
-            path,
-        } => {
+        ReplicaRequest::Write { keyspace, key, record, path } => {
             out.reserve(9 + key.len() + record.len());
             out.put_u32_le(keyspace.0);
             out.put_u8(match path {
@@ -155,10 +150,7 @@ fn put_postcard<T: Serialize>(value: &T, out: &mut BytesMut) {
 
 /// Reads a body of this kind; values share the bytes given.
 pub fn decode_body(kind: u8, mut bytes: Bytes) -> Result<Body, DecodeError> {
-    let short = |_| DecodeError {
-        kind,
-        why: "it is too short",
-    };
+    let short = |_| DecodeError { kind, why: "it is too short" };
     let body = match kind {
         kind::PING => Body::Ping,
         kind::PONG => Body::Pong,
@@ -172,39 +164,30 @@ pub fn decode_body(kind: u8, mut bytes: Bytes) -> Result<Body, DecodeError> {
         kind::FORWARD => Body::Request(ReplicaRequest::Forward(get_postcard(kind, &bytes)?)),
         kind::FOUND => {
             let synced = bytes.try_get_u8().map_err(short)? != 0;
-            Body::Reply(ReplicaReply::Found {
-                record: bytes,
-                synced,
-            })
+            Body::Reply(ReplicaReply::Found { record: bytes, synced })
         }
         kind::ABSENT => Body::Reply(ReplicaReply::Absent),
         kind::CANNOT_SAY => Body::Reply(ReplicaReply::CannotSay { why: text(&bytes) }),
         kind::STORED => Body::Reply(ReplicaReply::Stored),
-        kind::REFUSED => Body::Reply(ReplicaReply::Refused {
-            held: Stamp(bytes.try_get_u64_le().map_err(short)?),
-        }),
+        kind::REFUSED => {
+            Body::Reply(ReplicaReply::Refused { held: Stamp(bytes.try_get_u64_le().map_err(short)?) })
+        }
         kind::FAILED => Body::Reply(ReplicaReply::Failed { why: text(&bytes) }),
         kind::SCANNED => Body::Reply(ReplicaReply::Scanned(get_postcard(kind, &bytes)?)),
         kind::COUNTED => Body::Reply(decode_counted(bytes)?),
         kind::FORWARDED => Body::Reply(ReplicaReply::Forwarded(get_postcard(kind, &bytes)?)),
-        kind::STALE_EPOCH => Body::Reply(ReplicaReply::StaleEpoch {
-            newest: Epoch(bytes.try_get_u64_le().map_err(short)?),
-        }),
+        kind::STALE_EPOCH => {
+            Body::Reply(ReplicaReply::StaleEpoch { newest: Epoch(bytes.try_get_u64_le().map_err(short)?) })
+        }
         _ => {
-            return Err(DecodeError {
-                kind,
-                why: "this version knows no such kind",
-            });
+            return Err(DecodeError { kind, why: "this version knows no such kind" });
         }
     };
     Ok(body)
 }
 
 fn decode_write(mut bytes: Bytes) -> Result<ReplicaRequest, DecodeError> {
-    let error = |why| DecodeError {
-        kind: kind::WRITE,
-        why,
-    };
+    let error = |why| DecodeError { kind: kind::WRITE, why };
     let short = |_| error("it is too short");
     let keyspace = KeyspaceId(bytes.try_get_u32_le().map_err(short)?);
     let path = match bytes.try_get_u8().map_err(short)? {
@@ -218,40 +201,23 @@ fn decode_write(mut bytes: Bytes) -> Result<ReplicaRequest, DecodeError> {
         return Err(error("its key is longer than the message"));
     }
     let key = bytes.split_to(key_len);
-    Ok(ReplicaRequest::Write {
-        keyspace,
-        key,
-        record: bytes,
-        path,
-    })
+    Ok(ReplicaRequest::Write { keyspace, key, record: bytes, path })
 }
 
 fn decode_counted(mut bytes: Bytes) -> Result<ReplicaReply, DecodeError> {
-    let short = |_| DecodeError {
-        kind: kind::COUNTED,
-        why: "it is too short",
-    };
+    let short = |_| DecodeError { kind: kind::COUNTED, why: "it is too short" };
     let live = bytes.try_get_u64_le().map_err(short)?;
     let more = bytes.try_get_u8().map_err(short)? != 0;
     let slot = bytes.try_get_u16_le().map_err(short)?;
     let hash = bytes.try_get_u64_le().map_err(short)?;
-    Ok(ReplicaReply::Counted {
-        live,
-        next: more.then_some((slot, hash)),
-    })
+    Ok(ReplicaReply::Counted { live, next: more.then_some((slot, hash)) })
 }
 
 fn get_postcard<T: DeserializeOwned>(kind: u8, bytes: &[u8]) -> Result<T, DecodeError> {
     match postcard::take_from_bytes(bytes) {
         Ok((value, [])) => Ok(value),
-        Ok(_) => Err(DecodeError {
-            kind,
-            why: "something follows its fields",
-        }),
-        Err(_) => Err(DecodeError {
-            kind,
-            why: "its fields do not parse",
-        }),
+        Ok(_) => Err(DecodeError { kind, why: "something follows its fields" }),
+        Err(_) => Err(DecodeError { kind, why: "its fields do not parse" }),
     }
 }
 

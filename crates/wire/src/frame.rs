@@ -145,32 +145,15 @@ pub fn decode_frame(buffer: &mut BytesMut) -> Result<Option<Frame>, FrameError> 
         epoch: Epoch(frame.get_u64_le()),
         round: frame.get_u32_le(),
     };
-    Ok(Some(Frame {
-        kind,
-        header,
-        body: frame,
-    }))
+    Ok(Some(Frame { kind, header, body: frame }))
 }
 
 impl Frame {
     /// The envelope that this frame carries.
     pub fn into_envelope(self) -> Result<Envelope, FrameError> {
         let body = codec::decode_body(self.kind, self.body)?;
-        let Header {
-            partition,
-            deadline_ms,
-            operation,
-            epoch,
-            round,
-        } = self.header;
-        Ok(Envelope {
-            operation,
-            round,
-            epoch,
-            partition,
-            deadline_ms,
-            body,
-        })
+        let Header { partition, deadline_ms, operation, epoch, round } = self.header;
+        Ok(Envelope { operation, round, epoch, partition, deadline_ms, body })
     }
 
     /// The bytes behind the header.

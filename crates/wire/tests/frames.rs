@@ -107,10 +107,7 @@ fn pong() -> Envelope {
 fn a_claimed_length_takes_no_memory() {
     for claimed in [0, 27, u32::try_from(FRAME_BYTES_MAX).unwrap() + 1, u32::MAX] {
         let mut buffer = BytesMut::from(&[claimed.to_le_bytes(), [0; 4]].concat()[..]);
-        assert_eq!(
-            decode_frame(&mut buffer),
-            Err(FrameError::Length(claimed as usize))
-        );
+        assert_eq!(decode_frame(&mut buffer), Err(FrameError::Length(claimed as usize)));
     }
     let large = u32::try_from(FRAME_BYTES_MAX).unwrap();
     let mut buffer = BytesMut::from(&[large.to_le_bytes(), [0; 4]].concat()[..]);
@@ -124,10 +121,7 @@ fn a_claimed_length_takes_no_memory() {
 fn claimed_lengths_within_a_body_take_no_memory() {
     let write = [&[0; 4][..], &[0], &u32::MAX.to_le_bytes(), b"key"].concat();
     let error = codec::decode_body(17, Bytes::from(write)).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "a message of kind 17 cannot be read: its key is longer than the message"
-    );
+    assert_eq!(error.to_string(), "a message of kind 17 cannot be read: its key is longer than the message");
     let many_entries = Bytes::from_static(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01]);
     assert!(codec::decode_body(38, many_entries).is_err());
 }
@@ -146,10 +140,7 @@ fn another_version_is_refused() {
 #[test]
 fn an_unknown_kind_is_refused() {
     let error = codec::decode_body(99, Bytes::new()).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "a message of kind 99 cannot be read: this version knows no such kind"
-    );
+    assert_eq!(error.to_string(), "a message of kind 99 cannot be read: this version knows no such kind");
 }
 
 /// A forwarded request is about one key. Batches within batches, a few bytes for each, would otherwise be read as deep

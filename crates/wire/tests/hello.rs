@@ -36,10 +36,7 @@ fn members_of_one_cluster_talk() {
 
 #[test]
 fn a_node_of_another_cluster_is_refused() {
-    let theirs = Hello {
-        cluster: "bank".to_owned(),
-        ..hello(2, "n2")
-    };
+    let theirs = Hello { cluster: "bank".to_owned(), ..hello(2, "n2") };
     assert_eq!(
         refusal(&theirs),
         "node n2 is of cluster `bank`, not of `shop`: check the addresses of the members"
@@ -56,11 +53,7 @@ fn two_nodes_of_one_name_or_number_are_refused_and_so_is_a_node_that_meets_itsel
 
 #[test]
 fn another_cluster_state_is_refused() {
-    let theirs = Hello {
-        fingerprint: 0x1234,
-        epoch: Epoch(2),
-        ..hello(2, "n2")
-    };
+    let theirs = Hello { fingerprint: 0x1234, epoch: Epoch(2), ..hello(2, "n2") };
     let epoch = |epoch: u64| Epoch(epoch).to_string();
     assert_eq!(
         refusal(&theirs),

@@ -80,9 +80,7 @@ impl Lane {
             if Instant::now() >= deadline {
                 let waits = |link: &Option<Link>| link.as_ref().is_some_and(|link| !link.pending.is_empty());
                 let node = self.links.iter().position(waits).unwrap_or(self.home);
-                self.watchdog
-                    .as_mut()
-                    .reset(Instant::now() + self.shared.plan.timeout);
+                self.watchdog.as_mut().reset(Instant::now() + self.shared.plan.timeout);
                 let reason = format!("timeout: no reply within {:?}", self.shared.plan.timeout);
                 return Poll::Ready(Err(Lost { node, reason }));
             }
@@ -94,9 +92,7 @@ impl Lane {
     fn take_replies(&mut self, node: usize) -> Result<(), String> {
         let now = self.now();
         loop {
-            let Lane {
-                shared, links, key, ..
-            } = self;
+            let Lane { shared, links, key, .. } = self;
             let Some(link) = links[node].as_mut() else {
                 return Ok(());
             };
@@ -119,13 +115,7 @@ impl Lane {
 
     /// Takes an operation one step on.
     fn advance(&mut self, node: usize, pending: Pending, outcome: Outcome, now: u64) {
-        let Lane {
-            shared,
-            links,
-            values,
-            key,
-            ..
-        } = self;
+        let Lane { shared, links, values, key, .. } = self;
         let Some(link) = links[node].as_mut() else { return };
         let outcome = match (pending.step, outcome) {
             (Step::SetBeforeWait, outcome) => {
@@ -155,10 +145,7 @@ impl Lane {
             slots.borrow_mut().moved(slot, address);
         }
         self.shared.recorder.borrow_mut().redirect();
-        self.retries.push(Pending {
-            hops: pending.hops + 1,
-            ..pending
-        });
+        self.retries.push(Pending { hops: pending.hops + 1, ..pending });
     }
 
     pub(super) fn settle(&self, pending: Pending, outcome: &Outcome, now: u64) {
@@ -169,11 +156,7 @@ impl Lane {
             Outcome::Failed(message) => recorder.fail(pending.intended, now, message),
             Outcome::Unverified(message) => recorder.fail_verification(pending.intended, now, message),
             Outcome::Moved(_, address) => {
-                recorder.fail(
-                    pending.intended,
-                    now,
-                    &format!("MOVED in a circle, last to {address}"),
-                );
+                recorder.fail(pending.intended, now, &format!("MOVED in a circle, last to {address}"));
             }
         }
         if pending.kind == Kind::Insert {
@@ -189,11 +172,7 @@ impl Lane {
             return;
         };
         // A SET and its WAIT are two entries and one operation.
-        for pending in link
-            .pending
-            .iter()
-            .filter(|pending| pending.step != Step::SetBeforeWait)
-        {
+        for pending in link.pending.iter().filter(|pending| pending.step != Step::SetBeforeWait) {
             self.settle(*pending, &Outcome::Failed(lost.reason.clone()), now);
         }
     }

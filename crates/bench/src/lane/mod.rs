@@ -68,9 +68,7 @@ impl Lane {
         match slots {
             None => {
                 links.resize_with(home, || None);
-                links.push(Some(
-                    Link::open(&plan.addresses[home], &plan.prelude, plan.timeout).await?,
-                ));
+                links.push(Some(Link::open(&plan.addresses[home], &plan.prelude, plan.timeout).await?));
             }
             Some(slots) => {
                 for address in slots.primaries() {
@@ -120,9 +118,7 @@ impl Lane {
                 return Ok(());
             }
             self.exchange().await?;
-            self.shared
-                .answered
-                .fetch_add(self.settled.take(), Ordering::Relaxed);
+            self.shared.answered.fetch_add(self.settled.take(), Ordering::Relaxed);
         }
     }
 
@@ -152,14 +148,7 @@ impl Lane {
             let Some((kind, key)) = self.operations.next(&self.shared.frontier) else {
                 break;
             };
-            self.enqueue(Pending {
-                kind,
-                key,
-                intended: *intended,
-                step: Step::Last,
-                hops: 0,
-            })
-            .await?;
+            self.enqueue(Pending { kind, key, intended: *intended, step: Step::Last, hops: 0 }).await?;
             any = true;
         }
         self.batch_sent = Instant::now();
@@ -181,13 +170,7 @@ impl Lane {
         }
         // While reopening, the home may have moved on to the next address.
         let node = self.node_of(pending.key);
-        let Lane {
-            shared,
-            links,
-            values,
-            key,
-            ..
-        } = self;
+        let Lane { shared, links, values, key, .. } = self;
         let Some(link) = links.get_mut(node).and_then(Option::as_mut) else {
             let lost = Outcome::Failed("connection lost: not open again before the run ended".to_owned());
             self.settle(pending, &lost, self.now());
@@ -201,10 +184,7 @@ impl Lane {
             }
             Kind::ReadModifyWrite => {
                 templates.get(pending.key, &mut link.outbound);
-                link.pending.push_back(Pending {
-                    step: Step::ReadToModify,
-                    ..pending
-                });
+                link.pending.push_back(Pending { step: Step::ReadToModify, ..pending });
             }
             Kind::Update | Kind::Insert => write(&shared.plan, link, values, key, pending),
         }
@@ -260,19 +240,10 @@ impl Lane {
 fn write(plan: &Plan, link: &mut Link, values: &mut ValueSource, key: &mut Vec<u8>, pending: Pending) {
     plan.templates.set(pending.key, values, key, &mut link.outbound);
     if plan.wait_replicas.is_none() {
-        link.pending.push_back(Pending {
-            step: Step::Last,
-            ..pending
-        });
+        link.pending.push_back(Pending { step: Step::Last, ..pending });
         return;
     }
     plan.templates.wait(&mut link.outbound);
-    link.pending.push_back(Pending {
-        step: Step::SetBeforeWait,
-        ..pending
-    });
-    link.pending.push_back(Pending {
-        step: Step::Wait,
-        ..pending
-    });
+    link.pending.push_back(Pending { step: Step::SetBeforeWait, ..pending });
+    link.pending.push_back(Pending { step: Step::Wait, ..pending });
 }

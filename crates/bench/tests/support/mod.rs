@@ -42,10 +42,7 @@ impl Server {
 
     pub(crate) fn serve(listener: TcpListener, manner: Manner) -> Server {
         let port = listener.local_addr().unwrap().port();
-        let (store, requests) = (
-            Arc::new(Mutex::new(HashMap::new())),
-            Arc::new(Mutex::new(Vec::new())),
-        );
+        let (store, requests) = (Arc::new(Mutex::new(HashMap::new())), Arc::new(Mutex::new(Vec::new())));
         let log = Arc::clone(&requests);
         thread::spawn(move || {
             for stream in listener.incoming() {
@@ -64,10 +61,7 @@ impl Server {
     /// How many requests of this command came.
     pub(crate) fn count(&self, command: &str) -> usize {
         let requests = self.requests.lock().unwrap();
-        requests
-            .iter()
-            .filter(|words| words[0] == command.as_bytes())
-            .count()
+        requests.iter().filter(|words| words[0] == command.as_bytes()).count()
     }
 }
 
@@ -82,9 +76,7 @@ fn converse(mut stream: TcpStream, manner: &Manner, store: &Store, log: &Mutex<V
             return;
         };
         let reply = answer(&words, manner, store);
-        let silent = manner
-            .silent
-            .is_some_and(|command| words[0] == command.as_bytes());
+        let silent = manner.silent.is_some_and(|command| words[0] == command.as_bytes());
         log.lock().unwrap().push(words);
         if manner.close_after == Some(number) {
             return;
@@ -130,11 +122,7 @@ fn answer(words: &[Vec<u8>], manner: &Manner, store: &Store) -> Vec<u8> {
             b"+OK\r\n".to_vec()
         }
         (b"WAIT", _) => format!(":{}\r\n", manner.replicas).into_bytes(),
-        (b"CLUSTER", _) => manner
-            .slots
-            .clone()
-            .unwrap_or("-ERR cluster off\r\n".to_owned())
-            .into_bytes(),
+        (b"CLUSTER", _) => manner.slots.clone().unwrap_or("-ERR cluster off\r\n".to_owned()).into_bytes(),
         (b"SELECT", _) => b"+OK\r\n".to_vec(),
         _ => b"-ERR unknown command\r\n".to_vec(),
     }

@@ -61,22 +61,14 @@ impl LwwPeek {
 
     pub(super) fn of(bytes: &[u8]) -> Result<LwwPeek, DecodeError> {
         let Some((header, body)) = bytes.split_first_chunk::<HEADER_BYTES>() else {
-            return Err(DecodeError::Truncated {
-                at: bytes.len(),
-                wanted: HEADER_BYTES - bytes.len(),
-            });
+            return Err(DecodeError::Truncated { at: bytes.len(), wanted: HEADER_BYTES - bytes.len() });
         };
         let (flags, at) = (header[2], u64_at::<48>(header));
-        let actor = Actor {
-            incarnation: Incarnation(u64_at::<12>(header)),
-            stint: Stint(u32_at::<20>(header)),
-        };
+        let actor =
+            Actor { incarnation: Incarnation(u64_at::<12>(header)), stint: Stint(u32_at::<20>(header)) };
         let peek = LwwPeek {
             stamp: Stamp(u64_at::<4>(header)),
-            dot: Dot {
-                actor,
-                counter: u64_at::<24>(header),
-            },
+            dot: Dot { actor, counter: u64_at::<24>(header) },
             expiry: Expiry {
                 stamp: Stamp(u64_at::<40>(header)),
                 at: (flags & ENDS != 0).then_some(WallTime(at)),
@@ -135,11 +127,8 @@ pub(super) fn encode(record: &Lww, out: &mut Vec<u8>) {
 
 pub(super) fn decode(bytes: &Bytes) -> Result<Lww, DecodeError> {
     let peek = LwwPeek::of(bytes)?;
-    let payload = if peek.is_tombstone {
-        Payload::Tombstone
-    } else {
-        Payload::Value(bytes.slice(peek.value))
-    };
+    let payload =
+        if peek.is_tombstone { Payload::Tombstone } else { Payload::Value(bytes.slice(peek.value)) };
     Ok(Lww::new(Version {
         dot: peek.dot,
         stamp: peek.stamp,

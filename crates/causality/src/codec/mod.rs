@@ -81,11 +81,7 @@ impl Record {
             Record::Lww(record) => lww::encode(record, out),
             Record::Siblings(record) => siblings::encode(record, out),
         }
-        debug_assert_eq!(
-            out.len() - start,
-            length,
-            "the length computed is the length written"
-        );
+        debug_assert_eq!(out.len() - start, length, "the length computed is the length written");
     }
 
     /// The record's bytes, in one allocation.
@@ -131,9 +127,6 @@ fn kind_of(bytes: &[u8]) -> Result<u8, DecodeError> {
     match *bytes {
         [kind @ (KIND_LWW | KIND_SIBLINGS), FORMAT, ..] => Ok(kind),
         [kind, format, ..] => Err(DecodeError::Unknown { kind, format }),
-        _ => Err(DecodeError::Truncated {
-            at: bytes.len(),
-            wanted: 2 - bytes.len(),
-        }),
+        _ => Err(DecodeError::Truncated { at: bytes.len(), wanted: 2 - bytes.len() }),
     }
 }

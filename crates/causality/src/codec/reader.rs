@@ -29,10 +29,7 @@ impl Reader {
     /// The next `length` bytes, not copied.
     pub(crate) fn slice(&mut self, length: usize) -> Result<Bytes, DecodeError> {
         if length > self.left() {
-            return Err(DecodeError::Truncated {
-                at: self.at,
-                wanted: length,
-            });
+            return Err(DecodeError::Truncated { at: self.at, wanted: length });
         }
         let slice = self.bytes.slice(self.at..self.at + length);
         self.at += length;
@@ -64,11 +61,7 @@ impl Reader {
             value |= bits << shift;
             if byte & 0x80 == 0 {
                 let padded = byte == 0 && shift > 0;
-                return if padded {
-                    Err(self.malformed("a number with padding"))
-                } else {
-                    Ok(value)
-                };
+                return if padded { Err(self.malformed("a number with padding")) } else { Ok(value) };
             }
         }
         Err(self.malformed("a number above 64 bits"))
@@ -96,10 +89,7 @@ impl Reader {
     fn array<const LENGTH: usize>(&mut self) -> Result<[u8; LENGTH], DecodeError> {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
         let Some(array) = rest.first_chunk::<LENGTH>() else {
-            return Err(DecodeError::Truncated {
-                at: self.at,
-                wanted: LENGTH,
-            });
+            return Err(DecodeError::Truncated { at: self.at, wanted: LENGTH });
         };
         self.at += LENGTH;
         Ok(*array)

@@ -36,11 +36,7 @@ const VERSION_BYTES_MIN: usize = 1 + 1 + 8 + DOT_BYTES_MIN + 8 + 8 + 1 + 1;
 
 pub(super) fn encoded_len(record: &Siblings) -> usize {
     let actors = record.seen().actors();
-    let versions: usize = record
-        .versions()
-        .iter()
-        .map(|version| version_len(version, &actors))
-        .sum();
+    let versions: usize = record.versions().iter().map(|version| version_len(version, &actors)).sum();
     2 + known_len(record.seen()) + count_len(record.versions().len()) + versions
 }
 
@@ -124,10 +120,7 @@ fn read_actors(reader: &mut Reader) -> Result<Vec<Actor>, DecodeError> {
     for _ in 0..count {
         let incarnation = Incarnation(reader.u64()?);
         let stint = u32::try_from(reader.varint()?).map_err(|_| reader.malformed("a stint above 32 bits"))?;
-        actors.push(Actor {
-            incarnation,
-            stint: Stint(stint),
-        });
+        actors.push(Actor { incarnation, stint: Stint(stint) });
     }
     Ok(actors)
 }
@@ -158,10 +151,7 @@ fn version_len(version: &Version, actors: &[Actor]) -> usize {
 }
 
 fn put_version(out: &mut Vec<u8>, version: &Version, actors: &[Actor]) {
-    out.put_slice(&[
-        if version.expiry.at.is_some() { ENDS } else { 0 },
-        version.priority,
-    ]);
+    out.put_slice(&[if version.expiry.at.is_some() { ENDS } else { 0 }, version.priority]);
     out.put_u64_le(version.stamp.0);
     put_dot(out, version.dot, actors);
     out.put_u64_le(version.operation.0);
@@ -188,26 +178,11 @@ fn read_version(reader: &mut Reader, actors: &[Actor]) -> Result<Version, Decode
     let dot = read_dot(reader, actors)?;
     let operation = OperationId(reader.u64()?);
     let expiry_stamp = Stamp(reader.u64()?);
-    let at = if flags & ENDS != 0 {
-        Some(WallTime(reader.u64()?))
-    } else {
-        None
-    };
+    let at = if flags & ENDS != 0 { Some(WallTime(reader.u64()?)) } else { None };
     let past = read_past(reader, actors)?;
     let length = reader.count(1)?;
     let payload = Payload::Value(reader.slice(length)?);
-    Ok(Version {
-        dot,
-        stamp,
-        payload,
-        priority,
-        expiry: Expiry {
-            stamp: expiry_stamp,
-            at,
-        },
-        operation,
-        past,
-    })
+    Ok(Version { dot, stamp, payload, priority, expiry: Expiry { stamp: expiry_stamp, at }, operation, past })
 }
 
 fn past_of(version: &Version) -> impl Iterator<Item = Dot> {
@@ -215,10 +190,7 @@ fn past_of(version: &Version) -> impl Iterator<Item = Dot> {
 }
 
 fn read_past(reader: &mut Reader, actors: &[Actor]) -> Result<VersionVector, DecodeError> {
-    let entries = read_dots(reader, actors)?
-        .into_iter()
-        .map(|dot| (dot.actor, dot.counter))
-        .collect();
+    let entries = read_dots(reader, actors)?.into_iter().map(|dot| (dot.actor, dot.counter)).collect();
     VersionVector::from_sorted(entries).ok_or_else(|| reader.malformed("a version's past out of order"))
 }
 
@@ -233,9 +205,7 @@ fn put_dot(out: &mut Vec<u8>, dot: Dot, actors: &[Actor]) {
 
 fn read_dot(reader: &mut Reader, actors: &[Actor]) -> Result<Dot, DecodeError> {
     let index = usize::try_from(reader.varint()?).unwrap_or(usize::MAX);
-    let actor = *actors
-        .get(index)
-        .ok_or_else(|| reader.malformed("an actor that is not listed"))?;
+    let actor = *actors.get(index).ok_or_else(|| reader.malformed("an actor that is not listed"))?;
     match reader.varint()? {
         0 => Err(reader.malformed("a counter of 0")),
         counter => Ok(Dot { actor, counter }),
@@ -243,9 +213,7 @@ fn read_dot(reader: &mut Reader, actors: &[Actor]) -> Result<Dot, DecodeError> {
 }
 
 fn index_of(actor: Actor, actors: &[Actor]) -> u64 {
-    let at = actors
-        .binary_search(&actor)
-        .expect("a record has seen every actor that it mentions");
+    let at = actors.binary_search(&actor).expect("a record has seen every actor that it mentions");
     at as u64
 }
 

@@ -17,9 +17,8 @@ use crate::given::{
 /// The dots that a set of known writes contains, up to the counters that the tests use.
 fn members(known: &DottedVector) -> BTreeSet<Dot> {
     let actors = known.flattened();
-    let up_to = actors
-        .iter()
-        .flat_map(|(actor, highest)| (1..=highest).map(move |counter| Dot { actor, counter }));
+    let up_to =
+        actors.iter().flat_map(|(actor, highest)| (1..=highest).map(move |counter| Dot { actor, counter }));
     up_to.filter(|dot| known.covers(dot)).collect()
 }
 
@@ -154,13 +153,8 @@ fn a_restamped_write_keeps_its_dot_and_its_greater_stamp() {
 /// of the registers along, so joining would depend on the order of arrival.
 #[test]
 fn a_register_is_bound_to_the_stamp_too() {
-    let a = Lww::new(stamped(dot(1, 1), 1)).with_expiry(
-        dot(1, 1),
-        Expiry {
-            stamp: Stamp(9),
-            at: Some(WallTime(9)),
-        },
-    );
+    let a = Lww::new(stamped(dot(1, 1), 1))
+        .with_expiry(dot(1, 1), Expiry { stamp: Stamp(9), at: Some(WallTime(9)) });
     let b = Lww::new(stamped(dot(2, 1), 2));
     let c = Lww::new(stamped(dot(1, 1), 3));
     assert_eq!(a.merge(&b).merge(&c), a.merge(&c).merge(&b));
@@ -170,10 +164,7 @@ fn a_register_is_bound_to_the_stamp_too() {
 #[test]
 fn an_owner_refuses_a_stamp_that_is_not_above_what_it_holds() {
     let held = Lww::new(stamped(dot(1, 1), 10));
-    let outranked = PutError::Outranked {
-        held: Stamp(10),
-        offered: Stamp(10),
-    };
+    let outranked = PutError::Outranked { held: Stamp(10), offered: Stamp(10) };
     assert_eq!(held.put(stamped(dot(2, 1), 10)), Err(outranked));
     assert!(held.put(stamped(dot(2, 1), 11)).is_ok());
 }
@@ -182,28 +173,14 @@ fn an_owner_refuses_a_stamp_that_is_not_above_what_it_holds() {
 #[test]
 fn an_expiry_for_a_version_that_no_longer_stands_does_nothing() {
     let held = Lww::new(stamped(dot(2, 1), 10));
-    assert_eq!(
-        held.with_expiry(
-            dot(1, 1),
-            Expiry {
-                stamp: Stamp(99),
-                at: Some(WallTime(1))
-            }
-        ),
-        held
-    );
+    assert_eq!(held.with_expiry(dot(1, 1), Expiry { stamp: Stamp(99), at: Some(WallTime(1)) }), held);
 }
 
 /// Whatever a put would silently lose, it refuses instead.
 #[test]
 fn a_dot_that_is_already_claimed_is_refused() {
-    let held = Siblings::new()
-        .put(&Context::Empty, version(dot(1, 5)))
-        .expect("a fresh dot");
-    let refused = |counter| PutError::DotIsNotNew {
-        dot: dot(1, counter),
-        known: 5,
-    };
+    let held = Siblings::new().put(&Context::Empty, version(dot(1, 5))).expect("a fresh dot");
+    let refused = |counter| PutError::DotIsNotNew { dot: dot(1, counter), known: 5 };
     assert_eq!(held.put(&Context::Empty, version(dot(1, 5))), Err(refused(5)));
     assert_eq!(held.put(&Context::Empty, version(dot(1, 4))), Err(refused(4)));
     assert!(matches!(
@@ -215,22 +192,10 @@ fn a_dot_that_is_already_claimed_is_refused() {
 /// INVARIANTS B2: an actor that is shown writes of its own which it does not hold has forgotten.
 #[test]
 fn an_actor_that_is_shown_more_than_it_knows_must_begin_a_fresh_stint() {
-    let held = Siblings::new()
-        .put(&Context::Empty, version(dot(1, 5)))
-        .expect("a fresh dot");
-    let forgotten = PutError::ActorHasForgotten {
-        actor: dot(1, 0).actor,
-        known: 5,
-        shown: 7,
-    };
-    assert_eq!(
-        held.put(&context(&[(1, 7)], &[]), version(dot(1, 8))),
-        Err(forgotten)
-    );
-    assert_eq!(
-        held.put(&context(&[], &[(1, 7)]), version(dot(1, 8))),
-        Err(forgotten)
-    );
+    let held = Siblings::new().put(&Context::Empty, version(dot(1, 5))).expect("a fresh dot");
+    let forgotten = PutError::ActorHasForgotten { actor: dot(1, 0).actor, known: 5, shown: 7 };
+    assert_eq!(held.put(&context(&[(1, 7)], &[]), version(dot(1, 8))), Err(forgotten));
+    assert_eq!(held.put(&context(&[], &[(1, 7)]), version(dot(1, 8))), Err(forgotten));
 }
 
 /// Records and contexts of different kinds are never mixed in silence.
@@ -241,22 +206,14 @@ fn kinds_are_not_mixed() {
     assert_eq!(lww.merge(&siblings), Err(MergeError));
     assert_eq!(siblings.merge(&lww), Err(MergeError));
     let read = lww.context();
-    assert_eq!(
-        Siblings::new().put(&read, version(dot(1, 1))),
-        Err(PutError::ContextOfAnotherKind)
-    );
+    assert_eq!(Siblings::new().put(&read, version(dot(1, 1))), Err(PutError::ContextOfAnotherKind));
     assert!(!siblings.covers(&read));
 }
 
 /// A vector made of entries in any order is the same vector.
 #[test]
 fn vectors_are_canonical() {
-    let entries = [
-        (dot(2, 0).actor, 4),
-        (dot(1, 0).actor, 3),
-        (dot(2, 0).actor, 1),
-        (dot(3, 0).actor, 0),
-    ];
+    let entries = [(dot(2, 0).actor, 4), (dot(1, 0).actor, 3), (dot(2, 0).actor, 1), (dot(3, 0).actor, 0)];
     let forward: VersionVector = entries.into_iter().collect();
     let backward: VersionVector = entries.into_iter().rev().collect();
     assert_eq!(forward, backward);

@@ -83,14 +83,9 @@ fn sample_lww() -> Record {
 }
 
 fn sample_siblings() -> Record {
-    let one = Siblings::new()
-        .put(&Context::Empty, version(dot(1, 1)))
-        .expect("a fresh dot");
+    let one = Siblings::new().put(&Context::Empty, version(dot(1, 1))).expect("a fresh dot");
     let two = one
-        .put(
-            &context(&[], &[(2, 9)]),
-            version(dot(1, 300)).ending(Some(WallTime(7))),
-        )
+        .put(&context(&[], &[(2, 9)]), version(dot(1, 300)).ending(Some(WallTime(7))))
         .expect("a fresh dot");
     Record::Siblings(two)
 }
@@ -152,10 +147,7 @@ fn format_1_is_what_it_was() {
         "76303030303030303030303030303030312f303a333030"
     );
     assert_eq!(hex(&sample_siblings().to_bytes()), siblings);
-    assert_eq!(
-        Record::decode(sample_siblings().to_bytes()),
-        Ok(sample_siblings())
-    );
+    assert_eq!(Record::decode(sample_siblings().to_bytes()), Ok(sample_siblings()));
 }
 
 /// Values are parts of the bytes decoded, not copies of them.
@@ -187,13 +179,7 @@ fn refusals_say_why() {
     assert_eq!(decode(&[1, 2]), Err(DecodeError::Unknown { kind: 1, format: 2 }));
     assert_eq!(decode(&[1, 1]), Err(DecodeError::Truncated { at: 2, wanted: 54 }));
     let billion_actors = [2, 1, 0x80, 0x94, 0xeb, 0xdc, 0x03];
-    assert_eq!(
-        decode(&billion_actors),
-        Err(DecodeError::Truncated {
-            at: 7,
-            wanted: 10_000_000_000
-        })
-    );
+    assert_eq!(decode(&billion_actors), Err(DecodeError::Truncated { at: 7, wanted: 10_000_000_000 }));
     let trailing = [&sample_siblings().to_bytes()[..], &[0]].concat();
     assert!(matches!(decode(&trailing), Err(DecodeError::Malformed { .. })));
 }

@@ -12,33 +12,22 @@ const SY: u64 = 2;
 const SZ: u64 = 3;
 
 fn name_of(incarnation: Incarnation) -> Option<&'static str> {
-    [None, Some("Sx"), Some("Sy"), Some("Sz")]
-        .get(usize::try_from(incarnation.0).ok()?)
-        .copied()?
+    [None, Some("Sx"), Some("Sy"), Some("Sz")].get(usize::try_from(incarnation.0).ok()?).copied()?
 }
 
 fn printed(vector: &VersionVector) -> String {
     let entries = clock_entries(vector, vector, name_of);
-    entries
-        .iter()
-        .map(|(server, counter)| format!("[{server},{counter}]"))
-        .collect::<Vec<_>>()
-        .join(",")
+    entries.iter().map(|(server, counter)| format!("[{server},{counter}]")).collect::<Vec<_>>().join(",")
 }
 
 /// The clocks of the values that stand, by dot.
 fn clocks(record: &Siblings) -> Vec<String> {
-    record
-        .versions()
-        .iter()
-        .map(|version| printed(&version.clock()))
-        .collect()
+    record.versions().iter().map(|version| printed(&version.clock())).collect()
 }
 
 /// A put by `server`, whose partition has seen `counter - 1` writes; `read` is what the client had read.
 fn put(held: &Siblings, read: &Context, server: u64, counter: u64) -> Siblings {
-    held.put(read, version(dot(server, counter)))
-        .expect("a fresh dot")
+    held.put(read, version(dot(server, counter))).expect("a fresh dot")
 }
 
 /// "Increment the server's entry, or create it at 1."
@@ -64,16 +53,9 @@ fn increment_goes_above_the_floor_of_the_partition() {
 #[test]
 fn an_ancestor_has_every_counter_less_or_equal_and_otherwise_they_are_siblings() {
     let clock = |entries: &[(u64, u64)]| -> VersionVector {
-        entries
-            .iter()
-            .map(|&(server, counter)| (actor(server), counter))
-            .collect()
+        entries.iter().map(|&(server, counter)| (actor(server), counter)).collect()
     };
-    let (d2, d3, d4) = (
-        clock(&[(SX, 2)]),
-        clock(&[(SX, 2), (SY, 1)]),
-        clock(&[(SX, 2), (SZ, 1)]),
-    );
+    let (d2, d3, d4) = (clock(&[(SX, 2)]), clock(&[(SX, 2), (SY, 1)]), clock(&[(SX, 2), (SZ, 1)]));
     assert_eq!(d2.compare(&d3), Some(Ordering::Less));
     assert_eq!(d3.compare(&d2), Some(Ordering::Greater));
     assert_eq!(d3.compare(&d3), Some(Ordering::Equal));
@@ -117,12 +99,7 @@ fn a_blind_put_leaves_all_as_siblings() {
 /// What the context covers is replaced, what it does not cover stays.
 #[test]
 fn a_put_replaces_exactly_what_its_context_covers() {
-    let two = put(
-        &put(&Siblings::new(), &Context::Empty, SX, 1),
-        &Context::Empty,
-        SX,
-        2,
-    );
+    let two = put(&put(&Siblings::new(), &Context::Empty, SX, 1), &Context::Empty, SX, 2);
     let third = put(&two, &context(&[(SX, 1)], &[]), SX, 3);
     assert_eq!(standing(&third), [(SX, 2), (SX, 3)]);
 }
@@ -133,11 +110,7 @@ fn a_writer_covers_its_own_earlier_write_and_not_the_one_before_that() {
     let theirs = put(&Siblings::new(), &Context::Empty, SX, 1);
     let first = put(&theirs, &Context::Empty, SX, 2);
     let known = first.context_after(&Context::Empty, dot(SX, 2)).expect("causal");
-    assert_eq!(
-        known,
-        context(&[], &[(SX, 2)]),
-        "its own dot, and nothing of what it has not read"
-    );
+    assert_eq!(known, context(&[], &[(SX, 2)]), "its own dot, and nothing of what it has not read");
     let second = put(&first, &known, SX, 3);
     assert_eq!(standing(&second), [(SX, 1), (SX, 3)]);
 
@@ -154,38 +127,24 @@ fn a_writer_covers_its_own_earlier_write_and_not_the_one_before_that() {
 fn a_value_that_stands_alone_gives_its_writer_the_whole_context() {
     let first = put(&Siblings::new(), &Context::Empty, SX, 1);
     let second = put(&first, &first.context(), SX, 2);
-    assert_eq!(
-        second.context_after(&first.context(), dot(SX, 2)),
-        Ok(second.context())
-    );
+    assert_eq!(second.context_after(&first.context(), dot(SX, 2)), Ok(second.context()));
 }
 
 /// A delete leaves no value, covers what its context covers, and can itself be demanded by a context.
 #[test]
 fn a_delete_covers_and_leaves_no_value() {
     let written = put(&Siblings::new(), &Context::Empty, SX, 1);
-    let deleted = written
-        .delete(&written.context(), dot(SY, 1))
-        .expect("a fresh dot");
+    let deleted = written.delete(&written.context(), dot(SY, 1)).expect("a fresh dot");
     assert!(deleted.versions().is_empty());
-    assert_eq!(
-        written.merge(&deleted),
-        deleted,
-        "a deleted value does not come back"
-    );
-    assert!(
-        !written.seen().descends(deleted.seen()),
-        "who deleted it can demand a state that knows"
-    );
+    assert_eq!(written.merge(&deleted), deleted, "a deleted value does not come back");
+    assert!(!written.seen().descends(deleted.seen()), "who deleted it can demand a state that knows");
 }
 
 /// INVARIANTS D2: a key written again after a delete is not killed by the older delete.
 #[test]
 fn an_older_delete_does_not_kill_a_later_write() {
     let written = put(&Siblings::new(), &Context::Empty, SX, 1);
-    let deleted = written
-        .delete(&written.context(), dot(SX, 2))
-        .expect("a fresh dot");
+    let deleted = written.delete(&written.context(), dot(SX, 2)).expect("a fresh dot");
     let anew = put(&Siblings::new(), &Context::Empty, SX, 3);
     assert_eq!(standing(&anew.merge(&deleted)), [(SX, 3)]);
 }
@@ -193,27 +152,17 @@ fn an_older_delete_does_not_kill_a_later_write() {
 /// Unknown incarnations are hexadecimal; several stints of one node, and two lives under one name, are told apart.
 #[test]
 fn clocks_name_nodes_and_tell_their_stints_apart() {
-    let of = |incarnation, stint| Actor {
-        incarnation: Incarnation(incarnation),
-        stint: Stint(stint),
-    };
-    let vector: VersionVector = [(of(1, 4), 9), (of(1, 5), 2), (of(2, 7), 1), (of(0xbeef, 0), 3)]
-        .into_iter()
-        .collect();
+    let of = |incarnation, stint| Actor { incarnation: Incarnation(incarnation), stint: Stint(stint) };
+    let vector: VersionVector =
+        [(of(1, 4), 9), (of(1, 5), 2), (of(2, 7), 1), (of(0xbeef, 0), 3)].into_iter().collect();
     let entries = clock_entries(&vector, &vector, name_of);
     let expected = [("000000000000beef", 3), ("Sx/4", 9), ("Sx/5", 2), ("Sy", 1)];
-    assert_eq!(
-        entries,
-        expected.map(|(name, counter)| (name.to_owned(), counter))
-    );
+    assert_eq!(entries, expected.map(|(name, counter)| (name.to_owned(), counter)));
 
     let renewed: VersionVector = [(of(1, 4), 9), (of(2, 4), 2)].into_iter().collect();
     let entries = clock_entries(&renewed, &renewed, |_| Some("n1"));
     let expected = [("0000000000000001/4", 9), ("0000000000000002/4", 2)];
-    assert_eq!(
-        entries,
-        expected.map(|(name, counter)| (name.to_owned(), counter))
-    );
+    assert_eq!(entries, expected.map(|(name, counter)| (name.to_owned(), counter)));
 
     // Of two siblings each has one entry of the same node; shown together they are told apart all the same.
     let [before, after] = [4, 5].map(|stint| [(of(1, stint), 1)].into_iter().collect::<VersionVector>());

@@ -9,17 +9,11 @@ use proptest::prelude::*;
 use types::{Incarnation, OperationId, Stint, WallTime};
 
 pub(crate) fn actor(incarnation: u64) -> Actor {
-    Actor {
-        incarnation: Incarnation(incarnation),
-        stint: Stint(0),
-    }
+    Actor { incarnation: Incarnation(incarnation), stint: Stint(0) }
 }
 
 pub(crate) fn dot(incarnation: u64, counter: u64) -> Dot {
-    Dot {
-        actor: actor(incarnation),
-        counter,
-    }
+    Dot { actor: actor(incarnation), counter }
 }
 
 pub(crate) fn value(text: &str) -> Payload {
@@ -35,31 +29,19 @@ pub(crate) fn version(dot: Dot) -> Version {
 
 /// A context of a vector and dots, given by incarnation and counter.
 pub(crate) fn context(vector: &[(u64, u64)], dots: &[(u64, u64)]) -> Context {
-    let vector = vector
-        .iter()
-        .map(|&(incarnation, counter)| (actor(incarnation), counter))
-        .collect();
-    let dots = dots
-        .iter()
-        .map(|&(incarnation, counter)| dot(incarnation, counter))
-        .collect();
+    let vector = vector.iter().map(|&(incarnation, counter)| (actor(incarnation), counter)).collect();
+    let dots = dots.iter().map(|&(incarnation, counter)| dot(incarnation, counter)).collect();
     Context::from(DottedVector::from_parts(vector, dots))
 }
 
 /// The dots that stand, as (incarnation, counter).
 pub(crate) fn standing(record: &Siblings) -> Vec<(u64, u64)> {
-    record
-        .versions()
-        .iter()
-        .map(|one| (one.dot.actor.incarnation.0, one.dot.counter))
-        .collect()
+    record.versions().iter().map(|one| (one.dot.actor.incarnation.0, one.dot.counter)).collect()
 }
 
 pub(crate) fn any_actor() -> impl Strategy<Value = Actor> {
-    (0..3_u64, 0..2_u32).prop_map(|(incarnation, stint)| Actor {
-        incarnation: Incarnation(incarnation),
-        stint: Stint(stint),
-    })
+    (0..3_u64, 0..2_u32)
+        .prop_map(|(incarnation, stint)| Actor { incarnation: Incarnation(incarnation), stint: Stint(stint) })
 }
 
 pub(crate) fn any_dot() -> impl Strategy<Value = Dot> {
@@ -75,10 +57,8 @@ pub(crate) fn any_known() -> impl Strategy<Value = DottedVector> {
 }
 
 pub(crate) fn any_context() -> impl Strategy<Value = Context> {
-    let stamped = (any::<u64>(), any_dot()).prop_map(|(stamp, dot)| Context::Stamp {
-        stamp: Stamp(stamp),
-        dot,
-    });
+    let stamped =
+        (any::<u64>(), any_dot()).prop_map(|(stamp, dot)| Context::Stamp { stamp: Stamp(stamp), dot });
     prop_oneof![any_known().prop_map(Context::from), stamped]
 }
 
@@ -90,49 +70,26 @@ pub(crate) fn any_payload() -> impl Strategy<Value = Payload> {
 }
 
 pub(crate) fn any_expiry() -> impl Strategy<Value = Expiry> {
-    (0..4_u64, proptest::option::of(0..4_u64)).prop_map(|(stamp, at)| Expiry {
-        stamp: Stamp(stamp),
-        at: at.map(WallTime),
-    })
+    (0..4_u64, proptest::option::of(0..4_u64))
+        .prop_map(|(stamp, at)| Expiry { stamp: Stamp(stamp), at: at.map(WallTime) })
 }
 
 /// Any single version, also copies of one dot that differ in everything: even those must merge the same everywhere.
 pub(crate) fn any_lww() -> impl Strategy<Value = Lww> {
-    (
-        any_dot(),
-        0..3_u64,
-        any_payload(),
-        0..2_u8,
-        any_expiry(),
-        0..2_u64,
-    )
-        .prop_map(|(dot, stamp, payload, priority, expiry, operation)| {
+    (any_dot(), 0..3_u64, any_payload(), 0..2_u8, any_expiry(), 0..2_u64).prop_map(
+        |(dot, stamp, payload, priority, expiry, operation)| {
             let version = Version::new(dot, Stamp(stamp), payload, OperationId(operation));
-            Lww::new(Version {
-                expiry,
-                ..version.with_priority(priority)
-            })
-        })
+            Lww::new(Version { expiry, ..version.with_priority(priority) })
+        },
+    )
 }
 
 /// One step in the life of a key on three replicas.
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
-    Put {
-        replica: usize,
-        context: DottedVector,
-        payload: Payload,
-        ends: Option<u64>,
-    },
-    Expire {
-        replica: usize,
-        context: DottedVector,
-        expiry: Expiry,
-    },
-    Copy {
-        from: usize,
-        to: usize,
-    },
+    Put { replica: usize, context: DottedVector, payload: Payload, ends: Option<u64> },
+    Expire { replica: usize, context: DottedVector, expiry: Expiry },
+    Copy { from: usize, to: usize },
 }
 
 fn any_step() -> impl Strategy<Value = Step> {
@@ -170,27 +127,14 @@ fn lives(steps: &[Step]) -> Vec<Siblings> {
 
 fn take(step: &Step, replicas: &[Siblings; 3], counters: &mut [u64; 3]) -> (usize, Siblings) {
     match step {
-        Step::Put {
-            replica,
-            context,
-            payload,
-            ends,
-        } => {
+        Step::Put { replica, context, payload, ends } => {
             counters[*replica] += 1;
             let dot = dot(*replica as u64, counters[*replica]);
-            let version = Version {
-                payload: payload.clone(),
-                ..version(dot)
-            }
-            .ending(ends.map(WallTime));
+            let version = Version { payload: payload.clone(), ..version(dot) }.ending(ends.map(WallTime));
             let made = replicas[*replica].put(&Context::from(context.clone()), version);
             (*replica, made.unwrap_or_else(|_| replicas[*replica].clone()))
         }
-        Step::Expire {
-            replica,
-            context,
-            expiry,
-        } => {
+        Step::Expire { replica, context, expiry } => {
             let changed = replicas[*replica].with_expiry(&Context::from(context.clone()), *expiry);
             (*replica, changed.expect("a causal context"))
         }

@@ -50,9 +50,7 @@ impl World {
         self.counters[replica] += 1;
         let dot = dot(replica as u64, self.counters[replica]);
         let passed = &self.clients[client];
-        let record = self.replicas[replica]
-            .put(passed, version(dot))
-            .expect("nobody forgets here");
+        let record = self.replicas[replica].put(passed, version(dot)).expect("nobody forgets here");
         let known = record.context_after(passed, dot).expect("causal");
         self.replicas[replica] = record;
         self.learn(client, &known);
@@ -63,9 +61,7 @@ impl World {
     }
 
     fn everything(&self) -> Siblings {
-        self.replicas
-            .iter()
-            .fold(Siblings::new(), |merged, replica| merged.merge(replica))
+        self.replicas.iter().fold(Siblings::new(), |merged, replica| merged.merge(replica))
     }
 }
 

@@ -91,17 +91,8 @@ impl Node {
 
     fn put(&mut self, context: &Context, payload: &Payload) -> Dot {
         self.issued += 1;
-        let dot = Dot {
-            actor: self.actor,
-            counter: self.issued,
-        };
-        match self.memory.put(
-            context,
-            Version {
-                payload: payload.clone(),
-                ..version(dot)
-            },
-        ) {
+        let dot = Dot { actor: self.actor, counter: self.issued };
+        match self.memory.put(context, Version { payload: payload.clone(), ..version(dot) }) {
             Ok(record) => {
                 self.memory = record;
                 dot
@@ -144,10 +135,7 @@ struct World {
 impl World {
     fn new() -> World {
         let node = |number: u64| Node {
-            actor: Actor {
-                incarnation: Incarnation(number),
-                stint: Stint(1),
-            },
+            actor: Actor { incarnation: Incarnation(number), stint: Stint(1) },
             ..Node::default()
         };
         World {
@@ -160,12 +148,7 @@ impl World {
 
     fn take(&mut self, step: &Step) {
         match step {
-            Step::Put {
-                node,
-                client,
-                blind,
-                delete,
-            } => self.put(*node, *client, *blind, *delete),
+            Step::Put { node, client, blind, delete } => self.put(*node, *client, *blind, *delete),
             Step::Read { node, client } => self.read(*node, *client),
             Step::Copy { from, to } => {
                 let record = self.nodes[*from].memory.clone();
@@ -184,41 +167,17 @@ impl World {
     }
 
     fn put(&mut self, node: usize, client: usize, blind: bool, delete: bool) {
-        let asker = if blind {
-            Client::default()
-        } else {
-            self.clients[client].clone()
-        };
-        let payload = if delete {
-            Payload::Tombstone
-        } else {
-            version(dot(0, 1)).payload
-        };
+        let asker = if blind { Client::default() } else { self.clients[client].clone() };
+        let payload = if delete { Payload::Tombstone } else { version(dot(0, 1)).payload };
         let dot = self.nodes[node].put(&asker.context, &payload);
-        let context = self.nodes[node]
-            .memory
-            .context_after(&asker.context, dot)
-            .expect("causal");
-        let write = Write {
-            client,
-            covers: asker.shown,
-            context,
-            is_value: !delete,
-            acknowledged: false,
-        };
-        assert!(
-            self.writes.insert(dot, write).is_none(),
-            "a dot is never issued twice (INVARIANTS B1)"
-        );
+        let context = self.nodes[node].memory.context_after(&asker.context, dot).expect("causal");
+        let write = Write { client, covers: asker.shown, context, is_value: !delete, acknowledged: false };
+        assert!(self.writes.insert(dot, write).is_none(), "a dot is never issued twice (INVARIANTS B1)");
     }
 
     fn read(&mut self, node: usize, client: usize) {
         let record = self.nodes[node].memory.clone();
-        self.learn(
-            client,
-            &record.context(),
-            record.versions().iter().map(|one| one.dot),
-        );
+        self.learn(client, &record.context(), record.versions().iter().map(|one| one.dot));
     }
 
     fn learn(&mut self, client: usize, context: &Context, shown: impl IntoIterator<Item = Dot>) {
@@ -247,12 +206,7 @@ impl World {
 
     /// Acknowledges what enough disks know; its client then has the context.
     fn acknowledge(&mut self) {
-        let disks_that_know = |dot| {
-            self.nodes
-                .iter()
-                .filter(|node| node.disk.seen().covers(dot))
-                .count()
-        };
+        let disks_that_know = |dot| self.nodes.iter().filter(|node| node.disk.seen().covers(dot)).count();
         let due: Vec<Dot> = self
             .writes
             .iter()
@@ -273,49 +227,25 @@ impl World {
 
     /// The oracle: values acknowledged, minus all that the clients of other writes had been shown.
     fn owed(&self) -> BTreeSet<Dot> {
-        let covered: BTreeSet<Dot> = self
-            .writes
-            .values()
-            .flat_map(|write| &write.covers)
-            .copied()
-            .collect();
-        let values = self
-            .acknowledged()
-            .filter(|(_, write)| write.is_value)
-            .map(|(dot, _)| *dot);
+        let covered: BTreeSet<Dot> = self.writes.values().flat_map(|write| &write.covers).copied().collect();
+        let values = self.acknowledged().filter(|(_, write)| write.is_value).map(|(dot, _)| *dot);
         values.filter(|dot| !covered.contains(dot)).collect()
     }
 
     /// What acknowledged writes have covered: it must not come back.
     fn gone(&self) -> BTreeSet<Dot> {
-        self.acknowledged()
-            .flat_map(|(_, write)| &write.covers)
-            .copied()
-            .collect()
+        self.acknowledged().flat_map(|(_, write)| &write.covers).copied().collect()
     }
 
     fn check(&self) -> Result<(), TestCaseError> {
-        let disks = self
-            .nodes
-            .iter()
-            .fold(Siblings::new(), |merged, node| merged.merge(&node.disk));
-        let late = self
-            .held
-            .iter()
-            .fold(Siblings::new(), |merged, record| merged.merge(record));
-        let memories = self
-            .nodes
-            .iter()
-            .fold(late, |merged, node| merged.merge(&node.memory));
+        let disks = self.nodes.iter().fold(Siblings::new(), |merged, node| merged.merge(&node.disk));
+        let late = self.held.iter().fold(Siblings::new(), |merged, record| merged.merge(record));
+        let memories = self.nodes.iter().fold(late, |merged, node| merged.merge(&node.memory));
         for record in [&disks, &disks.merge(&memories)] {
             let found: BTreeSet<Dot> = record.versions().iter().map(|one| one.dot).collect();
             let (owed, gone) = (self.owed(), self.gone());
             prop_assert!(owed.is_subset(&found), "lost: {:?}", owed.difference(&found));
-            prop_assert!(
-                found.is_disjoint(&gone),
-                "came back: {:?}",
-                found.intersection(&gone)
-            );
+            prop_assert!(found.is_disjoint(&gone), "came back: {:?}", found.intersection(&gone));
         }
         Ok(())
     }
@@ -338,27 +268,15 @@ proptest! {
 /// actor the acknowledged (A, 57) is covered in silence; under a fresh stint both stand.
 #[test]
 fn without_a_fresh_stint_an_acknowledged_write_would_be_lost() {
-    let sent = Siblings::new()
-        .put(&Context::Empty, version(dot(1, 57)))
-        .expect("a fresh dot");
-    let forgetful = Siblings::new()
-        .put(&Context::Empty, version(dot(1, 58)))
-        .expect("it cannot know");
+    let sent = Siblings::new().put(&Context::Empty, version(dot(1, 57))).expect("a fresh dot");
+    let forgetful = Siblings::new().put(&Context::Empty, version(dot(1, 58))).expect("it cannot know");
     assert_eq!(
         standing(&sent.merge(&forgetful)),
         [(1, 58)],
         "the loss that fresh stints are there to prevent"
     );
 
-    let fresh = Dot {
-        actor: Actor {
-            stint: Stint(1),
-            ..dot(1, 1).actor
-        },
-        counter: 1,
-    };
-    let careful = Siblings::new()
-        .put(&Context::Empty, version(fresh))
-        .expect("a fresh dot");
+    let fresh = Dot { actor: Actor { stint: Stint(1), ..dot(1, 1).actor }, counter: 1 };
+    let careful = Siblings::new().put(&Context::Empty, version(fresh)).expect("a fresh dot");
     assert_eq!(standing(&sent.merge(&careful)), [(1, 57), (1, 1)]);
 }

@@ -22,9 +22,7 @@ proptest! {
 /// The documented loss: without the entry, the value that it covered comes back from a replica that missed the rest.
 #[test]
 fn a_superseded_value_may_come_back() {
-    let old = Siblings::new()
-        .put(&Context::Empty, version(dot(1, 1)))
-        .expect("a fresh dot");
+    let old = Siblings::new().put(&Context::Empty, version(dot(1, 1))).expect("a fresh dot");
     let new = old.put(&old.context(), version(dot(2, 1))).expect("a fresh dot");
     assert_eq!(standing(&new.merge(&old)), [(2, 1)]);
     assert_eq!(standing(&new.prune(1).merge(&old)), [(1, 1), (2, 1)]);
@@ -34,10 +32,7 @@ fn a_superseded_value_may_come_back() {
 #[test]
 fn the_oldest_entry_goes_first() {
     let of = |incarnation, stint, counter| Dot {
-        actor: Actor {
-            incarnation: Incarnation(incarnation),
-            stint: Stint(stint),
-        },
+        actor: Actor { incarnation: Incarnation(incarnation), stint: Stint(stint) },
         counter,
     };
     let writes = [of(1, 0, 50), of(1, 1, 9), of(2, 0, 2), of(3, 0, 70)];

@@ -49,10 +49,7 @@ fn stamping_above_a_far_stamp_leaves_the_clock_where_it_was() {
     let far = Stamp::new(1_000_000, 0);
     assert_eq!(clock.mint_above(WallTime(10), far), far.next());
     assert_eq!(clock.mint(WallTime(10)).millis(), 10);
-    assert_eq!(
-        clock.mint_above(WallTime(20), Stamp::new(5, 0)),
-        Stamp::new(20, 0)
-    );
+    assert_eq!(clock.mint_above(WallTime(20), Stamp::new(5, 0)), Stamp::new(20, 0));
 }
 
 /// INVARIANTS B6: the clock is kept over restarts, also when the wall clock has been set back meanwhile.
@@ -65,9 +62,7 @@ fn a_restored_clock_goes_on_above_its_floor() {
 /// A stamp beyond the drift allowed is refused, and the message says by how much.
 #[test]
 fn a_far_stamp_is_refused_loudly() {
-    let error = Stamp::new(1_600, 0)
-        .check_drift(WallTime(1_000), 500)
-        .expect_err("600 ms ahead");
+    let error = Stamp::new(1_600, 0).check_drift(WallTime(1_000), 500).expect_err("600 ms ahead");
     assert_eq!((error.ahead_ms, error.max_drift_ms), (600, 500));
     assert!(error.to_string().contains("600 ms ahead"));
     assert!(Stamp::new(1_500, 9).check_drift(WallTime(1_000), 500).is_ok());

@@ -49,10 +49,7 @@ fn damage_is_told_from_nonsense() {
     let altered = format!("{}{other}{}", &token[..20], &token[21..]);
     assert_eq!(Context::from_token(&altered, 7), Err(TokenError::Damaged));
     for nonsense in ["", "AA", "hello world", "%%%%", "not-a-context!"] {
-        assert!(
-            matches!(Context::from_token(nonsense, 7), Err(TokenError::Malformed(_))),
-            "{nonsense:?}"
-        );
+        assert!(matches!(Context::from_token(nonsense, 7), Err(TokenError::Malformed(_))), "{nonsense:?}");
     }
 }
 
@@ -60,10 +57,7 @@ fn damage_is_told_from_nonsense() {
 #[test]
 fn an_endless_token_is_refused() {
     let endless = "A".repeat(TOKEN_BYTES_MAX + 1);
-    assert!(matches!(
-        Context::from_token(&endless, 7),
-        Err(TokenError::Malformed(_))
-    ));
+    assert!(matches!(Context::from_token(&endless, 7), Err(TokenError::Malformed(_))));
 }
 
 /// Tokens are read by clients of other versions of the program: their bytes are kept.
@@ -73,9 +67,6 @@ fn tokens_stay_what_they_were() {
         Context::from_token(&context(&[(1, 2)], &[(3, 4)]).to_token(7), 7),
         Ok(context(&[(1, 2)], &[(3, 4)]))
     );
-    assert_eq!(
-        context(&[(1, 2)], &[(3, 4)]).to_token(7),
-        "AQcAAAABAgEAAAAAAAAAAAMAAAAAAAAAAAIAAQEEIRSq5g"
-    );
+    assert_eq!(context(&[(1, 2)], &[(3, 4)]).to_token(7), "AQcAAAABAgEAAAAAAAAAAAMAAAAAAAAAAAIAAQEEIRSq5g");
     assert_eq!(Context::Empty.to_token(7), "AQcAAAAA1xlsEA");
 }

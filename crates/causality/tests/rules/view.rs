@@ -10,20 +10,11 @@ const NOW: WallTime = WallTime(100);
 
 fn siblings(versions: &[Version]) -> Record {
     let put = |record: Siblings, version: &Version| record.put(&Context::Empty, version.clone());
-    Record::Siblings(
-        versions
-            .iter()
-            .try_fold(Siblings::new(), put)
-            .expect("fresh dots"),
-    )
+    Record::Siblings(versions.iter().try_fold(Siblings::new(), put).expect("fresh dots"))
 }
 
 fn shown(record: &Record, policy: Policy) -> Vec<u64> {
-    View::of(record, policy, NOW)
-        .versions()
-        .iter()
-        .map(|one| one.dot.actor.incarnation.0)
-        .collect()
+    View::of(record, policy, NOW).versions().iter().map(|one| one.dot.actor.incarnation.0).collect()
 }
 
 /// Under `siblings` all concurrent values are shown.
@@ -40,18 +31,9 @@ fn priority_shows_the_more_important_writer() {
         stamp: Stamp(stamp),
         ..version(dot(incarnation, 1)).with_priority(priority)
     };
-    assert_eq!(
-        shown(&siblings(&[of(1, 9, 1), of(2, 3, 8)]), Policy::Priority),
-        [1]
-    );
-    assert_eq!(
-        shown(&siblings(&[of(1, 3, 8), of(2, 3, 1)]), Policy::Priority),
-        [1]
-    );
-    assert_eq!(
-        shown(&siblings(&[of(1, 3, 1), of(2, 3, 1)]), Policy::Priority),
-        [2]
-    );
+    assert_eq!(shown(&siblings(&[of(1, 9, 1), of(2, 3, 8)]), Policy::Priority), [1]);
+    assert_eq!(shown(&siblings(&[of(1, 3, 8), of(2, 3, 1)]), Policy::Priority), [1]);
+    assert_eq!(shown(&siblings(&[of(1, 3, 1), of(2, 3, 1)]), Policy::Priority), [2]);
 }
 
 /// An important value that has expired gives way to a lesser one that stands.
@@ -61,10 +43,7 @@ fn expired_values_are_absent() {
     let record = siblings(&[important.clone(), version(dot(2, 1))]);
     assert_eq!(shown(&record, Policy::Priority), [2]);
     assert_eq!(shown(&record, Policy::Siblings), [2]);
-    assert_eq!(
-        View::of(&siblings(&[important]), Policy::Siblings, NOW),
-        View::Absent
-    );
+    assert_eq!(View::of(&siblings(&[important]), Policy::Siblings, NOW), View::Absent);
 }
 
 /// A value ends at its time, not after it.
@@ -73,15 +52,8 @@ fn a_value_ends_when_its_time_comes() {
     let held = Record::Lww(Lww::new(version(dot(1, 1)).ending(Some(WallTime(100)))));
     assert!(matches!(View::of(&held, Policy::Lww, WallTime(99)), View::One(_)));
     assert_eq!(View::of(&held, Policy::Lww, WallTime(100)), View::Absent);
-    let persisted = held
-        .with_expiry(
-            &held.context(),
-            Expiry {
-                stamp: Stamp(9),
-                at: None,
-            },
-        )
-        .expect("of one kind");
+    let persisted =
+        held.with_expiry(&held.context(), Expiry { stamp: Stamp(9), at: None }).expect("of one kind");
     assert!(
         matches!(View::of(&persisted, Policy::Lww, WallTime(100)), View::One(_)),
         "PERSIST writes no value"
@@ -101,19 +73,13 @@ fn twins_are_shown_as_one_and_kept_as_two() {
 #[test]
 fn a_colliding_operation_id_hides_no_value() {
     let of = |incarnation, text| Version::new(dot(incarnation, 1), Stamp(1), value(text), OperationId(7));
-    assert_eq!(
-        shown(&siblings(&[of(1, "a"), of(2, "b")]), Policy::Siblings),
-        [1, 2]
-    );
+    assert_eq!(shown(&siblings(&[of(1, "a"), of(2, "b")]), Policy::Siblings), [1, 2]);
 }
 
 /// A tombstone is absent.
 #[test]
 fn a_tombstone_is_absent() {
-    let held = Record::Lww(Lww::new(Version {
-        payload: Payload::Tombstone,
-        ..version(dot(1, 1))
-    }));
+    let held = Record::Lww(Lww::new(Version { payload: Payload::Tombstone, ..version(dot(1, 1)) }));
     assert_eq!(View::of(&held, Policy::Lww, NOW), View::Absent);
 }
 
@@ -124,10 +90,7 @@ fn policies_have_names() {
         assert_eq!(policy.to_string().parse(), Ok(policy));
     }
     let error = "newest".parse::<Policy>().expect_err("no policy");
-    assert_eq!(
-        error.to_string(),
-        "\"newest\" is not a conflict policy: want siblings, lww or priority"
-    );
+    assert_eq!(error.to_string(), "\"newest\" is not a conflict policy: want siblings, lww or priority");
 }
 
 proptest! {

@@ -18,9 +18,8 @@ pub(crate) fn member(name: &str, data_center: &str, rack: &str) -> MemberPlan {
 
 /// So many members `n1`, `n2` ... in `dc1`, each in a rack of its own.
 pub(crate) fn plan(nodes: usize) -> FoundingPlan {
-    let members = (1..=nodes)
-        .map(|number| member(&format!("n{number}"), "dc1", &format!("r{number}")))
-        .collect();
+    let members =
+        (1..=nodes).map(|number| member(&format!("n{number}"), "dc1", &format!("r{number}"))).collect();
     FoundingPlan {
         name: "test".to_owned(),
         members,
@@ -31,9 +30,5 @@ pub(crate) fn plan(nodes: usize) -> FoundingPlan {
 
 /// A cluster of so many nodes with these keyspaces beside `default`.
 pub(crate) fn found(nodes: usize, keyspaces: Vec<Keyspace>) -> ClusterState {
-    ClusterState::found(FoundingPlan {
-        keyspaces,
-        ..plan(nodes)
-    })
-    .unwrap()
+    ClusterState::found(FoundingPlan { keyspaces, ..plan(nodes) }).unwrap()
 }

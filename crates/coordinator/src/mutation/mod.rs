@@ -52,20 +52,9 @@ pub struct Mutation {
 /// What is to change, and what its answer is made of.
 #[derive(Debug)]
 enum Ask {
-    Put {
-        value: Bytes,
-        context: Context,
-        expiry: ExpiryChange,
-        priority: u8,
-    },
-    Delete {
-        context: Option<Context>,
-        existed: bool,
-    },
-    Expire {
-        change: ExpiryChange,
-        found: Found,
-    },
+    Put { value: Bytes, context: Context, expiry: ExpiryChange, priority: u8 },
+    Delete { context: Option<Context>, existed: bool },
+    Expire { change: ExpiryChange, found: Found },
 }
 
 #[derive(Debug)]
@@ -92,38 +81,15 @@ impl Mutation {
     pub fn start(target: &Target, operation: Operation, turn: &mut Turn<'_>) -> Option<Mutation> {
         let keyspace = target.keyspace();
         let (ask, read, write) = match operation {
-            Operation::Put {
-                value,
-                context,
-                write,
-                expiry,
-                priority,
-            } => (
-                Ask::Put {
-                    value,
-                    context: context.unwrap_or_default(),
-                    expiry,
-                    priority,
-                },
-                None,
-                write,
-            ),
-            Operation::Delete { context, write, read } => (
-                Ask::Delete {
-                    context,
-                    existed: false,
-                },
-                read,
-                write,
-            ),
-            Operation::Expire { change, read, write } => (
-                Ask::Expire {
-                    change,
-                    found: Found::default(),
-                },
-                read,
-                write,
-            ),
+            Operation::Put { value, context, write, expiry, priority } => {
+                (Ask::Put { value, context: context.unwrap_or_default(), expiry, priority }, None, write)
+            }
+            Operation::Delete { context, write, read } => {
+                (Ask::Delete { context, existed: false }, read, write)
+            }
+            Operation::Expire { change, read, write } => {
+                (Ask::Expire { change, found: Found::default() }, read, write)
+            }
             Operation::Get { .. } => return None,
         };
         let (level, read_level) = (write.unwrap_or(keyspace.w), read.unwrap_or(keyspace.r));
@@ -132,14 +98,8 @@ impl Mutation {
             return None;
         }
         let rests_on_a_read = !matches!(&ask, Ask::Put { expiry, .. } if *expiry != ExpiryChange::Keep);
-        let mut mutation = Mutation {
-            ask,
-            level,
-            read_level,
-            phase: Phase::Begun,
-            answered: false,
-            hidden: false,
-        };
+        let mut mutation =
+            Mutation { ask, level, read_level, phase: Phase::Begun, answered: false, hidden: false };
         if rests_on_a_read {
             mutation.phase = Phase::Reading(Read::start(target, read_level, turn));
         } else {
@@ -226,10 +186,7 @@ impl Mutation {
                 let context = context.clone().unwrap_or(found.context);
                 self.make(target, Change::Delete { context }, merged.record, turn);
             }
-            Ask::Expire {
-                change,
-                found: before,
-            } => {
+            Ask::Expire { change, found: before } => {
                 let at = match change {
                     ExpiryChange::Keep => None,
                     ExpiryChange::Clear => Some(None),
@@ -243,10 +200,7 @@ impl Mutation {
                         self.make(target, Change::Expire { context, at }, merged.record, turn);
                     }
                     _ => {
-                        let touched = Touched {
-                            found: std::mem::take(before),
-                            changed: false,
-                        };
+                        let touched = Touched { found: std::mem::take(before), changed: false };
                         self.settle(target, &merged, Reply::Touched(touched), turn);
                     }
                 }
@@ -263,13 +217,7 @@ impl Mutation {
     }
 
     fn make_put(&mut self, target: &Target, base: Option<Record>, turn: &mut Turn<'_>) {
-        let Ask::Put {
-            value,
-            context,
-            expiry,
-            priority,
-        } = &mut self.ask
-        else {
+        let Ask::Put { value, context, expiry, priority } = &mut self.ask else {
             return;
         };
         let change = Change::Put {
@@ -417,10 +365,7 @@ impl Mutation {
             self.finish(Err(error), turn);
             return;
         };
-        let again = Again {
-            dot,
-            above: writing.refused_with,
-        };
+        let again = Again { dot, above: writing.refused_with };
         writing.round += 1;
         writing.holding = Tracker::new(self.level, &target.owners, target.local);
         writing.refused.clear();
@@ -440,32 +385,20 @@ impl Mutation {
     }
 
     fn reply(&mut self, target: &Target, turn: &Turn<'_>) -> Reply {
-        let Phase::Writing(writing) = &self.phase else {
-            unreachable!("a reply is made while writing")
-        };
+        let Phase::Writing(writing) = &self.phase else { unreachable!("a reply is made while writing") };
         let relaxed = target.keyspace().durability == Durability::Interval;
         let written = Written {
             context: writing.made.context.clone(),
             operation: turn.id,
             acknowledged: self.acknowledged(),
-            marks: Marks {
-                stand_in: false,
-                relaxed_durability: relaxed,
-            },
+            marks: Marks { stand_in: false, relaxed_durability: relaxed },
         };
         match &mut self.ask {
             Ask::Put { .. } => Reply::Written(written),
-            Ask::Delete { existed, .. } => Reply::Deleted(Deleted {
-                existed: *existed,
-                written,
-            }),
+            Ask::Delete { existed, .. } => Reply::Deleted(Deleted { existed: *existed, written }),
             Ask::Expire { change, found } => {
                 let mut found = std::mem::take(found);
-                let at = if let ExpiryChange::At(at) = change {
-                    Some(*at)
-                } else {
-                    None
-                };
+                let at = if let ExpiryChange::At(at) = change { Some(*at) } else { None };
                 found.values.iter_mut().for_each(|value| value.expires = at);
                 Reply::Touched(Touched { found, changed: true })
             }
@@ -473,28 +406,19 @@ impl Mutation {
     }
 
     fn unknown_of(&self, target: &Target) -> Error {
-        let Phase::Writing(writing) = &self.phase else {
-            unreachable!("only a write under way is unknown")
-        };
+        let Phase::Writing(writing) = &self.phase else { unreachable!("only a write under way is unknown") };
         self.unknown(target, writing, false)
     }
 
     fn unknown(&self, target: &Target, writing: &Writing, waiting: bool) -> Error {
-        let mut parts: Vec<String> = writing
-            .problems
-            .iter()
-            .map(|(node, why)| format!("{}: {why}", target.name_of(*node)))
-            .collect();
+        let mut parts: Vec<String> =
+            writing.problems.iter().map(|(node, why)| format!("{}: {why}", target.name_of(*node))).collect();
         if !writing.refused.is_empty() {
             let names: Vec<&str> = writing.refused.iter().map(|node| target.name_of(*node)).collect();
             parts.push(format!("a concurrent write outranks it on {}", names.join(", ")));
         }
         if waiting {
-            let names: Vec<&str> = writing
-                .holding
-                .awaited()
-                .map(|node| target.name_of(node))
-                .collect();
+            let names: Vec<&str> = writing.holding.awaited().map(|node| target.name_of(node)).collect();
             parts.push(format!("no answer in time from {}", names.join(", ")));
         }
         Error::Unknown {

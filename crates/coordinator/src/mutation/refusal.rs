@@ -37,16 +37,12 @@ pub(super) fn refusal(target: &Target, error: MakeError, level: Level) -> Error 
     let keyspace = target.keyspace();
     match error {
         MakeError::ContextRequired => Error::ContextRequired(keyspace.name.clone()),
-        MakeError::TooManySiblings(siblings) => Error::TooManySiblings {
-            siblings,
-            keyspace: keyspace.name.clone(),
-        },
-        MakeError::TooLarge { bytes, limit } => Error::TooLarge {
-            what: Part::Record,
-            bytes,
-            limit,
-            keyspace: keyspace.name.clone(),
-        },
+        MakeError::TooManySiblings(siblings) => {
+            Error::TooManySiblings { siblings, keyspace: keyspace.name.clone() }
+        }
+        MakeError::TooLarge { bytes, limit } => {
+            Error::TooLarge { what: Part::Record, bytes, limit, keyspace: keyspace.name.clone() }
+        }
         MakeError::Context(why) => Error::Invalid(why),
         MakeError::Overloaded(why) => Error::Overloaded(why),
         MakeError::CannotSay(why) => Error::Unavailable {

@@ -61,10 +61,8 @@ impl Writing {
             ReplicaReply::StaleEpoch { newest } => {
                 self.holding.failed(from);
                 self.without.insert(from);
-                self.problems.push((
-                    from,
-                    format!("it knows epoch {newest}, and the request is of an older one"),
-                ));
+                self.problems
+                    .push((from, format!("it knows epoch {newest}, and the request is of an older one")));
             }
             ReplicaReply::Found { .. }
             | ReplicaReply::Absent
@@ -84,9 +82,7 @@ impl Writing {
                 self.without.insert(from);
                 self.problems.push((from, "it cannot be reached".to_owned()));
             }
-            Failure::Lost => self
-                .problems
-                .push((from, "the connection to it was lost".to_owned())),
+            Failure::Lost => self.problems.push((from, "the connection to it was lost".to_owned())),
         }
     }
 

@@ -42,12 +42,7 @@ pub(super) fn value_bytes(request: &KeyRequest) -> usize {
 fn too_large(keyspace: &Keyspace, request: &KeyRequest) -> Option<Error> {
     let check = |what, bytes: usize, limit: u64| {
         let bytes = bytes as u64;
-        (bytes > limit).then(|| Error::TooLarge {
-            what,
-            bytes,
-            limit,
-            keyspace: keyspace.name.clone(),
-        })
+        (bytes > limit).then(|| Error::TooLarge { what, bytes, limit, keyspace: keyspace.name.clone() })
     };
     check(Part::Key, request.key.len(), keyspace.limits.key_bytes_max)
         .or_else(|| check(Part::Value, value_bytes(request), keyspace.limits.value_bytes_max))

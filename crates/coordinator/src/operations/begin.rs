@@ -34,14 +34,7 @@ impl Operations {
             Command::RandomKey { keyspace, scope } => {
                 // Ids go up by one; their product with an odd constant visits all slots in a scattered order.
                 let from = self.last_id.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
-                self.begin_walk(
-                    now,
-                    origin,
-                    timeout,
-                    keyspace,
-                    Walk::any(keyspace, scope, from),
-                    out,
-                );
+                self.begin_walk(now, origin, timeout, keyspace, Walk::any(keyspace, scope, from), out);
             }
             Command::Explain { keyspace, key } => {
                 let Some(target) = Target::new(&self.topology, keyspace, key) else {
@@ -94,24 +87,16 @@ impl Operations {
             return;
         }
         let bytes = value_bytes(&request);
-        let KeyRequest {
-            keyspace,
-            key,
-            operation,
-        } = request;
+        let KeyRequest { keyspace, key, operation } = request;
         let Some(target) = Target::new(&self.topology, keyspace, key) else {
             return;
         };
         self.begin(now, origin, timeout, bytes, Some(target), out, |target, turn| {
             let target = target.expect("just given");
             match operation {
-                Asked::Get {
-                    read,
-                    context,
-                    detail,
-                } => Some(Machine::Get(Box::new(Get::start(
-                    target, read, context, detail, turn,
-                )))),
+                Asked::Get { read, context, detail } => {
+                    Some(Machine::Get(Box::new(Get::start(target, read, context, detail, turn))))
+                }
                 write if target.is_owner() => {
                     Mutation::start(target, write, turn).map(|mutation| Machine::Mutation(Box::new(mutation)))
                 }
@@ -133,11 +118,7 @@ impl Operations {
             return;
         }
         let id = self.next_id();
-        let batch = Batch {
-            origin,
-            missing: requests.len(),
-            outcomes: vec![None; requests.len()],
-        };
+        let batch = Batch { origin, missing: requests.len(), outcomes: vec![None; requests.len()] };
         self.batches.insert(id, batch);
         for (place, request) in requests.into_iter().enumerate() {
             self.begin_key(now, Origin::Batch(id, place), timeout, request, out);
@@ -179,17 +160,13 @@ impl Operations {
             self.answer_to(origin, Ok(Reply::Acknowledged(acknowledged)), out);
             return;
         }
-        let id = self.begin(now, origin, timeout, 0, None, out, |_, _| {
-            Some(Machine::Await { write, replicas })
-        });
+        let id =
+            self.begin(now, origin, timeout, 0, None, out, |_, _| Some(Machine::Await { write, replicas }));
         self.awaiting.entry(write).or_default().push(id);
     }
 
     /// Puts an operation into the table and carries out its first steps. Where it is over already, it has answered.
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "what every kind of operation begins with"
-    )]
+    #[allow(clippy::too_many_arguments, reason = "what every kind of operation begins with")]
     fn begin(
         &mut self,
         now: Moment,
@@ -206,30 +183,13 @@ impl Operations {
         }
         let id = self.next_id();
         let mut steps = std::mem::take(&mut self.steps);
-        let mut turn = Turn {
-            now,
-            id,
-            topology: &self.topology,
-            steps: &mut steps,
-        };
+        let mut turn = Turn { now, id, topology: &self.topology, steps: &mut steps };
         let machine = start(target.as_ref(), &mut turn);
         let deadline = now.mono + timeout.min(self.options.timeout);
         // A machine that ended at once still needs a place for its origin; its `End` step removes it again.
-        let machine = machine.unwrap_or(Machine::Await {
-            write: OperationId(0),
-            replicas: 0,
-        });
-        self.by_id.insert(
-            id,
-            Operation {
-                machine,
-                target,
-                origin: Some(origin),
-                deadline,
-                wake: deadline,
-                bytes,
-            },
-        );
+        let machine = machine.unwrap_or(Machine::Await { write: OperationId(0), replicas: 0 });
+        self.by_id
+            .insert(id, Operation { machine, target, origin: Some(origin), deadline, wake: deadline, bytes });
         self.wakes.insert((deadline, id));
         self.bytes += bytes;
         self.unanswered += 1;

@@ -189,15 +189,7 @@ impl Operations {
 
     /// A question could not be sent to a peer.
     pub fn not_sent(&mut self, now: Moment, to: NodeId, operation: OperationId, out: &mut Vec<Effect>) {
-        self.tell(
-            now,
-            operation,
-            Event::Failed {
-                from: to,
-                failure: Failure::NotSent,
-            },
-            out,
-        );
+        self.tell(now, operation, Event::Failed { from: to, failure: Failure::NotSent }, out);
     }
 
     /// The connection to a peer is lost, with all that was under way on it.
@@ -205,15 +197,7 @@ impl Operations {
         let mut concerned: Vec<OperationId> = self.by_id.keys().copied().collect();
         concerned.sort_unstable();
         for id in concerned {
-            self.tell(
-                now,
-                id,
-                Event::Failed {
-                    from: peer,
-                    failure: Failure::Lost,
-                },
-                out,
-            );
+            self.tell(now, id, Event::Failed { from: peer, failure: Failure::Lost }, out);
         }
     }
 
@@ -247,12 +231,7 @@ impl Operations {
             return;
         };
         let mut steps = std::mem::take(&mut self.steps);
-        let mut turn = Turn {
-            now,
-            id,
-            topology: &self.topology,
-            steps: &mut steps,
-        };
+        let mut turn = Turn { now, id, topology: &self.topology, steps: &mut steps };
         operation.step(event, &mut turn);
         self.carry_out(now, id, &mut steps, out);
         self.steps = steps;
@@ -291,10 +270,7 @@ impl Operations {
                     }
                 }
                 Step::Show => {
-                    if let Some(target) = self
-                        .by_id
-                        .get(&id)
-                        .and_then(|operation| operation.target.as_ref())
+                    if let Some(target) = self.by_id.get(&id).and_then(|operation| operation.target.as_ref())
                     {
                         out.push(Effect::Show(target.keyspace_id, target.key.clone(), id));
                     }
@@ -327,10 +303,7 @@ impl Operations {
             out.push(Effect::Serve(ticket, request));
             return;
         }
-        let left = self
-            .by_id
-            .get(&id)
-            .map_or(Duration::ZERO, |operation| operation.deadline.since(now.mono));
+        let left = self.by_id.get(&id).map_or(Duration::ZERO, |operation| operation.deadline.since(now.mono));
         let envelope = Envelope {
             operation: id,
             round,
@@ -349,13 +322,7 @@ impl Operations {
             (_, Some(target)) => target.partition,
             (_, None) => return None,
         };
-        Some(Ticket {
-            from: self.topology.here,
-            operation: id,
-            round,
-            partition,
-            until: operation.deadline,
-        })
+        Some(Ticket { from: self.topology.here, operation: id, round, partition, until: operation.deadline })
     }
 
     fn wake(&mut self, id: OperationId, at: Instant) {

@@ -62,10 +62,7 @@ impl Operations {
         {
             return mutation.acknowledged();
         }
-        self.past
-            .iter()
-            .find(|(id, _)| *id == write)
-            .map_or(0, |(_, acknowledged)| *acknowledged)
+        self.past.iter().find(|(id, _)| *id == write).map_or(0, |(_, acknowledged)| *acknowledged)
     }
 
     /// Tells those who wait for acknowledgements of this write, if there are enough now.
@@ -113,11 +110,7 @@ impl Operations {
     }
 
     fn bound_lingering(&mut self, out: &mut Vec<Effect>) {
-        while self
-            .lingering
-            .front()
-            .is_some_and(|id| !self.by_id.contains_key(id))
-        {
+        while self.lingering.front().is_some_and(|id| !self.by_id.contains_key(id)) {
             self.lingering.pop_front();
         }
         while self.lingering.len() > self.options.lingering_max {

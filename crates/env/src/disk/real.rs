@@ -23,23 +23,13 @@ pub struct RealDisk;
 
 impl Disk for RealDisk {
     fn create(&self, path: &Path) -> Result<Arc<dyn File>, DiskError> {
-        let file = fs::OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .open(path);
-        Ok(RealFile::shared(
-            file.map_err(|e| failure("create", path, &e))?,
-            path,
-        ))
+        let file = fs::OpenOptions::new().read(true).write(true).create_new(true).open(path);
+        Ok(RealFile::shared(file.map_err(|e| failure("create", path, &e))?, path))
     }
 
     fn open(&self, path: &Path) -> Result<Arc<dyn File>, DiskError> {
         let file = fs::OpenOptions::new().read(true).write(true).open(path);
-        Ok(RealFile::shared(
-            file.map_err(|e| failure("open", path, &e))?,
-            path,
-        ))
+        Ok(RealFile::shared(file.map_err(|e| failure("open", path, &e))?, path))
     }
 
     fn remove(&self, path: &Path) -> Result<(), DiskError> {
@@ -67,12 +57,7 @@ impl Disk for RealDisk {
 
     fn lock_dir(&self, dir: &Path) -> Result<Box<dyn DirLock>, DiskError> {
         let path = dir.join(LOCK_FILE);
-        let file = fs::OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path);
+        let file = fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
         let file = file.map_err(|e| failure("open lock", &path, &e))?;
         match file.try_lock() {
             Ok(()) => Ok(Box::new(RealLock { _file: file })),
@@ -121,24 +106,17 @@ struct RealFile {
 
 impl RealFile {
     fn shared(file: fs::File, path: &Path) -> Arc<dyn File> {
-        Arc::new(RealFile {
-            file,
-            path: path.to_owned(),
-        })
+        Arc::new(RealFile { file, path: path.to_owned() })
     }
 }
 
 impl File for RealFile {
     fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), DiskError> {
-        self.file
-            .read_exact_at(buffer, offset)
-            .map_err(|e| failure("read", &self.path, &e))
+        self.file.read_exact_at(buffer, offset).map_err(|e| failure("read", &self.path, &e))
     }
 
     fn write_all_at(&self, offset: u64, bytes: &[u8]) -> Result<(), DiskError> {
-        self.file
-            .write_all_at(bytes, offset)
-            .map_err(|e| failure("write", &self.path, &e))
+        self.file.write_all_at(bytes, offset).map_err(|e| failure("write", &self.path, &e))
     }
 
     fn sync(&self) -> Result<(), DiskError> {
@@ -146,27 +124,16 @@ impl File for RealFile {
     }
 
     fn len(&self) -> Result<u64, DiskError> {
-        Ok(self
-            .file
-            .metadata()
-            .map_err(|e| failure("read the length of", &self.path, &e))?
-            .len())
+        Ok(self.file.metadata().map_err(|e| failure("read the length of", &self.path, &e))?.len())
     }
 
     fn set_len(&self, len: u64) -> Result<(), DiskError> {
-        self.file
-            .set_len(len)
-            .map_err(|e| failure("set the length of", &self.path, &e))
+        self.file.set_len(len).map_err(|e| failure("set the length of", &self.path, &e))
     }
 }
 
 fn failure(action: &'static str, path: &Path, error: &io::Error) -> DiskError {
-    DiskError {
-        kind: kind_of(error),
-        action,
-        path: path.to_owned(),
-        message: error.to_string(),
-    }
+    DiskError { kind: kind_of(error), action, path: path.to_owned(), message: error.to_string() }
 }
 
 fn kind_of(error: &io::Error) -> DiskErrorKind {
@@ -222,20 +189,14 @@ mod tests {
         assert_eq!(RealDisk.open(&path).unwrap_err().kind, DiskErrorKind::NotFound);
         let file = RealDisk.create(&path).unwrap();
         assert_eq!(RealDisk.create(&path).unwrap_err().kind, DiskErrorKind::Exists);
-        assert_eq!(
-            file.read_exact_at(0, &mut [0]).unwrap_err().kind,
-            DiskErrorKind::Short
-        );
+        assert_eq!(file.read_exact_at(0, &mut [0]).unwrap_err().kind, DiskErrorKind::Short);
     }
 
     #[test]
     fn a_directory_has_one_holder() {
         let scratch = Scratch::new("lock");
         let held = RealDisk.lock_dir(&scratch.0).unwrap();
-        assert_eq!(
-            RealDisk.lock_dir(&scratch.0).unwrap_err().kind,
-            DiskErrorKind::Locked
-        );
+        assert_eq!(RealDisk.lock_dir(&scratch.0).unwrap_err().kind, DiskErrorKind::Locked);
         drop(held);
         assert!(RealDisk.lock_dir(&scratch.0).is_ok());
     }

@@ -127,26 +127,17 @@ impl SimDisk {
     pub fn flip_bit(&self, path: &Path, offset: u64, bit: u8) -> bool {
         let state = locked(&self.state);
         let offset = usize::try_from(offset).unwrap_or(usize::MAX);
-        state
-            .names
-            .get(path)
-            .is_some_and(|inode| locked(inode).flip(offset, bit))
+        state.names.get(path).is_some_and(|inode| locked(inode).flip(offset, bit))
     }
 
     /// What a file holds, as a program would read it.
     pub fn read_file(&self, path: &Path) -> Option<Vec<u8>> {
-        locked(&self.state)
-            .names
-            .get(path)
-            .map(|inode| locked(inode).live().to_vec())
+        locked(&self.state).names.get(path).map(|inode| locked(inode).live().to_vec())
     }
 
     /// What a file is certain to hold after a crash (if its name survives).
     pub fn read_durable(&self, path: &Path) -> Option<Vec<u8>> {
-        locked(&self.state)
-            .names
-            .get(path)
-            .map(|inode| locked(inode).durable().to_vec())
+        locked(&self.state).names.get(path).map(|inode| locked(inode).durable().to_vec())
     }
 
     /// Replaces what a file holds, on the medium too, or makes the file; it counts as no call.
@@ -165,20 +156,11 @@ impl SimDisk {
 
     /// Every file's path, sorted.
     pub fn paths(&self) -> Vec<PathBuf> {
-        locked(&self.state)
-            .names
-            .iter()
-            .map(|(path, _)| path.clone())
-            .collect()
+        locked(&self.state).names.iter().map(|(path, _)| path.clone()).collect()
     }
 
     fn handle(&self, path: &Path, inode: Inode, generation: u64) -> Arc<dyn File> {
-        Arc::new(SimFile {
-            disk: self.clone(),
-            path: path.to_owned(),
-            inode,
-            generation,
-        })
+        Arc::new(SimFile { disk: self.clone(), path: path.to_owned(), inode, generation })
     }
 }
 
@@ -191,12 +173,7 @@ fn set(paths: &mut BTreeSet<PathBuf>, path: &Path, member: bool) {
 }
 
 fn error(kind: DiskErrorKind, action: &'static str, path: &Path, message: &str) -> DiskError {
-    DiskError {
-        kind,
-        action,
-        path: path.to_owned(),
-        message: message.to_owned(),
-    }
+    DiskError { kind, action, path: path.to_owned(), message: message.to_owned() }
 }
 
 fn not_found(action: &'static str, path: &Path) -> DiskError {
@@ -205,10 +182,7 @@ fn not_found(action: &'static str, path: &Path) -> DiskError {
 
 impl State {
     fn used_bytes(&self) -> u64 {
-        self.names
-            .iter()
-            .map(|(_, inode)| locked(inode).live().len() as u64)
-            .sum()
+        self.names.iter().map(|(_, inode)| locked(inode).live().len() as u64).sum()
     }
 
     /// Carries out a change, or fails as the faults say; an interrupted change takes place and is reported failed.
@@ -227,37 +201,24 @@ impl State {
     }
 
     fn check_read(&self, action: &'static str, path: &Path) -> Result<(), DiskError> {
-        self.faults
-            .on_read(path)
-            .map_err(|(kind, message)| error(kind, action, path, message))
+        self.faults.on_read(path).map_err(|(kind, message)| error(kind, action, path, message))
     }
 
     fn check_dir_of(&self, action: &'static str, path: &Path) -> Result<(), DiskError> {
         let dir = path.parent().unwrap_or(Path::new(""));
-        if self.dirs.contains(dir) {
-            Ok(())
-        } else {
-            Err(not_found(action, dir))
-        }
+        if self.dirs.contains(dir) { Ok(()) } else { Err(not_found(action, dir)) }
     }
 
     /// How many bytes may still be added; zero if there are too many already.
     fn room(&self) -> u64 {
-        self.faults
-            .capacity
-            .map_or(u64::MAX, |capacity| capacity.saturating_sub(self.used_bytes()))
+        self.faults.capacity.map_or(u64::MAX, |capacity| capacity.saturating_sub(self.used_bytes()))
     }
 
     fn check_room(&self, action: &'static str, path: &Path, grown_by: u64) -> Result<(), DiskError> {
         if grown_by <= self.room() {
             return Ok(());
         }
-        Err(error(
-            DiskErrorKind::Full,
-            action,
-            path,
-            "no space left on simulated device",
-        ))
+        Err(error(DiskErrorKind::Full, action, path, "no space left on simulated device"))
     }
 }
 
@@ -308,9 +269,7 @@ impl Disk for SimDisk {
             return Err(not_found("list", dir));
         }
         let inside = state.names.iter().filter(|(path, _)| path.parent() == Some(dir));
-        Ok(inside
-            .filter_map(|(path, _)| path.file_name()?.to_str().map(str::to_owned))
-            .collect())
+        Ok(inside.filter_map(|(path, _)| path.file_name()?.to_str().map(str::to_owned)).collect())
     }
 
     /// Directories are durable at once: storage makes them before anything that could be lost.
@@ -324,12 +283,7 @@ impl Disk for SimDisk {
     fn sync_dir(&self, dir: &Path) -> Result<(), DiskError> {
         let state = &mut *locked(&self.state);
         if state.faults.sync_fails.contains(dir) {
-            return Err(error(
-                DiskErrorKind::Io,
-                "sync directory",
-                dir,
-                "simulated sync error",
-            ));
+            return Err(error(DiskErrorKind::Io, "sync directory", dir, "simulated sync error"));
         }
         state.change("sync directory", dir, |state| {
             if !state.dirs.contains(dir) {
@@ -347,19 +301,10 @@ impl Disk for SimDisk {
             return Err(not_found("lock", dir));
         }
         if !state.locked.insert(dir.to_owned()) {
-            return Err(error(
-                DiskErrorKind::Locked,
-                "lock",
-                dir,
-                "held by another simulated process",
-            ));
+            return Err(error(DiskErrorKind::Locked, "lock", dir, "held by another simulated process"));
         }
         let generation = state.generation;
-        Ok(Box::new(SimLock {
-            disk: self.clone(),
-            dir: dir.to_owned(),
-            generation,
-        }))
+        Ok(Box::new(SimLock { disk: self.clone(), dir: dir.to_owned(), generation }))
     }
 }
 
@@ -397,12 +342,7 @@ impl SimFile {
         if state.generation == self.generation {
             return Ok(state);
         }
-        Err(error(
-            DiskErrorKind::Io,
-            action,
-            &self.path,
-            "this handle's process died in a simulated crash",
-        ))
+        Err(error(DiskErrorKind::Io, action, &self.path, "this handle's process died in a simulated crash"))
     }
 }
 
@@ -417,9 +357,7 @@ impl File for SimFile {
         state.check_read("read", &self.path)?;
         let content = locked(&self.inode);
         let start = index(offset);
-        let found = start
-            .checked_add(buffer.len())
-            .and_then(|end| content.live().get(start..end));
+        let found = start.checked_add(buffer.len()).and_then(|end| content.live().get(start..end));
         let found =
             found.ok_or_else(|| error(DiskErrorKind::Short, "read", &self.path, "the file ends before"))?;
         buffer.copy_from_slice(found);
@@ -432,11 +370,7 @@ impl File for SimFile {
             let end = offset + bytes.len() as u64;
             let grown_by = end.saturating_sub(locked(&self.inode).live().len() as u64);
             let refused = state.check_room("write", &self.path, grown_by);
-            let lacking = if refused.is_err() {
-                grown_by - state.room().min(grown_by)
-            } else {
-                0
-            };
+            let lacking = if refused.is_err() { grown_by - state.room().min(grown_by) } else { 0 };
             let fitting = bytes.len() - index(lacking).min(bytes.len());
             if fitting > 0 {
                 locked(&self.inode).write(index(offset), &bytes[..fitting]);
@@ -449,12 +383,7 @@ impl File for SimFile {
         let mut state = self.state("sync")?;
         if state.faults.sync_fails.contains(&self.path) {
             locked(&self.inode).fail_sync();
-            return Err(error(
-                DiskErrorKind::Io,
-                "sync",
-                &self.path,
-                "simulated sync error",
-            ));
+            return Err(error(DiskErrorKind::Io, "sync", &self.path, "simulated sync error"));
         }
         match state.faults.next_change() {
             Fate::Done => {
@@ -462,12 +391,9 @@ impl File for SimFile {
                 Ok(())
             }
             // What an interrupted sync got to the medium is for the crash's mode to say.
-            Fate::Interrupted | Fate::Refused => Err(error(
-                DiskErrorKind::Io,
-                "sync",
-                &self.path,
-                "the simulated machine is down",
-            )),
+            Fate::Interrupted | Fate::Refused => {
+                Err(error(DiskErrorKind::Io, "sync", &self.path, "the simulated machine is down"))
+            }
         }
     }
 
@@ -478,13 +404,12 @@ impl File for SimFile {
     }
 
     fn set_len(&self, len: u64) -> Result<(), DiskError> {
-        self.state("set the length of")?
-            .change("set the length of", &self.path, |state| {
-                let grown_by = len.saturating_sub(locked(&self.inode).live().len() as u64);
-                state.check_room("set the length of", &self.path, grown_by)?;
-                locked(&self.inode).set_len(index(len));
-                Ok(())
-            })
+        self.state("set the length of")?.change("set the length of", &self.path, |state| {
+            let grown_by = len.saturating_sub(locked(&self.inode).live().len() as u64);
+            state.check_room("set the length of", &self.path, grown_by)?;
+            locked(&self.inode).set_len(index(len));
+            Ok(())
+        })
     }
 }
 

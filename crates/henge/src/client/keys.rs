@@ -40,10 +40,7 @@ pub(crate) fn get(arguments: &Get) -> Result<ExitCode> {
     }
     let document: Value =
         serde_json::from_slice(&answered.body).context("the node did not answer with JSON")?;
-    let values = document["values"]
-        .as_array()
-        .map(Vec::as_slice)
-        .unwrap_or_default();
+    let values = document["values"].as_array().map(Vec::as_slice).unwrap_or_default();
     if let [one] = values {
         out.write_all(&value_of(one)?)?;
         if out.is_terminal() {
@@ -57,11 +54,7 @@ pub(crate) fn get(arguments: &Get) -> Result<ExitCode> {
         out.write_all(&value_of(value)?)?;
         writeln!(out, "   {}", clock_text(&value["clock"]))?;
     }
-    writeln!(
-        out,
-        "context: {}",
-        document["context"].as_str().unwrap_or_default()
-    )?;
+    writeln!(out, "context: {}", document["context"].as_str().unwrap_or_default())?;
     writeln!(out, "Write one value with --context to replace them all.")?;
     Ok(ExitCode::SUCCESS)
 }
@@ -89,10 +82,7 @@ pub(crate) fn put(arguments: &Put) -> Result<ExitCode> {
     };
     let answered = Node::new(arguments.at.at).put(&path, &headers, &value)?;
     answered.check()?;
-    println!(
-        "stored on {} owners",
-        answered.header("henge-acknowledged").unwrap_or("enough")
-    );
+    println!("stored on {} owners", answered.header("henge-acknowledged").unwrap_or("enough"));
     if let Some(context) = answered.header("henge-context") {
         println!("context: {context}");
     }
@@ -123,9 +113,7 @@ pub(crate) fn del(arguments: &Del) -> Result<ExitCode> {
 
 fn is_absent(body: &[u8]) -> bool {
     let problem: Value = serde_json::from_slice(body).unwrap_or_default();
-    problem["type"]
-        .as_str()
-        .is_none_or(|kind| !kind.contains("keyspace"))
+    problem["type"].as_str().is_none_or(|kind| !kind.contains("keyspace"))
 }
 
 fn value_of(value: &Value) -> Result<Vec<u8>> {
@@ -139,11 +127,7 @@ pub(crate) fn clock_text(clock: &Value) -> String {
     let entries: Vec<String> = entries
         .iter()
         .map(|entry| {
-            format!(
-                "[{}, {}]",
-                entry[0].as_str().unwrap_or("?"),
-                entry[1].as_u64().unwrap_or_default()
-            )
+            format!("[{}, {}]", entry[0].as_str().unwrap_or("?"), entry[1].as_u64().unwrap_or_default())
         })
         .collect();
     format!("({})", entries.join(", "))

@@ -38,10 +38,7 @@ impl Node {
             .timeout_global(Some(TIMEOUT))
             .max_redirects(0)
             .build();
-        Node {
-            at,
-            agent: config.into(),
-        }
+        Node { at, agent: config.into() }
     }
 
     pub(crate) fn get(&self, path: &str, headers: &[(&str, &str)]) -> Result<Answered> {
@@ -53,10 +50,7 @@ impl Node {
     }
 
     pub(crate) fn put(&self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Answered> {
-        let mut request = self
-            .agent
-            .put(self.url(path))
-            .header("content-type", "application/octet-stream");
+        let mut request = self.agent.put(self.url(path)).header("content-type", "application/octet-stream");
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -88,16 +82,8 @@ impl Node {
             format!("cannot ask the node at {}: is it running? `henge dev` starts a cluster; --at names another node", self.at)
         })?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let body = response
-            .body_mut()
-            .with_config()
-            .limit(BODY_BYTES_MAX)
-            .read_to_vec()?;
-        Ok(Answered {
-            status,
-            headers,
-            body,
-        })
+        let body = response.body_mut().with_config().limit(BODY_BYTES_MAX).read_to_vec()?;
+        Ok(Answered { status, headers, body })
     }
 }
 
@@ -112,9 +98,7 @@ impl Answered {
             return Ok(());
         }
         let problem: Value = serde_json::from_slice(&self.body).unwrap_or_default();
-        let title = problem["title"]
-            .as_str()
-            .unwrap_or("the node answered with an error");
+        let title = problem["title"].as_str().unwrap_or("the node answered with an error");
         match problem["detail"].as_str() {
             Some(detail) => bail!("{title} ({}): {detail}", self.status),
             None => bail!("{title} ({})", self.status),

@@ -26,11 +26,7 @@ pub(crate) fn status(at: &At) -> Result<ExitCode> {
     let node = Node::new(at.at);
     let (cluster, keyspaces) = (node.document("/v1/cluster")?, node.document("/v1/keyspaces")?);
     if at.json {
-        say!(
-            out,
-            "{}",
-            serde_json::json!({ "cluster": cluster, "keyspaces": keyspaces })
-        );
+        say!(out, "{}", serde_json::json!({ "cluster": cluster, "keyspaces": keyspaces }));
         return print(&out);
     }
     say!(
@@ -40,55 +36,17 @@ pub(crate) fn status(at: &At) -> Result<ExitCode> {
         text(&cluster["epoch"]),
         at.at
     );
-    let mut nodes = table(&[
-        "node",
-        "state",
-        "data center",
-        "rack",
-        "weight",
-        "partitions",
-        "redis",
-        "cluster",
-        "http",
-    ]);
+    let mut nodes =
+        table(&["node", "state", "data center", "rack", "weight", "partitions", "redis", "cluster", "http"]);
     for node in list(&cluster["nodes"]) {
-        let columns = [
-            "id",
-            "state",
-            "datacenter",
-            "rack",
-            "weight",
-            "partitions",
-            "resp",
-            "cluster",
-            "http",
-        ];
+        let columns =
+            ["id", "state", "datacenter", "rack", "weight", "partitions", "resp", "cluster", "http"];
         nodes.add_row(columns.map(|column| text(&node[column])));
     }
     say!(out, "{nodes}\n");
-    let mut shown = table(&[
-        "keyspace",
-        "number",
-        "policy",
-        "N",
-        "R",
-        "W",
-        "quorum",
-        "durability",
-        "model",
-    ]);
+    let mut shown = table(&["keyspace", "number", "policy", "N", "R", "W", "quorum", "durability", "model"]);
     for keyspace in keyspaces_of(&keyspaces) {
-        let columns = [
-            "name",
-            "number",
-            "policy",
-            "replication",
-            "r",
-            "w",
-            "quorum",
-            "durability",
-            "model",
-        ];
+        let columns = ["name", "number", "policy", "replication", "r", "w", "quorum", "durability", "model"];
         shown.add_row(columns.map(|column| text(&keyspace[column])));
     }
     say!(out, "{shown}");
@@ -110,10 +68,7 @@ pub(crate) fn ring(at: &At) -> Result<ExitCode> {
     let mut shown = table(&["slots", "owners, first to last"]);
     for range in list(&ring["slots"]) {
         let owners: Vec<String> = list(&range["owners"]).iter().map(text).collect();
-        shown.add_row([
-            format!("{}-{}", text(&range["first"]), text(&range["last"])),
-            owners.join(" "),
-        ]);
+        shown.add_row([format!("{}-{}", text(&range["first"]), text(&range["last"])), owners.join(" ")]);
     }
     say!(out, "{shown}");
     print(&out)
@@ -176,11 +131,7 @@ fn list(value: &Value) -> &[Value] {
 }
 
 fn keyspaces_of(document: &Value) -> &[Value] {
-    if document.is_array() {
-        list(document)
-    } else {
-        list(&document["keyspaces"])
-    }
+    if document.is_array() { list(document) } else { list(&document["keyspaces"]) }
 }
 
 fn text(value: &Value) -> String {

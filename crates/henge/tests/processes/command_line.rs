@@ -15,10 +15,7 @@ fn get_put_and_del_tell_scripts_what_they_did() {
     let dev = Dev::start();
     let put = at(&dev, 1, &["put", "greeting", "hello"]);
     assert_eq!(put.code, Some(0), "{put:?}");
-    assert!(
-        put.printed.contains("stored on") && put.printed.contains("context: "),
-        "{put:?}"
-    );
+    assert!(put.printed.contains("stored on") && put.printed.contains("context: "), "{put:?}");
     let get = at(&dev, 2, &["get", "greeting"]);
     assert_eq!((get.code, get.printed.as_str()), (Some(0), "hello"));
     let del = at(&dev, 3, &["del", "greeting"]);
@@ -26,10 +23,7 @@ fn get_put_and_del_tell_scripts_what_they_did() {
     let gone = at(&dev, 1, &["get", "greeting"]);
     assert_eq!((gone.code, gone.printed.as_str()), (Some(1), ""));
     let again = at(&dev, 2, &["del", "greeting"]);
-    assert_eq!(
-        (again.code, again.printed.as_str()),
-        (Some(0), "there was nothing to delete\n")
-    );
+    assert_eq!((again.code, again.printed.as_str()), (Some(0), "there was nothing to delete\n"));
 }
 
 /// Levels and keyspaces that do not exist are errors that say what there is, not defaults.
@@ -49,38 +43,16 @@ fn what_a_command_cannot_do_it_says_with_what_would_be_right() {
 fn siblings_are_listed_with_a_context_that_resolves_them() {
     let dev = Dev::start();
     for (node, value) in [(1, "milk"), (2, "bread")] {
-        assert_eq!(
-            at(&dev, node, &["put", "cart", value, "--keyspace", "siblings"]).code,
-            Some(0)
-        );
+        assert_eq!(at(&dev, node, &["put", "cart", value, "--keyspace", "siblings"]).code, Some(0));
     }
     let both = at(&dev, 3, &["get", "cart", "--keyspace", "siblings"]);
     for words in ["2 siblings", "milk   ([n1, 1])", "bread   ([n2, 1])"] {
         assert!(both.printed.contains(words), "{words} in {}", both.printed);
     }
-    let context = both
-        .printed
-        .lines()
-        .find_map(|line| line.strip_prefix("context: "))
-        .expect("a context");
-    let put = at(
-        &dev,
-        3,
-        &[
-            "put",
-            "cart",
-            "milk, bread",
-            "--keyspace",
-            "siblings",
-            "--context",
-            context,
-        ],
-    );
+    let context = both.printed.lines().find_map(|line| line.strip_prefix("context: ")).expect("a context");
+    let put = at(&dev, 3, &["put", "cart", "milk, bread", "--keyspace", "siblings", "--context", context]);
     assert_eq!(put.code, Some(0), "{put:?}");
-    assert_eq!(
-        at(&dev, 1, &["get", "cart", "--keyspace", "siblings"]).printed,
-        "milk, bread"
-    );
+    assert_eq!(at(&dev, 1, &["get", "cart", "--keyspace", "siblings"]).printed, "milk, bread");
 }
 
 /// What an operator asks first: who is there, and what do the keyspaces promise.
@@ -113,11 +85,7 @@ fn ring_shows_owners_for_every_slot_without_a_gap() {
     let ranges = ring.printed.lines().filter_map(|line| {
         let mut words = line.split_whitespace();
         let (first, last) = words.next()?.split_once('-')?;
-        Some((
-            first.parse::<u32>().ok()?,
-            last.parse::<u32>().ok()?,
-            words.count(),
-        ))
+        Some((first.parse::<u32>().ok()?, last.parse::<u32>().ok()?, words.count()))
     });
     let end = ranges.fold(0, |next, (first, last, owners)| {
         assert_eq!((first, owners), (next, 3));
@@ -131,21 +99,14 @@ fn ring_shows_owners_for_every_slot_without_a_gap() {
 fn explain_shows_what_each_owner_holds() {
     let dev = Dev::start();
     // All owners must hold it, or one might rightly be shown without.
-    assert_eq!(
-        at(&dev, 1, &["put", "{user1}.name", "Ada", "--w", "all"]).code,
-        Some(0)
-    );
+    assert_eq!(at(&dev, 1, &["put", "{user1}.name", "Ada", "--w", "all"]).code, Some(0));
     let explained = at(&dev, 3, &["explain", "{user1}.name"]);
     assert_eq!(explained.code, Some(0), "{explained:?}");
     // CRC16 of `user1` as the Redis Cluster specification computes it.
     assert!(explained.printed.contains("slot 8106"), "{}", explained.printed);
     for node in ["n1", "n2", "n3"] {
         let holds = |line: &str| line.split_whitespace().take(2).eq([node, "found"]);
-        assert!(
-            explained.printed.lines().any(holds),
-            "{node} in {}",
-            explained.printed
-        );
+        assert!(explained.printed.lines().any(holds), "{node} in {}", explained.printed);
     }
     let absent = at(&dev, 2, &["explain", "nothing-here"]);
     assert_eq!(absent.printed.matches("absent").count(), 3, "{}", absent.printed);

@@ -14,10 +14,7 @@ fn server_with(text: &str) -> Ended {
     let path = scratch.join("henge.toml");
     fs::write(&path, text).expect("the target directory takes files");
     let ended = run(["server", "--config", path.to_str().expect("a plain name")]);
-    assert!(
-        !scratch.join("data").exists(),
-        "a refusal touches nothing: {ended:?}"
-    );
+    assert!(!scratch.join("data").exists(), "a refusal touches nothing: {ended:?}");
     ended
 }
 
@@ -35,18 +32,9 @@ fn an_unknown_key_is_refused_in_every_section() {
         (format!("{NODE}colour = \"red\"\n"), "colour"),
         (format!("{NODE}[listen]\nrespp = \"127.0.0.1:7001\"\n"), "respp"),
         (format!("{NODE}[cluster]\nnames = \"x\"\n"), "names"),
-        (
-            format!("{NODE}[[cluster.members]]\nid = \"n1\"\nport = 7\n"),
-            "port",
-        ),
-        (
-            format!("{NODE}[[keyspaces]]\nname = \"k\"\ncopies = 3\n"),
-            "copies",
-        ),
-        (
-            format!("{NODE}[[keyspaces]]\nname = \"k\"\nlimits = {{ keys = 3 }}\n"),
-            "keys",
-        ),
+        (format!("{NODE}[[cluster.members]]\nid = \"n1\"\nport = 7\n"), "port"),
+        (format!("{NODE}[[keyspaces]]\nname = \"k\"\ncopies = 3\n"), "copies"),
+        (format!("{NODE}[[keyspaces]]\nname = \"k\"\nlimits = {{ keys = 3 }}\n"), "keys"),
         (format!("{NODE}[stoorage]\n"), "stoorage"),
     ] {
         server_with(&text).refused_with(&["henge.toml", &format!("unknown field `{key}`"), "expected"]);
@@ -61,43 +49,16 @@ fn a_wrong_value_is_named_with_its_key_and_what_would_be_right() {
         (keyspace("r = \"most\""), ["keyspaces.carts.r", "most", "quorum"]),
         (keyspace("w = 4"), ["keyspaces.carts.w", "4", "at most that many"]),
         (keyspace("n = 0"), ["keyspaces.carts.n", "0", "1 to 15"]),
-        (
-            keyspace("n = \"dc9=2\""),
-            ["keyspaces.carts.n", "dc9=2", "there are dc1"],
-        ),
-        (
-            keyspace("policy = \"newest\""),
-            ["keyspaces.carts.policy", "newest", "lww"],
-        ),
-        (
-            keyspace("quorum = \"loose\""),
-            ["keyspaces.carts.quorum", "loose", "sloppy"],
-        ),
-        (
-            keyspace("durability = \"never\""),
-            ["keyspaces.carts.durability", "never", "interval"],
-        ),
-        (
-            keyspace("preset = \"fast\""),
-            ["keyspaces.carts.preset", "fast", "fast-read"],
-        ),
-        (
-            format!("{NODE}[cluster]\npartitions = 100\n"),
-            ["cluster.partitions", "100", "power of two"],
-        ),
-        (
-            format!("{NODE}memory = \"lots\"\n"),
-            ["node.memory", "lots", "256MiB"],
-        ),
+        (keyspace("n = \"dc9=2\""), ["keyspaces.carts.n", "dc9=2", "there are dc1"]),
+        (keyspace("policy = \"newest\""), ["keyspaces.carts.policy", "newest", "lww"]),
+        (keyspace("quorum = \"loose\""), ["keyspaces.carts.quorum", "loose", "sloppy"]),
+        (keyspace("durability = \"never\""), ["keyspaces.carts.durability", "never", "interval"]),
+        (keyspace("preset = \"fast\""), ["keyspaces.carts.preset", "fast", "fast-read"]),
+        (format!("{NODE}[cluster]\npartitions = 100\n"), ["cluster.partitions", "100", "power of two"]),
+        (format!("{NODE}memory = \"lots\"\n"), ["node.memory", "lots", "256MiB"]),
         (format!("{NODE}memory = 5\n"), ["node.memory", "5 bytes", "64MiB"]),
-        (
-            format!("{NODE}weight = -1.0\n"),
-            ["weight", "-1", "0.001 to 1000"],
-        ),
-        (
-            format!("{NODE}[listen]\nhttp = \"localhost\"\n"),
-            ["listen.http", "localhost", "127.0.0.1:"],
-        ),
+        (format!("{NODE}weight = -1.0\n"), ["weight", "-1", "0.001 to 1000"]),
+        (format!("{NODE}[listen]\nhttp = \"localhost\"\n"), ["listen.http", "localhost", "127.0.0.1:"]),
     ] {
         server_with(&text).refused_with(&words);
     }
@@ -125,11 +86,9 @@ fn a_node_that_is_not_among_the_members_is_refused_with_who_they_are() {
 #[test]
 fn a_node_that_contradicts_the_list_of_members_is_refused() {
     let members = format!("{MEMBERS}rack = \"r2\"\n");
-    for (line, listed) in [
-        ("rack = \"r9\"", "none"),
-        ("weight = 4.0", "none"),
-        ("datacenter = \"dc7\"", "none"),
-    ] {
+    for (line, listed) in
+        [("rack = \"r9\"", "none"), ("weight = 4.0", "none"), ("datacenter = \"dc7\"", "none")]
+    {
         let key = line.split(' ').next().expect("a key");
         let words = [&format!("node.{key}"), "[[cluster.members]]", listed, "n1"];
         server_with(&format!("{NODE}{line}\n{members}")).refused_with(&words);
@@ -159,21 +118,10 @@ fn an_address_that_other_machines_reach_is_refused_without_insecure() {
 fn a_second_process_on_the_same_data_directory_is_refused() {
     let servers = Servers::start(1, "");
     let directory = servers.data(1);
-    let refused = run([
-        "server",
-        "--node-id",
-        "n1",
-        "--data-dir",
-        directory.to_str().expect("a plain name"),
-    ]);
-    refused.refused_with(&[
-        directory.to_str().expect("a plain name"),
-        "another node running on this directory",
-    ]);
-    assert_eq!(
-        servers.resp(1, "default").ask(&["SET", "key", "value"]),
-        Reply::ok()
-    );
+    let refused = run(["server", "--node-id", "n1", "--data-dir", directory.to_str().expect("a plain name")]);
+    refused
+        .refused_with(&[directory.to_str().expect("a plain name"), "another node running on this directory"]);
+    assert_eq!(servers.resp(1, "default").ask(&["SET", "key", "value"]), Reply::ok());
 }
 
 /// A port that is taken is named with what it was wanted for.
@@ -200,19 +148,8 @@ fn another_nodes_directory_is_refused() {
     let mut servers = Servers::start(1, "");
     let directory = servers.data(1);
     servers.stop(1);
-    let refused = run([
-        "server",
-        "--node-id",
-        "n2",
-        "--data-dir",
-        directory.to_str().expect("a plain name"),
-    ]);
-    refused.refused_with(&[
-        directory.to_str().expect("a plain name"),
-        "`n1`",
-        "`n2`",
-        "node.data_dir",
-    ]);
+    let refused = run(["server", "--node-id", "n2", "--data-dir", directory.to_str().expect("a plain name")]);
+    refused.refused_with(&[directory.to_str().expect("a plain name"), "`n1`", "`n2`", "node.data_dir"]);
 }
 
 /// Members and keyspaces are read at the first start; who changes them later is told what is and what would be, and
@@ -223,23 +160,14 @@ fn a_changed_configuration_is_refused_at_the_second_start_with_both_values() {
         |r: u8, policy: &str| format!("[[keyspaces]]\nname = \"carts\"\nr = {r}\npolicy = \"{policy}\"\n");
     let original = keyspace(1, "siblings");
     let mut servers = Servers::start(1, &original);
-    assert_eq!(
-        servers.resp(1, "carts").ask(&["SET", "key", "value"]),
-        Reply::ok()
-    );
+    assert_eq!(servers.resp(1, "carts").ask(&["SET", "key", "value"]), Reply::ok());
     servers.stop(1);
 
     for (changed, words) in [
         (keyspace(2, "siblings"), "keyspace carts: r is 1, would be 2"),
-        (
-            keyspace(1, "lww"),
-            "keyspace carts: policy is siblings, would be lww",
-        ),
+        (keyspace(1, "lww"), "keyspace carts: policy is siblings, would be lww"),
         (String::new(), "keyspace carts would be gone"),
-        (
-            format!("{original}[[keyspaces]]\nname = \"more\"\n"),
-            "keyspace more would be new",
-        ),
+        (format!("{original}[[keyspaces]]\nname = \"more\"\n"), "keyspace more would be new"),
     ] {
         servers.configure(1, &changed);
         servers.run(1).refused_with(&[
@@ -250,10 +178,7 @@ fn a_changed_configuration_is_refused_at_the_second_start_with_both_values() {
     }
     servers.configure(1, &original);
     servers.launch(1);
-    assert_eq!(
-        servers.resp(1, "carts").ask(&["GET", "key"]),
-        Reply::value("value")
-    );
+    assert_eq!(servers.resp(1, "carts").ask(&["GET", "key"]), Reply::value("value"));
 }
 
 /// A flag wins over a variable, and that over the file, so that one file can serve several nodes.
@@ -264,9 +189,6 @@ fn a_flag_wins_over_the_environment_and_that_over_the_file() {
     let words = ["server", "--config", config.to_str().expect("a plain name")];
     let by_variable = run_in(&[("HENGE_NODE_ID", "n8")], words);
     by_variable.refused_with(&["node.id = \"n8\"", "n1, n2"]);
-    let by_flag = run_in(
-        &[("HENGE_NODE_ID", "n8")],
-        words.into_iter().chain(["--node-id", "n9"]),
-    );
+    let by_flag = run_in(&[("HENGE_NODE_ID", "n8")], words.into_iter().chain(["--node-id", "n9"]));
     by_flag.refused_with(&["node.id = \"n9\"", "n1, n2"]);
 }

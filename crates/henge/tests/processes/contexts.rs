@@ -20,24 +20,16 @@ fn a_context_of_another_key_is_refused_and_so_is_nonsense() {
     let foreign = dev.http(1).read(&theirs).context();
     let mut resp = connect(&dev, 2);
     for token in [foreign.as_str(), "nonsense", ""] {
-        let refused = dev
-            .http(2)
-            .put(&ours, &[("henge-context", token)], "after")
-            .with_status(400);
+        let refused = dev.http(2).put(&ours, &[("henge-context", token)], "after").with_status(400);
         assert!(
-            refused.json()["detail"]
-                .as_str()
-                .is_some_and(|text| text.contains("ontext")),
+            refused.json()["detail"].as_str().is_some_and(|text| text.contains("ontext")),
             "{}",
             refused.text()
         );
         let refused = resp.ask(&["KV.PUT", "ours", "after", "CONTEXT", token]);
         assert!(refused.error().contains("CONTEXT"), "{refused:?}");
     }
-    assert_eq!(
-        dev.http(3).read(&ours).values(),
-        [("before".into(), "([n1,1])".into())]
-    );
+    assert_eq!(dev.http(3).read(&ours).values(), [("before".into(), "([n1,1])".into())]);
 }
 
 /// A client that knows nothing of contexts does not fight itself: a connection remembers what it wrote last.
@@ -83,13 +75,7 @@ fn reset_and_context_off_make_the_next_set_blind() {
         connection.ask(forgetting);
         connection.ask(&["SELECT", "siblings"]);
         assert_eq!(connection.ask(&["SET", key, "two"]), Reply::ok());
-        assert!(
-            connect(&dev, 2)
-                .ask(&["GET", key])
-                .error()
-                .starts_with("CONFLICT"),
-            "{key}"
-        );
+        assert!(connect(&dev, 2).ask(&["GET", key]).error().starts_with("CONFLICT"), "{key}");
     }
 }
 
@@ -102,20 +88,10 @@ fn a_read_with_a_writes_context_sees_that_write_at_every_node_and_level() {
         let value = format!("value-{turn}");
         let read = dev.http(1).read(&path);
         let known = read.header("henge-context").to_owned();
-        let headers: &[(&str, &str)] = if known.is_empty() {
-            &[]
-        } else {
-            &[("henge-context", &known)]
-        };
-        let written = dev
-            .http(1)
-            .put(&format!("{path}?w=1"), headers, &value)
-            .with_status(204)
-            .context();
+        let headers: &[(&str, &str)] = if known.is_empty() { &[] } else { &[("henge-context", &known)] };
+        let written = dev.http(1).put(&format!("{path}?w=1"), headers, &value).with_status(204).context();
         for node in 1..=3 {
-            let answer = dev
-                .http(node)
-                .get(&format!("{path}?r=1"), &[("henge-context", &written)]);
+            let answer = dev.http(node).get(&format!("{path}?r=1"), &[("henge-context", &written)]);
             assert_eq!(answer.with_status(200).text(), value);
         }
     }

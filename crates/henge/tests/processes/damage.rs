@@ -20,10 +20,7 @@ fn killed_after_writing() -> (Servers, PathBuf) {
     let mut servers = Servers::start(1, "");
     let mut resp = servers.resp(1, "default");
     for number in 0..KEYS {
-        assert_eq!(
-            resp.ask(&["SET", &format!("key-{number}"), &value_of(number)]),
-            Reply::ok()
-        );
+        assert_eq!(resp.ask(&["SET", &format!("key-{number}"), &value_of(number)]), Reply::ok());
     }
     servers.kill_unnoticed(1);
     let places = log::places(&servers.data(1), "log-", value_of(0).as_bytes());
@@ -35,10 +32,7 @@ fn killed_after_writing() -> (Servers, PathBuf) {
 #[track_caller]
 fn place_of(segment: &PathBuf, number: usize) -> usize {
     let (bytes, value) = (fs::read(segment).expect("a segment"), value_of(number));
-    bytes
-        .windows(value.len())
-        .position(|window| window == value.as_bytes())
-        .expect("it is in the log")
+    bytes.windows(value.len()).position(|window| window == value.as_bytes()).expect("it is in the log")
 }
 
 /// Acknowledged writes stand behind the damage, so to start without them would be to lose them in silence.
@@ -47,24 +41,14 @@ fn a_flipped_byte_in_the_middle_of_the_commit_log_is_refused_with_file_and_offse
     let (servers, segment) = killed_after_writing();
     let at = place_of(&segment, KEYS / 2);
     let records = log::records(&fs::read(&segment).expect("a segment"));
-    let start = records
-        .iter()
-        .rev()
-        .find(|&&start| start <= at)
-        .expect("it is in a record");
+    let start = records.iter().rev().find(|&&start| start <= at).expect("it is in a record");
     log::flip(&segment, at);
     let before = fs::read(&segment).expect("a segment");
-    let words = [
-        segment.to_str().expect("a plain name"),
-        &format!("at byte {start}"),
-        "synced and cannot be read",
-    ];
+    let words =
+        [segment.to_str().expect("a plain name"), &format!("at byte {start}"), "synced and cannot be read"];
     servers.run(1).refused_with(&words);
     servers.run(1).refused_with(&words);
-    assert!(
-        fs::read(&segment).expect("a segment") == before,
-        "a refusal changes nothing"
-    );
+    assert!(fs::read(&segment).expect("a segment") == before, "a refusal changes nothing");
 }
 
 /// Segments are laid out at full length before they are used, so one that is shorter has lost something.
@@ -73,11 +57,8 @@ fn a_segment_cut_short_is_refused_with_file_and_offset() {
     let (servers, segment) = killed_after_writing();
     let cut = place_of(&segment, KEYS / 2);
     let file = File::options().write(true).open(&segment).expect("a segment");
-    file.set_len(u64::try_from(cut).expect("small"))
-        .expect("files can be cut");
-    servers
-        .run(1)
-        .refused_with(&[segment.to_str().expect("a plain name"), &format!("at byte {cut}")]);
+    file.set_len(u64::try_from(cut).expect("small")).expect("files can be cut");
+    servers.run(1).refused_with(&[segment.to_str().expect("a plain name"), &format!("at byte {cut}")]);
 }
 
 /// The last write had not been synced when the power went: part of it is there. Nobody was told that it was stored, so the
@@ -87,9 +68,7 @@ fn a_torn_tail_that_was_never_synced_is_set_aside_and_said() {
     let (mut servers, segment) = killed_after_writing();
     let mut bytes = fs::read(&segment).expect("a segment");
     let records = log::records(&bytes);
-    let [.., last, end] = records[..] else {
-        panic!("there are records")
-    };
+    let [.., last, end] = records[..] else { panic!("there are records") };
     // Half a record, as a write leaves it that the power cut short.
     bytes.copy_within(last..last + (end - last) / 2, end);
     bytes[end + 8..end + 12].fill(0x5a);
@@ -97,21 +76,13 @@ fn a_torn_tail_that_was_never_synced_is_set_aside_and_said() {
 
     servers.launch(1);
     let said = servers.process(1).logged();
-    for words in [
-        "never synced",
-        "set aside in",
-        "aside-",
-        segment.to_str().expect("a plain name"),
-    ] {
+    for words in ["never synced", "set aside in", "aside-", segment.to_str().expect("a plain name")] {
         assert!(said.contains(words), "{words} in {said}");
     }
     assert_eq!(log::files(&servers.data(1), "aside-").len(), 1);
     let mut resp = servers.resp(1, "default");
     for number in 0..KEYS {
-        assert_eq!(
-            resp.ask(&["GET", &format!("key-{number}")]),
-            Reply::value(&value_of(number))
-        );
+        assert_eq!(resp.ask(&["GET", &format!("key-{number}")]), Reply::value(&value_of(number)));
     }
 }
 
@@ -120,9 +91,7 @@ fn a_torn_tail_that_was_never_synced_is_set_aside_and_said() {
 fn a_missing_segment_is_refused_by_name() {
     let (servers, segment) = killed_after_writing();
     fs::remove_file(&segment).expect("files can be removed");
-    servers
-        .run(1)
-        .refused_with(&[segment.to_str().expect("a plain name"), "is missing"]);
+    servers.run(1).refused_with(&[segment.to_str().expect("a plain name"), "is missing"]);
 }
 
 /// Who the directory is, and which cluster it belongs to, is not guessed from what is left.
@@ -131,9 +100,7 @@ fn a_damaged_identity_is_refused_by_name() {
     let (servers, _) = killed_after_writing();
     let identity = servers.data(1).join("identity");
     log::flip(&identity, 14);
-    servers
-        .run(1)
-        .refused_with(&[identity.to_str().expect("a plain name"), "checksum"]);
+    servers.run(1).refused_with(&[identity.to_str().expect("a plain name"), "checksum"]);
 }
 
 /// Values that do not compress, so that a key's bytes stand in its table as they are; enough of them to fill memory and
@@ -176,12 +143,7 @@ fn a_key_in_a_damaged_block_is_answered_by_the_other_owners() {
 
     let mut resp = servers.resp(1, "default");
     let alone = resp.ask(&["KV.GET", &key, "R", "all"]);
-    for words in [
-        "UNAVAILABLE",
-        "n1",
-        "damaged at byte",
-        places[0].0.to_str().expect("a plain name"),
-    ] {
+    for words in ["UNAVAILABLE", "n1", "damaged at byte", places[0].0.to_str().expect("a plain name")] {
         assert!(alone.error().contains(words), "{words} in {alone:?}");
     }
     for node in [1, 2, 3] {
@@ -193,17 +155,8 @@ fn a_key_in_a_damaged_block_is_answered_by_the_other_owners() {
     servers.kill(2);
     servers.kill(3);
     let path = key_path("default", &key);
-    let refused = servers
-        .http(1)
-        .get(&format!("{path}?r=1"), &[])
-        .with_status(503)
-        .json();
-    assert!(
-        refused["detail"]
-            .as_str()
-            .is_some_and(|text| text.contains("damaged")),
-        "{refused}"
-    );
+    let refused = servers.http(1).get(&format!("{path}?r=1"), &[]).with_status(503).json();
+    assert!(refused["detail"].as_str().is_some_and(|text| text.contains("damaged")), "{refused}");
     // Other keys of the same node, and even of the same table, are readable as before.
     let readable = |&other: &usize| {
         let path = key_path("default", &format!("large-{other}"));

@@ -12,38 +12,21 @@ fn peers_with_different_keyspaces_refuse_each_other_in_words() {
     servers.launch(1);
     servers.launch(2);
     for (node, other) in [(1, "n2"), (2, "n1")] {
-        servers
-            .process(node)
-            .wait_for("the reason in the log", |process| {
-                let log = process.logged();
-                let says = |line: &str| {
-                    line.contains("different cluster states")
-                        && line.contains(other)
-                        && line.contains("[[keyspaces]]")
-                };
-                log.lines().any(says).then_some(())
-            });
+        servers.process(node).wait_for("the reason in the log", |process| {
+            let log = process.logged();
+            let says = |line: &str| {
+                line.contains("different cluster states")
+                    && line.contains(other)
+                    && line.contains("[[keyspaces]]")
+            };
+            log.lines().any(says).then_some(())
+        });
         let path = key_path("default", "key");
-        let refused = servers
-            .http(node)
-            .put(&path, &[], "value")
-            .with_status(503)
-            .json();
+        let refused = servers.http(node).put(&path, &[], "value").with_status(503).json();
         assert_eq!(refused["result"], "not-done");
-        assert!(
-            refused["detail"]
-                .as_str()
-                .is_some_and(|text| text.contains(other)),
-            "{refused}"
-        );
+        assert!(refused["detail"].as_str().is_some_and(|text| text.contains(other)), "{refused}");
         let read = servers.http(node).get(&path, &[]).with_status(503).json();
-        assert!(
-            read["detail"].as_str().is_some_and(|text| text.contains(other)),
-            "{read}"
-        );
-        assert_eq!(
-            servers.http(node).states().expect("it answers")[usize::from(2 - node)],
-            "down"
-        );
+        assert!(read["detail"].as_str().is_some_and(|text| text.contains(other)), "{read}");
+        assert_eq!(servers.http(node).states().expect("it answers")[usize::from(2 - node)], "down");
     }
 }

@@ -34,9 +34,7 @@ fn quorums_go_on_while_one_of_three_nodes_is_killed_and_comes_back() {
         wait_until("some writes", || written.load(Ordering::Relaxed) >= 100);
         servers.kill_unnoticed(3);
         for writer in writers {
-            writer
-                .join()
-                .expect("every write and read through the others is answered");
+            writer.join().expect("every write and read through the others is answered");
         }
     });
     servers.wait_until_seen();
@@ -57,61 +55,32 @@ fn quorums_go_on_while_one_of_three_nodes_is_killed_and_comes_back() {
 fn without_a_quorum_requests_are_refused_and_a_refused_write_never_shows() {
     let mut servers = Servers::start(3, "");
     let mut resp = servers.resp(1, "default");
-    assert_eq!(
-        resp.ask(&["KV.PUT", "key", "acknowledged", "W", "all"]).array()[1],
-        Reply::Integer(3)
-    );
+    assert_eq!(resp.ask(&["KV.PUT", "key", "acknowledged", "W", "all"]).array()[1], Reply::Integer(3));
     servers.kill(3);
     assert_eq!(resp.ask(&["SET", "with two", "acknowledged"]), Reply::ok());
     servers.kill(2);
 
     let refused = resp.ask(&["SET", "key", "refused"]);
-    for words in [
-        "UNAVAILABLE",
-        "write needs 2 of 3 owners (quorum)",
-        "1 answered",
-        "n2",
-        "n3",
-    ] {
+    for words in ["UNAVAILABLE", "write needs 2 of 3 owners (quorum)", "1 answered", "n2", "n3"] {
         assert!(refused.error().contains(words), "{words} in {refused:?}");
     }
     let path = key_path("default", "key");
     let problem = servers.http(1).put(&path, &[], "refused").with_status(503).json();
-    assert_eq!(
-        (&problem["needed"], &problem["got"], &problem["owners"]),
-        (&2.into(), &1.into(), &3.into())
-    );
-    assert_eq!(
-        (&problem["result"], &problem["action"]),
-        (&"not-done".into(), &"write".into())
-    );
+    assert_eq!((&problem["needed"], &problem["got"], &problem["owners"]), (&2.into(), &1.into(), &3.into()));
+    assert_eq!((&problem["result"], &problem["action"]), (&"not-done".into(), &"write".into()));
     assert!(resp.ask(&["DEL", "key"]).error().starts_with("UNAVAILABLE"));
 
-    assert!(
-        resp.ask(&["GET", "key"])
-            .error()
-            .starts_with("UNAVAILABLE the read needs 2 of 3")
-    );
+    assert!(resp.ask(&["GET", "key"]).error().starts_with("UNAVAILABLE the read needs 2 of 3"));
     let one = resp.ask(&["KV.GET", "key", "R", "1"]);
     assert_eq!(one.array()[1].array()[0].array()[0], Reply::value("acknowledged"));
-    assert_eq!(
-        servers
-            .http(1)
-            .get(&format!("{path}?r=one"), &[])
-            .with_status(200)
-            .text(),
-        "acknowledged"
-    );
+    assert_eq!(servers.http(1).get(&format!("{path}?r=one"), &[]).with_status(200).text(), "acknowledged");
 
     servers.launch(2);
     servers.launch(3);
     servers.wait_until_seen();
     for node in 1..=3 {
         let http = servers.http(node);
-        assert_eq!(
-            http.get(&format!("{path}?r=all"), &[]).with_status(200).text(),
-            "acknowledged"
-        );
+        assert_eq!(http.get(&format!("{path}?r=all"), &[]).with_status(200).text(), "acknowledged");
         let with_two = key_path("default", "with%20two");
         assert_eq!(http.get(&with_two, &[]).with_status(200).text(), "acknowledged");
     }
@@ -124,26 +93,14 @@ fn a_write_to_all_with_one_node_away_is_not_done() {
     servers.kill(2);
     let mut resp = servers.resp(1, "default");
     let refused = resp.ask(&["KV.PUT", "key", "refused", "W", "all"]);
-    assert!(
-        refused
-            .error()
-            .starts_with("UNAVAILABLE the write needs 3 of 3 owners (all)"),
-        "{refused:?}"
-    );
+    assert!(refused.error().starts_with("UNAVAILABLE the write needs 3 of 3 owners (all)"), "{refused:?}");
     let path = key_path("default", "key");
-    let problem = servers
-        .http(3)
-        .put(&format!("{path}?w=all"), &[], "refused")
-        .with_status(503)
-        .json();
+    let problem = servers.http(3).put(&format!("{path}?w=all"), &[], "refused").with_status(503).json();
     assert_eq!(problem["result"], "not-done");
     servers.launch(2);
     servers.wait_until_seen();
     for node in 1..=3 {
-        servers
-            .http(node)
-            .get(&format!("{path}?r=all"), &[])
-            .with_status(404);
+        servers.http(node).get(&format!("{path}?r=all"), &[]).with_status(404);
     }
 }
 
@@ -154,14 +111,9 @@ fn a_write_to_all_with_one_node_held_still_is_never_called_done() {
     let mut servers = Servers::start(3, "");
     servers.process(3).signal(Signal::Stop);
     let path = key_path("default", "key");
-    let answer = servers
-        .http(1)
-        .put(&format!("{path}?w=all&timeout_ms=300"), &[], "sent");
+    let answer = servers.http(1).put(&format!("{path}?w=all&timeout_ms=300"), &[], "sent");
     let result = answer.json()["result"].clone();
-    assert!(matches!(
-        (answer.status, result.as_str()),
-        (504, Some("unknown")) | (503, Some("not-done"))
-    ));
+    assert!(matches!((answer.status, result.as_str()), (504, Some("unknown")) | (503, Some("not-done"))));
     let mut resp = servers.resp(2, "default");
     assert_eq!(resp.ask(&["SET", "other", "goes on"]), Reply::ok());
     assert_eq!(resp.ask(&["GET", "other"]), Reply::value("goes on"));
@@ -174,10 +126,7 @@ fn a_write_to_all_with_one_node_held_still_is_never_called_done() {
         // What was stored with an unknown outcome is either seen by all from now on, or by none.
         _ => {
             for node in 1..=3 {
-                assert_eq!(
-                    servers.http(node).get(&format!("{path}?r=all"), &[]).status,
-                    read.status
-                );
+                assert_eq!(servers.http(node).get(&format!("{path}?r=all"), &[]).status, read.status);
             }
         }
     }
@@ -189,12 +138,7 @@ fn nodes_that_own_nothing_of_a_key_serve_it_all_the_same() {
     let mut servers = Servers::start(5, "");
     let keys: Vec<String> = (0..40).map(|number| format!("key-{number}")).collect();
     for (place, key) in (0..).zip(&keys) {
-        assert_eq!(
-            servers
-                .resp(place % 5 + 1, "default")
-                .ask(&["SET", key, "before"]),
-            Reply::ok()
-        );
+        assert_eq!(servers.resp(place % 5 + 1, "default").ask(&["SET", key, "before"]), Reply::ok());
     }
     let others = |servers: &Servers| [1, 2, 3, 5].map(|node| servers.resp(node, "default"));
     servers.kill(4);
@@ -224,30 +168,14 @@ fn a_node_that_holds_still_is_noticed_and_taken_back() {
     let mut servers = Servers::start(3, "");
     servers.process(2).signal(Signal::Stop);
     wait_until("n1 and n3 to notice that n2 is silent", || {
-        [1, 3].iter().all(|&node| {
-            servers
-                .http(node)
-                .states()
-                .is_some_and(|states| states[1] == "down")
-        })
+        [1, 3].iter().all(|&node| servers.http(node).states().is_some_and(|states| states[1] == "down"))
     });
     let mut resp = servers.resp(3, "default");
     assert_eq!(resp.ask(&["SET", "key", "without n2"]), Reply::ok());
-    assert_eq!(
-        resp.ask(&["WAIT", "2", "50"]),
-        Reply::Integer(1),
-        "two owners hold it, one beside the other"
-    );
-    assert!(
-        resp.ask(&["KV.PUT", "key", "refused", "W", "3"])
-            .error()
-            .starts_with("UNAVAILABLE")
-    );
+    assert_eq!(resp.ask(&["WAIT", "2", "50"]), Reply::Integer(1), "two owners hold it, one beside the other");
+    assert!(resp.ask(&["KV.PUT", "key", "refused", "W", "3"]).error().starts_with("UNAVAILABLE"));
 
     servers.process(2).signal(Signal::Continue);
     servers.wait_until_seen();
-    assert_eq!(
-        servers.resp(2, "default").ask(&["GET", "key"]),
-        Reply::value("without n2")
-    );
+    assert_eq!(servers.resp(2, "default").ask(&["GET", "key"]), Reply::value("without n2"));
 }

@@ -12,9 +12,7 @@ use crate::common::resp::Reply;
 #[track_caller]
 fn exchange(address: SocketAddr, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).expect("the node listens");
-    stream
-        .set_read_timeout(Some(LIMIT))
-        .expect("a socket takes options");
+    stream.set_read_timeout(Some(LIMIT)).expect("a socket takes options");
     // A node that has closed already does not take the rest, which is as it should be.
     let _ = stream.write_all(bytes);
     let mut received = Vec::new();
@@ -46,10 +44,7 @@ fn http_to_the_resp_ports_closes_before_anything_runs() {
 #[test]
 fn resp_to_the_http_port_is_a_bad_request() {
     let dev = Dev::start();
-    let answer = exchange(
-        dev.http_address(1),
-        b"*3\r\n$3\r\nSET\r\n$8\r\nsmuggled\r\n$1\r\nv\r\n",
-    );
+    let answer = exchange(dev.http_address(1), b"*3\r\n$3\r\nSET\r\n$8\r\nsmuggled\r\n$1\r\nv\r\n");
     assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
     let inline = exchange(dev.http_address(1), b"SET smuggled value\r\n\r\n");
     assert!(inline.starts_with("HTTP/1.1 400"), "{inline}");
@@ -62,12 +57,9 @@ fn garbage_to_the_peer_port_closes() {
     let mut dev = Dev::start();
     let claims_four_gib = [0xff; 64];
     let small_frame_of_nonsense = [&16_u32.to_le_bytes()[..], &[7; 16]].concat();
-    for garbage in [
-        &claims_four_gib[..],
-        &small_frame_of_nonsense,
-        b"GET / HTTP/1.1\r\n\r\n",
-        b"*1\r\n$4\r\nPING\r\n",
-    ] {
+    for garbage in
+        [&claims_four_gib[..], &small_frame_of_nonsense, b"GET / HTTP/1.1\r\n\r\n", b"*1\r\n$4\r\nPING\r\n"]
+    {
         let answer = exchange(dev.peer_address(1), garbage);
         assert!(!answer.contains("PONG") && !answer.contains("HTTP"), "{answer}");
     }
@@ -107,11 +99,7 @@ fn absurd_lengths_do_not_grow_memory() {
     // The node has read what the waiting ones sent when it has answered one that came after them.
     assert_eq!(dev.resp(1).ask(&["GET", "key"]), Reply::value("value"));
     let grown = dev.process().resident_bytes().saturating_sub(before);
-    assert!(
-        grown < 64 << 20,
-        "grown by {grown} bytes over {} connections",
-        waiting.len()
-    );
+    assert!(grown < 64 << 20, "grown by {grown} bytes over {} connections", waiting.len());
     drop(waiting);
     let answer = exchange(
         dev.http_address(1),

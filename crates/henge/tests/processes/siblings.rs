@@ -9,9 +9,7 @@ use crate::common::resp::{Reply, Resp};
 fn kv_get(connection: &mut Resp, key: &str) -> Vec<(String, String)> {
     let reply = connection.ask(&["KV.GET", key]);
     let values = reply.array()[1].array().iter();
-    values
-        .map(|value| (value.array()[0].text().to_owned(), clock_text(&value.array()[1])))
-        .collect()
+    values.map(|value| (value.array()[0].text().to_owned(), clock_text(&value.array()[1]))).collect()
 }
 
 fn clock_text(clock: &Reply) -> String {
@@ -26,10 +24,7 @@ fn clock_text(clock: &Reply) -> String {
 /// Writes through one node; with a context, in place of what the read that gave it showed.
 #[track_caller]
 fn put(node: &Http, path: &str, context: Option<&str>, value: &str) {
-    let headers: Vec<(&str, &str)> = context
-        .map(|token| ("henge-context", token))
-        .into_iter()
-        .collect();
+    let headers: Vec<(&str, &str)> = context.map(|token| ("henge-context", token)).into_iter().collect();
     node.put(path, &headers, value).with_status(204);
 }
 
@@ -42,10 +37,8 @@ fn the_classic_walk_gives_the_classic_clocks() {
     let path = key_path("siblings", "walk");
     let mut resp = Resp::connect_to(dev.resp_address(2), "siblings");
     let mut clocks_are = |wanted: &[(&str, &str)]| {
-        let wanted: Vec<(String, String)> = wanted
-            .iter()
-            .map(|(value, clock)| ((*value).to_owned(), (*clock).to_owned()))
-            .collect();
+        let wanted: Vec<(String, String)> =
+            wanted.iter().map(|(value, clock)| ((*value).to_owned(), (*clock).to_owned())).collect();
         for node in [&x, &y, &z] {
             let mut shown = node.read(&path).values();
             shown.sort();
@@ -91,20 +84,11 @@ fn blind_puts_through_two_nodes_are_siblings_until_a_put_with_their_context() {
     assert_eq!(shown.header("henge-siblings"), "2");
     let mut values = shown.values();
     values.sort();
-    assert_eq!(
-        values,
-        [
-            ("bread".into(), "([n2,1])".into()),
-            ("milk".into(), "([n1,1])".into())
-        ]
-    );
+    assert_eq!(values, [("bread".into(), "([n2,1])".into()), ("milk".into(), "([n1,1])".into())]);
 
     put(&dev.http(3), &path, Some(&shown.context()), "milk and bread");
     assert_eq!(resp.ask(&["GET", "cart"]), Reply::value("milk and bread"));
-    assert_eq!(
-        dev.http(1).get(&path, &[]).with_status(200).text(),
-        "milk and bread"
-    );
+    assert_eq!(dev.http(1).get(&path, &[]).with_status(200).text(), "milk and bread");
 }
 
 /// Who asks for multipart gets each sibling's bytes as they are, with its clock beside them.
@@ -114,14 +98,9 @@ fn siblings_come_as_multipart_to_those_who_ask_for_it() {
     let path = key_path("siblings", "cart");
     put(&dev.http(1), &path, None, "milk");
     put(&dev.http(2), &path, None, "bread");
-    let answer = dev
-        .http(3)
-        .get(&path, &[("accept", "multipart/mixed")])
-        .with_status(300);
-    let boundary = answer
-        .header("content-type")
-        .strip_prefix("multipart/mixed; boundary=")
-        .expect("a boundary");
+    let answer = dev.http(3).get(&path, &[("accept", "multipart/mixed")]).with_status(300);
+    let boundary =
+        answer.header("content-type").strip_prefix("multipart/mixed; boundary=").expect("a boundary");
     let text = answer.text();
     let mut parts: Vec<(&str, bool)> = text
         .split(&format!("--{boundary}"))

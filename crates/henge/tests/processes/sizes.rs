@@ -20,10 +20,7 @@ fn values_of_full_size_are_overwritten_on_the_least_memory() {
         let value = vec![turn; MIB];
         let mut connection = dev.resp(u16::from(turn % 3) + 1);
         assert_eq!(connection.ask(&[&b"SET"[..], b"large", &value]), Reply::ok());
-        assert!(
-            dev.resp(1).ask(&["GET", "large"]) == Reply::Bulk(value),
-            "turn {turn}"
-        );
+        assert!(dev.resp(1).ask(&["GET", "large"]) == Reply::Bulk(value), "turn {turn}");
         assert_eq!(connection.ask(&["SET", "small", "goes on"]), Reply::ok());
     }
 }
@@ -36,14 +33,9 @@ fn siblings_of_full_size_are_kept_until_the_record_is_full() {
     let path = key_path("siblings", "key");
     let put = |turn: u8| {
         let value = vec![turn; MIB];
-        dev.http(u16::from(turn % 3) + 1)
-            .try_ask("PUT", &path, &[], &value)
-            .expect("the node answers")
+        dev.http(u16::from(turn % 3) + 1).try_ask("PUT", &path, &[], &value).expect("the node answers")
     };
-    let refused = (0..)
-        .map(put)
-        .enumerate()
-        .find(|(_, answer)| answer.status != 204);
+    let refused = (0..).map(put).enumerate().find(|(_, answer)| answer.status != 204);
     let (kept, refused) = refused.expect("a record has a limit");
     let problem = refused.with_status(413).json();
     assert_eq!(problem["result"], "not-done");
@@ -52,9 +44,7 @@ fn siblings_of_full_size_are_kept_until_the_record_is_full() {
     assert_eq!(shown.header("henge-siblings"), kept.to_string());
     assert_eq!(dev.resp(1).ask(&["SET", "other", "goes on"]), Reply::ok());
 
-    dev.http(3)
-        .put(&path, &[("henge-context", &shown.context())], "one")
-        .with_status(204);
+    dev.http(3).put(&path, &[("henge-context", &shown.context())], "one").with_status(204);
     assert_eq!(dev.http(1).get(&path, &[]).with_status(200).text(), "one");
 }
 
@@ -64,24 +54,14 @@ fn what_is_too_long_is_refused_with_the_limit() {
     let dev = Dev::start();
     let long = vec![b'v'; MIB + 1];
     let mut connection = dev.resp(1);
-    for words in [
-        [&b"SET"[..], b"key", &long],
-        [&b"SET"[..], &long[..(64 << 10) + 1], b"value"],
-    ] {
+    for words in [[&b"SET"[..], b"key", &long], [&b"SET"[..], &long[..(64 << 10) + 1], b"value"]] {
         let refused = connection.ask(&words);
         assert!(refused.error().contains("limit"), "{refused:?}");
     }
     let path = key_path("default", "key");
-    let problem = dev
-        .http(1)
-        .try_ask("PUT", &path, &[], &long)
-        .expect("the node answers")
-        .with_status(413)
-        .json();
-    assert_eq!(
-        (&problem["limit"], &problem["result"]),
-        (&MIB.into(), &"not-done".into())
-    );
+    let problem =
+        dev.http(1).try_ask("PUT", &path, &[], &long).expect("the node answers").with_status(413).json();
+    assert_eq!((&problem["limit"], &problem["result"]), (&MIB.into(), &"not-done".into()));
     assert_eq!(connection.ask(&["EXISTS", "key"]), Reply::Integer(0));
 }
 
@@ -89,11 +69,7 @@ fn what_is_too_long_is_refused_with_the_limit() {
 #[test]
 fn a_node_without_memory_for_a_keyspaces_records_does_not_start() {
     let servers = Servers::prepare(1, FILES);
-    servers.run(1).refused_with(&[
-        "keyspaces.files.limits.record_bytes_max",
-        "node.memory",
-        "335544320",
-    ]);
+    servers.run(1).refused_with(&["keyspaces.files.limits.record_bytes_max", "node.memory", "335544320"]);
 }
 
 /// A keyspace may take values of up to 64 MiB, on a node with memory for them: through HTTP, through RESP, over a crash.
@@ -106,15 +82,9 @@ fn a_keyspace_for_large_values_keeps_them() {
     for turn in 1..=3 {
         let value = vec![turn; 40 * MIB];
         let context = servers.http(1).read_head(&path);
-        let headers: Vec<(&str, &str)> = context
-            .iter()
-            .map(|token| ("henge-context", token.as_str()))
-            .collect();
-        servers
-            .http(1)
-            .try_ask("PUT", &path, &headers, &value)
-            .expect("the node answers")
-            .with_status(204);
+        let headers: Vec<(&str, &str)> =
+            context.iter().map(|token| ("henge-context", token.as_str())).collect();
+        servers.http(1).try_ask("PUT", &path, &headers, &value).expect("the node answers").with_status(204);
     }
     servers.kill_unnoticed(1);
     servers.launch(1);

@@ -36,10 +36,7 @@ fn data_survives_a_clean_stop_by_either_signal() {
 fn every_acknowledged_write_survives_ends_of_all_kinds_in_the_midst_of_writing() {
     let mut dev = Dev::start();
     let mut keys = Told::new();
-    for (round, end) in [Signal::Kill, Signal::Terminate, Signal::Kill]
-        .into_iter()
-        .enumerate()
-    {
+    for (round, end) in [Signal::Kill, Signal::Terminate, Signal::Kill].into_iter().enumerate() {
         let writers: Vec<Writer> = (1..=NODES).map(|node| Writer::new(&dev, node, round)).collect();
         let written = AtomicUsize::new(0);
         thread::scope(|scope| {
@@ -47,9 +44,7 @@ fn every_acknowledged_write_survives_ends_of_all_kinds_in_the_midst_of_writing()
                 .into_iter()
                 .map(|writer| scope.spawn(|| writer.write_until_ended(&written)))
                 .collect();
-            wait_until("writes to be acknowledged", || {
-                written.load(Ordering::Relaxed) >= WRITES_PER_ROUND
-            });
+            wait_until("writes to be acknowledged", || written.load(Ordering::Relaxed) >= WRITES_PER_ROUND);
             dev.process().signal(end);
             dev.process().wait();
             for writer in running {
@@ -81,11 +76,7 @@ type Told = BTreeMap<String, Vec<Reply>>;
 
 impl Writer {
     fn new(dev: &Dev, node: u16, round: usize) -> Writer {
-        Writer {
-            node,
-            round,
-            connection: dev.resp(node),
-        }
+        Writer { node, round, connection: dev.resp(node) }
     }
 
     /// Writes until the node is gone, or says that it is about to be.
@@ -131,13 +122,8 @@ fn a_blind_write_after_a_crash_covers_nothing_from_before_it() {
     let both = dev.http(2).read(&path).with_status(300);
     let (values, clocks): (Vec<String>, Vec<String>) = both.values().into_iter().unzip();
     assert_eq!(values, ["before", "after"]);
-    assert!(
-        clocks[0] != clocks[1] && clocks.iter().all(|clock| clock.starts_with("([n1/")),
-        "{clocks:?}"
-    );
-    dev.http(3)
-        .put(&path, &[("henge-context", &both.context())], "both")
-        .with_status(204);
+    assert!(clocks[0] != clocks[1] && clocks.iter().all(|clock| clock.starts_with("([n1/")), "{clocks:?}");
+    dev.http(3).put(&path, &[("henge-context", &both.context())], "both").with_status(204);
     assert_eq!(dev.http(1).get(&path, &[]).with_status(200).text(), "both");
 }
 
@@ -152,10 +138,7 @@ fn expiry_survives_a_crash_as_the_time_that_it_was_set_for() {
     dev.process().signal(Signal::Kill);
     dev.process().wait();
     dev.start_again();
-    assert_eq!(
-        dev.resp(2).ask(&["EXPIRETIME", "lasting"]),
-        Reply::Integer(4_102_444_800)
-    );
+    assert_eq!(dev.resp(2).ask(&["EXPIRETIME", "lasting"]), Reply::Integer(4_102_444_800));
     assert_eq!(dev.resp(3).ask(&["EXISTS", "passing"]), Reply::Integer(0));
 }
 

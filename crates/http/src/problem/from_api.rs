@@ -13,63 +13,28 @@ impl Problem {
     pub(crate) fn from_error(error: Error, status: &Status) -> Problem {
         let detail = error.to_string();
         match error {
-            Error::Unavailable {
-                action,
-                level,
-                needed,
-                got,
-                owners,
-                ..
-            } => {
-                let facts = Facts {
-                    action: Some(action_word(action)),
-                    ..quorum_facts(level, needed, got, owners)
-                };
-                Problem::new(Kind::Unavailable, detail)
-                    .with_facts(facts)
-                    .and_retry_later()
+            Error::Unavailable { action, level, needed, got, owners, .. } => {
+                let facts =
+                    Facts { action: Some(action_word(action)), ..quorum_facts(level, needed, got, owners) };
+                Problem::new(Kind::Unavailable, detail).with_facts(facts).and_retry_later()
             }
-            Error::Unknown {
-                level,
-                needed,
-                got,
-                owners,
-                ..
-            } => {
-                let facts = Facts {
-                    action: Some("write"),
-                    ..quorum_facts(level, needed, got, owners)
-                };
+            Error::Unknown { level, needed, got, owners, .. } => {
+                let facts = Facts { action: Some("write"), ..quorum_facts(level, needed, got, owners) };
                 Problem::new(Kind::Unknown, detail).with_facts(facts)
             }
             Error::Overloaded(_) => Problem::overloaded(detail),
             Error::Invalid(_) => Problem::invalid(detail),
-            Error::TooLarge {
-                bytes,
-                limit,
-                keyspace,
-                ..
-            } => {
-                let facts = Facts {
-                    bytes: Some(bytes),
-                    ..limit_facts(limit, keyspace)
-                };
+            Error::TooLarge { bytes, limit, keyspace, .. } => {
+                let facts = Facts { bytes: Some(bytes), ..limit_facts(limit, keyspace) };
                 Problem::new(Kind::TooLarge, detail).with_facts(facts)
             }
             Error::TooManySiblings { siblings, keyspace } => {
                 let siblings = u64::try_from(siblings).unwrap_or(u64::MAX);
-                let facts = Facts {
-                    siblings: Some(siblings),
-                    keyspace: Some(keyspace),
-                    ..Facts::default()
-                };
+                let facts = Facts { siblings: Some(siblings), keyspace: Some(keyspace), ..Facts::default() };
                 Problem::new(Kind::TooManySiblings, detail).with_facts(facts)
             }
             Error::ContextRequired(keyspace) => {
-                let facts = Facts {
-                    keyspace: Some(keyspace),
-                    ..Facts::default()
-                };
+                let facts = Facts { keyspace: Some(keyspace), ..Facts::default() };
                 Problem::new(Kind::ContextRequired, detail).with_facts(facts)
             }
             Error::NoSuchKeyspace(name) => Problem::no_such_keyspace(&name, status),
@@ -86,29 +51,15 @@ impl Problem {
     pub(crate) fn body_too_large(bytes: Option<u64>, limit: u64, keyspace: &str) -> Problem {
         let length = bytes.map_or("longer".to_owned(), |bytes| format!("{bytes} bytes"));
         let detail = format!("the value is {length}; the limit of keyspace {keyspace} is {limit} bytes");
-        let facts = Facts {
-            bytes,
-            ..limit_facts(limit, keyspace.to_owned())
-        };
+        let facts = Facts { bytes, ..limit_facts(limit, keyspace.to_owned()) };
         Problem::new(Kind::TooLarge, detail).with_facts(facts)
     }
 
     /// The cluster has no keyspace of that name.
     pub(crate) fn no_such_keyspace(name: &str, status: &Status) -> Problem {
-        let keyspaces: Vec<String> = status
-            .keyspaces
-            .iter()
-            .map(|keyspace| keyspace.name.clone())
-            .collect();
-        let detail = format!(
-            "there is no keyspace {name:?}; there are: {}",
-            keyspaces.join(", ")
-        );
-        let facts = Facts {
-            keyspace: Some(name.to_owned()),
-            keyspaces: Some(keyspaces),
-            ..Facts::default()
-        };
+        let keyspaces: Vec<String> = status.keyspaces.iter().map(|keyspace| keyspace.name.clone()).collect();
+        let detail = format!("there is no keyspace {name:?}; there are: {}", keyspaces.join(", "));
+        let facts = Facts { keyspace: Some(name.to_owned()), keyspaces: Some(keyspaces), ..Facts::default() };
         Problem::new(Kind::NoSuchKeyspace, detail).with_facts(facts)
     }
 
@@ -128,11 +79,7 @@ fn quorum_facts(level: quorum::Level, needed: u8, got: u8, owners: u8) -> Facts 
 }
 
 fn limit_facts(limit: u64, keyspace: String) -> Facts {
-    Facts {
-        limit: Some(limit),
-        keyspace: Some(keyspace),
-        ..Facts::default()
-    }
+    Facts { limit: Some(limit), keyspace: Some(keyspace), ..Facts::default() }
 }
 
 fn action_word(action: Action) -> &'static str {

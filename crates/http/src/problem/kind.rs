@@ -42,13 +42,7 @@ const fn row(
     title: &'static str,
     meaning: &'static str,
 ) -> Row {
-    Row {
-        kind,
-        name,
-        status,
-        title,
-        meaning,
-    }
+    Row { kind, name, status, title, meaning }
 }
 
 /// All kinds in the order of the enum, which is the order of their statuses.

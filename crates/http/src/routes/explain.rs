@@ -95,10 +95,7 @@ pub(crate) async fn get(
     _: Params<NoParams>,
 ) -> Result<Json<ExplanationDocument>, Problem> {
     let keyspace = address.keyspace().id;
-    let explain = Command::Explain {
-        keyspace,
-        key: address.key,
-    };
+    let explain = Command::Explain { keyspace, key: address.key };
     match front.ask(Request::new(explain)).await? {
         Reply::Explain(explanation) => Ok(Json(ExplanationDocument::from(*explanation))),
         _ => Err(unexpected("explain")),

@@ -109,22 +109,13 @@ pub(crate) async fn post(
     let address = keyspace.with_key(Bytes::from(key.clone()));
     let context = context::from_headers(&headers, &address)?;
     let value = arrived.bytes.clone();
-    let write = Operation::Put {
-        value,
-        context,
-        write: levels.write,
-        expiry,
-        priority,
-    };
+    let write = Operation::Put { value, context, write: levels.write, expiry, priority };
     let Reply::Written(written) = keys::ask(&front, &address, levels, write).await? else {
         return Err(unexpected("put"));
     };
     let mut headers = written::headers(&address, &written);
     put_text(&mut headers, header::LOCATION, &address.path());
-    let document = StoredDocument {
-        key,
-        written: WrittenDocument::new(&address, &written),
-    };
+    let document = StoredDocument { key, written: WrittenDocument::new(&address, &written) };
     Ok((StatusCode::CREATED, headers, Json(document)).into_response())
 }
 

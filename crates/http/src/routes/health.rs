@@ -50,15 +50,9 @@ fn check(status: &Status) -> Result<(), Problem> {
     }
     let data_centers = number_data_centers(status);
     let short = |range: &SlotRange| {
-        [default.r, default.w]
-            .into_iter()
-            .find_map(|level| shortage(status, &data_centers, range, level))
+        [default.r, default.w].into_iter().find_map(|level| shortage(status, &data_centers, range, level))
     };
-    match status
-        .slots
-        .iter()
-        .find_map(|range| short(range).map(|shortage| (range, shortage)))
-    {
+    match status.slots.iter().find_map(|range| short(range).map(|shortage| (range, shortage))) {
         None => Ok(()),
         Some((range, shortage)) => Err(not_ready(default, range, &shortage)),
     }
@@ -79,26 +73,14 @@ fn shortage(
     level: Level,
 ) -> Option<Shortage> {
     let data_center = |place: usize| data_centers[status.nodes[place].data_center.as_str()];
-    let owners: Vec<Owner> = range
-        .owners
-        .iter()
-        .map(|&place| (status.nodes[place].id, data_center(place)))
-        .collect();
+    let owners: Vec<Owner> =
+        range.owners.iter().map(|&place| (status.nodes[place].id, data_center(place))).collect();
     let mut tracker = Tracker::new(level, &owners, data_center(status.here));
-    for &place in range
-        .owners
-        .iter()
-        .filter(|&&place| is_serving(status.nodes[place].state))
-    {
+    for &place in range.owners.iter().filter(|&&place| is_serving(status.nodes[place].state)) {
         tracker.succeeded(status.nodes[place].id);
     }
     let is_met = tracker.decided() == Decision::Met;
-    let shortage = Shortage {
-        level,
-        needed: tracker.needed(),
-        got: tracker.got(),
-        owners: owners.len(),
-    };
+    let shortage = Shortage { level, needed: tracker.needed(), got: tracker.got(), owners: owners.len() };
     (!is_met).then_some(shortage)
 }
 
@@ -109,11 +91,8 @@ fn is_serving(state: NodeState) -> bool {
 
 /// A number for each data center, as quorums count by.
 fn number_data_centers(status: &Status) -> BTreeMap<&str, u8> {
-    let mut numbers: BTreeMap<&str, u8> = status
-        .nodes
-        .iter()
-        .map(|node| (node.data_center.as_str(), 0))
-        .collect();
+    let mut numbers: BTreeMap<&str, u8> =
+        status.nodes.iter().map(|node| (node.data_center.as_str(), 0)).collect();
     for (number, place) in numbers.values_mut().zip(0..=u8::MAX) {
         *number = place;
     }
@@ -121,12 +100,7 @@ fn number_data_centers(status: &Status) -> BTreeMap<&str, u8> {
 }
 
 fn not_ready(keyspace: &KeyspaceStatus, range: &SlotRange, shortage: &Shortage) -> Problem {
-    let Shortage {
-        level,
-        needed,
-        got,
-        owners,
-    } = shortage;
+    let Shortage { level, needed, got, owners } = shortage;
     let detail = format!(
         "keyspace {} needs {needed} of {owners} owners ({level}), and of the owners of slots {} to {} only {got} are up",
         keyspace.name, range.first, range.last

@@ -106,11 +106,7 @@ pub(crate) async fn head(
 
 /// Clocks are put together only where they will be shown: in JSON, and beside siblings.
 fn detail(form: Form, policy: &str) -> Detail {
-    if form == Form::Json || policy == "siblings" {
-        Detail::Clocks
-    } else {
-        Detail::Values
-    }
+    if form == Form::Json || policy == "siblings" { Detail::Clocks } else { Detail::Values }
 }
 
 fn show(address: &KeyAddress, found: &Found, form: Form) -> Result<Response, Problem> {
@@ -131,13 +127,7 @@ fn show(address: &KeyAddress, found: &Found, form: Form) -> Result<Response, Pro
             let octets = [(header::CONTENT_TYPE, "application/octet-stream")];
             Ok((StatusCode::OK, octets, headers, Body::from(only.value.clone())).into_response())
         }
-        _ => Ok(Siblings {
-            address,
-            found,
-            form,
-            headers,
-        }
-        .into_response()),
+        _ => Ok(Siblings { address, found, form, headers }.into_response()),
     }
 }
 
@@ -218,13 +208,7 @@ pub(crate) async fn put(
     let priority = priority(&headers)?;
     let arrived = body::read_value(&front, address.keyspace(), &headers, body).await?;
     let value = arrived.bytes.clone();
-    let write = Operation::Put {
-        value,
-        context,
-        write: levels.write,
-        expiry,
-        priority,
-    };
+    let write = Operation::Put { value, context, write: levels.write, expiry, priority };
     match ask(&front, &address, levels, write).await? {
         Reply::Written(written) => Ok(written::answer(&address, &written, preferred(&headers))),
         _ => Err(unexpected("put")),
@@ -268,11 +252,7 @@ pub(crate) async fn delete(
     check_content(&headers)?;
     let levels = levels.parse()?;
     let context = context::from_headers(&headers, &address)?;
-    let delete = Operation::Delete {
-        context,
-        write: levels.write,
-        read: levels.read,
-    };
+    let delete = Operation::Delete { context, write: levels.write, read: levels.read };
     match ask(&front, &address, levels, delete).await? {
         Reply::Deleted(deleted) => Ok(show_deleted(&address, &deleted, preferred(&headers))),
         _ => Err(unexpected("delete")),
@@ -292,10 +272,5 @@ pub(super) async fn ask(
     levels: Levels,
     operation: Operation,
 ) -> Result<Reply, Problem> {
-    front
-        .ask(Request {
-            timeout: levels.timeout,
-            ..address.request(operation)
-        })
-        .await
+    front.ask(Request { timeout: levels.timeout, ..address.request(operation) }).await
 }

@@ -100,7 +100,5 @@ impl From<&KeyspaceStatus> for KeyspaceDocument {
 )]
 pub(crate) async fn list(State(front): State<Shared>, _: Params<NoParams>) -> Json<KeyspacesDocument> {
     let status = front.status();
-    Json(KeyspacesDocument {
-        keyspaces: status.keyspaces.iter().map(KeyspaceDocument::from).collect(),
-    })
+    Json(KeyspacesDocument { keyspaces: status.keyspaces.iter().map(KeyspaceDocument::from).collect() })
 }

@@ -24,28 +24,19 @@ use crate::params::{NoParams, Params};
 )]
 pub(crate) async fn get(State(front): State<Shared>, _: Params<NoParams>) -> impl IntoResponse {
     let content_type = "text/plain; version=0.0.4; charset=utf-8";
-    (
-        [(header::CONTENT_TYPE, content_type)],
-        exposition(&front.counters()),
-    )
+    ([(header::CONTENT_TYPE, content_type)], exposition(&front.counters()))
 }
 
 fn exposition(counters: &[Counter]) -> String {
     let mut text = String::with_capacity(counters.len() * 160);
     for counter in counters {
         let name = counter.name;
-        let kind = if name.ends_with("_total") {
-            "counter"
-        } else {
-            "gauge"
-        };
+        let kind = if name.ends_with("_total") { "counter" } else { "gauge" };
         let help = counter.help.replace('\\', "\\\\").replace('\n', "\\n");
         let value = figure(counter.value);
         // Writing to a String cannot fail.
-        let _ = write!(
-            text,
-            "# HELP henge_{name} {help}\n# TYPE henge_{name} {kind}\nhenge_{name} {value}\n"
-        );
+        let _ =
+            write!(text, "# HELP henge_{name} {help}\n# TYPE henge_{name} {kind}\nhenge_{name} {value}\n");
     }
     text
 }
@@ -53,11 +44,7 @@ fn exposition(counters: &[Counter]) -> String {
 /// A figure as the format writes it, which differs from Rust's in what is not finite.
 fn figure(value: f64) -> String {
     if value.is_infinite() {
-        return if value > 0.0 {
-            "+Inf".to_owned()
-        } else {
-            "-Inf".to_owned()
-        };
+        return if value > 0.0 { "+Inf".to_owned() } else { "-Inf".to_owned() };
     }
     value.to_string()
 }
@@ -69,16 +56,8 @@ mod tests {
     #[test]
     fn a_count_and_a_gauge_are_told_apart_by_name() {
         let counters = [
-            Counter {
-                name: "commands_total",
-                help: "Commands answered.",
-                value: 42.0,
-            },
-            Counter {
-                name: "load",
-                help: "One \\ and\ntwo.",
-                value: 0.5,
-            },
+            Counter { name: "commands_total", help: "Commands answered.", value: 42.0 },
+            Counter { name: "load", help: "One \\ and\ntwo.", value: 0.5 },
         ];
         let expected = "# HELP henge_commands_total Commands answered.\n# TYPE henge_commands_total counter\n\
             henge_commands_total 42\n# HELP henge_load One \\\\ and\\ntwo.\n# TYPE henge_load gauge\nhenge_load 0.5\n";

@@ -23,17 +23,9 @@ pub(crate) async fn get(uri: Uri) -> Result<Response, Problem> {
         let names: Vec<String> = Kind::all().map(Kind::path).collect();
         Problem::new(
             Kind::NoSuchRoute,
-            format!(
-                "there is no such kind of problem; there are: {}",
-                names.join(", ")
-            ),
+            format!("there is no such kind of problem; there are: {}", names.join(", ")),
         )
     })?;
-    let text = format!(
-        "{} {}\n\n{}\n",
-        kind.status().as_u16(),
-        kind.title(),
-        kind.meaning()
-    );
+    let text = format!("{} {}\n\n{}\n", kind.status().as_u16(), kind.title(), kind.meaning());
     Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response())
 }

@@ -47,11 +47,7 @@ impl From<&Status> for RingDocument {
             primary: name(range.primary),
             owners: range.owners.iter().map(|&place| name(place)).collect(),
         });
-        RingDocument {
-            epoch: status.epoch.0,
-            partitions: status.partitions,
-            slots: slots.collect(),
-        }
+        RingDocument { epoch: status.epoch.0, partitions: status.partitions, slots: slots.collect() }
     }
 }
 

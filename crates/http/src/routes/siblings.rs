@@ -78,11 +78,7 @@ pub(super) struct Siblings<'a> {
 impl IntoResponse for Siblings<'_> {
     fn into_response(mut self) -> Response {
         let count = self.found.values.len();
-        let status = if count > 1 {
-            StatusCode::MULTIPLE_CHOICES
-        } else {
-            StatusCode::OK
-        };
+        let status = if count > 1 { StatusCode::MULTIPLE_CHOICES } else { StatusCode::OK };
         put_text(&mut self.headers, SIBLINGS, &count.to_string());
         let (content_type, body) = match self.form {
             Form::Multipart => multipart::encode(&self.found.values),

@@ -48,12 +48,7 @@ pub(super) fn headers(address: &KeyAddress, written: &Written) -> HeaderMap {
 pub(super) fn answer(address: &KeyAddress, written: &Written, form: Form) -> Response {
     let headers = headers(address, written);
     match form {
-        Form::Json => (
-            StatusCode::OK,
-            headers,
-            Json(WrittenDocument::new(address, written)),
-        )
-            .into_response(),
+        Form::Json => (StatusCode::OK, headers, Json(WrittenDocument::new(address, written))).into_response(),
         Form::Raw | Form::Multipart => (StatusCode::NO_CONTENT, headers).into_response(),
     }
 }

@@ -44,10 +44,7 @@ impl Site {
     pub(crate) async fn ask(&self, line: &str, body: impl Into<Body>) -> Answer {
         let mut words = line.split(' ');
         let (method, path) = (words.next().unwrap(), words.next().unwrap());
-        let mut request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header("host", "localhost:8001");
+        let mut request = Request::builder().method(method).uri(path).header("host", "localhost:8001");
         for field in words {
             let (name, value) = field.split_once(':').unwrap();
             request = request.header(name, value);
@@ -67,11 +64,7 @@ impl Site {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
-        Answer {
-            status: parts.status,
-            headers: parts.headers,
-            body,
-        }
+        Answer { status: parts.status, headers: parts.headers, body }
     }
 
     /// Serves on a port of this machine for as long as the answer lives.
@@ -81,11 +74,7 @@ impl Site {
         let (stop, stopped) = oneshot::channel::<()>();
         let shutdown = async { drop(stopped.await) };
         let server = tokio::spawn(serve(listener, self.router.clone(), limits, shutdown));
-        Listening {
-            address,
-            stop,
-            server,
-        }
+        Listening { address, stop, server }
     }
 }
 
@@ -104,29 +93,18 @@ impl Answer {
 
     /// The problem document, after what holds for every one of them has been checked.
     pub(crate) fn problem(&self) -> Value {
-        assert_eq!(
-            self.header("content-type"),
-            "application/problem+json",
-            "{self:?}"
-        );
+        assert_eq!(self.header("content-type"), "application/problem+json", "{self:?}");
         let document = self.json();
         assert_eq!(document["status"], self.status.as_u16());
         for member in ["type", "title", "detail", "instance"] {
-            assert!(
-                document[member].as_str().is_some_and(|text| !text.is_empty()),
-                "{member} in {document}"
-            );
+            assert!(document[member].as_str().is_some_and(|text| !text.is_empty()), "{member} in {document}");
         }
         document
     }
 
     /// The name of the problem's kind.
     pub(crate) fn kind(&self) -> String {
-        self.problem()["type"]
-            .as_str()
-            .unwrap()
-            .trim_start_matches("/problems/")
-            .to_owned()
+        self.problem()["type"].as_str().unwrap().trim_start_matches("/problems/").to_owned()
     }
 }
 

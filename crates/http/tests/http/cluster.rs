@@ -9,8 +9,7 @@ use crate::client::Site;
 #[tokio::test]
 async fn the_cluster_is_its_members_as_this_node_sees_them() {
     let site = Site::new();
-    site.node
-        .change_status(|status| status.nodes[1].state = NodeState::Down);
+    site.node.change_status(|status| status.nodes[1].state = NodeState::Down);
     let document = site.get("/v1/cluster").await.json();
     assert_eq!(document["name"], "test");
     assert_eq!(document["epoch"], 7);
@@ -67,10 +66,7 @@ async fn the_figures_are_in_the_format_of_prometheus() {
     let site = Site::new();
     site.put("/v1/keyspaces/default/keys/k", "x").await;
     let metrics = site.get("/metrics").await;
-    assert_eq!(
-        metrics.header("content-type"),
-        "text/plain; version=0.0.4; charset=utf-8"
-    );
+    assert_eq!(metrics.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
     let expected =
         "# HELP henge_writes_total Writes made.\n# TYPE henge_writes_total counter\nhenge_writes_total 1\n";
     assert_eq!(metrics.text(), expected);
@@ -79,10 +75,8 @@ async fn the_figures_are_in_the_format_of_prometheus() {
 #[tokio::test]
 async fn a_node_that_runs_is_healthy_whatever_the_others_do() {
     let site = Site::new();
-    site.node
-        .change_status(|status| status.nodes[1].state = NodeState::Down);
-    site.node
-        .change_status(|status| status.nodes[2].state = NodeState::Down);
+    site.node.change_status(|status| status.nodes[1].state = NodeState::Down);
+    site.node.change_status(|status| status.nodes[2].state = NodeState::Down);
     let answer = site.get("/healthz").await;
     assert_eq!((answer.status, answer.text()), (StatusCode::OK, "ok\n"));
 }
@@ -92,36 +86,27 @@ async fn a_node_that_runs_is_healthy_whatever_the_others_do() {
 async fn a_node_is_ready_while_the_default_keyspace_can_be_served() {
     let site = Site::new();
     assert_eq!(site.get("/readyz").await.text(), "ready\n");
-    site.node
-        .change_status(|status| status.nodes[1].state = NodeState::Down);
+    site.node.change_status(|status| status.nodes[1].state = NodeState::Down);
     assert_eq!(site.get("/readyz").await.status, StatusCode::OK);
 
-    site.node
-        .change_status(|status| status.nodes[2].state = NodeState::Down);
+    site.node.change_status(|status| status.nodes[2].state = NodeState::Down);
     let answer = site.get("/readyz").await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
     let problem = answer.problem();
     assert_eq!(answer.kind(), "not-ready");
-    assert_eq!(
-        (&problem["needed"], &problem["got"], &problem["owners"]),
-        (&json!(2), &json!(1), &json!(3))
-    );
+    assert_eq!((&problem["needed"], &problem["got"], &problem["owners"]), (&json!(2), &json!(1), &json!(3)));
     assert_eq!(problem["level"], "quorum");
 }
 
 #[tokio::test]
 async fn readiness_asks_for_what_writes_need_and_where_they_need_it() {
     let site = Site::new();
-    site.node
-        .change_status(|status| status.nodes[1].state = NodeState::Down);
-    site.node
-        .change_status(|status| status.keyspaces[0].w = quorum::Level::All);
+    site.node.change_status(|status| status.nodes[1].state = NodeState::Down);
+    site.node.change_status(|status| status.keyspaces[0].w = quorum::Level::All);
     assert_eq!(site.get("/readyz").await.problem()["needed"], 3);
-    site.node
-        .change_status(|status| status.keyspaces[0].w = quorum::Level::LocalQuorum);
+    site.node.change_status(|status| status.keyspaces[0].w = quorum::Level::LocalQuorum);
     assert_eq!(site.get("/readyz").await.status, StatusCode::OK);
-    site.node
-        .change_status(|status| status.keyspaces[0].w = quorum::Level::EachQuorum);
+    site.node.change_status(|status| status.keyspaces[0].w = quorum::Level::EachQuorum);
     assert_eq!(site.get("/readyz").await.kind(), "not-ready");
 }
 
@@ -130,16 +115,9 @@ async fn the_first_page_links_to_what_there_is() {
     let site = Site::new();
     let page = site.get("/").await;
     assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
-    assert!(
-        page.header("content-security-policy")
-            .starts_with("default-src 'none'")
-    );
-    let links: Vec<&str> = page
-        .text()
-        .split("href=\"")
-        .skip(1)
-        .map(|rest| rest.split('"').next().unwrap())
-        .collect();
+    assert!(page.header("content-security-policy").starts_with("default-src 'none'"));
+    let links: Vec<&str> =
+        page.text().split("href=\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
     assert!(links.len() > 5);
     for link in links {
         assert_eq!(site.get(link).await.status, StatusCode::OK, "{link}");

@@ -93,16 +93,10 @@ impl Store for Fake {
     type Pending = Ready<Outcome>;
 
     fn call(&self, request: Request) -> Answer<Ready<Outcome>> {
-        assert!(
-            !format!("{request:?}").contains(KEY_THAT_PANICS),
-            "as the test wants it"
-        );
+        assert!(!format!("{request:?}").contains(KEY_THAT_PANICS), "as the test wants it");
         let mut inner = self.0.lock().unwrap();
         inner.asked.push(request.clone());
-        let outcome = inner
-            .scripted
-            .take()
-            .unwrap_or_else(|| inner.answer(request.command));
+        let outcome = inner.scripted.take().unwrap_or_else(|| inner.answer(request.command));
         if inner.answers_later {
             Answer::Pending(std::future::ready(outcome))
         } else {
@@ -116,11 +110,7 @@ impl Store for Fake {
 
     fn counters(&self) -> Vec<Counter> {
         let value = f64::from(u32::try_from(self.0.lock().unwrap().writes).unwrap());
-        vec![Counter {
-            name: "writes_total",
-            help: "Writes made.",
-            value,
-        }]
+        vec![Counter { name: "writes_total", help: "Writes made.", value }]
     }
 }
 
@@ -134,29 +124,13 @@ impl Inner {
     }
 
     fn answer_about_key(&mut self, request: KeyRequest) -> Outcome {
-        let KeyRequest {
-            keyspace,
-            key,
-            operation,
-        } = request;
+        let KeyRequest { keyspace, key, operation } = request;
         match operation {
             Operation::Get { detail, .. } => Ok(Reply::Found(self.find(keyspace, &key, detail))),
-            Operation::Put {
-                value,
-                context,
-                expiry,
-                priority,
-                ..
-            } => {
+            Operation::Put { value, context, expiry, priority, .. } => {
                 let payload = Payload::Value(value);
-                let written = self.write(
-                    keyspace,
-                    key,
-                    payload,
-                    &context.unwrap_or_default(),
-                    expiry,
-                    priority,
-                );
+                let written =
+                    self.write(keyspace, key, payload, &context.unwrap_or_default(), expiry, priority);
                 Ok(Reply::Written(written))
             }
             Operation::Delete { context, .. } => Ok(Reply::Deleted(self.delete(keyspace, key, context))),
@@ -165,12 +139,7 @@ impl Inner {
     }
 
     fn policy(&self, keyspace: KeyspaceId) -> Policy {
-        self.status
-            .keyspace_by_id(keyspace)
-            .unwrap()
-            .policy
-            .parse()
-            .unwrap()
+        self.status.keyspace_by_id(keyspace).unwrap().policy.parse().unwrap()
     }
 
     fn find(&self, keyspace: KeyspaceId, key: &Bytes, detail: Detail) -> Found {
@@ -180,11 +149,7 @@ impl Inner {
         let view = View::of(record, self.policy(keyspace), NOW);
         Found {
             context: record.context(),
-            values: view
-                .versions()
-                .iter()
-                .map(|version| shown(version, detail))
-                .collect(),
+            values: view.versions().iter().map(|version| shown(version, detail)).collect(),
             marks: self.marks,
         }
     }
@@ -199,34 +164,18 @@ impl Inner {
         priority: u8,
     ) -> Written {
         self.writes += 1;
-        let actor = Actor {
-            incarnation: Incarnation(1),
-            stint: Stint(1),
-        };
-        let dot = Dot {
-            actor,
-            counter: self.writes,
-        };
+        let actor = Actor { incarnation: Incarnation(1), stint: Stint(1) };
+        let dot = Dot { actor, counter: self.writes };
         let stamp = Stamp::new(NOW.0 + self.writes, 0);
-        let ends = if let ExpiryChange::At(at) = expiry {
-            Some(at)
-        } else {
-            None
-        };
-        let version = Version::new(dot, stamp, payload, OperationId(self.writes))
-            .with_priority(priority)
-            .ending(ends);
+        let ends = if let ExpiryChange::At(at) = expiry { Some(at) } else { None };
+        let version =
+            Version::new(dot, stamp, payload, OperationId(self.writes)).with_priority(priority).ending(ends);
         let held = self.records.get(&(keyspace, key.clone()));
         let record =
             Record::put(held, self.policy(keyspace), context, version).expect("the write can be made");
         let context = record.context_after(context, dot).unwrap();
         self.records.insert((keyspace, key), record);
-        Written {
-            context,
-            operation: OperationId(self.writes),
-            acknowledged: 3,
-            marks: self.marks,
-        }
+        Written { context, operation: OperationId(self.writes), acknowledged: 3, marks: self.marks }
     }
 
     fn delete(&mut self, keyspace: KeyspaceId, key: Bytes, context: Option<Context>) -> Deleted {
@@ -235,30 +184,15 @@ impl Inner {
             return Deleted::default();
         }
         let context = context.unwrap_or(found.context);
-        let written = self.write(
-            keyspace,
-            key,
-            Payload::Tombstone,
-            &context,
-            ExpiryChange::Clear,
-            0,
-        );
-        Deleted {
-            existed: true,
-            written,
-        }
+        let written = self.write(keyspace, key, Payload::Tombstone, &context, ExpiryChange::Clear, 0);
+        Deleted { existed: true, written }
     }
 
     fn explain(&self, keyspace: KeyspaceId, key: &Bytes) -> Explanation {
         let found = self.find(keyspace, key, Detail::Clocks);
         let owner = OwnerAnswer {
             node: "n1".to_owned(),
-            state: if found.values.is_empty() {
-                "absent"
-            } else {
-                "found"
-            }
-            .to_owned(),
+            state: if found.values.is_empty() { "absent" } else { "found" }.to_owned(),
             clocks: found.values.iter().map(|value| value.clock.clone()).collect(),
             stamp: found.values.first().map(|value| value.stamp),
             bytes: 72,
@@ -281,11 +215,7 @@ fn shown(version: &Version, detail: Detail) -> ShownValue {
         expires: version.expiry.at,
         stamp: version.stamp,
         priority: version.priority,
-        clock: if detail == Detail::Clocks {
-            clock
-        } else {
-            Vec::new()
-        },
+        clock: if detail == Detail::Clocks { clock } else { Vec::new() },
     }
 }
 
@@ -303,18 +233,8 @@ fn status() -> Status {
         ],
         partitions: 256,
         slots: vec![
-            SlotRange {
-                first: 0,
-                last: 8191,
-                primary: 0,
-                owners: vec![0, 1, 2],
-            },
-            SlotRange {
-                first: 8192,
-                last: 16383,
-                primary: 2,
-                owners: vec![2, 0, 1],
-            },
+            SlotRange { first: 0, last: 8191, primary: 0, owners: vec![0, 1, 2] },
+            SlotRange { first: 8192, last: 16383, primary: 2, owners: vec![2, 0, 1] },
         ],
         data_dir: PathBuf::from("data"),
         version: "0.1.0".to_owned(),

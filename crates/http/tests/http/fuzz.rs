@@ -41,10 +41,8 @@ fn fields() -> impl Strategy<Value = Vec<(HeaderName, Vec<u8>)>> {
         "if-match",
         "sec-fetch-site",
     ]);
-    let field = (
-        name.prop_map(HeaderName::from_static),
-        "[ -~\\x80-\\xff]{0,24}".prop_map(String::into_bytes),
-    );
+    let field =
+        (name.prop_map(HeaderName::from_static), "[ -~\\x80-\\xff]{0,24}".prop_map(String::into_bytes));
     prop::collection::vec(field, 0..4)
 }
 

@@ -9,9 +9,8 @@ use crate::client::{Answer, Site};
 const KEY: &str = "/v1/keyspaces/default/keys/k";
 
 async fn put_with(site: &Site, fields: &[(&str, &str)]) -> Answer {
-    let request = fields.iter().fold(Request::put(KEY), |request, (name, value)| {
-        request.header(*name, *value)
-    });
+    let request =
+        fields.iter().fold(Request::put(KEY), |request, (name, value)| request.header(*name, *value));
     site.send(request.body(Body::from("x")).unwrap()).await
 }
 
@@ -20,16 +19,11 @@ async fn a_request_must_say_whom_it_is_for() {
     let site = Site::new();
     assert_eq!(put_with(&site, &[]).await.kind(), "invalid-request");
     assert_eq!(
-        put_with(&site, &[("host", "localhost"), ("host", "localhost")])
-            .await
-            .kind(),
+        put_with(&site, &[("host", "localhost"), ("host", "localhost")]).await.kind(),
         "invalid-request"
     );
     assert_eq!(put_with(&site, &[("host", "")]).await.kind(), "invalid-request");
-    assert_eq!(
-        put_with(&site, &[("host", "user@localhost")]).await.kind(),
-        "invalid-request"
-    );
+    assert_eq!(put_with(&site, &[("host", "user@localhost")]).await.kind(), "invalid-request");
     assert_eq!(site.node.len(), 0);
 }
 
@@ -38,36 +32,21 @@ async fn a_request_must_say_whom_it_is_for() {
 async fn a_request_for_another_name_is_refused_on_every_route() {
     let site = Site::new();
     let answer = put_with(&site, &[("host", "evil.example:8001")]).await;
-    assert_eq!(
-        (answer.status, answer.kind().as_str()),
-        (StatusCode::MISDIRECTED_REQUEST, "foreign-host")
-    );
+    assert_eq!((answer.status, answer.kind().as_str()), (StatusCode::MISDIRECTED_REQUEST, "foreign-host"));
     assert_eq!(site.node.len(), 0);
     assert_eq!(answer.header("x-content-type-options"), "nosniff");
     for path in ["/", "/v1/cluster", KEY, "/openapi.json", "/metrics", "/nothing"] {
-        let request = Request::get(path)
-            .header("host", "evil.example")
-            .body(Body::empty())
-            .unwrap();
+        let request = Request::get(path).header("host", "evil.example").body(Body::empty()).unwrap();
         assert_eq!(site.send(request).await.kind(), "foreign-host", "{path}");
     }
 }
 
 #[tokio::test]
 async fn a_name_that_was_configured_is_answered_to() {
-    let options = HttpOptions {
-        host_names: vec!["n1.example".to_owned()],
-        ..HttpOptions::default()
-    };
+    let options = HttpOptions { host_names: vec!["n1.example".to_owned()], ..HttpOptions::default() };
     let site = Site::with_options(options);
-    assert_eq!(
-        put_with(&site, &[("host", "N1.example:8001")]).await.status,
-        StatusCode::NO_CONTENT
-    );
-    assert_eq!(
-        put_with(&site, &[("host", "n2.example:8001")]).await.kind(),
-        "foreign-host"
-    );
+    assert_eq!(put_with(&site, &[("host", "N1.example:8001")]).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(put_with(&site, &[("host", "n2.example:8001")]).await.kind(), "foreign-host");
 }
 
 /// A request line with a whole URI is for the host that it names.
@@ -75,16 +54,10 @@ async fn a_name_that_was_configured_is_answered_to() {
 async fn a_whole_uri_must_agree_with_the_host() {
     let site = Site::new();
     let uri = format!("http://evil.example{KEY}");
-    let request = Request::put(&uri)
-        .header("host", "localhost")
-        .body(Body::from("x"))
-        .unwrap();
+    let request = Request::put(&uri).header("host", "localhost").body(Body::from("x")).unwrap();
     assert_eq!(site.send(request).await.kind(), "invalid-request");
     let uri = format!("http://localhost{KEY}");
-    let request = Request::put(&uri)
-        .header("host", "localhost")
-        .body(Body::from("x"))
-        .unwrap();
+    let request = Request::put(&uri).header("host", "localhost").body(Body::from("x")).unwrap();
     assert_eq!(site.send(request).await.status, StatusCode::NO_CONTENT);
 }
 
@@ -92,12 +65,9 @@ async fn a_whole_uri_must_agree_with_the_host() {
 #[tokio::test]
 async fn a_page_of_another_origin_can_change_nothing() {
     let site = Site::new();
-    for origin in [
-        "http://evil.example",
-        "null",
-        "http://localhost:3000",
-        "https://localhost:8001.evil.example",
-    ] {
+    for origin in
+        ["http://evil.example", "null", "http://localhost:3000", "https://localhost:8001.evil.example"]
+    {
         let fields = format!("origin:{origin}");
         for line in [
             format!("PUT {KEY} {fields}"),
@@ -112,9 +82,7 @@ async fn a_page_of_another_origin_can_change_nothing() {
             );
         }
     }
-    let answer = site
-        .ask(&format!("PUT {KEY} sec-fetch-site:cross-site"), "x")
-        .await;
+    let answer = site.ask(&format!("PUT {KEY} sec-fetch-site:cross-site"), "x").await;
     assert_eq!(answer.kind(), "foreign-origin");
     assert!(site.node.take_asked().is_empty());
 }
@@ -133,10 +101,5 @@ async fn a_preflight_is_given_no_permission() {
     let line = format!("OPTIONS {KEY} origin:http://evil.example access-control-request-method:PUT");
     let answer = site.ask(&line, Body::empty()).await;
     assert!(answer.status.is_client_error());
-    assert!(
-        answer
-            .headers
-            .keys()
-            .all(|name| !name.as_str().starts_with("access-control-"))
-    );
+    assert!(answer.headers.keys().all(|name| !name.as_str().starts_with("access-control-")));
 }

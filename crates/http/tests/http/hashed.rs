@@ -25,10 +25,7 @@ async fn content_is_stored_under_its_own_hash() {
 #[tokio::test]
 async fn an_identifier_is_hashed_in_the_contents_stead() {
     let site = Site::new();
-    for line in [
-        format!("POST {KEYS}?identifier=abc"),
-        format!("POST {KEYS} henge-identifier:abc"),
-    ] {
+    for line in [format!("POST {KEYS}?identifier=abc"), format!("POST {KEYS} henge-identifier:abc")] {
         let posted = site.ask(&line, "a value").await;
         assert_eq!(posted.json()["key"], HASH_OF_ABC, "{line}");
         assert_eq!(site.get(posted.header("location")).await.text(), "a value");
@@ -39,9 +36,7 @@ async fn an_identifier_is_hashed_in_the_contents_stead() {
 #[tokio::test]
 async fn an_identifier_in_a_header_need_not_be_utf_8() {
     let site = Site::new();
-    let request = Request::post(KEYS)
-        .header("host", "localhost")
-        .header("henge-identifier", &b"\xff"[..]);
+    let request = Request::post(KEYS).header("host", "localhost").header("henge-identifier", &b"\xff"[..]);
     let posted = site.send(request.body(Body::from("x")).unwrap()).await;
     let hash_of_ff = "a8100ae6aa1940d0b663bb31cd466142ebbdbd5187131b92d93818987832eb89";
     assert_eq!(posted.json()["key"], hash_of_ff);
@@ -51,22 +46,14 @@ async fn an_identifier_in_a_header_need_not_be_utf_8() {
 async fn the_location_names_the_keyspace_as_a_path_must() {
     let site = Site::new();
     let posted = site.ask("POST /v1/keyspaces/2/keys", "abc").await;
-    assert_eq!(
-        posted.header("location"),
-        format!("/v1/keyspaces/by%20priority/keys/{HASH_OF_ABC}")
-    );
+    assert_eq!(posted.header("location"), format!("/v1/keyspaces/by%20priority/keys/{HASH_OF_ABC}"));
 }
 
 #[tokio::test]
 async fn two_identifiers_are_one_too_many() {
     let site = Site::new();
-    let answer = site
-        .ask(&format!("POST {KEYS}?identifier=a henge-identifier:b"), "x")
-        .await;
-    assert_eq!(
-        (answer.status, answer.kind().as_str()),
-        (StatusCode::BAD_REQUEST, "invalid-request")
-    );
+    let answer = site.ask(&format!("POST {KEYS}?identifier=a henge-identifier:b"), "x").await;
+    assert_eq!((answer.status, answer.kind().as_str()), (StatusCode::BAD_REQUEST, "invalid-request"));
     assert_eq!(site.node.len(), 0);
 }
 
@@ -74,17 +61,9 @@ async fn two_identifiers_are_one_too_many() {
 #[tokio::test]
 async fn a_context_is_checked_against_the_key_that_the_hash_gives() {
     let site = Site::new();
-    let token = site
-        .ask(&format!("POST {KEYS}?identifier=a"), "x")
-        .await
-        .header("henge-context")
-        .to_owned();
-    let same = site
-        .ask(&format!("POST {KEYS}?identifier=a henge-context:{token}"), "y")
-        .await;
+    let token = site.ask(&format!("POST {KEYS}?identifier=a"), "x").await.header("henge-context").to_owned();
+    let same = site.ask(&format!("POST {KEYS}?identifier=a henge-context:{token}"), "y").await;
     assert_eq!(same.status, StatusCode::CREATED);
-    let other = site
-        .ask(&format!("POST {KEYS}?identifier=b henge-context:{token}"), "y")
-        .await;
+    let other = site.ask(&format!("POST {KEYS}?identifier=b henge-context:{token}"), "y").await;
     assert_eq!(other.kind(), "invalid-context");
 }

@@ -13,10 +13,7 @@ const KEY: &str = "/v1/keyspaces/default/keys/k";
 
 /// Limits that let a test see the end of a stalled connection soon. No test depends on how soon.
 fn impatient() -> ConnectionLimits {
-    ConnectionLimits {
-        header_timeout: Duration::from_millis(400),
-        ..ConnectionLimits::default()
-    }
+    ConnectionLimits { header_timeout: Duration::from_millis(400), ..ConnectionLimits::default() }
 }
 
 #[tokio::test]
@@ -27,10 +24,7 @@ async fn requests_are_answered_one_after_another_on_one_connection() {
     let get = format!("GET {KEY} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
     let answers = listening.exchange(format!("{put}{get}").as_bytes()).await;
     assert!(answers.starts_with("HTTP/1.1 204 No Content\r\n"), "{answers}");
-    assert!(
-        answers.contains("HTTP/1.1 200 OK\r\n") && answers.ends_with("\r\n\r\nhello"),
-        "{answers}"
-    );
+    assert!(answers.contains("HTTP/1.1 200 OK\r\n") && answers.ends_with("\r\n\r\nhello"), "{answers}");
     listening.stop().await;
 }
 
@@ -40,19 +34,11 @@ async fn a_redis_client_is_answered_400_and_the_connection_closed() {
     let site = Site::new();
     let listening = site.listen(ConnectionLimits::default()).await;
     let set = "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\nv\r\n";
-    for bytes in [
-        set,
-        "PING\r\n",
-        "SET k v\r\n",
-        "*1\r\n$4\r\nPING\r\n",
-        "\0\0\0\x10",
-        "\x16\x03\x01\x02\0\x01",
-    ] {
+    for bytes in
+        [set, "PING\r\n", "SET k v\r\n", "*1\r\n$4\r\nPING\r\n", "\0\0\0\x10", "\x16\x03\x01\x02\0\x01"]
+    {
         let answer = listening.exchange(format!("{bytes}\r\n\r\n").as_bytes()).await;
-        assert!(
-            answer.starts_with("HTTP/1.1 400 Bad Request\r\n"),
-            "{bytes:?}: {answer:?}"
-        );
+        assert!(answer.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{bytes:?}: {answer:?}");
     }
     assert!(site.node.take_asked().is_empty());
 }
@@ -128,10 +114,7 @@ async fn an_absurd_length_is_refused_before_the_body() {
         "PUT {KEY} HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\ncontent-length: 18446744073709551000\r\n\r\n"
     );
     let answer = listening.exchange(head.as_bytes()).await;
-    assert!(
-        answer.starts_with("HTTP/1.1 413 ") && !answer.contains("100 Continue"),
-        "{answer}"
-    );
+    assert!(answer.starts_with("HTTP/1.1 413 ") && !answer.contains("100 Continue"), "{answer}");
     assert!(answer.contains("\"limit\":1048576"), "{answer}");
 }
 
@@ -141,14 +124,9 @@ async fn a_refusal_reaches_a_client_that_is_still_sending() {
     let site = Site::new();
     let listening = site.listen(ConnectionLimits::default()).await;
     let body = vec![b'x'; 8 * 1024 * 1024];
-    for (path, kind) in [
-        (KEY, "too-large"),
-        ("/v1/keyspaces/nope/keys/k", "no-such-keyspace"),
-    ] {
-        let head = format!(
-            "PUT {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n",
-            body.len()
-        );
+    for (path, kind) in [(KEY, "too-large"), ("/v1/keyspaces/nope/keys/k", "no-such-keyspace")] {
+        let head =
+            format!("PUT {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n", body.len());
         let answer = listening.exchange(&[head.as_bytes(), &body].concat()).await;
         assert!(answer.contains(&format!("/problems/{kind}")), "{answer}");
     }
@@ -160,10 +138,7 @@ async fn a_head_that_never_ends_is_cut_off() {
     let site = Site::new();
     let listening = site.listen(impatient()).await;
     let mut stream = listening.connect().await;
-    stream
-        .write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\nx: ")
-        .await
-        .unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\nx: ").await.unwrap();
     read_to_end(&mut stream).await; // Ends only if the server closes.
 }
 
@@ -172,34 +147,25 @@ async fn a_head_that_never_ends_is_cut_off() {
 async fn an_idle_connection_is_closed() {
     let site = Site::new();
     let listening = site.listen(impatient()).await;
-    let answer = listening
-        .exchange(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n")
-        .await;
+    let answer = listening.exchange(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
     assert!(answer.ends_with("\r\n\r\nok\n"), "{answer}");
 }
 
 #[tokio::test]
 async fn a_head_that_is_too_large_is_refused() {
     let site = Site::new();
-    let limits = ConnectionLimits {
-        headers_max: 8,
-        header_bytes_max: 16 * 1024,
-        ..ConnectionLimits::default()
-    };
+    let limits =
+        ConnectionLimits { headers_max: 8, header_bytes_max: 16 * 1024, ..ConnectionLimits::default() };
     let listening = site.listen(limits).await;
     let many = "x: y\r\n".repeat(9);
-    let answer = listening
-        .exchange(format!("GET / HTTP/1.1\r\nhost: localhost\r\n{many}\r\n").as_bytes())
-        .await;
+    let answer =
+        listening.exchange(format!("GET / HTTP/1.1\r\nhost: localhost\r\n{many}\r\n").as_bytes()).await;
     assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
     let long = "y".repeat(20 * 1024);
     let answer = listening
         .exchange(format!("GET / HTTP/1.1\r\nhost: localhost\r\nx: {long}\r\n\r\n").as_bytes())
         .await;
-    assert!(
-        answer.is_empty() || answer.starts_with("HTTP/1.1 431 "),
-        "{answer}"
-    );
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431 "), "{answer}");
 }
 
 /// The longest context beside a long key is still a request like any other.
@@ -213,9 +179,7 @@ async fn a_long_key_and_a_long_context_are_accepted() {
         format!("GET /v1/keyspaces/default/keys/{key} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n");
     let answer = listening.exchange(format!("{head}\r\n").as_bytes()).await;
     assert!(answer.contains("/problems/no-such-key"), "{answer}");
-    let answer = listening
-        .exchange(format!("{head}henge-context: {token}\r\n\r\n").as_bytes())
-        .await;
+    let answer = listening.exchange(format!("{head}henge-context: {token}\r\n\r\n").as_bytes()).await;
     assert!(answer.contains("/problems/invalid-context"), "{answer}");
 }
 
@@ -228,27 +192,16 @@ async fn a_body_that_trickles_is_ended_with_408() {
     let listening = site.listen(ConnectionLimits::default()).await;
     let head = format!("PUT {KEY} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10\r\n\r\nhalf");
     let answer = listening.exchange(head.as_bytes()).await;
-    assert!(
-        answer.starts_with("HTTP/1.1 408 ") && answer.contains("/problems/body-timeout"),
-        "{answer}"
-    );
+    assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("/problems/body-timeout"), "{answer}");
     assert!(site.node.take_asked().is_empty());
 }
 
 #[tokio::test]
 async fn a_client_too_many_is_turned_away_and_its_place_comes_free() {
     let site = Site::new();
-    let listening = site
-        .listen(ConnectionLimits {
-            connections_max: 1,
-            ..ConnectionLimits::default()
-        })
-        .await;
+    let listening = site.listen(ConnectionLimits { connections_max: 1, ..ConnectionLimits::default() }).await;
     let mut first = listening.connect().await;
-    first
-        .write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n")
-        .await
-        .unwrap();
+    first.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
     let mut byte = [0];
     first.read_exact(&mut byte).await.unwrap();
 
@@ -256,15 +209,9 @@ async fn a_client_too_many_is_turned_away_and_its_place_comes_free() {
     let answer = read_to_end(&mut second).await;
     assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    assert!(
-        head.contains(&format!("content-length: {}", body.len())),
-        "{answer}"
-    );
+    assert!(head.contains(&format!("content-length: {}", body.len())), "{answer}");
     let problem: serde_json::Value = serde_json::from_str(body).unwrap();
-    assert_eq!(
-        (&problem["status"], &problem["result"]),
-        (&503.into(), &"not-done".into())
-    );
+    assert_eq!((&problem["status"], &problem["result"]), (&503.into(), &"not-done".into()));
 
     drop(first);
     let request = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
@@ -282,10 +229,7 @@ async fn a_panic_ends_one_connection_only() {
     let request =
         format!("GET /v1/keyspaces/default/keys/{KEY_THAT_PANICS} HTTP/1.1\r\nhost: localhost\r\n\r\n");
     assert_eq!(listening.exchange(request.as_bytes()).await, "");
-    other
-        .write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
-        .await
-        .unwrap();
+    other.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await.unwrap();
     assert!(read_to_end(&mut other).await.starts_with("HTTP/1.1 200 "));
 }
 
@@ -294,20 +238,10 @@ async fn a_panic_ends_one_connection_only() {
 async fn a_client_that_does_not_read_is_cut_off() {
     let site = Site::new();
     let value = vec![b'x'; 1024 * 1024];
-    assert_eq!(
-        site.ask(&format!("PUT {KEY}"), value).await.status,
-        StatusCode::NO_CONTENT
-    );
-    let limits = ConnectionLimits {
-        write_timeout: Duration::from_millis(100),
-        ..ConnectionLimits::default()
-    };
-    let listening = site
-        .listen(ConnectionLimits {
-            connections_max: 1,
-            ..limits
-        })
-        .await;
+    assert_eq!(site.ask(&format!("PUT {KEY}"), value).await.status, StatusCode::NO_CONTENT);
+    let limits =
+        ConnectionLimits { write_timeout: Duration::from_millis(100), ..ConnectionLimits::default() };
+    let listening = site.listen(ConnectionLimits { connections_max: 1, ..limits }).await;
     let mut stalled = listening.connect().await;
     let get = format!("GET {KEY} HTTP/1.1\r\nhost: localhost\r\n\r\n");
     stalled.write_all(get.repeat(32).as_bytes()).await.unwrap();
@@ -324,10 +258,7 @@ async fn shutting_down_ends_the_connections() {
     let listening = site.listen(ConnectionLimits::default()).await;
     let address = listening.address;
     let mut stream = listening.connect().await;
-    stream
-        .write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n")
-        .await
-        .unwrap();
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
     let mut byte = [0];
     stream.read_exact(&mut byte).await.unwrap();
     listening.stop().await;

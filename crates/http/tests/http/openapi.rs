@@ -10,10 +10,7 @@ use crate::client::Site;
 
 async fn description() -> Value {
     let answer = Site::new().get("/openapi.json").await;
-    assert_eq!(
-        (answer.status, answer.header("content-type")),
-        (StatusCode::OK, "application/json")
-    );
+    assert_eq!((answer.status, answer.header("content-type")), (StatusCode::OK, "application/json"));
     answer.json()
 }
 
@@ -60,16 +57,10 @@ async fn every_route_of_the_contract_is_described() {
 async fn what_is_described_is_served() {
     let site = Site::new();
     for (method, path, operation) in operations(&description().await) {
-        let path = path
-            .replace("{keyspace}", "default")
-            .replace("{key}", "k")
-            .replace("{name}", "unknown");
+        let path = path.replace("{keyspace}", "default").replace("{key}", "k").replace("{name}", "unknown");
         let answer = site.ask(&format!("{method} {path}"), Body::empty()).await;
         assert_ne!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{method} {path}");
-        assert!(
-            !String::from_utf8_lossy(&answer.body).contains("no-such-route"),
-            "{method} {path}"
-        );
+        assert!(!String::from_utf8_lossy(&answer.body).contains("no-such-route"), "{method} {path}");
         let responses = &operation["responses"];
         let is_announced = responses[answer.status.as_str()].is_object()
             || (method == "HEAD" && responses["default"].is_object());
@@ -92,16 +83,11 @@ async fn every_error_is_announced_as_a_problem() {
             let has_problem = !response["content"]["application/problem+json"].is_null();
             assert_eq!(is_problem, has_problem, "{method} {path} {status}");
         }
-        assert!(
-            operation["operationId"].is_string() && operation["summary"].is_string(),
-            "{method} {path}"
-        );
+        assert!(operation["operationId"].is_string() && operation["summary"].is_string(), "{method} {path}");
         let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
         for parameter in parameters {
             assert!(
-                parameter["description"]
-                    .as_str()
-                    .is_some_and(|text| !text.is_empty()),
+                parameter["description"].as_str().is_some_and(|text| !text.is_empty()),
                 "{method} {path}: {parameter}"
             );
         }
@@ -112,10 +98,8 @@ async fn every_error_is_announced_as_a_problem() {
 #[tokio::test]
 async fn every_operation_has_an_id_of_its_own() {
     let operations = operations(&description().await);
-    let ids: BTreeSet<&str> = operations
-        .iter()
-        .map(|(_, _, operation)| operation["operationId"].as_str().unwrap())
-        .collect();
+    let ids: BTreeSet<&str> =
+        operations.iter().map(|(_, _, operation)| operation["operationId"].as_str().unwrap()).collect();
     assert_eq!(ids.len(), operations.len());
 }
 
@@ -136,9 +120,7 @@ fn collect_references(value: &Value, references: &mut Vec<String>) {
     match value {
         Value::Object(members) => {
             references.extend(members.get("$ref").and_then(Value::as_str).map(str::to_owned));
-            members
-                .values()
-                .for_each(|member| collect_references(member, references));
+            members.values().for_each(|member| collect_references(member, references));
         }
         Value::Array(items) => items.iter().for_each(|item| collect_references(item, references)),
         _ => {}
@@ -172,16 +154,10 @@ async fn answers_have_the_members_that_their_schema_has() {
         let schema_value = &description["components"]["schemas"][schema];
         let properties: BTreeSet<&String> = schema_value["properties"].as_object().unwrap().keys().collect();
         let members: BTreeSet<&String> = answer.as_object().unwrap().keys().collect();
-        assert!(
-            members.is_subset(&properties),
-            "{schema}: {members:?} beside {properties:?}"
-        );
+        assert!(members.is_subset(&properties), "{schema}: {members:?} beside {properties:?}");
         let required = schema_value["required"].as_array().cloned().unwrap_or_default();
         for name in required {
-            assert!(
-                members.iter().any(|member| name == member.as_str()),
-                "{schema} lacks {name}"
-            );
+            assert!(members.iter().any(|member| name == member.as_str()), "{schema} lacks {name}");
         }
     }
 }

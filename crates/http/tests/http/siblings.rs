@@ -11,10 +11,7 @@ const KEY: &str = "/v1/keyspaces/siblings/keys/basket";
 async fn site_with(values: [&'static [u8]; 2]) -> Site {
     let site = Site::new();
     for value in values {
-        assert_eq!(
-            site.ask(&format!("PUT {KEY}"), value).await.status,
-            StatusCode::NO_CONTENT
-        );
+        assert_eq!(site.ask(&format!("PUT {KEY}"), value).await.status, StatusCode::NO_CONTENT);
     }
     site
 }
@@ -40,15 +37,10 @@ async fn a_write_with_the_context_of_a_read_replaces_what_was_read_and_nothing_e
     let site = site_with([b"milk", b"bread"]).await;
     let token = site.get(KEY).await.header("henge-context").to_owned();
     site.put(KEY, "eggs").await;
-    site.ask(&format!("PUT {KEY} henge-context:{token}"), "milk and bread")
-        .await;
+    site.ask(&format!("PUT {KEY} henge-context:{token}"), "milk and bread").await;
     let values = site.get(KEY).await.json()["values"].clone();
-    let values: Vec<&str> = values
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|value| value["value"].as_str().unwrap())
-        .collect();
+    let values: Vec<&str> =
+        values.as_array().unwrap().iter().map(|value| value["value"].as_str().unwrap()).collect();
     assert_eq!(values, ["ZWdncw==", "bWlsayBhbmQgYnJlYWQ="]);
 }
 
@@ -57,9 +49,7 @@ async fn a_write_with_the_context_of_a_read_replaces_what_was_read_and_nothing_e
 async fn a_conflict_ends_with_a_write_that_covers_it() {
     let site = site_with([b"milk", b"bread"]).await;
     let token = site.get(KEY).await.header("henge-context").to_owned();
-    let merged = site
-        .ask(&format!("PUT {KEY} henge-context:{token}"), "both")
-        .await;
+    let merged = site.ask(&format!("PUT {KEY} henge-context:{token}"), "both").await;
     let got = site.get(KEY).await;
     assert_eq!((got.status, got.text()), (StatusCode::OK, "both"));
     assert_eq!(got.header("henge-context"), merged.header("henge-context"));
@@ -71,17 +61,14 @@ async fn a_delete_with_a_context_leaves_what_the_context_does_not_cover() {
     let site = Site::new();
     let token = site.put(KEY, "milk").await.header("henge-context").to_owned();
     site.put(KEY, "bread").await;
-    site.ask(&format!("DELETE {KEY} henge-context:{token}"), Body::empty())
-        .await;
+    site.ask(&format!("DELETE {KEY} henge-context:{token}"), Body::empty()).await;
     assert_eq!(site.get(KEY).await.text(), "bread");
 }
 
 #[tokio::test]
 async fn siblings_come_as_multipart_to_those_who_ask_for_it() {
     let site = site_with([b"\x00\xff--henge-", b"two\r\nlines\r\n"]).await;
-    let got = site
-        .ask(&format!("GET {KEY} accept:multipart/mixed"), Body::empty())
-        .await;
+    let got = site.ask(&format!("GET {KEY} accept:multipart/mixed"), Body::empty()).await;
     assert_eq!(got.status, StatusCode::MULTIPLE_CHOICES);
     let parts = parts(&got);
     let values: Vec<&[u8]> = parts.iter().map(|(_, value)| value.as_slice()).collect();
@@ -98,9 +85,7 @@ async fn siblings_come_as_multipart_to_those_who_ask_for_it() {
 async fn a_single_value_is_never_multipart() {
     let site = Site::new();
     site.put(KEY, "milk").await;
-    let got = site
-        .ask(&format!("GET {KEY} accept:multipart/mixed"), Body::empty())
-        .await;
+    let got = site.ask(&format!("GET {KEY} accept:multipart/mixed"), Body::empty()).await;
     assert_eq!((got.status, got.text()), (StatusCode::OK, "milk"));
     assert_eq!(got.header("content-type"), "application/octet-stream");
 }
@@ -109,16 +94,8 @@ async fn a_single_value_is_never_multipart() {
 #[tokio::test]
 async fn siblings_are_shown_also_to_those_who_accept_bytes_only() {
     let site = site_with([b"milk", b"bread"]).await;
-    let got = site
-        .ask(
-            &format!("GET {KEY} accept:application/octet-stream"),
-            Body::empty(),
-        )
-        .await;
-    assert_eq!(
-        (got.status, got.header("content-type")),
-        (StatusCode::MULTIPLE_CHOICES, "application/json")
-    );
+    let got = site.ask(&format!("GET {KEY} accept:application/octet-stream"), Body::empty()).await;
+    assert_eq!((got.status, got.header("content-type")), (StatusCode::MULTIPLE_CHOICES, "application/json"));
 }
 
 #[tokio::test]
@@ -133,10 +110,8 @@ async fn the_priority_policy_shows_the_value_of_the_more_important_writer() {
 
 /// The parts of a multipart body: header fields and bytes. A reader as simple as RFC 2046 allows.
 fn parts(answer: &Answer) -> Vec<(String, Vec<u8>)> {
-    let boundary = answer
-        .header("content-type")
-        .strip_prefix("multipart/mixed; boundary=")
-        .expect("multipart");
+    let boundary =
+        answer.header("content-type").strip_prefix("multipart/mixed; boundary=").expect("multipart");
     let delimiter = format!("\r\n--{boundary}");
     let whole = [b"\r\n", &answer.body[..]].concat();
     let mut pieces = split(&whole, delimiter.as_bytes());

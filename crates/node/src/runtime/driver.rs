@@ -55,9 +55,7 @@ pub(super) struct Driver {
 
 impl std::fmt::Debug for Driver {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Driver")
-            .field("hello", &self.hello())
-            .finish_non_exhaustive()
+        f.debug_struct("Driver").field("hello", &self.hello()).finish_non_exhaustive()
     }
 }
 
@@ -136,9 +134,9 @@ impl Driver {
         let topology = self.topology();
         match topology.state.member(theirs.node) {
             Some(member) if member.name == theirs.name => Ok(()),
-            _ => Err(Refusal {
-                why: format!("{} is no member of cluster `{}`", theirs.name, theirs.cluster),
-            }),
+            _ => {
+                Err(Refusal { why: format!("{} is no member of cluster `{}`", theirs.name, theirs.cluster) })
+            }
         }
     }
 
@@ -154,11 +152,7 @@ impl Driver {
 
     /// The node's figures as of now.
     pub(super) fn counters(&self) -> Vec<Counter> {
-        self.node
-            .borrow()
-            .as_ref()
-            .map(status::counters)
-            .unwrap_or_default()
+        self.node.borrow().as_ref().map(status::counters).unwrap_or_default()
     }
 
     /// Shows other threads the node as it is now.
@@ -193,10 +187,7 @@ impl Driver {
         if self.stopped.borrow().is_some() {
             return None;
         }
-        self.node
-            .borrow_mut()
-            .as_mut()?
-            .answer_at_once(self.now(), request)
+        self.node.borrow_mut().as_mut()?.answer_at_once(self.now(), request)
     }
 
     pub(super) fn poll_answer(&self, client: u64, context: &mut Context<'_>) -> Poll<Outcome> {
@@ -204,9 +195,7 @@ impl Driver {
         match clients.waiting.remove(&client) {
             Some(Waiting::Answered(outcome)) => Poll::Ready(outcome),
             _ => {
-                clients
-                    .waiting
-                    .insert(client, Waiting::Parked(context.waker().clone()));
+                clients.waiting.insert(client, Waiting::Parked(context.waker().clone()));
                 Poll::Pending
             }
         }
@@ -294,9 +283,7 @@ impl Driver {
                         let is_request = matches!(envelope.body, Body::Request(_) | Body::Ping);
                         let sent = self.links.send(to, &envelope);
                         if !sent && is_request {
-                            self.feedback
-                                .borrow_mut()
-                                .push(Input::NotSent(to, envelope.operation));
+                            self.feedback.borrow_mut().push(Input::NotSent(to, envelope.operation));
                         }
                     }
                     Output::Run(job) => self.jobs.run(job),

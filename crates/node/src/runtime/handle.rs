@@ -39,11 +39,7 @@ impl Published {
     }
 
     fn counters(&self) -> Vec<Counter> {
-        self.counters
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .as_ref()
-            .clone()
+        self.counters.read().unwrap_or_else(PoisonError::into_inner).as_ref().clone()
     }
 }
 
@@ -59,10 +55,7 @@ impl Store for LocalHandle {
     fn call(&self, request: Request) -> Answer<LocalPending> {
         match self.driver.ask(request) {
             Ok(outcome) => Answer::Ready(outcome),
-            Err(client) => Answer::Pending(LocalPending {
-                driver: Rc::clone(&self.driver),
-                client,
-            }),
+            Err(client) => Answer::Pending(LocalPending { driver: Rc::clone(&self.driver), client }),
         }
     }
 
@@ -137,9 +130,7 @@ impl Future for RemotePending {
     type Output = Outcome;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
-        Pin::new(&mut self.0)
-            .poll(context)
-            .map(|answer| answer.unwrap_or_else(|_| Err(cut_off())))
+        Pin::new(&mut self.0).poll(context).map(|answer| answer.unwrap_or_else(|_| Err(cut_off())))
     }
 }
 

@@ -46,46 +46,15 @@ impl JobThreads {
         let (flushes, flush_queue) = channel();
         let (background, background_queue) = channel();
         let (reads, read_queue) = channel();
-        spawn(
-            format!("{node}-log"),
-            "log",
-            Arc::new(Mutex::new(log_queue)),
-            ended,
-        )?;
-        spawn(
-            format!("{node}-segment"),
-            "segment",
-            Arc::new(Mutex::new(segment_queue)),
-            ended,
-        )?;
-        spawn(
-            format!("{node}-flush"),
-            "flush",
-            Arc::new(Mutex::new(flush_queue)),
-            ended,
-        )?;
-        spawn(
-            format!("{node}-compact"),
-            "background",
-            Arc::new(Mutex::new(background_queue)),
-            ended,
-        )?;
+        spawn(format!("{node}-log"), "log", Arc::new(Mutex::new(log_queue)), ended)?;
+        spawn(format!("{node}-segment"), "segment", Arc::new(Mutex::new(segment_queue)), ended)?;
+        spawn(format!("{node}-flush"), "flush", Arc::new(Mutex::new(flush_queue)), ended)?;
+        spawn(format!("{node}-compact"), "background", Arc::new(Mutex::new(background_queue)), ended)?;
         let read_queue = Arc::new(Mutex::new(read_queue));
         for reader in 0..readers.max(1) {
-            spawn(
-                format!("{node}-read{reader}"),
-                "read",
-                Arc::clone(&read_queue),
-                ended,
-            )?;
+            spawn(format!("{node}-read{reader}"), "read", Arc::clone(&read_queue), ended)?;
         }
-        Ok(JobThreads {
-            log,
-            segments,
-            flushes,
-            background,
-            reads,
-        })
+        Ok(JobThreads { log, segments, flushes, background, reads })
     }
 
     /// Hands over a job. Where its thread is gone the node is about to stop, and the job is dropped.

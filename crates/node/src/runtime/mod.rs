@@ -136,9 +136,7 @@ impl Running {
 
     /// Waits until it has stopped; why, where it was not asked to.
     pub fn join(self) -> Option<String> {
-        self.thread
-            .join()
-            .unwrap_or_else(|_| Some("the node's thread panicked".to_owned()))
+        self.thread.join().unwrap_or_else(|_| Some("the node's thread panicked".to_owned()))
     }
 }
 
@@ -156,10 +154,7 @@ pub fn start(start: Start) -> Result<Running, StartError> {
     let (ready, readiness) = sync_channel(1);
     let (stop, stopping) = oneshot::channel();
     let name = start.name.clone();
-    let system = |error| StartError::System {
-        name: name.clone(),
-        error,
-    };
+    let system = |error| StartError::System { name: name.clone(), error };
     let thread = thread::Builder::new()
         .name(format!("node-{name}"))
         .spawn(move || {
@@ -175,16 +170,9 @@ pub fn start(start: Start) -> Result<Running, StartError> {
         })
         .map_err(system)?;
     match readiness.recv() {
-        Ok(Ok(Ready { handle, recovered })) => Ok(Running {
-            handle,
-            recovered,
-            stop: Some(stop),
-            thread,
-        }),
+        Ok(Ok(Ready { handle, recovered })) => Ok(Running { handle, recovered, stop: Some(stop), thread }),
         Ok(Err(error)) => Err(error),
-        Err(_) => Err(system(std::io::Error::other(
-            "its thread ended before it was ready",
-        ))),
+        Err(_) => Err(system(std::io::Error::other("its thread ended before it was ready"))),
     }
 }
 
@@ -201,27 +189,12 @@ async fn run(
             return None;
         }
     };
-    let Opened {
-        driver,
-        listener,
-        ended,
-        services,
-        recovered,
-        _lock,
-    } = opened;
+    let Opened { driver, listener, ended, services, recovered, _lock } = opened;
     let (requests, asked) = mpsc::channel(REMOTE_REQUESTS_MAX);
-    let handle = RemoteHandle {
-        requests,
-        published: driver.published().clone(),
-    };
+    let handle = RemoteHandle { requests, published: driver.published().clone() };
     let (tell, told) = watch::channel(false);
     let mut served = tokio::task::JoinSet::new();
-    for service in services(
-        LocalHandle {
-            driver: Rc::clone(&driver),
-        },
-        Stopping(told),
-    ) {
+    for service in services(LocalHandle { driver: Rc::clone(&driver) }, Stopping(told)) {
         served.spawn_local(service);
     }
     tokio::task::spawn_local(peers::take_connections(Rc::clone(&driver), listener));
@@ -262,10 +235,7 @@ struct Opened {
 
 fn open(start: Start) -> Result<Opened, StartError> {
     let name = start.name.clone();
-    let system = |error| StartError::System {
-        name: name.clone(),
-        error,
-    };
+    let system = |error| StartError::System { name: name.clone(), error };
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     disk.create_dir_all(&start.data_dir).map_err(StartError::Locked)?;
     let lock = disk.lock_dir(&start.data_dir).map_err(StartError::Locked)?;
@@ -284,35 +254,18 @@ fn open(start: Start) -> Result<Opened, StartError> {
     let listener = TcpListener::from_std(start.peer_listener).map_err(system)?;
     let (ended_sender, ended) = mpsc::unbounded_channel();
     let jobs = JobThreads::start(&name, start.readers, &ended_sender).map_err(system)?;
-    let facts = Facts {
-        data_dir: start.data_dir,
-    };
+    let facts = Facts { data_dir: start.data_dir };
     let driver = Driver::new(node, clock, jobs, Links::default(), facts);
-    Ok(Opened {
-        driver,
-        listener,
-        ended,
-        services: start.services,
-        recovered,
-        _lock: lock,
-    })
+    Ok(Opened { driver, listener, ended, services: start.services, recovered, _lock: lock })
 }
 
 fn peers_of(driver: &Driver) -> Vec<Peer> {
     let topology = driver.topology();
-    let others = topology
-        .state
-        .members()
-        .iter()
-        .filter(|member| member.id != topology.here);
+    let others = topology.state.members().iter().filter(|member| member.id != topology.here);
     others
         .filter_map(|member| {
             let address: SocketAddr = member.addresses.peer?;
-            Some(Peer {
-                id: member.id,
-                name: member.name.clone(),
-                address,
-            })
+            Some(Peer { id: member.id, name: member.name.clone(), address })
         })
         .collect()
 }

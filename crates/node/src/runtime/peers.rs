@@ -99,9 +99,7 @@ async fn connect(driver: &Driver, peer: &Peer) -> Result<(TcpStream, BytesMut, H
     let mut buffer = BytesMut::new();
     let said = timeout(HELLO_TIMEOUT, read_hello(&stream, &mut buffer)).await??;
     let theirs = said.map_err(|refusal| Error::new(ErrorKind::ConnectionRefused, refusal.why))?;
-    theirs
-        .check(&ours)
-        .map_err(|refusal| Error::new(ErrorKind::InvalidData, refusal.why))?;
+    theirs.check(&ours).map_err(|refusal| Error::new(ErrorKind::InvalidData, refusal.why))?;
     if theirs.node != peer.id || theirs.name != peer.name {
         let why = format!(
             "{} is node {}, not {}: check the members' peer addresses",
@@ -199,10 +197,7 @@ async fn read_hello(stream: &TcpStream, buffer: &mut BytesMut) -> Result<Result<
         if buffer.len() >= 4 {
             let claimed = u32::from_le_bytes([buffer[0], buffer[1], buffer[2], buffer[3]]) as usize;
             if claimed > HELLO_BYTES_MAX {
-                return Err(Error::new(
-                    ErrorKind::InvalidData,
-                    "it does not speak as a peer does",
-                ));
+                return Err(Error::new(ErrorKind::InvalidData, "it does not speak as a peer does"));
             }
         }
         let frame = decode_frame(buffer).map_err(|error| Error::new(ErrorKind::InvalidData, error))?;

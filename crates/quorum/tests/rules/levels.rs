@@ -17,9 +17,7 @@ const NAMED: [(&str, Level); 8] = [
 
 /// Owners, so many in each data center.
 fn owners(counts: &[u8]) -> Vec<Owner> {
-    let homes = (0_u8..)
-        .zip(counts)
-        .flat_map(|(home, &count)| std::iter::repeat_n(home, usize::from(count)));
+    let homes = (0_u8..).zip(counts).flat_map(|(home, &count)| std::iter::repeat_n(home, usize::from(count)));
     (0..).map(NodeId).zip(homes).collect()
 }
 
@@ -67,14 +65,8 @@ fn the_usual_levels_of_three_owners() {
 #[test]
 fn quorums_are_over_the_owners_there_are() {
     let of = |level| required(level, &owners(&[1]), 0);
-    for level in [
-        Level::Two,
-        Level::Three,
-        Level::Quorum,
-        Level::All,
-        Level::LocalQuorum,
-        Level::EachQuorum,
-    ] {
+    for level in [Level::Two, Level::Three, Level::Quorum, Level::All, Level::LocalQuorum, Level::EachQuorum]
+    {
         assert_eq!(of(level).total(), 1, "{level}");
     }
     assert_eq!(of(Level::Count(2)).total(), 2);
@@ -88,10 +80,7 @@ fn local_levels_count_in_the_local_data_center() {
     assert_eq!(of(Level::LocalOne), Requirement::Within(1, 1));
     assert_eq!(of(Level::LocalQuorum), Requirement::Within(1, 2));
     assert_eq!(of(Level::EachQuorum), Requirement::Each(vec![(0, 2), (1, 2)]));
-    assert_eq!(
-        of(Level::EachQuorum).to_string(),
-        "2 owners in data center 0 and 2 owners in data center 1"
-    );
+    assert_eq!(of(Level::EachQuorum).to_string(), "2 owners in data center 0 and 2 owners in data center 1");
 }
 
 proptest! {

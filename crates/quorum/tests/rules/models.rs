@@ -5,13 +5,7 @@ use quorum::{DataCenter, Decision, Durability, Level, Model, Owner, QuorumMode, 
 use types::NodeId;
 
 fn counted(r: u8, w: u8) -> Model {
-    Model::of(
-        Level::Count(r),
-        Level::Count(w),
-        &[(0, 3)],
-        QuorumMode::Strict,
-        Durability::Always,
-    )
+    Model::of(Level::Count(r), Level::Count(w), &[(0, 3)], QuorumMode::Strict, Durability::Always)
 }
 
 /// With strict quorums and R + W > N a read that follows a write sees it: the presets, and the pairs below them.
@@ -48,10 +42,7 @@ fn local_levels_are_judged_across_data_centers() {
     assert_eq!(of(Level::LocalQuorum, Level::EachQuorum, &two), Model::Strong);
     assert_eq!(of(Level::LocalQuorum, Level::Quorum, &two), Model::Eventual);
     assert_eq!(of(Level::Quorum, Level::Quorum, &two), Model::Strong);
-    assert_eq!(
-        of(Level::LocalQuorum, Level::LocalQuorum, &two[..1]),
-        Model::Strong
-    );
+    assert_eq!(of(Level::LocalQuorum, Level::LocalQuorum, &two[..1]), Model::Strong);
 }
 
 /// Each model has a name and a sentence of its own.
@@ -66,10 +57,7 @@ fn models_speak_plainly() {
     }
     assert_eq!("strict".parse(), Ok(QuorumMode::Strict));
     let error = "fast".parse::<Durability>().expect_err("no durability");
-    assert_eq!(
-        error.to_string(),
-        "\"fast\" is not a durability: want always or interval"
-    );
+    assert_eq!(error.to_string(), "\"fast\" is not a durability: want always or interval");
 }
 
 fn any_level() -> impl Strategy<Value = Level> {

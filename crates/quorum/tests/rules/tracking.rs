@@ -30,10 +30,7 @@ fn any_owners() -> impl Strategy<Value = Vec<Owner>> {
     let homes = prop::collection::vec(0..DATA_CENTERS, usize::from(NODES));
     let nodes = prop::sample::subsequence((0..NODES).collect::<Vec<_>>(), 0..7).prop_shuffle();
     (homes, nodes).prop_map(|(homes, nodes)| {
-        nodes
-            .into_iter()
-            .map(|node| (NodeId(node), homes[usize::from(node)]))
-            .collect()
+        nodes.into_iter().map(|node| (NodeId(node), homes[usize::from(node)])).collect()
     })
 }
 
@@ -44,10 +41,7 @@ struct Reply {
 }
 
 fn any_reply() -> impl Strategy<Value = Reply> {
-    (0..NODES, any::<bool>()).prop_map(|(node, success)| Reply {
-        node: NodeId(node),
-        success,
-    })
+    (0..NODES, any::<bool>()).prop_map(|(node, success)| Reply { node: NodeId(node), success })
 }
 
 /// The naive model: sets of nodes, and the level's definition spelled out.
@@ -62,11 +56,7 @@ struct Naive<'a> {
 impl Naive<'_> {
     fn hear(&mut self, reply: Reply) {
         if self.owners.iter().any(|owner| owner.0 == reply.node) {
-            let set = if reply.success {
-                &mut self.succeeded
-            } else {
-                &mut self.failed
-            };
+            let set = if reply.success { &mut self.succeeded } else { &mut self.failed };
             set.insert(reply.node);
         }
     }
@@ -100,12 +90,8 @@ impl Naive<'_> {
 
     fn decision(&self) -> Decision {
         let hopeless: BTreeSet<NodeId> = self.failed.difference(&self.succeeded).copied().collect();
-        let at_best = self
-            .owners
-            .iter()
-            .map(|owner| owner.0)
-            .filter(|node| !hopeless.contains(node))
-            .collect();
+        let at_best =
+            self.owners.iter().map(|owner| owner.0).filter(|node| !hopeless.contains(node)).collect();
         match (self.is_met_by(&self.succeeded), self.is_met_by(&at_best)) {
             (true, _) => Decision::Met,
             (false, true) => Decision::Waiting,
@@ -166,10 +152,7 @@ fn one_node_never_counts_twice() {
     let mut tracker = Tracker::new(Level::Quorum, &three(), 0);
     tracker.succeeded(NodeId(1));
     tracker.succeeded(NodeId(1));
-    assert_eq!(
-        (tracker.decided(), tracker.got(), tracker.needed()),
-        (Decision::Waiting, 1, 2)
-    );
+    assert_eq!((tracker.decided(), tracker.got(), tracker.needed()), (Decision::Waiting, 1, 2));
     tracker.succeeded(NodeId(3));
     assert_eq!(tracker.decided(), Decision::Met);
 }
@@ -195,29 +178,17 @@ fn a_stranger_does_not_count() {
 #[test]
 fn more_than_there_are_owners_is_impossible_from_the_start() {
     let tracker = Tracker::new(Level::Count(4), &three(), 0);
-    assert_eq!(
-        (tracker.decided(), tracker.needed(), tracker.got()),
-        (Decision::Impossible, 4, 0)
-    );
+    assert_eq!((tracker.decided(), tracker.needed(), tracker.got()), (Decision::Impossible, 4, 0));
     assert_eq!(tracker.requirement().to_string(), "4 owners");
 }
 
 /// Without owners nothing is met, and nobody waits for it.
 #[test]
 fn without_owners_every_level_is_impossible() {
-    for level in [
-        Level::One,
-        Level::Quorum,
-        Level::All,
-        Level::LocalOne,
-        Level::LocalQuorum,
-        Level::EachQuorum,
-    ] {
-        assert_eq!(
-            Tracker::new(level, &[], 0).decided(),
-            Decision::Impossible,
-            "{level}"
-        );
+    for level in
+        [Level::One, Level::Quorum, Level::All, Level::LocalOne, Level::LocalQuorum, Level::EachQuorum]
+    {
+        assert_eq!(Tracker::new(level, &[], 0).decided(), Decision::Impossible, "{level}");
     }
 }
 

@@ -9,10 +9,7 @@ use super::{Effect, Replica, Ticket};
 use crate::make;
 
 impl Replica {
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "the parts of one write, taken apart once on its way here"
-    )]
+    #[allow(clippy::too_many_arguments, reason = "the parts of one write, taken apart once on its way here")]
     pub(super) fn write(
         &mut self,
         now: Moment,
@@ -71,18 +68,11 @@ impl Replica {
         let incoming = Record::decode(record.clone()).map_err(|error| unreadable(&error))?;
         if path == WritePath::Client {
             self.clock
-                .observe(
-                    make::newest_stamp(&incoming),
-                    now.wall,
-                    self.options.clock_drift_ms_max,
-                )
+                .observe(make::newest_stamp(&incoming), now.wall, self.options.clock_drift_ms_max)
                 .map_err(|error| error.to_string())?;
         }
         let held = match held {
-            Some(bytes) => Some((
-                Record::decode(bytes.clone()).map_err(|error| unreadable(&error))?,
-                bytes,
-            )),
+            Some(bytes) => Some((Record::decode(bytes.clone()).map_err(|error| unreadable(&error))?, bytes)),
             None => None,
         };
         self.notice_forgetting(partition, &incoming, held.as_ref().map(|(record, _)| record));
@@ -101,11 +91,7 @@ impl Replica {
             return Ok(Decision::Held);
         }
         self.recent.show_all(key);
-        let bytes = if merged == incoming {
-            own(record)
-        } else {
-            merged.to_bytes()
-        };
+        let bytes = if merged == incoming { own(record) } else { merged.to_bytes() };
         debug_assert_ne!(bytes, held_bytes, "records that differ are encoded differently");
         Ok(Decision::Store(bytes))
     }

@@ -52,16 +52,7 @@ impl Replica {
             Ok(made) => {
                 let record = made.record.clone();
                 out.push(Effect::Made(ticket, Ok(made)));
-                self.write(
-                    now,
-                    key,
-                    ticket,
-                    ask.keyspace,
-                    &record,
-                    WritePath::Merge,
-                    held,
-                    out,
-                )
+                self.write(now, key, ticket, ask.keyspace, &record, WritePath::Merge, held, out)
             }
             Err(error) => {
                 out.push(Effect::Made(ticket, Err(error)));
@@ -81,9 +72,7 @@ impl Replica {
         let made = self.make_record(now, ticket.partition, ask, held.as_ref())?;
         let stored = made.record.clone();
         let relaxed = self.is_relaxed(ask.keyspace);
-        let sequence = self
-            .store(now, key, stored.clone(), relaxed)
-            .map_err(not_stored)?;
+        let sequence = self.store(now, key, stored.clone(), relaxed).map_err(not_stored)?;
         if ask.hide {
             self.recent.hide(key.clone(), ask.operation, held);
         } else {
@@ -101,21 +90,10 @@ impl Replica {
         ask: &Make,
         on: Option<&Bytes>,
     ) -> Result<Made, MakeError> {
-        let keyspace = self
-            .state
-            .keyspace(ask.keyspace)
-            .expect("checked when the request arrived");
+        let keyspace = self.state.keyspace(ask.keyspace).expect("checked when the request arrived");
         let decode = |bytes: &Bytes| Record::decode(bytes.clone());
-        let on = on
-            .map(decode)
-            .transpose()
-            .map_err(|error| MakeError::CannotSay(error.to_string()))?;
-        let mut mint = Mint {
-            clock: &mut self.clock,
-            actors: &mut self.actors,
-            partition,
-            now,
-        };
+        let on = on.map(decode).transpose().map_err(|error| MakeError::CannotSay(error.to_string()))?;
+        let mut mint = Mint { clock: &mut self.clock, actors: &mut self.actors, partition, now };
         let (_, made) = make::make(on.as_ref(), ask, keyspace, &mut mint)?;
         Ok(made)
     }
@@ -124,10 +102,9 @@ impl Replica {
 /// Why a record that was made could not be stored. One that no wait makes room for is not to be tried again.
 fn not_stored(error: PutError) -> MakeError {
     match error {
-        PutError::TooLarge { bytes, limit, .. } => MakeError::TooLarge {
-            bytes: bytes as u64,
-            limit: limit as u64,
-        },
+        PutError::TooLarge { bytes, limit, .. } => {
+            MakeError::TooLarge { bytes: bytes as u64, limit: limit as u64 }
+        }
         error => MakeError::Overloaded(error.to_string()),
     }
 }

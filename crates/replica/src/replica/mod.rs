@@ -153,33 +153,18 @@ impl Replica {
             ReplicaRequest::Read { keyspace, key } => match self.refusal(keyspace, ticket.partition) {
                 Some(why) => out.push(Effect::Reply(ticket, ReplicaReply::CannotSay { why })),
                 None => {
-                    self.with_held(
-                        now,
-                        store_key(keyspace, &key),
-                        Waiting {
-                            ticket,
-                            task: Task::Read,
-                        },
-                        out,
-                    );
+                    self.with_held(now, store_key(keyspace, &key), Waiting { ticket, task: Task::Read }, out);
                 }
             },
-            ReplicaRequest::Write {
-                keyspace,
-                key,
-                record,
-                path,
-            } => match self.refusal(keyspace, ticket.partition) {
-                Some(why) => out.push(Effect::Reply(ticket, ReplicaReply::Failed { why })),
-                None => {
-                    let task = Task::Write {
-                        keyspace,
-                        record,
-                        path,
-                    };
-                    self.with_held(now, store_key(keyspace, &key), Waiting { ticket, task }, out);
+            ReplicaRequest::Write { keyspace, key, record, path } => {
+                match self.refusal(keyspace, ticket.partition) {
+                    Some(why) => out.push(Effect::Reply(ticket, ReplicaReply::Failed { why })),
+                    None => {
+                        let task = Task::Write { keyspace, record, path };
+                        self.with_held(now, store_key(keyspace, &key), Waiting { ticket, task }, out);
+                    }
                 }
-            },
+            }
             ReplicaRequest::Scan(ask) => self.scan(ticket, ask, false, out),
             ReplicaRequest::Count(ask) => self.scan(ticket, ask, true, out),
             ReplicaRequest::Forward(_) => {
@@ -219,15 +204,7 @@ impl Replica {
             return;
         }
         let key = store_key(ask.keyspace, &ask.key);
-        self.with_held(
-            now,
-            key,
-            Waiting {
-                ticket,
-                task: Task::Make(Box::new(ask)),
-            },
-            out,
-        );
+        self.with_held(now, key, Waiting { ticket, task: Task::Make(Box::new(ask)) }, out);
     }
 
     /// Shows reads what an operation wrote here, which was hidden so far.
@@ -292,11 +269,7 @@ impl Replica {
         match self.db.synced(outcome) {
             Ok(up_to) => {
                 self.recent.synced(up_to);
-                while self
-                    .unsynced
-                    .front()
-                    .is_some_and(|(sequence, _, _)| *sequence <= up_to)
-                {
+                while self.unsynced.front().is_some_and(|(sequence, _, _)| *sequence <= up_to) {
                     if let Some((_, ticket, reply)) = self.unsynced.pop_front() {
                         out.push(Effect::Reply(ticket, reply));
                     }
@@ -324,11 +297,7 @@ impl Replica {
             out.push(Effect::Stop(error.to_string()));
             return;
         }
-        out.extend(
-            self.unwritten
-                .drain(..)
-                .map(|(ticket, reply)| Effect::Reply(ticket, reply)),
-        );
+        out.extend(self.unwritten.drain(..).map(|(ticket, reply)| Effect::Reply(ticket, reply)));
         let due = self.sync_due.is_some_and(|due| due <= now.mono);
         if !self.syncing
             && (due || !self.unsynced.is_empty() || self.db.needs_sync())
@@ -463,11 +432,9 @@ impl Replica {
                 out.push(Effect::Reply(ticket, self.read(key, held)));
                 None
             }
-            Task::Write {
-                keyspace,
-                record,
-                path,
-            } => self.write(now, key, ticket, keyspace, &record, path, held, out),
+            Task::Write { keyspace, record, path } => {
+                self.write(now, key, ticket, keyspace, &record, path, held, out)
+            }
             Task::Make(ask) => self.make_on(now, key, ticket, &ask, held, out),
         }
     }
@@ -478,10 +445,7 @@ impl Replica {
             None => held,
         };
         match held {
-            Some(record) => ReplicaReply::Found {
-                record,
-                synced: self.recent.unsynced(key).is_none(),
-            },
+            Some(record) => ReplicaReply::Found { record, synced: self.recent.unsynced(key).is_none() },
             None => ReplicaReply::Absent,
         }
     }
@@ -503,9 +467,7 @@ impl Replica {
     }
 
     fn is_relaxed(&self, keyspace: KeyspaceId) -> bool {
-        self.state
-            .keyspace(keyspace)
-            .is_some_and(|keyspace| keyspace.durability == Durability::Interval)
+        self.state.keyspace(keyspace).is_some_and(|keyspace| keyspace.durability == Durability::Interval)
     }
 
     /// Promises *stored* for when it is true.

@@ -81,10 +81,7 @@ impl Rig {
         let mut rig = Rig {
             disk: SimDisk::new(),
             replica: None,
-            now: Moment {
-                mono: Instant(1_000_000_000),
-                wall: WallTime(1_000_000),
-            },
+            now: Moment { mono: Instant(1_000_000_000), wall: WallTime(1_000_000) },
             reads: VecDeque::new(),
             syncs: VecDeque::new(),
             background: VecDeque::new(),
@@ -103,10 +100,7 @@ impl Rig {
         let disk = Arc::new(self.disk.clone());
         let identity = Identity::open(disk.as_ref(), dir, "n1", b"state", &mut self.rng).unwrap();
         // Memtables of 8 KiB and a record cache of 16: a few dozen writes are beyond them.
-        let options = Options {
-            memory_bytes: 64 << 10,
-            ..Options::tiny()
-        };
+        let options = Options { memory_bytes: 64 << 10, ..Options::tiny() };
         let (db, _) = Db::open(disk, &dir.join("store"), options, Arc::new(RecordMerge)).unwrap();
         let actors = Actors::new(identity.incarnation, identity.stints);
         let replica = Replica::new(HERE, Arc::clone(&self.state), db, actors, self.options);
@@ -252,22 +246,11 @@ impl Rig {
 
 /// A dot of some other node.
 pub(crate) fn foreign_dot(counter: u64) -> Dot {
-    Dot {
-        actor: Actor {
-            incarnation: Incarnation(0xf0),
-            stint: Stint(1),
-        },
-        counter,
-    }
+    Dot { actor: Actor { incarnation: Incarnation(0xf0), stint: Stint(1) }, counter }
 }
 
 /// A record of one value, as another node made it.
 pub(crate) fn lww(counter: u64, stamp: Stamp, value: &[u8]) -> Record {
     let payload = Payload::Value(Bytes::copy_from_slice(value));
-    Record::Lww(Lww::new(Version::new(
-        foreign_dot(counter),
-        stamp,
-        payload,
-        OperationId(counter),
-    )))
+    Record::Lww(Lww::new(Version::new(foreign_dot(counter), stamp, payload, OperationId(counter))))
 }

@@ -95,12 +95,10 @@ pub(crate) fn printable(name: &[u8]) -> Result<String, Failure> {
         Ok(name) if name.bytes().all(|byte| byte.is_ascii_graphic()) && name.len() <= NAME_BYTES_MAX => {
             Ok(name.to_owned())
         }
-        Ok(name) if name.len() > NAME_BYTES_MAX => Err(Failure::new(format!(
-            "Client names cannot be longer than {NAME_BYTES_MAX} bytes."
-        ))),
-        _ => Err(Failure::fixed(
-            "Client names cannot contain spaces, newlines or special characters.",
-        )),
+        Ok(name) if name.len() > NAME_BYTES_MAX => {
+            Err(Failure::new(format!("Client names cannot be longer than {NAME_BYTES_MAX} bytes.")))
+        }
+        _ => Err(Failure::fixed("Client names cannot contain spaces, newlines or special characters.")),
     }
 }
 
@@ -136,10 +134,7 @@ fn setinfo(call: &mut Call<'_>) -> Result<Next, Failure> {
     } else if is(attribute, "LIB-VER") {
         &mut library.1
     } else {
-        return Err(Failure::new(format!(
-            "Unrecognized option '{}'",
-            attribute.escape_ascii()
-        )));
+        return Err(Failure::new(format!("Unrecognized option '{}'", attribute.escape_ascii())));
     };
     *field = printable(value).map_err(|_| {
         Failure::new(format!(
@@ -161,10 +156,7 @@ fn info(call: &mut Call<'_>) -> Result<Next, Failure> {
 /// `CLIENT LIST [TYPE normal|master|replica|pubsub] [ID id ...]`
 fn list(call: &mut Call<'_>) -> Result<Next, Failure> {
     let clients = listed(call)?;
-    let lines: String = clients
-        .iter()
-        .map(|client| client.line(call.around.now))
-        .collect();
+    let lines: String = clients.iter().map(|client| client.line(call.around.now)).collect();
     call.reply.verbatim(&lines);
     Ok(Next::Replied)
 }
@@ -178,16 +170,10 @@ fn listed(call: &Call<'_>) -> Result<Vec<Rc<Client>>, Failure> {
         let kind = options.value()?;
         return match options.next() {
             None if is(kind, "normal") => Ok(call.around.clients.list()),
-            None if ["master", "replica", "slave", "pubsub"]
-                .iter()
-                .any(|other| is(kind, other)) =>
-            {
+            None if ["master", "replica", "slave", "pubsub"].iter().any(|other| is(kind, other)) => {
                 Ok(Vec::new())
             }
-            None => Err(Failure::new(format!(
-                "Unknown client type '{}'",
-                kind.escape_ascii()
-            ))),
+            None => Err(Failure::new(format!("Unknown client type '{}'", kind.escape_ascii()))),
             Some(_) => Err(SYNTAX),
         };
     }
@@ -197,21 +183,13 @@ fn listed(call: &Call<'_>) -> Result<Vec<Rc<Client>>, Failure> {
     let ids = call.arguments.from(3);
     let ids: Option<Vec<u64>> = ids.iter().map(parse_u64).collect();
     let ids = ids.ok_or(Failure::fixed("Invalid client ID"))?;
-    Ok(ids
-        .into_iter()
-        .filter_map(|id| call.around.clients.get(id))
-        .collect())
+    Ok(ids.into_iter().filter_map(|id| call.around.clients.get(id)).collect())
 }
 
 /// `CLIENT KILL address` or `CLIENT KILL [ID id | ADDR address | LADDR address | SKIPME yes|no] ...`
 fn kill(call: &mut Call<'_>) -> Result<Next, Failure> {
     if call.arguments.len() == 3 {
-        let found = call
-            .around
-            .clients
-            .list()
-            .into_iter()
-            .find(|c| is_at(c.address, &call.arguments[2]));
+        let found = call.around.clients.list().into_iter().find(|c| is_at(c.address, &call.arguments[2]));
         let client = found.ok_or(Failure::fixed("No such client"))?;
         end(call, &client);
         call.reply.ok();

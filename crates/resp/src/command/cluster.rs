@@ -78,22 +78,18 @@ const SUBCOMMANDS: &[Row] = &[
         "O(N) for N bytes of key",
         "The slot of a key.",
     ),
-    Row::new("cluster|countkeysinslot", 3, ANYTIME, countkeysinslot)
-        .alone()
-        .about(
-            Group::Cluster,
-            "3.0.0",
-            "O(N) for N keys of the slot",
-            "How many keys a slot has.",
-        ),
-    Row::new("cluster|getkeysinslot", 4, ANYTIME, getkeysinslot)
-        .alone()
-        .about(
-            Group::Cluster,
-            "3.0.0",
-            "O(N) for N keys answered",
-            "Some keys of a slot.",
-        ),
+    Row::new("cluster|countkeysinslot", 3, ANYTIME, countkeysinslot).alone().about(
+        Group::Cluster,
+        "3.0.0",
+        "O(N) for N keys of the slot",
+        "How many keys a slot has.",
+    ),
+    Row::new("cluster|getkeysinslot", 4, ANYTIME, getkeysinslot).alone().about(
+        Group::Cluster,
+        "3.0.0",
+        "O(N) for N keys answered",
+        "Some keys of a slot.",
+    ),
     Row::new("cluster|links", 2, ANYTIME, links).about(
         Group::Cluster,
         "7.0.0",
@@ -122,11 +118,8 @@ fn accept(call: &mut Call<'_>) -> Result<Next, Failure> {
 
 fn info(call: &mut Call<'_>) -> Result<Next, Failure> {
     let masters = all_masters(call)?;
-    let served: u32 = masters
-        .iter()
-        .flat_map(|m| &m.ranges)
-        .map(|(first, last)| u32::from(last - first) + 1)
-        .sum();
+    let served: u32 =
+        masters.iter().flat_map(|m| &m.ranges).map(|(first, last)| u32::from(last - first) + 1).sum();
     let with_slots = masters.iter().filter(|master| !master.ranges.is_empty()).count();
     let state = if served == u32::from(SLOTS) { "ok" } else { "fail" };
     let epoch = call.around.status.epoch.0;
@@ -140,10 +133,8 @@ fn info(call: &mut Call<'_>) -> Result<Next, Failure> {
 
 fn slots(call: &mut Call<'_>) -> Result<Next, Failure> {
     let masters = all_masters(call)?;
-    let mut ranges: Vec<_> = masters
-        .iter()
-        .flat_map(|master| master.ranges.iter().map(move |&range| (range, master)))
-        .collect();
+    let mut ranges: Vec<_> =
+        masters.iter().flat_map(|master| master.ranges.iter().map(move |&range| (range, master))).collect();
     ranges.sort_unstable_by_key(|&((first, _), _)| first);
     call.reply.array(ranges.len());
     for ((first, last), master) in ranges {
@@ -180,11 +171,7 @@ fn shards(call: &mut Call<'_>) -> Result<Next, Failure> {
 fn shard_node(call: &mut Call<'_>, master: &Master<'_>) {
     let health = if master.is_up() { "online" } else { "fail" };
     let host = master.host();
-    let texts = [
-        ("id", master.id(call.around.status)),
-        ("ip", host.clone()),
-        ("endpoint", host),
-    ];
+    let texts = [("id", master.id(call.around.status)), ("ip", host.clone()), ("endpoint", host)];
     let fixed = [("role", "master"), ("health", health)];
     call.reply.map(texts.len() + fixed.len() + 2);
     for (field, text) in &texts {
@@ -195,10 +182,7 @@ fn shard_node(call: &mut Call<'_>, master: &Master<'_>) {
         call.reply.bulk(field.as_bytes());
         call.reply.bulk(text.as_bytes());
     }
-    for (field, number) in [
-        ("port", i64::from(master.address.port())),
-        ("replication-offset", 0),
-    ] {
+    for (field, number) in [("port", i64::from(master.address.port())), ("replication-offset", 0)] {
         call.reply.bulk(field.as_bytes());
         call.reply.integer(number);
     }
@@ -210,25 +194,13 @@ fn nodes(call: &mut Call<'_>) -> Result<Next, Failure> {
     let mut text = String::new();
     for (number, master) in all_masters(call)?.iter().enumerate() {
         let myself = if master.is_here { "myself," } else { "" };
-        let (failing, link) = if master.is_up() {
-            ("", "connected")
-        } else {
-            (",fail", "disconnected")
-        };
+        let (failing, link) = if master.is_up() { ("", "connected") } else { (",fail", "disconnected") };
         let address = format!("{}:{}", master.host(), master.address.port());
         let bus = master.node.peer.map_or(0, |peer| peer.port());
         let id = master.id(status);
-        let _ = write!(
-            text,
-            "{id} {address}@{bus} {myself}master{failing} - 0 0 {} {link}",
-            number + 1
-        );
+        let _ = write!(text, "{id} {address}@{bus} {myself}master{failing} - 0 0 {} {link}", number + 1);
         for &(first, last) in &master.ranges {
-            let _ = if first == last {
-                write!(text, " {first}")
-            } else {
-                write!(text, " {first}-{last}")
-            };
+            let _ = if first == last { write!(text, " {first}") } else { write!(text, " {first}-{last}") };
         }
         text.push('\n');
     }
@@ -239,37 +211,27 @@ fn nodes(call: &mut Call<'_>) -> Result<Next, Failure> {
 fn myid(call: &mut Call<'_>) -> Result<Next, Failure> {
     let masters = all_masters(call)?;
     let here = masters.iter().find(|master| master.is_here);
-    let here = here.ok_or(Failure::fixed(
-        "this node has no cluster listener, and so no id in the cluster",
-    ))?;
+    let here =
+        here.ok_or(Failure::fixed("this node has no cluster listener, and so no id in the cluster"))?;
     call.reply.bulk(here.id(call.around.status).as_bytes());
     Ok(Next::Replied)
 }
 
 fn keyslot(call: &mut Call<'_>) -> Result<Next, Failure> {
     must_be_cluster(call)?;
-    call.reply
-        .integer(i64::from(Slot::of_key(&call.arguments[2]).number()));
+    call.reply.integer(i64::from(Slot::of_key(&call.arguments[2]).number()));
     Ok(Next::Replied)
 }
 
 fn slot_argument(call: &Call<'_>) -> Result<u16, Failure> {
     must_be_cluster(call)?;
-    let slot = u16::try_from(integer(&call.arguments[2])?)
-        .ok()
-        .and_then(Slot::new);
+    let slot = u16::try_from(integer(&call.arguments[2])?).ok().and_then(Slot::new);
     Ok(slot.ok_or(Failure::fixed("Invalid slot"))?.number())
 }
 
 fn countkeysinslot(call: &mut Call<'_>) -> Result<Next, Failure> {
     let scope = Scope::Slot(slot_argument(call)?);
-    ask(
-        Command::Count {
-            keyspace: call.state.keyspace.id,
-            scope,
-        },
-        scan::show_count,
-    )
+    ask(Command::Count { keyspace: call.state.keyspace.id, scope }, scan::show_count)
 }
 
 /// The most keys of a slot that are answered at once.
@@ -278,15 +240,8 @@ const SLOT_KEYS_MAX: usize = 10_000;
 fn getkeysinslot(call: &mut Call<'_>) -> Result<Next, Failure> {
     let scope = Scope::Slot(slot_argument(call)?);
     let count = usize::try_from(integer(&call.arguments[3])?);
-    let count = count
-        .map_err(|_| Failure::fixed("Invalid number of keys"))?
-        .min(SLOT_KEYS_MAX);
-    let request = ScanRequest {
-        keyspace: call.state.keyspace.id,
-        cursor: 0,
-        count,
-        scope,
-    };
+    let count = count.map_err(|_| Failure::fixed("Invalid number of keys"))?.min(SLOT_KEYS_MAX);
+    let request = ScanRequest { keyspace: call.state.keyspace.id, cursor: 0, count, scope };
     ask(Command::Scan(request), move |outcome, shown| {
         let mut keys = scan::page(outcome)?.keys;
         keys.truncate(count);

@@ -32,10 +32,7 @@ fn get(call: &mut Call<'_>) -> Result<Next, Failure> {
         let mut patterns = patterns.iter().map(<[u8]>::to_ascii_lowercase);
         patterns.any(|pattern| glob::matches(&pattern, name.as_bytes()))
     };
-    let found: Vec<_> = parameters(call)
-        .into_iter()
-        .filter(|(name, _)| matches(name))
-        .collect();
+    let found: Vec<_> = parameters(call).into_iter().filter(|(name, _)| matches(name)).collect();
     call.reply.map(found.len());
     for (name, value) in found {
         call.reply.bulk(name.as_bytes());
@@ -47,25 +44,11 @@ fn get(call: &mut Call<'_>) -> Result<Next, Failure> {
 fn parameters(call: &Call<'_>) -> Vec<(&'static str, String)> {
     let status = call.around.status;
     let settings = call.around.settings;
-    let durability = status
-        .keyspace_by_id(call.state.keyspace.id)
-        .map_or("", |k| k.durability.as_str());
-    let fsync = if durability == "always" {
-        "always"
-    } else {
-        "everysec"
-    };
-    let cluster = if call.state.kind == ListenerKind::RedisCluster {
-        "yes"
-    } else {
-        "no"
-    };
+    let durability = status.keyspace_by_id(call.state.keyspace.id).map_or("", |k| k.durability.as_str());
+    let fsync = if durability == "always" { "always" } else { "everysec" };
+    let cluster = if call.state.kind == ListenerKind::RedisCluster { "yes" } else { "no" };
     let databases = status.keyspaces.iter().map(|k| k.number + 1).max().unwrap_or(1);
-    let port = call
-        .state
-        .client
-        .local_address
-        .map_or(0, |address| address.port());
+    let port = call.state.client.local_address.map_or(0, |address| address.port());
     vec![
         ("appendfsync", fsync.to_owned()),
         ("appendonly", "yes".to_owned()),

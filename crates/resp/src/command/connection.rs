@@ -9,24 +9,13 @@ use crate::reply::Protocol;
 use crate::state::{ListenerKind, Selected};
 
 const FAST: &[Flag] = &[Flag::Fast, Flag::Loading, Flag::Stale];
-const BEFORE_LOGIN: &[Flag] = &[
-    Flag::NoScript,
-    Flag::Loading,
-    Flag::Stale,
-    Flag::Fast,
-    Flag::NoAuth,
-];
+const BEFORE_LOGIN: &[Flag] = &[Flag::NoScript, Flag::Loading, Flag::Stale, Flag::Fast, Flag::NoAuth];
 
 /// The commands of this family.
 pub const ROWS: &[Row] = &[
     Row::new("ping", -1, FAST, ping)
         .tips(&["request_policy:all_shards", "response_policy:all_succeeded"])
-        .about(
-            Group::Connection,
-            "1.0.0",
-            "O(1)",
-            "Answers PONG, or what was sent.",
-        ),
+        .about(Group::Connection, "1.0.0", "O(1)", "Answers PONG, or what was sent."),
     Row::new("echo", 2, FAST, echo).about(Group::Connection, "1.0.0", "O(1)", "Answers what was sent."),
     Row::new("hello", -1, BEFORE_LOGIN, hello).about(
         Group::Connection,
@@ -86,15 +75,10 @@ fn hello(call: &mut Call<'_>) -> Result<Next, Failure> {
             Some(2) => Protocol::Resp2,
             Some(3) => Protocol::Resp3,
             Some(_) => {
-                return Err(Failure {
-                    prefix: "NOPROTO",
-                    ..Failure::fixed("unsupported protocol version")
-                });
+                return Err(Failure { prefix: "NOPROTO", ..Failure::fixed("unsupported protocol version") });
             }
             None => {
-                return Err(Failure::fixed(
-                    "Protocol version is not an integer or out of range",
-                ));
+                return Err(Failure::fixed("Protocol version is not an integer or out of range"));
             }
         },
     };
@@ -112,12 +96,7 @@ fn hello_name(call: &Call<'_>) -> Result<Option<String>, Failure> {
     let mut name = None;
     let mut options = Options::new(call.arguments, 2);
     while let Some(option) = options.next() {
-        let wrong = || {
-            Failure::new(format!(
-                "Syntax error in HELLO option '{}'",
-                option.escape_ascii()
-            ))
-        };
+        let wrong = || Failure::new(format!("Syntax error in HELLO option '{}'", option.escape_ascii()));
         if is(option, "AUTH") {
             let _user = options.next().ok_or_else(wrong)?;
             let _password = options.next().ok_or_else(wrong)?;
@@ -155,10 +134,7 @@ fn introduce(call: &mut Call<'_>) {
 }
 
 fn no_such_user() -> Failure {
-    Failure {
-        prefix: "WRONGPASS",
-        ..Failure::fixed("invalid username-password pair or user is disabled.")
-    }
+    Failure { prefix: "WRONGPASS", ..Failure::fixed("invalid username-password pair or user is disabled.") }
 }
 
 /// `AUTH [user] password`. There are no users yet: as in a Redis without a password, logging in is an error.

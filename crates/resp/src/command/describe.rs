@@ -57,9 +57,7 @@ pub(crate) fn help(row: &Row, call: &mut Call<'_>) -> Result<Next, Failure> {
     let subcommands = row.subcommands();
     call.reply.array(1 + 2 * subcommands.len());
     let name = row.name.to_ascii_uppercase();
-    call.reply.simple(&format!(
-        "{name} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"
-    ));
+    call.reply.simple(&format!("{name} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"));
     for subcommand in subcommands {
         call.reply.simple(&subcommand.own_name().to_ascii_uppercase());
         call.reply.simple(&format!("    {}", subcommand.summary));
@@ -150,10 +148,7 @@ fn categories(row: &Row) -> Vec<&'static str> {
         (has(Flag::Fast), "@fast"),
         (!has(Flag::Fast), "@slow"),
     ];
-    all.into_iter()
-        .filter(|(is_in, _)| *is_in)
-        .map(|(_, category)| category)
-        .collect()
+    all.into_iter().filter(|(is_in, _)| *is_in).map(|(_, category)| category).collect()
 }
 
 /// "Command key specifications": where to begin, and how to go on from there.
@@ -162,11 +157,7 @@ fn write_key_specifications(row: &Row, reply: &mut Writer<'_>) {
     if first == 0 {
         return reply.array(0);
     }
-    let flags: &[&str] = if row.writes() {
-        &["RW", "update"]
-    } else {
-        &["RO", "access"]
-    };
+    let flags: &[&str] = if row.writes() { &["RW", "update"] } else { &["RO", "access"] };
     reply.array(1);
     reply.map(3);
     reply.bulk(b"flags");
@@ -178,18 +169,10 @@ fn write_key_specifications(row: &Row, reply: &mut Writer<'_>) {
     write_rule("index", &[("index", i64::try_from(first).unwrap_or(1))], reply);
     reply.bulk(b"find_keys");
     // Counted from where the search began, except from the end.
-    let last = if last > 0 {
-        i64::from(last) - i64::try_from(first).unwrap_or(1)
-    } else {
-        i64::from(last)
-    };
+    let last = if last > 0 { i64::from(last) - i64::try_from(first).unwrap_or(1) } else { i64::from(last) };
     write_rule(
         "range",
-        &[
-            ("lastkey", last),
-            ("keystep", i64::try_from(step).unwrap_or(1)),
-            ("limit", 0),
-        ],
+        &[("lastkey", last), ("keystep", i64::try_from(step).unwrap_or(1)), ("limit", 0)],
         reply,
     );
 }
@@ -249,10 +232,8 @@ fn list(call: &mut Call<'_>) -> Result<Next, Failure> {
         }
         _ => return Err(SYNTAX),
     };
-    let names: Vec<&str> = table::all()
-        .map(|row| row.name)
-        .filter(|name| glob::matches(pattern, name.as_bytes()))
-        .collect();
+    let names: Vec<&str> =
+        table::all().map(|row| row.name).filter(|name| glob::matches(pattern, name.as_bytes())).collect();
     call.reply.array(names.len());
     for name in names {
         call.reply.bulk(name.as_bytes());
@@ -267,9 +248,7 @@ fn getkeys(call: &mut Call<'_>) -> Result<Next, Failure> {
         return Err(Failure::fixed("The command has no key arguments"));
     }
     if !row.takes(command.len()) {
-        return Err(Failure::fixed(
-            "Invalid number of arguments specified for command",
-        ));
+        return Err(Failure::fixed("Invalid number of arguments specified for command"));
     }
     let places: Vec<usize> = row.keys.places(command.len()).collect();
     call.reply.array(places.len());

@@ -16,88 +16,56 @@ const WRITE: &[Flag] = &[Flag::Write, Flag::Fast];
 
 /// The commands of this family.
 pub const ROWS: &[Row] = &[
-    Row::new("expire", -3, WRITE, |call| {
-        expire(call, "expire", TimeForm::Seconds)
-    })
-    .keys(1, 1, 1)
-    .about(
+    Row::new("expire", -3, WRITE, |call| expire(call, "expire", TimeForm::Seconds)).keys(1, 1, 1).about(
         Group::Generic,
         "1.0.0",
         "O(1)",
         "Lets a key expire in so many seconds.",
     ),
-    Row::new("pexpire", -3, WRITE, |call| {
-        expire(call, "pexpire", TimeForm::Millis)
-    })
-    .keys(1, 1, 1)
-    .about(
+    Row::new("pexpire", -3, WRITE, |call| expire(call, "pexpire", TimeForm::Millis)).keys(1, 1, 1).about(
         Group::Generic,
         "2.6.0",
         "O(1)",
         "Lets a key expire in so many milliseconds.",
     ),
-    Row::new("expireat", -3, WRITE, |call| {
-        expire(call, "expireat", TimeForm::AtSeconds)
-    })
-    .keys(1, 1, 1)
-    .about(
-        Group::Generic,
-        "1.2.0",
-        "O(1)",
-        "Lets a key expire at a time, in seconds since 1970.",
-    ),
-    Row::new("pexpireat", -3, WRITE, |call| {
-        expire(call, "pexpireat", TimeForm::AtMillis)
-    })
-    .keys(1, 1, 1)
-    .about(
-        Group::Generic,
-        "2.6.0",
-        "O(1)",
-        "Lets a key expire at a time, in milliseconds since 1970.",
-    ),
+    Row::new("expireat", -3, WRITE, |call| expire(call, "expireat", TimeForm::AtSeconds))
+        .keys(1, 1, 1)
+        .about(Group::Generic, "1.2.0", "O(1)", "Lets a key expire at a time, in seconds since 1970."),
+    Row::new("pexpireat", -3, WRITE, |call| expire(call, "pexpireat", TimeForm::AtMillis))
+        .keys(1, 1, 1)
+        .about(Group::Generic, "2.6.0", "O(1)", "Lets a key expire at a time, in milliseconds since 1970."),
     Row::new("persist", 2, WRITE, persist).keys(1, 1, 1).about(
         Group::Generic,
         "2.2.0",
         "O(1)",
         "Lets a key live until it is deleted.",
     ),
-    Row::new("ttl", 2, READ, |call| {
-        show_time(call, |at, now| (remaining_millis(at, now) + 500) / 1000)
-    })
-    .keys(1, 1, 1)
-    .about(
-        Group::Generic,
-        "1.0.0",
-        "O(1)",
-        "In how many seconds a key expires; -1 for never, -2 for no key.",
-    ),
-    Row::new("pttl", 2, READ, |call| show_time(call, remaining_millis))
+    Row::new("ttl", 2, READ, |call| show_time(call, |at, now| (remaining_millis(at, now) + 500) / 1000))
         .keys(1, 1, 1)
         .about(
             Group::Generic,
-            "2.6.0",
+            "1.0.0",
             "O(1)",
-            "In how many milliseconds a key expires; -1 for never, -2 for no key.",
+            "In how many seconds a key expires; -1 for never, -2 for no key.",
         ),
-    Row::new("expiretime", 2, READ, |call| {
-        show_time(call, |at, _| (at.0 + 500) / 1000)
-    })
-    .keys(1, 1, 1)
-    .about(
+    Row::new("pttl", 2, READ, |call| show_time(call, remaining_millis)).keys(1, 1, 1).about(
+        Group::Generic,
+        "2.6.0",
+        "O(1)",
+        "In how many milliseconds a key expires; -1 for never, -2 for no key.",
+    ),
+    Row::new("expiretime", 2, READ, |call| show_time(call, |at, _| (at.0 + 500) / 1000)).keys(1, 1, 1).about(
         Group::Generic,
         "7.0.0",
         "O(1)",
         "When a key expires, in seconds since 1970; -1 for never, -2 for no key.",
     ),
-    Row::new("pexpiretime", 2, READ, |call| show_time(call, |at, _| at.0))
-        .keys(1, 1, 1)
-        .about(
-            Group::Generic,
-            "7.0.0",
-            "O(1)",
-            "When a key expires, in milliseconds since 1970; -1 for never, -2 for no key.",
-        ),
+    Row::new("pexpiretime", 2, READ, |call| show_time(call, |at, _| at.0)).keys(1, 1, 1).about(
+        Group::Generic,
+        "7.0.0",
+        "O(1)",
+        "When a key expires, in milliseconds since 1970; -1 for never, -2 for no key.",
+    ),
 ];
 
 /// `EXPIRE key time`; answers whether there was such a key. A time that has passed deletes it.
@@ -111,26 +79,18 @@ fn refuse_conditions(call: &Call<'_>, name: &str) -> Result<(), Failure> {
     let mut condition = None;
     for option in Options::new(call.arguments, 3) {
         if !["NX", "XX", "GT", "LT"].iter().any(|known| is(option, known)) {
-            return Err(Failure::new(format!(
-                "Unsupported option {}",
-                option.escape_ascii()
-            )));
+            return Err(Failure::new(format!("Unsupported option {}", option.escape_ascii())));
         }
         condition.get_or_insert(option);
     }
     let Some(condition) = condition else { return Ok(()) };
-    let what = format!(
-        "{} with {}",
-        name.to_ascii_uppercase(),
-        condition.to_ascii_uppercase().escape_ascii()
-    );
+    let what =
+        format!("{} with {}", name.to_ascii_uppercase(), condition.to_ascii_uppercase().escape_ascii());
     Err(refused::one_step_failure(&what))
 }
 
 fn persist(call: &mut Call<'_>) -> Result<Next, Failure> {
-    touch(call, ExpiryChange::Clear, |touched| {
-        touched.changed && !touched.found.values.is_empty()
-    })
+    touch(call, ExpiryChange::Clear, |touched| touched.changed && !touched.found.values.is_empty())
 }
 
 fn touch(
@@ -139,11 +99,7 @@ fn touch(
     is_yes: fn(&api::Touched) -> bool,
 ) -> Result<Next, Failure> {
     let levels = call.state.levels;
-    let operation = Operation::Expire {
-        change,
-        read: levels.read,
-        write: levels.write,
-    };
+    let operation = Operation::Expire { change, read: levels.read, write: levels.write };
     call.ask_key(call.arguments.take(1), operation, move |outcome, shown| {
         let touched = shown.touched(outcome)?;
         shown.reply.integer(i64::from(is_yes(&touched)));
@@ -156,9 +112,7 @@ fn show_time(call: &mut Call<'_>, form: fn(WallTime, WallTime) -> u64) -> Result
         match shown.unseen(outcome)? {
             None => shown.reply.integer(-2),
             Some(ShownValue { expires: None, .. }) => shown.reply.integer(-1),
-            Some(ShownValue {
-                expires: Some(at), ..
-            }) => shown.reply.count(form(at, shown.around.now)),
+            Some(ShownValue { expires: Some(at), .. }) => shown.reply.count(form(at, shown.around.now)),
         }
         Ok(Next::Replied)
     })

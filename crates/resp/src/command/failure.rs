@@ -26,18 +26,12 @@ pub const NOT_AN_INTEGER: Failure = Failure::fixed("value is not an integer or o
 impl Failure {
     /// An `ERR` with a fixed text.
     pub const fn fixed(message: &'static str) -> Failure {
-        Failure {
-            prefix: "ERR",
-            message: Cow::Borrowed(message),
-        }
+        Failure { prefix: "ERR", message: Cow::Borrowed(message) }
     }
 
     /// An `ERR` with a text made for the occasion.
     pub fn new(message: impl Into<String>) -> Failure {
-        Failure {
-            prefix: "ERR",
-            message: Cow::Owned(message.into()),
-        }
+        Failure { prefix: "ERR", message: Cow::Owned(message.into()) }
     }
 
     /// A plain read found siblings: it never picks one in silence.
@@ -46,10 +40,7 @@ impl Failure {
         let message = format!(
             "{siblings} siblings{of}: read them with KV.GET, and write what they should become with KV.PUT and its context"
         );
-        Failure {
-            prefix: "CONFLICT",
-            message: Cow::Owned(message),
-        }
+        Failure { prefix: "CONFLICT", message: Cow::Owned(message) }
     }
 
     /// The store answered a question that was not asked. Whatever it did, it is not known here.
@@ -62,18 +53,12 @@ impl Failure {
 
     /// The same, with words before its message.
     pub fn with_context(self, before: &str) -> Failure {
-        Failure {
-            prefix: self.prefix,
-            message: Cow::Owned(format!("{before}: {}", self.message)),
-        }
+        Failure { prefix: self.prefix, message: Cow::Owned(format!("{before}: {}", self.message)) }
     }
 
     /// The same, as the fate of a command of which parts are done.
     pub fn partly_done(self, before: &str) -> Failure {
-        Failure {
-            prefix: "UNKNOWN",
-            ..self.with_context(before)
-        }
+        Failure { prefix: "UNKNOWN", ..self.with_context(before) }
     }
 }
 
@@ -85,9 +70,6 @@ impl From<Error> for Failure {
             Error::Unknown { .. } => "UNKNOWN",
             _ => "ERR",
         };
-        Failure {
-            prefix,
-            message: Cow::Owned(error.to_string()),
-        }
+        Failure { prefix, message: Cow::Owned(error.to_string()) }
     }
 }

@@ -42,35 +42,17 @@ fn flushdb(call: &mut Call<'_>) -> Result<Next, Failure> {
         return Err(SYNTAX);
     }
     let id = call.state.keyspace.id;
-    if !call
-        .around
-        .status
-        .keyspace_by_id(id)
-        .is_some_and(|keyspace| keyspace.allow_flush)
-    {
+    if !call.around.status.keyspace_by_id(id).is_some_and(|keyspace| keyspace.allow_flush) {
         return Err(Failure::new(format!(
             "FLUSHDB is not allowed in keyspace '{}': it would delete every key; set allow_flush = true for it",
             call.state.keyspace.name
         )));
     }
-    flush_from(
-        0,
-        Flush {
-            keyspace: id,
-            scope: call.state.kind.scope(),
-            delete: call.delete(),
-            deleted: 0,
-        },
-    )
+    flush_from(0, Flush { keyspace: id, scope: call.state.kind.scope(), delete: call.delete(), deleted: 0 })
 }
 
 fn flush_from(cursor: u64, flush: Flush) -> Result<Next, Failure> {
-    let request = ScanRequest {
-        keyspace: flush.keyspace,
-        cursor,
-        count: STEP,
-        scope: flush.scope,
-    };
+    let request = ScanRequest { keyspace: flush.keyspace, cursor, count: STEP, scope: flush.scope };
     ask(Command::Scan(request), move |outcome, shown| {
         let page = scan::page(outcome).map_err(|failure| flush.so_far(failure))?;
         if page.keys.is_empty() {
@@ -81,11 +63,7 @@ fn flush_from(cursor: u64, flush: Flush) -> Result<Next, Failure> {
 }
 
 fn delete_page(keys: Vec<Bytes>, cursor: u64, mut flush: Flush) -> Result<Next, Failure> {
-    let delete = |key| KeyRequest {
-        keyspace: flush.keyspace,
-        key,
-        operation: flush.delete.clone(),
-    };
+    let delete = |key| KeyRequest { keyspace: flush.keyspace, key, operation: flush.delete.clone() };
     let requests: Vec<_> = keys.into_iter().map(delete).collect();
     let asked = requests.len();
     ask(Command::Batch(requests), move |outcome, shown| {

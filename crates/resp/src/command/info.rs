@@ -16,17 +16,8 @@ const ANYTIME: &[Flag] = &[Flag::Loading, Flag::Stale];
 /// The commands of this family.
 pub const ROWS: &[Row] = &[
     Row::new("info", -1, ANYTIME, info)
-        .tips(&[
-            "nondeterministic_output",
-            "request_policy:all_shards",
-            "response_policy:special",
-        ])
-        .about(
-            Group::Server,
-            "1.0.0",
-            "O(1)",
-            "What the server says about itself.",
-        ),
+        .tips(&["nondeterministic_output", "request_policy:all_shards", "response_policy:special"])
+        .about(Group::Server, "1.0.0", "O(1)", "What the server says about itself."),
     Row::new("time", 1, &[Flag::Fast, Flag::Loading, Flag::Stale], time).about(
         Group::Server,
         "2.6.0",
@@ -53,9 +44,7 @@ const SECTIONS: [(&str, Section); 9] = [
 fn info(call: &mut Call<'_>) -> Result<Next, Failure> {
     let wanted = call.arguments.from(1);
     let all = wanted.len() == 0
-        || wanted
-            .iter()
-            .any(|name| ["all", "default", "everything"].iter().any(|w| is(name, w)));
+        || wanted.iter().any(|name| ["all", "default", "everything"].iter().any(|w| is(name, w)));
     let mut text = String::new();
     for (name, write) in SECTIONS {
         if all || wanted.iter().any(|wanted| is(wanted, name)) {
@@ -77,11 +66,7 @@ fn line(text: &mut String, name: &str, value: impl std::fmt::Display) {
 fn server(call: &Call<'_>, text: &mut String) {
     let status = call.around.status;
     let uptime_seconds = call.around.now.0.saturating_sub(status.started.0) / 1000;
-    let mode = if call.state.kind == ListenerKind::RedisCluster {
-        "cluster"
-    } else {
-        "standalone"
-    };
+    let mode = if call.state.kind == ListenerKind::RedisCluster { "cluster" } else { "standalone" };
     line(text, "redis_version", REDIS_VERSION);
     line(text, "henge_version", &status.version);
     line(text, "redis_mode", mode);
@@ -104,10 +89,7 @@ fn clients(call: &Call<'_>, text: &mut String) {
 
 fn memory(call: &Call<'_>, text: &mut String) {
     let counters = (call.around.counters)();
-    if let Some(used) = counters
-        .iter()
-        .find(|counter| counter.name == "memory_used_bytes")
-    {
+    if let Some(used) = counters.iter().find(|counter| counter.name == "memory_used_bytes") {
         line(text, "used_memory", used.value);
     }
     line(text, "maxmemory", 0);
@@ -115,11 +97,8 @@ fn memory(call: &Call<'_>, text: &mut String) {
 }
 
 fn persistence(call: &Call<'_>, text: &mut String) {
-    let durability = call
-        .around
-        .status
-        .keyspace_by_id(call.state.keyspace.id)
-        .map_or("", |k| k.durability.as_str());
+    let durability =
+        call.around.status.keyspace_by_id(call.state.keyspace.id).map_or("", |k| k.durability.as_str());
     line(text, "loading", 0);
     line(text, "aof_enabled", 1);
     line(text, "durability", durability);
@@ -147,11 +126,7 @@ fn replication(_: &Call<'_>, text: &mut String) {
 }
 
 fn cluster(call: &Call<'_>, text: &mut String) {
-    line(
-        text,
-        "cluster_enabled",
-        u8::from(call.state.kind == ListenerKind::RedisCluster),
-    );
+    line(text, "cluster_enabled", u8::from(call.state.kind == ListenerKind::RedisCluster));
 }
 
 /// Which keyspaces there are and what they promise. Not how many keys: no node knows that of the whole cluster without
@@ -163,17 +138,7 @@ fn keyspace(call: &Call<'_>, text: &mut String) {
 }
 
 fn promises(keyspace: &KeyspaceStatus) -> String {
-    let KeyspaceStatus {
-        name,
-        n_text,
-        r,
-        w,
-        policy,
-        quorum,
-        durability,
-        model,
-        ..
-    } = keyspace;
+    let KeyspaceStatus { name, n_text, r, w, policy, quorum, durability, model, .. } = keyspace;
     let n = n_text.replace(',', ";");
     format!(
         "name={name},n={n},r={r},w={w},policy={policy},quorum={quorum},durability={durability},model={model}"

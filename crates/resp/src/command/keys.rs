@@ -15,42 +15,30 @@ const SUM_OF_SHARDS: &[&str] = &["request_policy:multi_shard", "response_policy:
 
 /// The commands of this family.
 pub const ROWS: &[Row] = &[
-    Row::new("del", -2, &[Flag::Write], del)
-        .keys(1, -1, 1)
-        .tips(SUM_OF_SHARDS)
-        .about(
-            Group::Generic,
-            "1.0.0",
-            "O(N) for N keys",
-            "Deletes keys, of any slots, and counts those that were there.",
-        ),
-    Row::new("unlink", -2, &[Flag::Write, Flag::Fast], del)
-        .keys(1, -1, 1)
-        .tips(SUM_OF_SHARDS)
-        .about(
-            Group::Generic,
-            "4.0.0",
-            "O(N) for N keys",
-            "Deletes keys; the same as DEL, which never blocks here.",
-        ),
-    Row::new("exists", -2, READ, exists)
-        .keys(1, -1, 1)
-        .tips(SUM_OF_SHARDS)
-        .about(
-            Group::Generic,
-            "1.0.0",
-            "O(N) for N keys",
-            "How many of the keys given are there.",
-        ),
-    Row::new("touch", -2, READ, exists)
-        .keys(1, -1, 1)
-        .tips(SUM_OF_SHARDS)
-        .about(
-            Group::Generic,
-            "3.2.1",
-            "O(N) for N keys",
-            "The same as EXISTS: no key is evicted for being unused.",
-        ),
+    Row::new("del", -2, &[Flag::Write], del).keys(1, -1, 1).tips(SUM_OF_SHARDS).about(
+        Group::Generic,
+        "1.0.0",
+        "O(N) for N keys",
+        "Deletes keys, of any slots, and counts those that were there.",
+    ),
+    Row::new("unlink", -2, &[Flag::Write, Flag::Fast], del).keys(1, -1, 1).tips(SUM_OF_SHARDS).about(
+        Group::Generic,
+        "4.0.0",
+        "O(N) for N keys",
+        "Deletes keys; the same as DEL, which never blocks here.",
+    ),
+    Row::new("exists", -2, READ, exists).keys(1, -1, 1).tips(SUM_OF_SHARDS).about(
+        Group::Generic,
+        "1.0.0",
+        "O(N) for N keys",
+        "How many of the keys given are there.",
+    ),
+    Row::new("touch", -2, READ, exists).keys(1, -1, 1).tips(SUM_OF_SHARDS).about(
+        Group::Generic,
+        "3.2.1",
+        "O(N) for N keys",
+        "The same as EXISTS: no key is evicted for being unused.",
+    ),
     Row::new("type", 2, READ, type_of).keys(1, 1, 1).about(
         Group::Generic,
         "1.0.0",
@@ -74,10 +62,8 @@ fn del(call: &mut Call<'_>) -> Result<Next, Failure> {
         });
     }
     let places = many::last_of_each(call.arguments, 1);
-    let requests: Vec<_> = places
-        .iter()
-        .map(|&at| call.key_request(call.arguments.take(at), call.delete()))
-        .collect();
+    let requests: Vec<_> =
+        places.iter().map(|&at| call.key_request(call.arguments.take(at), call.delete())).collect();
     let parts = Part::of(&places, &requests, 1);
     ask(api::Command::Batch(requests), move |outcome, shown| {
         let existed = many::show_writes(outcome, &parts, "deleted", shown)?;
@@ -88,9 +74,8 @@ fn del(call: &mut Call<'_>) -> Result<Next, Failure> {
 
 /// `EXISTS key [key ...]`. A key given twice counts twice, as in Redis.
 fn exists(call: &mut Call<'_>) -> Result<Next, Failure> {
-    let requests: Vec<_> = (1..call.arguments.len())
-        .map(|at| call.key_request(call.arguments.take(at), call.get()))
-        .collect();
+    let requests: Vec<_> =
+        (1..call.arguments.len()).map(|at| call.key_request(call.arguments.take(at), call.get())).collect();
     let asked = requests.len();
     ask(api::Command::Batch(requests), move |outcome, shown| {
         let mut there = 0;
@@ -105,9 +90,7 @@ fn exists(call: &mut Call<'_>) -> Result<Next, Failure> {
 fn type_of(call: &mut Call<'_>) -> Result<Next, Failure> {
     call.ask_key(call.arguments.take(1), call.get(), |outcome, shown| {
         let found = shown.found(outcome)?;
-        shown
-            .reply
-            .simple(if found.values.is_empty() { "none" } else { "string" });
+        shown.reply.simple(if found.values.is_empty() { "none" } else { "string" });
         Ok(Next::Replied)
     })
 }

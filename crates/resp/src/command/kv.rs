@@ -64,11 +64,8 @@ struct Asked {
 
 /// Reads the options from `from` on. `allowed` are those that the command takes.
 fn options(call: &Call<'_>, from: usize, allowed: &[&str]) -> Result<Asked, Failure> {
-    let mut asked = Asked {
-        read: call.state.levels.read,
-        write: call.state.levels.write,
-        ..Asked::default()
-    };
+    let mut asked =
+        Asked { read: call.state.levels.read, write: call.state.levels.write, ..Asked::default() };
     let mut options = Options::new(call.arguments, from);
     while let Some(option) = options.next() {
         if !allowed.iter().any(|name| is(option, name)) {
@@ -101,11 +98,7 @@ fn get(call: &mut Call<'_>) -> Result<Next, Failure> {
     let asked = options(call, 2, &["R", "CONTEXT"])?;
     let key = call.arguments.take(1);
     let binding = binding_of(call.state.keyspace.id, &key);
-    let operation = Operation::Get {
-        read: asked.read,
-        context: asked.context,
-        detail: Detail::Clocks,
-    };
+    let operation = Operation::Get { read: asked.read, context: asked.context, detail: Detail::Clocks };
     call.ask_key(key, operation, move |outcome, shown| {
         let found = shown.found(outcome)?;
         let reply = &mut shown.reply;
@@ -154,10 +147,7 @@ fn write_value(value: &ShownValue, reply: &mut Writer<'_>) {
 }
 
 fn write_marks(marks: Marks, reply: &mut Writer<'_>) {
-    let all = [
-        (marks.stand_in, "stand-in"),
-        (marks.relaxed_durability, "relaxed-durability"),
-    ];
+    let all = [(marks.stand_in, "stand-in"), (marks.relaxed_durability, "relaxed-durability")];
     reply.field("marks");
     reply.array(all.iter().filter(|(is_so, _)| *is_so).count());
     for (_, mark) in all.iter().filter(|(is_so, _)| *is_so) {
@@ -191,11 +181,7 @@ fn del(call: &mut Call<'_>) -> Result<Next, Failure> {
     let asked = options(call, 2, &["CONTEXT", "W", "R"])?;
     let key = call.arguments.take(1);
     let binding = binding_of(call.state.keyspace.id, &key);
-    let operation = Operation::Delete {
-        context: asked.context,
-        write: asked.write,
-        read: asked.read,
-    };
+    let operation = Operation::Delete { context: asked.context, write: asked.write, read: asked.read };
     call.ask_key(key, operation, move |outcome, shown| {
         let Reply::Deleted(deleted) = outcome? else {
             return Err(Failure::misplaced());

@@ -56,11 +56,7 @@ fn consistency(call: &mut Call<'_>) -> Result<Next, Failure> {
     let mut options = Options::new(call.arguments, 1);
     while let Some(option) = options.next() {
         let value = options.value()?;
-        let chosen = if is(value, "default") {
-            None
-        } else {
-            Some(level(value)?)
-        };
+        let chosen = if is(value, "default") { None } else { Some(level(value)?) };
         if is(option, "READ") {
             levels.read = chosen;
         } else if is(option, "WRITE") {
@@ -135,10 +131,8 @@ fn write_owner(owner: &OwnerAnswer, reply: &mut Writer<'_>) {
     reply.bulk(b"clocks");
     reply.array(owner.clocks.len());
     for clock in &owner.clocks {
-        let entries: Vec<String> = clock
-            .iter()
-            .map(|(node, counter)| format!("[{node},{counter}]"))
-            .collect();
+        let entries: Vec<String> =
+            clock.iter().map(|(node, counter)| format!("[{node},{counter}]")).collect();
         reply.bulk(entries.join(" ").as_bytes());
     }
     reply.bulk(b"stamp");

@@ -37,13 +37,9 @@ pub fn last_of_each(arguments: Arguments<'_>, step: usize) -> Vec<usize> {
     if arguments.len() <= 1 + step {
         return places.collect();
     }
-    let last: HashMap<&[u8], usize> = places
-        .clone()
-        .filter_map(|at| Some((arguments.get(at)?, at)))
-        .collect();
-    places
-        .filter(|at| arguments.get(*at).and_then(|key| last.get(key)) == Some(at))
-        .collect()
+    let last: HashMap<&[u8], usize> =
+        places.clone().filter_map(|at| Some((arguments.get(at)?, at))).collect();
+    places.filter(|at| arguments.get(*at).and_then(|key| last.get(key)) == Some(at)).collect()
 }
 
 /// Shows the outcomes of writes to several keys: how many keys there were before, or one failure for the whole.
@@ -66,11 +62,7 @@ pub fn show_writes(
     if tally.done == 0 && !tally.any_unknown {
         return Err(failure.with_context(&at));
     }
-    Err(failure.partly_done(&format!(
-        "{} of {} keys were {done}; {at}",
-        tally.done,
-        parts.len()
-    )))
+    Err(failure.partly_done(&format!("{} of {} keys were {done}; {at}", tally.done, parts.len())))
 }
 
 #[derive(Default)]
@@ -94,8 +86,7 @@ impl Tally {
             Ok(_) => return Err(Failure::misplaced()),
             Err(error) => {
                 self.any_unknown |= error.fate() == Fate::Unknown;
-                self.first_failure
-                    .get_or_insert_with(|| (part.key.clone(), error.into()));
+                self.first_failure.get_or_insert_with(|| (part.key.clone(), error.into()));
                 return Ok(());
             }
         }

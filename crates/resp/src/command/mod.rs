@@ -93,49 +93,28 @@ impl Call<'_> {
 
     /// `operation` on `key` of the selected keyspace.
     pub fn key_request(&self, key: Bytes, operation: Operation) -> KeyRequest {
-        KeyRequest {
-            keyspace: self.state.keyspace.id,
-            key,
-            operation,
-        }
+        KeyRequest { keyspace: self.state.keyspace.id, key, operation }
     }
 
     /// A read at the connection's level.
     pub fn get(&self) -> Operation {
-        Operation::Get {
-            read: self.state.levels.read,
-            context: None,
-            detail: api::Detail::Values,
-        }
+        Operation::Get { read: self.state.levels.read, context: None, detail: api::Detail::Values }
     }
 
     /// A write at the connection's level, with the context that the connection remembers of the key.
     pub fn put(&mut self, key: &Bytes, value: Bytes, expiry: api::ExpiryChange) -> Operation {
         let context = self.remembered(key);
-        Operation::Put {
-            value,
-            context,
-            write: self.state.levels.write,
-            expiry,
-            priority: 0,
-        }
+        Operation::Put { value, context, write: self.state.levels.write, expiry, priority: 0 }
     }
 
     /// A delete at the connection's levels. It covers what a read finds, whatever the connection remembers.
     pub fn delete(&self) -> Operation {
-        Operation::Delete {
-            context: None,
-            write: self.state.levels.write,
-            read: self.state.levels.read,
-        }
+        Operation::Delete { context: None, write: self.state.levels.write, read: self.state.levels.read }
     }
 
     fn remembered(&mut self, key: &Bytes) -> Option<Context> {
         let state = &mut *self.state;
-        state
-            .remembers()
-            .then(|| state.contexts.usable(state.keyspace.id, key, self.received))
-            .flatten()
+        state.remembers().then(|| state.contexts.usable(state.keyspace.id, key, self.received)).flatten()
     }
 }
 
@@ -144,8 +123,5 @@ pub fn ask(
     command: Command,
     then: impl FnOnce(Outcome, &mut Shown<'_>) -> Result<Next, Failure> + 'static,
 ) -> Result<Next, Failure> {
-    Ok(Next::Ask(Ask {
-        request: Request::new(command),
-        then: Box::new(then),
-    }))
+    Ok(Next::Ask(Ask { request: Request::new(command), then: Box::new(then) }))
 }

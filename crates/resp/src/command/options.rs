@@ -76,10 +76,7 @@ impl TimeForm {
             ("EXAT", TimeForm::AtSeconds),
             ("PXAT", TimeForm::AtMillis),
         ];
-        forms
-            .into_iter()
-            .find(|(name, _)| is(word, name))
-            .map(|(_, form)| form)
+        forms.into_iter().find(|(name, _)| is(word, name)).map(|(_, form)| form)
     }
 
     /// The time that `amount` means, in milliseconds since 1970, if 64 bits can say it.
@@ -142,11 +139,7 @@ mod tests {
     #[test]
     fn set_wants_a_time_above_zero() {
         for text in ["0", "-1"] {
-            assert!(
-                TimeForm::Seconds
-                    .positive_expiry(text.as_bytes(), NOW, "set")
-                    .is_err()
-            );
+            assert!(TimeForm::Seconds.positive_expiry(text.as_bytes(), NOW, "set").is_err());
         }
     }
 }

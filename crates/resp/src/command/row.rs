@@ -107,11 +107,7 @@ impl Keys {
     /// The places of the keys among `count` arguments.
     pub fn places(self, count: usize) -> impl Iterator<Item = usize> {
         let from_end = usize::try_from(self.last.unsigned_abs()).unwrap_or(usize::MAX);
-        let last = if self.last < 0 {
-            count.checked_sub(from_end)
-        } else {
-            Some(from_end)
-        };
+        let last = if self.last < 0 { count.checked_sub(from_end) } else { Some(from_end) };
         let end = last.map_or(0, |last| (last + 1).min(count));
         let none = self.first == 0;
         (self.first..if none { 0 } else { end }).step_by(self.step.max(1))
@@ -174,15 +170,7 @@ impl Row {
 
     /// A row that stands for others.
     pub const fn container(name: &'static str, subcommands: &'static [Row]) -> Row {
-        Row::with_action(
-            name,
-            -2,
-            &[],
-            Action::Container {
-                subcommands,
-                bare: None,
-            },
-        )
+        Row::with_action(name, -2, &[], Action::Container { subcommands, bare: None })
     }
 
     /// The same, running `bare` where it is given nothing.
@@ -190,14 +178,7 @@ impl Row {
         let Action::Container { subcommands, .. } = self.action else {
             return self;
         };
-        Row {
-            arity: -1,
-            action: Action::Container {
-                subcommands,
-                bare: Some(bare),
-            },
-            ..self
-        }
+        Row { arity: -1, action: Action::Container { subcommands, bare: Some(bare) }, ..self }
     }
 
     /// A row that says why there is no such command here.
@@ -210,11 +191,7 @@ impl Row {
             name,
             arity,
             flags,
-            keys: Keys {
-                first: 0,
-                last: 0,
-                step: 0,
-            },
+            keys: Keys { first: 0, last: 0, step: 0 },
             turn: Turn::ByKeys,
             tips: &[],
             group: Group::Generic,
@@ -227,18 +204,12 @@ impl Row {
 
     /// The same with keys.
     pub const fn keys(self, first: usize, last: i32, step: usize) -> Row {
-        Row {
-            keys: Keys { first, last, step },
-            ..self
-        }
+        Row { keys: Keys { first, last, step }, ..self }
     }
 
     /// The same, running alone.
     pub const fn alone(self) -> Row {
-        Row {
-            turn: Turn::Alone,
-            ..self
-        }
+        Row { turn: Turn::Alone, ..self }
     }
 
     /// The same, with tips to clients of a cluster.
@@ -254,13 +225,7 @@ impl Row {
         complexity: &'static str,
         summary: &'static str,
     ) -> Row {
-        Row {
-            group,
-            since,
-            complexity,
-            summary,
-            ..self
-        }
+        Row { group, since, complexity, summary, ..self }
     }
 
     /// Whether it may change data.
@@ -271,27 +236,17 @@ impl Row {
     /// Whether it may be given so many arguments.
     pub fn takes(&self, arguments: usize) -> bool {
         let least = usize::try_from(self.arity.unsigned_abs()).unwrap_or(usize::MAX);
-        if self.arity < 0 {
-            arguments >= least
-        } else {
-            arguments == least
-        }
+        if self.arity < 0 { arguments >= least } else { arguments == least }
     }
 
     /// The subcommand called `name`, in any case of letters.
     pub fn subcommand(&self, name: &[u8]) -> Option<&'static Row> {
-        self.subcommands()
-            .iter()
-            .find(|row| row.own_name().as_bytes().eq_ignore_ascii_case(name))
+        self.subcommands().iter().find(|row| row.own_name().as_bytes().eq_ignore_ascii_case(name))
     }
 
     /// All of its subcommands.
     pub fn subcommands(&self) -> &'static [Row] {
-        if let Action::Container { subcommands, .. } = self.action {
-            subcommands
-        } else {
-            &[]
-        }
+        if let Action::Container { subcommands, .. } = self.action { subcommands } else { &[] }
     }
 
     /// Its name without its container's.
@@ -307,50 +262,10 @@ mod tests {
     #[test]
     fn keys_are_where_the_row_says() {
         let places = |keys: Keys, count| keys.places(count).collect::<Vec<_>>();
-        assert_eq!(
-            places(
-                Keys {
-                    first: 1,
-                    last: 1,
-                    step: 1
-                },
-                4
-            ),
-            [1]
-        );
-        assert_eq!(
-            places(
-                Keys {
-                    first: 1,
-                    last: -1,
-                    step: 1
-                },
-                4
-            ),
-            [1, 2, 3]
-        );
-        assert_eq!(
-            places(
-                Keys {
-                    first: 1,
-                    last: -1,
-                    step: 2
-                },
-                5
-            ),
-            [1, 3]
-        );
+        assert_eq!(places(Keys { first: 1, last: 1, step: 1 }, 4), [1]);
+        assert_eq!(places(Keys { first: 1, last: -1, step: 1 }, 4), [1, 2, 3]);
+        assert_eq!(places(Keys { first: 1, last: -1, step: 2 }, 5), [1, 3]);
         assert!(places(Keys::default(), 4).is_empty());
-        assert!(
-            places(
-                Keys {
-                    first: 1,
-                    last: -1,
-                    step: 1
-                },
-                1
-            )
-            .is_empty()
-        );
+        assert!(places(Keys { first: 1, last: -1, step: 1 }, 1).is_empty());
     }
 }

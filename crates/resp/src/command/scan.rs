@@ -26,21 +26,11 @@ pub const ROWS: &[Row] = &[
     Row::new("keys", 2, &[Flag::ReadOnly], keys)
         .alone()
         .tips(&["request_policy:all_shards", "nondeterministic_output_order"])
-        .about(
-            Group::Generic,
-            "1.0.0",
-            "O(N) for N keys of the keyspace",
-            "All keys that match a pattern.",
-        ),
+        .about(Group::Generic, "1.0.0", "O(N) for N keys of the keyspace", "All keys that match a pattern."),
     Row::new("dbsize", 1, &[Flag::ReadOnly], dbsize)
         .alone()
         .tips(&["request_policy:all_shards", "response_policy:agg_sum"])
-        .about(
-            Group::Server,
-            "1.0.0",
-            "O(N) for N keys of the keyspace",
-            "How many keys there are.",
-        ),
+        .about(Group::Server, "1.0.0", "O(N) for N keys of the keyspace", "How many keys there are."),
     Row::new("randomkey", 1, &[Flag::ReadOnly], randomkey)
         .alone()
         .tips(&["request_policy:all_shards", "nondeterministic_output"])
@@ -85,11 +75,7 @@ fn scan(call: &mut Call<'_>) -> Result<Next, Failure> {
 }
 
 fn scan_options(call: &Call<'_>) -> Result<ScanOptions, Failure> {
-    let mut read = ScanOptions {
-        count: COUNT_DEFAULT,
-        pattern: None,
-        other_type: false,
-    };
+    let mut read = ScanOptions { count: COUNT_DEFAULT, pattern: None, other_type: false };
     let mut options = Options::new(call.arguments, 2);
     while let Some(option) = options.next() {
         let value = options.value()?;
@@ -118,8 +104,7 @@ fn write_page(page: ScanPage, pattern: Option<&[u8]>, reply: &mut crate::reply::
 }
 
 fn matching(keys: Vec<Bytes>, pattern: Option<&[u8]>) -> impl Iterator<Item = Bytes> {
-    keys.into_iter()
-        .filter(move |key| pattern.is_none_or(|pattern| glob::matches(pattern, key)))
+    keys.into_iter().filter(move |key| pattern.is_none_or(|pattern| glob::matches(pattern, key)))
 }
 
 /// The page that a scan was answered with.
@@ -152,12 +137,7 @@ fn keys(call: &mut Call<'_>) -> Result<Next, Failure> {
 }
 
 fn collect_from(cursor: u64, mut collect: Collect) -> Result<Next, Failure> {
-    let request = ScanRequest {
-        keyspace: collect.keyspace,
-        cursor,
-        count: KEYS_STEP,
-        scope: collect.scope,
-    };
+    let request = ScanRequest { keyspace: collect.keyspace, cursor, count: KEYS_STEP, scope: collect.scope };
     ask(Command::Scan(request), move |outcome, shown| {
         let page = page(outcome)?;
         collect.take(page.keys)?;

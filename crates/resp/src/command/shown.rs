@@ -67,11 +67,7 @@ impl Shown<'_> {
 
     /// So many owners hold a write of this connection.
     pub fn acknowledged(&mut self, operation: OperationId, owners: u8) {
-        let all = self
-            .around
-            .status
-            .keyspace_by_id(self.keyspace)
-            .map_or(u8::MAX, |keyspace| keyspace.n);
+        let all = self.around.status.keyspace_by_id(self.keyspace).map_or(u8::MAX, |keyspace| keyspace.n);
         self.state.writes.add(operation, owners, all);
     }
 
@@ -111,11 +107,7 @@ impl Shown<'_> {
 }
 
 fn single(found: &Found) -> Result<(), Failure> {
-    if found.values.len() > 1 {
-        Err(Failure::conflict(found.values.len(), None))
-    } else {
-        Ok(())
-    }
+    if found.values.len() > 1 { Err(Failure::conflict(found.values.len(), None)) } else { Ok(()) }
 }
 
 /// The keys of a batch, for errors that name one.

@@ -18,9 +18,7 @@ const WRITE: &[Flag] = &[Flag::Write, Flag::DenyOom];
 
 /// The commands of this family.
 pub const ROWS: &[Row] = &[
-    Row::new("get", 2, READ, get)
-        .keys(1, 1, 1)
-        .about(Group::String, "1.0.0", "O(1)", "The value of a key."),
+    Row::new("get", 2, READ, get).keys(1, 1, 1).about(Group::String, "1.0.0", "O(1)", "The value of a key."),
     Row::new("set", -3, WRITE, set).keys(1, 1, 1).about(
         Group::String,
         "1.0.0",
@@ -39,23 +37,18 @@ pub const ROWS: &[Row] = &[
         "O(1)",
         "Sets the value of a key that expires in so many milliseconds.",
     ),
-    Row::new("getex", -2, &[Flag::Write, Flag::Fast], getex)
-        .keys(1, 1, 1)
-        .about(
-            Group::String,
-            "6.2.0",
-            "O(1)",
-            "The value of a key, after changing when it expires.",
-        ),
-    Row::new("mget", -2, READ, mget)
-        .keys(1, -1, 1)
-        .tips(&["request_policy:multi_shard"])
-        .about(
-            Group::String,
-            "1.0.0",
-            "O(N) for N keys",
-            "The values of several keys, of any slots.",
-        ),
+    Row::new("getex", -2, &[Flag::Write, Flag::Fast], getex).keys(1, 1, 1).about(
+        Group::String,
+        "6.2.0",
+        "O(1)",
+        "The value of a key, after changing when it expires.",
+    ),
+    Row::new("mget", -2, READ, mget).keys(1, -1, 1).tips(&["request_policy:multi_shard"]).about(
+        Group::String,
+        "1.0.0",
+        "O(N) for N keys",
+        "The values of several keys, of any slots.",
+    ),
     Row::new("mset", -3, WRITE, mset)
         .keys(1, -1, 2)
         .tips(&["request_policy:multi_shard", "response_policy:all_succeeded"])
@@ -102,11 +95,7 @@ fn write_value(shown: &mut Shown<'_>, value: Option<&api::ShownValue>) {
 
 /// `SET key value [EX s | PX ms | EXAT s | PXAT ms | KEEPTTL]`
 fn set(call: &mut Call<'_>) -> Result<Next, Failure> {
-    let expiry = if call.arguments.len() == 3 {
-        ExpiryChange::Clear
-    } else {
-        set_options(call)?
-    };
+    let expiry = if call.arguments.len() == 3 { ExpiryChange::Clear } else { set_options(call)? };
     put(call, 2, expiry)
 }
 
@@ -130,11 +119,7 @@ fn set_options(call: &Call<'_>) -> Result<ExpiryChange, Failure> {
             return Err(SYNTAX);
         }
     }
-    let refused = [
-        (if_absent, "SET with NX"),
-        (if_present, "SET with XX"),
-        (get_old, "SET with GET"),
-    ];
+    let refused = [(if_absent, "SET with NX"), (if_present, "SET with XX"), (get_old, "SET with GET")];
     match refused.into_iter().find(|(asked, _)| *asked) {
         Some((_, what)) => Err(refused::one_step_failure(what)),
         None => Ok(expiry.unwrap_or_default()),
@@ -172,17 +157,11 @@ fn getex(call: &mut Call<'_>) -> Result<Next, Failure> {
         return get(call);
     };
     let levels = call.state.levels;
-    let operation = Operation::Expire {
-        change,
-        read: levels.read,
-        write: levels.write,
-    };
+    let operation = Operation::Expire { change, read: levels.read, write: levels.write };
     call.ask_key(call.arguments.take(1), operation, |outcome, shown| {
         let touched = shown.touched(outcome)?;
         let changed = touched.changed;
-        let value = shown
-            .value_of(touched.found, 0)
-            .map_err(|conflict| told_of_change(conflict, changed))?;
+        let value = shown.value_of(touched.found, 0).map_err(|conflict| told_of_change(conflict, changed))?;
         write_value(shown, value.as_ref());
         Ok(Next::Replied)
     })
@@ -207,17 +186,12 @@ fn getex_options(call: &Call<'_>) -> Result<Option<ExpiryChange>, Failure> {
         None if is(option, "PERSIST") => ExpiryChange::Clear,
         None => return Err(SYNTAX),
     };
-    if options.next().is_some() {
-        Err(SYNTAX)
-    } else {
-        Ok(Some(change))
-    }
+    if options.next().is_some() { Err(SYNTAX) } else { Ok(Some(change)) }
 }
 
 fn mget(call: &mut Call<'_>) -> Result<Next, Failure> {
-    let requests: Vec<_> = (1..call.arguments.len())
-        .map(|at| call.key_request(call.arguments.take(at), call.get()))
-        .collect();
+    let requests: Vec<_> =
+        (1..call.arguments.len()).map(|at| call.key_request(call.arguments.take(at), call.get())).collect();
     let keys = crate::command::shown::keys_of(&requests);
     ask(api::Command::Batch(requests), move |outcome, shown| {
         let outcomes = Shown::batch(outcome, keys.len())?;
@@ -258,9 +232,7 @@ fn mset(call: &mut Call<'_>) -> Result<Next, Failure> {
 fn strlen(call: &mut Call<'_>) -> Result<Next, Failure> {
     call.ask_key(call.arguments.take(1), call.get(), |outcome, shown| {
         let value = shown.unseen(outcome)?;
-        shown
-            .reply
-            .count(value.map_or(0, |value| value.value.len() as u64));
+        shown.reply.count(value.map_or(0, |value| value.value.len() as u64));
         Ok(Next::Replied)
     })
 }

@@ -42,9 +42,7 @@ const NAME_BYTES_MAX: usize = 16;
 
 static BY_NAME: LazyLock<Vec<(u128, &'static Row)>> = LazyLock::new(|| {
     let rows = FAMILIES.into_iter().flatten();
-    let mut rows: Vec<_> = rows
-        .map(|row| (packed(row.name.as_bytes()).unwrap_or(u128::MAX), row))
-        .collect();
+    let mut rows: Vec<_> = rows.map(|row| (packed(row.name.as_bytes()).unwrap_or(u128::MAX), row)).collect();
     rows.sort_unstable_by_key(|&(name, _)| name);
     rows
 });
@@ -81,11 +79,7 @@ mod tests {
         for row in with_subcommands() {
             assert!(row.arity != 0, "{} has no arity", row.name);
             assert!(row.summary.len() > 10, "{} has no summary", row.name);
-            assert!(
-                !row.since.is_empty() && !row.complexity.is_empty(),
-                "{} is not described",
-                row.name
-            );
+            assert!(!row.since.is_empty() && !row.complexity.is_empty(), "{} is not described", row.name);
             assert_eq!(row.name, row.name.to_ascii_lowercase());
         }
     }
@@ -93,25 +87,11 @@ mod tests {
     #[test]
     fn names_are_found_in_any_case_and_only_whole() {
         for row in all() {
-            assert!(
-                row.name.len() <= NAME_BYTES_MAX,
-                "{} is too long to be found",
-                row.name
-            );
+            assert!(row.name.len() <= NAME_BYTES_MAX, "{} is too long to be found", row.name);
             assert!(std::ptr::eq(find(row.name.as_bytes()).unwrap(), row));
-            assert!(std::ptr::eq(
-                find(row.name.to_ascii_uppercase().as_bytes()).unwrap(),
-                row
-            ));
+            assert!(std::ptr::eq(find(row.name.to_ascii_uppercase().as_bytes()).unwrap(), row));
         }
-        for name in [
-            &b""[..],
-            b"ge",
-            b"gett",
-            b"get\0",
-            b"a-name-of-more-than-sixteen-bytes",
-            b"\xff",
-        ] {
+        for name in [&b""[..], b"ge", b"gett", b"get\0", b"a-name-of-more-than-sixteen-bytes", b"\xff"] {
             assert!(find(name).is_none());
         }
     }
@@ -126,11 +106,7 @@ mod tests {
     #[test]
     fn rows_with_keys_say_whether_they_write() {
         for row in with_subcommands().filter(|row| row.keys.first > 0) {
-            assert!(
-                row.flags.contains(&Flag::Write) != row.flags.contains(&Flag::ReadOnly),
-                "{}",
-                row.name
-            );
+            assert!(row.flags.contains(&Flag::Write) != row.flags.contains(&Flag::ReadOnly), "{}", row.name);
             assert!(row.takes(row.arity.unsigned_abs() as usize));
         }
     }

@@ -29,21 +29,12 @@ pub fn masters(status: &Status, own_address: Option<SocketAddr>) -> Vec<Master<'
     };
     let mut ranges: BTreeMap<usize, Vec<(u16, u16)>> = BTreeMap::new();
     for range in &status.slots {
-        let primary = if address(range.primary).is_some() {
-            range.primary
-        } else {
-            status.here
-        };
+        let primary = if address(range.primary).is_some() { range.primary } else { status.here };
         add_range(ranges.entry(primary).or_default(), range.first, range.last);
     }
     let master = |(place, node)| {
         let ranges = ranges.remove(&place).unwrap_or_default();
-        Some(Master {
-            node,
-            address: address(place)?,
-            ranges,
-            is_here: place == status.here,
-        })
+        Some(Master { node, address: address(place)?, ranges, is_here: place == status.here })
     };
     status.nodes.iter().enumerate().filter_map(master).collect()
 }
@@ -59,11 +50,7 @@ impl Master<'_> {
     /// Where clients find it; nothing where it listens on all addresses, which means "where you found me" to them.
     pub fn host(&self) -> String {
         let ip = self.address.ip();
-        if ip.is_unspecified() {
-            String::new()
-        } else {
-            ip.to_string()
-        }
+        if ip.is_unspecified() { String::new() } else { ip.to_string() }
     }
 
     /// Whether it can be reached from the node that says so.

@@ -70,10 +70,7 @@ impl Wait {
         };
         let remaining = |until: WallTime| Duration::from_millis(until.0.saturating_sub(now.0));
         let timeout = self.until.map(remaining);
-        let command = Command::AwaitAcknowledgements {
-            operation,
-            replicas: self.owners,
-        };
+        let command = Command::AwaitAcknowledgements { operation, replicas: self.owners };
         let then = Box::new(move |outcome, shown: &mut Shown<'_>| {
             let Reply::Acknowledged(owners) = outcome? else {
                 return Err(Failure::misplaced());
@@ -88,9 +85,6 @@ impl Wait {
                 }
             }
         });
-        Ok(Ask {
-            request: Request { command, timeout },
-            then,
-        })
+        Ok(Ask { request: Request { command, timeout }, then })
     }
 }

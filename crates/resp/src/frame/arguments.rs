@@ -30,20 +30,12 @@ pub struct Arguments<'f> {
 impl<'f> Arguments<'f> {
     /// The arguments at `spans` of `bytes`.
     pub fn new(bytes: &'f [u8], spans: &'f [Span]) -> Arguments<'f> {
-        Arguments {
-            bytes,
-            spans,
-            shared: None,
-        }
+        Arguments { bytes, spans, shared: None }
     }
 
     /// The arguments at `spans` of `frame`, which is part of a buffer of `buffer_bytes`.
     pub fn of_shared(frame: &'f Bytes, spans: &'f [Span], buffer_bytes: usize) -> Arguments<'f> {
-        Arguments {
-            bytes: frame,
-            spans,
-            shared: Some((frame, buffer_bytes)),
-        }
+        Arguments { bytes: frame, spans, shared: Some((frame, buffer_bytes)) }
     }
 
     /// How many there are, the name included.
@@ -60,18 +52,13 @@ impl<'f> Arguments<'f> {
 
     /// The arguments from `index` on.
     pub fn from(&self, index: usize) -> Arguments<'f> {
-        Arguments {
-            spans: self.spans.get(index..).unwrap_or_default(),
-            ..*self
-        }
+        Arguments { spans: self.spans.get(index..).unwrap_or_default(), ..*self }
     }
 
     /// All of them, in order.
     pub fn iter(&self) -> impl Iterator<Item = &'f [u8]> + 'f {
         let bytes = self.bytes;
-        self.spans
-            .iter()
-            .map(move |span| &bytes[span.start as usize..span.end as usize])
+        self.spans.iter().map(move |span| &bytes[span.start as usize..span.end as usize])
     }
 
     /// The argument at `index` as bytes of its own.
@@ -91,9 +78,7 @@ impl<'f> Arguments<'f> {
 
     /// Whether one of `spans` would be handed out as a slice of a buffer of `buffer_bytes`.
     pub fn any_worth_slicing(spans: &[Span], buffer_bytes: usize) -> bool {
-        spans
-            .iter()
-            .any(|span| is_worth_slicing((span.end - span.start) as usize, buffer_bytes))
+        spans.iter().any(|span| is_worth_slicing((span.end - span.start) as usize, buffer_bytes))
     }
 }
 
@@ -116,10 +101,7 @@ mod tests {
 
     fn taken(length: usize, buffer_bytes: usize) -> (Bytes, Bytes) {
         let frame = Bytes::from(vec![7; length]);
-        let spans = [Span {
-            start: 0,
-            end: u32::try_from(length).unwrap(),
-        }];
+        let spans = [Span { start: 0, end: u32::try_from(length).unwrap() }];
         let argument = Arguments::of_shared(&frame, &spans, buffer_bytes).take(0);
         (frame, argument)
     }

@@ -6,9 +6,8 @@
 //! wrong arity and reads on, which is why the end of a line is looked at here as well.
 
 /// HTTP methods that are no commands of ours, and the header that every HTTP request carries.
-const WORDS: [&[u8]; 9] = [
-    b"POST", b"PUT", b"HEAD", b"DELETE", b"OPTIONS", b"PATCH", b"CONNECT", b"TRACE", b"HOST:",
-];
+const WORDS: [&[u8]; 9] =
+    [b"POST", b"PUT", b"HEAD", b"DELETE", b"OPTIONS", b"PATCH", b"CONNECT", b"TRACE", b"HOST:"];
 
 /// Whether the first word of a command says that it is of another protocol.
 pub fn is_foreign_word(word: &[u8]) -> bool {
@@ -32,13 +31,9 @@ mod tests {
 
     #[test]
     fn http_in_all_its_verbs_is_foreign() {
-        for line in [
-            "GET / HTTP/1.1",
-            "POST / HTTP/1.1",
-            "put /x http/1.0",
-            "PRI * HTTP/2.0",
-            "Host: 127.0.0.1",
-        ] {
+        for line in
+            ["GET / HTTP/1.1", "POST / HTTP/1.1", "put /x http/1.0", "PRI * HTTP/2.0", "Host: 127.0.0.1"]
+        {
             let words: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
             assert!(is_foreign_line(&words), "{line}");
         }

@@ -23,10 +23,7 @@ pub fn split(line: &[u8]) -> Result<Vec<Vec<u8>>, Unbalanced> {
 }
 
 fn skip_spaces(text: &[u8]) -> &[u8] {
-    let start = text
-        .iter()
-        .position(|&byte| !is_space(byte))
-        .unwrap_or(text.len());
+    let start = text.iter().position(|&byte| !is_space(byte)).unwrap_or(text.len());
     &text[start..]
 }
 
@@ -52,11 +49,7 @@ fn take_word<'t>(mut text: &'t [u8], word: &mut Vec<u8>) -> Result<&'t [u8], Unb
 
 /// What follows a closing quote must be a space or the end.
 fn closed(rest: &[u8]) -> Result<&[u8], Unbalanced> {
-    if rest.first().is_none_or(|&byte| is_space(byte)) {
-        Ok(rest)
-    } else {
-        Err(Unbalanced)
-    }
+    if rest.first().is_none_or(|&byte| is_space(byte)) { Ok(rest) } else { Err(Unbalanced) }
 }
 
 fn take_single_quoted<'t>(mut text: &'t [u8], word: &mut Vec<u8>) -> Result<&'t [u8], Unbalanced> {
@@ -130,10 +123,7 @@ mod tests {
 
     #[test]
     fn quotes_keep_spaces_and_escapes_make_bytes() {
-        assert_eq!(
-            words(r#"set "a b" '"\'' "\x00\n\"\q""#)[1..],
-            [&b"a b"[..], b"\"'", b"\0\n\"q"]
-        );
+        assert_eq!(words(r#"set "a b" '"\'' "\x00\n\"\q""#)[1..], [&b"a b"[..], b"\"'", b"\0\n\"q"]);
         assert_eq!(words(r#""""#), [b""]);
     }
 

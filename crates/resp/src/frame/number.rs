@@ -10,9 +10,7 @@ pub fn parse_i64(text: &[u8]) -> Option<i64> {
     };
     let magnitude = parse_digits(digits)?;
     if negative {
-        (magnitude > 0)
-            .then(|| 0_i64.checked_sub_unsigned(magnitude))
-            .flatten()
+        (magnitude > 0).then(|| 0_i64.checked_sub_unsigned(magnitude)).flatten()
     } else {
         i64::try_from(magnitude).ok()
     }
@@ -28,9 +26,7 @@ fn parse_digits(digits: &[u8]) -> Option<u64> {
         [b'0'] => Some(0),
         [] | [b'0', ..] => None,
         _ => digits.iter().try_fold(0_u64, |number, &byte| {
-            let digit = byte
-                .is_ascii_digit()
-                .then_some(u64::from(byte.wrapping_sub(b'0')))?;
+            let digit = byte.is_ascii_digit().then_some(u64::from(byte.wrapping_sub(b'0')))?;
             number.checked_mul(10)?.checked_add(digit)
         }),
     }
@@ -46,18 +42,9 @@ mod tests {
             assert_eq!(parse_i64(text.as_bytes()), Some(number));
         }
         assert_eq!(parse_i64(b"-9223372036854775808"), Some(i64::MIN));
-        for text in [
-            "",
-            "-",
-            "+1",
-            "01",
-            "-0",
-            " 1",
-            "1 ",
-            "1x",
-            "9223372036854775808",
-            "18446744073709551616",
-        ] {
+        for text in
+            ["", "-", "+1", "01", "-0", " 1", "1 ", "1x", "9223372036854775808", "18446744073709551616"]
+        {
             assert_eq!(parse_i64(text.as_bytes()), None, "{text:?}");
         }
     }

@@ -89,11 +89,7 @@ pub enum ProtocolError {
 }
 
 fn shown(byte: u8) -> char {
-    if byte.is_ascii_graphic() || byte == b' ' {
-        char::from(byte)
-    } else {
-        '?'
-    }
+    if byte.is_ascii_graphic() || byte == b' ' { char::from(byte) } else { '?' }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -124,12 +120,7 @@ pub struct Parser {
 
 impl Default for Parser {
     fn default() -> Parser {
-        Parser {
-            state: State::Start,
-            position: 0,
-            spans: Vec::new(),
-            words: None,
-        }
+        Parser { state: State::Start, position: 0, spans: Vec::new(), words: None }
     }
 }
 
@@ -229,9 +220,8 @@ impl Parser {
             return Ok(Some(Parsed::Incomplete));
         };
         let length = number::parse_u64(line).and_then(|length| usize::try_from(length).ok());
-        let length = length
-            .filter(|&length| length <= limits.bulk_bytes_max)
-            .ok_or(ProtocolError::BulkLength)?;
+        let length =
+            length.filter(|&length| length <= limits.bulk_bytes_max).ok_or(ProtocolError::BulkLength)?;
         self.position += 1 + line.len() + 2;
         if self.position + length + 2 > limits.command_bytes_max {
             return Err(ProtocolError::CommandLength(limits.command_bytes_max));
@@ -260,11 +250,7 @@ impl Parser {
         }
         self.spans.push(span(self.position, end, limits)?);
         self.position = end + 2;
-        self.state = if left > 1 {
-            State::Header { left: left - 1 }
-        } else {
-            State::Complete
-        };
+        self.state = if left > 1 { State::Header { left: left - 1 } } else { State::Complete };
         Ok(None)
     }
 
@@ -323,8 +309,5 @@ fn length_line(input: &[u8]) -> Result<Option<&[u8]>, NotALine> {
 fn span(start: usize, end: usize, limits: &Limits) -> Result<Span, ProtocolError> {
     let narrow =
         |at: usize| u32::try_from(at).map_err(|_| ProtocolError::CommandLength(limits.command_bytes_max));
-    Ok(Span {
-        start: narrow(start)?,
-        end: narrow(end)?,
-    })
+    Ok(Span { start: narrow(start)?, end: narrow(end)? })
 }

@@ -83,11 +83,7 @@ impl<'o> Writer<'o> {
 
     fn line(&mut self, text: &str) {
         let one_line = |byte| {
-            if byte == b'\r' || byte == b'\n' {
-                b' '
-            } else {
-                byte
-            }
+            if byte == b'\r' || byte == b'\n' { b' ' } else { byte }
         };
         self.out.extend(text.bytes().map(one_line));
         self.out.put_slice(b"\r\n");
@@ -250,19 +246,13 @@ mod tests {
         assert_eq!(both!(|w| w.map(2)), ["*4\r\n", "%2\r\n"]);
         assert_eq!(both!(|w| w.set(2)), ["*2\r\n", "~2\r\n"]);
         assert_eq!(both!(|w| w.verbatim("hi")), ["$2\r\nhi\r\n", "=6\r\ntxt:hi\r\n"]);
-        assert_eq!(
-            both!(|w| w.bulk(b"\0\r\n")),
-            ["$3\r\n\0\r\n\r\n", "$3\r\n\0\r\n\r\n"]
-        );
+        assert_eq!(both!(|w| w.bulk(b"\0\r\n")), ["$3\r\n\0\r\n\r\n", "$3\r\n\0\r\n\r\n"]);
     }
 
     /// A line break in what an error quotes must not begin another reply.
     #[test]
     fn errors_and_simple_strings_stay_on_one_line() {
-        assert_eq!(
-            written(Protocol::Resp2, |w| w.error("ERR", "no 'a\r\n+OK'")),
-            "-ERR no 'a  +OK'\r\n"
-        );
+        assert_eq!(written(Protocol::Resp2, |w| w.error("ERR", "no 'a\r\n+OK'")), "-ERR no 'a  +OK'\r\n");
         assert_eq!(written(Protocol::Resp2, |w| w.simple("a\nb")), "+a b\r\n");
     }
 

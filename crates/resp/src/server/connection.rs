@@ -157,9 +157,7 @@ impl<S: Store> Connection<S> {
             add(&self.shared.clients.figures.bytes_sent, written as u64);
             self.session.sent(written);
         }
-        self.shared
-            .buffers
-            .take_back(std::mem::take(self.session.output()));
+        self.shared.buffers.take_back(std::mem::take(self.session.output()));
         Ok(())
     }
 
@@ -183,13 +181,7 @@ impl<S: Store> Connection<S> {
 
     fn refuse(&mut self, around: &Around<'_>) {
         let message = "too many commands are half received on this node; send this one again later";
-        self.session.refuse(
-            &Failure {
-                prefix: "OVERLOADED",
-                message: message.into(),
-            },
-            around,
-        );
+        self.session.refuse(&Failure { prefix: "OVERLOADED", message: message.into() }, around);
     }
 
     /// Makes room to read into. The buffer at most doubles, so memory follows what was received and not what a length
@@ -253,10 +245,7 @@ impl<S: Store> Connection<S> {
             return Poll::Pending;
         }
         let awaited = self.awaited();
-        match self
-            .patience
-            .is_over(awaited, self.shared.settings.stall_max, context)
-        {
+        match self.patience.is_over(awaited, self.shared.settings.stall_max, context) {
             true => Poll::Ready(()),
             false => Poll::Pending,
         }

@@ -45,9 +45,7 @@ pub struct Server<S: Store> {
 
 impl<S: Store> Clone for Server<S> {
     fn clone(&self) -> Server<S> {
-        Server {
-            shared: self.shared.clone(),
-        }
+        Server { shared: self.shared.clone() }
     }
 }
 
@@ -99,9 +97,7 @@ impl<S: Store> Server<S> {
             buffers: Buffers::default(),
             held_bytes: Cell::new(0),
         };
-        Server {
-            shared: Rc::new(shared),
-        }
+        Server { shared: Rc::new(shared) }
     }
 
     /// The connections, and what they did.
@@ -142,9 +138,7 @@ impl<S: Store> Server<S> {
     fn home(&self, listening: &Listening) -> Result<Selected, ServeError> {
         let name = listening.keyspace.as_deref().unwrap_or("0");
         let status = self.shared.store.status();
-        let keyspace = status
-            .keyspace(name)
-            .ok_or_else(|| ServeError::NoSuchKeyspace(name.to_owned()))?;
+        let keyspace = status.keyspace(name).ok_or_else(|| ServeError::NoSuchKeyspace(name.to_owned()))?;
         Ok(Selected::new(keyspace))
     }
 
@@ -161,9 +155,7 @@ impl<S: Store> Server<S> {
         };
         prepare(&stream);
         let now = shared.clock.now().wall;
-        let client = shared
-            .clients
-            .register(Some(address), stream.local_addr().ok(), now);
+        let client = shared.clients.register(Some(address), stream.local_addr().ok(), now);
         let session = Session::new(client.clone(), listening.kind, home);
         let connection = Connection::new(shared.clone(), stream, session, client.clone());
         let task = tasks.set.spawn_local(connection);
@@ -212,9 +204,7 @@ impl Tasks {
 /// tuned is as good as closed and will say so when it is read.
 fn prepare(stream: &TcpStream) {
     let _ = stream.set_nodelay(true);
-    let keepalive = socket2::TcpKeepalive::new()
-        .with_time(KEEPALIVE)
-        .with_interval(KEEPALIVE / 3);
+    let keepalive = socket2::TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE / 3);
     let _ = socket2::SockRef::from(stream).set_tcp_keepalive(&keepalive);
 }
 

@@ -24,20 +24,12 @@ pub(super) struct Awaited {
 impl Awaited {
     /// The rest of the command after so many, of which so many bytes are here.
     pub(super) fn input(commands: u64, bytes: usize) -> Awaited {
-        Awaited {
-            commands,
-            strides: bytes as u64 / STRIDE_BYTES,
-            is_output: false,
-        }
+        Awaited { commands, strides: bytes as u64 / STRIDE_BYTES, is_output: false }
     }
 
     /// That it reads; so many bytes it has been sent before.
     pub(super) fn output(bytes: u64) -> Awaited {
-        Awaited {
-            commands: 0,
-            strides: bytes / STRIDE_BYTES,
-            is_output: true,
-        }
+        Awaited { commands: 0, strides: bytes / STRIDE_BYTES, is_output: true }
     }
 }
 
@@ -59,9 +51,8 @@ impl Patience {
             self.waiting = None;
             return false;
         };
-        let (since, sleep) = self
-            .waiting
-            .get_or_insert_with(|| (awaited, Box::pin(sleep_until(Instant::now() + most))));
+        let (since, sleep) =
+            self.waiting.get_or_insert_with(|| (awaited, Box::pin(sleep_until(Instant::now() + most))));
         if *since != awaited {
             *since = awaited;
             sleep.as_mut().reset(Instant::now() + most);

@@ -139,20 +139,10 @@ impl Desk {
         let protocol = self.state.protocol;
         let mut aside = BytesMut::new();
         // A reply that is due later waits beside the output.
-        let out = if self.queue.is_empty() {
-            &mut self.output
-        } else {
-            &mut aside
-        };
+        let out = if self.queue.is_empty() { &mut self.output } else { &mut aside };
         let start = out.len();
         let reply = Writer::new(out, protocol);
-        let mut call = Call {
-            arguments,
-            state: &mut self.state,
-            around,
-            reply,
-            received: self.received,
-        };
+        let mut call = Call { arguments, state: &mut self.state, around, reply, received: self.received };
         match dispatch::run(row, &mut call) {
             Ok(Next::Replied) => {}
             Ok(Next::Ask(Ask { request, then })) => {
@@ -160,23 +150,14 @@ impl Desk {
                 let is_alone = row.turn == Turn::Alone;
                 let bytes = arguments.iter().map(<[u8]>::len).sum();
                 let keyspace = self.state.keyspace.id;
-                self.asking = Some(Asking {
-                    then,
-                    protocol,
-                    held,
-                    keys,
-                    keyspace,
-                    is_alone,
-                    bytes,
-                });
+                self.asking = Some(Asking { then, protocol, held, keys, keyspace, is_alone, bytes });
                 return Ran::Asks(request);
             }
             Err(failure) => {
                 call.reply.roll_back(start);
                 write_failure(&failure, &mut call.reply, around);
                 if row.name == "multi" {
-                    self.transaction
-                        .begin(Offset(self.sent.0 + self.output.len() as u64));
+                    self.transaction.begin(Offset(self.sent.0 + self.output.len() as u64));
                 }
             }
         }
@@ -197,11 +178,7 @@ impl Desk {
     /// Replies with an error, in its turn.
     pub(crate) fn fail(&mut self, failure: &Failure, around: &Around<'_>) {
         let mut aside = BytesMut::new();
-        let out = if self.queue.is_empty() {
-            &mut self.output
-        } else {
-            &mut aside
-        };
+        let out = if self.queue.is_empty() { &mut self.output } else { &mut aside };
         write_failure(failure, &mut Writer::new(out, self.state.protocol), around);
         if !aside.is_empty() {
             self.queue.push_reply(aside);
@@ -220,10 +197,7 @@ impl Desk {
 
     /// The store answers the question at hand later.
     pub(crate) fn pending(&mut self) {
-        let asking = self
-            .asking
-            .take()
-            .expect("a question is pending after it was asked");
+        let asking = self.asking.take().expect("a question is pending after it was asked");
         self.holds.add(&asking.held);
         self.is_alone = asking.is_alone;
         self.queue.push_pending(asking);
@@ -245,26 +219,12 @@ impl Desk {
     }
 
     fn show(&mut self, asking: Asking, outcome: Outcome, around: &Around<'_>) {
-        let Asking {
-            then,
-            protocol,
-            held,
-            keys,
-            keyspace,
-            is_alone,
-            bytes,
-        } = asking;
+        let Asking { then, protocol, held, keys, keyspace, is_alone, bytes } = asking;
         let start = self.output.len();
         let reply = Writer::new(&mut self.output, protocol);
         let remembers = !keys.is_empty();
-        let mut shown = Shown {
-            reply,
-            state: &mut self.state,
-            around,
-            seen: &mut self.seen,
-            keyspace,
-            remembers,
-        };
+        let mut shown =
+            Shown { reply, state: &mut self.state, around, seen: &mut self.seen, keyspace, remembers };
         match then(outcome, &mut shown) {
             Ok(Next::Replied) => self.remember(keyspace, &keys),
             Ok(Next::Ask(Ask { request, then })) => {
@@ -272,18 +232,8 @@ impl Desk {
                     is_alone,
                     "a command that asks on runs alone, or its reply would come out of turn"
                 );
-                self.follow_up = Some((
-                    request,
-                    Asking {
-                        then,
-                        protocol,
-                        held,
-                        keys,
-                        keyspace,
-                        is_alone,
-                        bytes,
-                    },
-                ));
+                self.follow_up =
+                    Some((request, Asking { then, protocol, held, keys, keyspace, is_alone, bytes }));
             }
             Err(failure) => {
                 shown.reply.roll_back(start);
@@ -300,9 +250,7 @@ impl Desk {
         let reply_end = Offset(self.sent.0 + self.output.len() as u64);
         for (index, context) in self.seen.drain(..) {
             if let Some(key) = keys.get(index) {
-                self.state
-                    .contexts
-                    .remember(keyspace, key, context, reply_end, self.received);
+                self.state.contexts.remember(keyspace, key, context, reply_end, self.received);
             }
         }
     }

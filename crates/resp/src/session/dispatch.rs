@@ -14,16 +14,12 @@ pub(crate) fn find(arguments: Arguments<'_>) -> Result<&'static Row, Failure> {
     let row = table::find(&arguments[0]).ok_or_else(|| unknown(arguments))?;
     let row = match (&row.action, arguments.get(1)) {
         (Action::Container { .. }, Some(name)) if is(name, "HELP") => row,
-        (Action::Container { .. }, Some(name)) => row
-            .subcommand(name)
-            .ok_or_else(|| unknown_subcommand(row, name))?,
+        (Action::Container { .. }, Some(name)) => {
+            row.subcommand(name).ok_or_else(|| unknown_subcommand(row, name))?
+        }
         _ => row,
     };
-    if row.takes(arguments.len()) {
-        Ok(row)
-    } else {
-        Err(wrong_number(row))
-    }
+    if row.takes(arguments.len()) { Ok(row) } else { Err(wrong_number(row)) }
 }
 
 /// Runs a command.
@@ -32,10 +28,9 @@ pub(crate) fn run(row: &Row, call: &mut Call<'_>) -> Result<Next, Failure> {
         Action::Container { .. } if call.arguments.len() > 1 => describe::help(row, call),
         Action::Run(run) | Action::Container { bare: Some(run), .. } => run(call),
         Action::Container { bare: None, .. } => Err(wrong_number(row)),
-        Action::Refuse(why) => Err(Failure::new(format!(
-            "{} {why}",
-            row.name.to_ascii_uppercase().replace('|', " ")
-        ))),
+        Action::Refuse(why) => {
+            Err(Failure::new(format!("{} {why}", row.name.to_ascii_uppercase().replace('|', " "))))
+        }
     }
 }
 
@@ -45,17 +40,12 @@ fn wrong_number(row: &Row) -> Failure {
 
 fn unknown_subcommand(row: &Row, name: &[u8]) -> Failure {
     let quoted = quoted(name, QUOTED_BYTES_MAX);
-    Failure::new(format!(
-        "unknown subcommand '{quoted}'. Try {} HELP.",
-        row.name.to_ascii_uppercase()
-    ))
+    Failure::new(format!("unknown subcommand '{quoted}'. Try {} HELP.", row.name.to_ascii_uppercase()))
 }
 
 fn unknown(arguments: Arguments<'_>) -> Failure {
-    let mut message = format!(
-        "unknown command '{}', with args beginning with: ",
-        quoted(&arguments[0], QUOTED_BYTES_MAX)
-    );
+    let mut message =
+        format!("unknown command '{}', with args beginning with: ", quoted(&arguments[0], QUOTED_BYTES_MAX));
     let mut left = QUOTED_BYTES_MAX;
     for argument in arguments.from(1).iter() {
         if left == 0 {

@@ -49,10 +49,7 @@ impl Held {
             (Some(one), None) => KeyHashes::One(hash(one)),
             (Some(_), Some(_)) => KeyHashes::Many(row.keys.places(arguments.len()).map(&mut hash).collect()),
         };
-        Held {
-            keys,
-            writes: row.writes(),
-        }
+        Held { keys, writes: row.writes() }
     }
 
     fn keys(&self) -> &[u64] {
@@ -103,11 +100,7 @@ const KEYS_KEPT: usize = 16;
 
 impl Hold {
     fn count(&mut self, writes: bool) -> &mut usize {
-        if writes {
-            &mut self.writers
-        } else {
-            &mut self.readers
-        }
+        if writes { &mut self.writers } else { &mut self.readers }
     }
 }
 
@@ -116,10 +109,7 @@ mod tests {
     use super::*;
 
     fn held(keys: &[u64], writes: bool) -> Held {
-        Held {
-            keys: KeyHashes::Many(keys.to_vec()),
-            writes,
-        }
+        Held { keys: KeyHashes::Many(keys.to_vec()), writes }
     }
 
     #[test]

@@ -92,10 +92,6 @@ impl Intake {
 
     /// Forgets everything: the connection is at its end.
     pub(crate) fn clear(&mut self) {
-        *self = Intake {
-            received: self.received,
-            is_exhausted: true,
-            ..Intake::default()
-        };
+        *self = Intake { received: self.received, is_exhausted: true, ..Intake::default() };
     }
 }

@@ -57,10 +57,7 @@ pub struct Session {
 impl Session {
     /// A new connection of `client`, in the keyspace `home`.
     pub fn new(client: Rc<Client>, kind: ListenerKind, home: Selected) -> Session {
-        Session {
-            intake: Intake::default(),
-            desk: Desk::new(client, kind, home),
-        }
+        Session { intake: Intake::default(), desk: Desk::new(client, kind, home) }
     }
 
     /// Where to put what is received, at the end. Follow it with [`received`](Self::received).
@@ -134,10 +131,7 @@ impl Session {
 
     /// Goes on with what was received.
     pub fn next(&mut self, around: &Around<'_>) -> Turned {
-        debug_assert!(
-            self.desk.asking.is_none(),
-            "the last question is answered or pending before the next"
-        );
+        debug_assert!(self.desk.asking.is_none(), "the last question is answered or pending before the next");
         loop {
             if let Some((request, asking)) = self.desk.follow_up.take() {
                 self.desk.asking = Some(asking);

@@ -57,8 +57,7 @@ impl Queue {
     pub(crate) fn push_answered(&mut self, asking: Asking, outcome: Outcome) {
         self.request_bytes += asking.bytes;
         self.reply_bytes += value_bytes(&outcome);
-        self.waiting
-            .push_back(Waiting::Answered(Box::new((asking, outcome))));
+        self.waiting.push_back(Waiting::Answered(Box::new((asking, outcome))));
     }
 
     pub(crate) fn push_reply(&mut self, reply: BytesMut) {
@@ -80,9 +79,7 @@ impl Queue {
         if self.waiting.is_empty() {
             self.waiting.shrink_to(KEPT);
         }
-        let waiting = self
-            .waiting
-            .pop_front_if(|waiting| !matches!(waiting, Waiting::Pending(_)))?;
+        let waiting = self.waiting.pop_front_if(|waiting| !matches!(waiting, Waiting::Pending(_)))?;
         match &waiting {
             Waiting::Answered(answered) => {
                 self.request_bytes -= answered.0.bytes;

@@ -11,14 +11,9 @@ use crate::support::connection::array;
 fn http_is_closed_without_a_word_and_nothing_of_it_runs() {
     let smuggled =
         "\r\nHost: x\r\nContent-Length: 99\r\n\r\nSET k v\r\n*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\nv\r\n";
-    for verb in [
-        "GET / HTTP/1.1",
-        "POST / HTTP/1.1",
-        "PUT /k HTTP/1.1",
-        "HEAD / HTTP/1.0",
-        "Host: x",
-        "post /",
-    ] {
+    for verb in
+        ["GET / HTTP/1.1", "POST / HTTP/1.1", "PUT /k HTTP/1.1", "HEAD / HTTP/1.0", "Host: x", "post /"]
+    {
         let (mut connection, store) = Connection::alone();
         connection.receive(format!("{verb}{smuggled}").as_bytes());
         assert_eq!(connection.send(), "", "{verb}");
@@ -48,10 +43,7 @@ fn a_tls_greeting_is_closed_at_its_first_byte() {
 fn a_protocol_error_is_told_and_ends_the_connection() {
     let (mut connection, store) = Connection::alone();
     connection.receive(&[&array("SET a 1"), &b"*1\r\n:5\r\n"[..], &array("SET b 2")].concat());
-    assert_eq!(
-        connection.send(),
-        "+OK\r\n-ERR Protocol error: expected '$', got ':'\r\n"
-    );
+    assert_eq!(connection.send(), "+OK\r\n-ERR Protocol error: expected '$', got ':'\r\n");
     assert!(connection.session.is_over());
     assert_eq!(store.asked(), ["put a"]);
 }
@@ -65,10 +57,7 @@ fn a_protocol_error_waits_its_turn() {
     assert_eq!(connection.send(), "");
     store.release(0);
     connection.run();
-    assert_eq!(
-        connection.send(),
-        "+OK\r\n-ERR Protocol error: invalid multibulk length\r\n"
-    );
+    assert_eq!(connection.send(), "+OK\r\n-ERR Protocol error: invalid multibulk length\r\n");
 }
 
 /// Half a command is waited for, and costs what was received.

@@ -19,10 +19,7 @@ fn commands_about_all_keys_speak_of_the_primary_ranges() {
     cluster.ask("SCAN 0");
     cluster.ask("KEYS *");
     cluster.ask("DBSIZE");
-    assert_eq!(
-        store.asked(),
-        ["scan 0 10 Primaries", "scan 0 1000 Primaries", "count Primaries"]
-    );
+    assert_eq!(store.asked(), ["scan 0 10 Primaries", "scan 0 1000 Primaries", "count Primaries"]);
     let mut one_store = Connection::new(&store, &Rc::default(), ListenerKind::OneStore);
     one_store.ask("SCAN 0");
     assert_eq!(store.asked(), ["scan 0 10 Cluster"]);
@@ -35,10 +32,7 @@ fn every_slot_is_named_after_a_node_that_can_be_reached() {
     store.change_status(|status| status.nodes[1].cluster = None);
     let mut connection = connection(&store);
     let slots = connection.ask("CLUSTER SLOTS");
-    assert!(
-        slots.starts_with("*2\r\n*3\r\n:0\r\n:10922\r\n*4\r\n$9\r\n127.0.0.1\r\n:7101\r\n"),
-        "{slots}"
-    );
+    assert!(slots.starts_with("*2\r\n*3\r\n:0\r\n:10922\r\n*4\r\n$9\r\n127.0.0.1\r\n:7101\r\n"), "{slots}");
     assert!(connection.ask("CLUSTER INFO").contains("cluster_state:ok\r\n"));
 }
 
@@ -47,11 +41,7 @@ fn a_node_that_is_down_is_shown_as_failing() {
     let store = FakeStore::new();
     store.change_status(|status| status.nodes[2].state = NodeState::Down);
     let mut connection = connection(&store);
-    assert!(
-        connection
-            .ask("CLUSTER NODES")
-            .contains("127.0.0.1:7103@9003 master,fail - 0 0 3 disconnected")
-    );
+    assert!(connection.ask("CLUSTER NODES").contains("127.0.0.1:7103@9003 master,fail - 0 0 3 disconnected"));
     assert!(connection.ask("CLUSTER SHARDS").contains("$4\r\nfail\r\n"));
 }
 

@@ -77,11 +77,7 @@ fn in_an_lww_keyspace_nothing_is_remembered() {
     connection.ask("SELECT priority");
     connection.ask("SET k one");
     connection.ask("SET k two");
-    assert_eq!(
-        values(&mut connection, "k"),
-        ["two"],
-        "priority keyspaces keep siblings and so do remember"
-    );
+    assert_eq!(values(&mut connection, "k"), ["two"], "priority keyspaces keep siblings and so do remember");
 }
 
 /// "Of the (keyspace, key)": a key of the same name elsewhere is another key.
@@ -150,11 +146,7 @@ fn a_pipeline_uses_what_was_seen_before_it() {
     a.ask("SET k one");
     b.ask("GET k");
     pipeline(&mut b, &["SET k two", "SET k three"]);
-    assert_eq!(
-        values(&mut a, "k"),
-        ["two", "three"],
-        "both replace what was read, neither the other"
-    );
+    assert_eq!(values(&mut a, "k"), ["two", "three"], "both replace what was read, neither the other");
 }
 
 /// "An error reply leaves none": what a CONFLICT did not show is not replaced.
@@ -239,21 +231,11 @@ fn every_plain_read_of_siblings_is_a_conflict() {
     let (mut a, mut b) = pair();
     a.ask("SET k one");
     b.ask("SET k two");
-    for read in [
-        "GET k",
-        "MGET j k",
-        "STRLEN k",
-        "GETRANGE k 0 1",
-        "GETEX k",
-        "GETEX k EX 100",
-        "TTL k",
-        "PTTL k",
-    ] {
+    for read in
+        ["GET k", "MGET j k", "STRLEN k", "GETRANGE k 0 1", "GETEX k", "GETEX k EX 100", "TTL k", "PTTL k"]
+    {
         let reply = a.ask(read);
-        assert!(
-            reply.starts_with("-CONFLICT ") && reply.contains("KV.GET"),
-            "{read}: {reply}"
-        );
+        assert!(reply.starts_with("-CONFLICT ") && reply.contains("KV.GET"), "{read}: {reply}");
     }
     // Whether a key is there is no choice between its values.
     assert_eq!(a.ask("EXISTS k"), ":1\r\n");
@@ -290,10 +272,7 @@ fn commands_of_several_keys_remember_each() {
     a.ask("MSET j one k one");
     b.ask("MGET k j missing");
     b.ask("MSET j two k two");
-    assert_eq!(
-        (values(&mut a, "j"), values(&mut a, "k")),
-        (vec!["two".to_owned()], vec!["two".to_owned()])
-    );
+    assert_eq!((values(&mut a, "j"), values(&mut a, "k")), (vec!["two".to_owned()], vec!["two".to_owned()]));
 }
 
 /// The context of a command that was answered after a SELECT is of the keyspace that it was asked in.

@@ -21,35 +21,16 @@ fn unavailable() -> Error {
 }
 
 fn unknown() -> Error {
-    Error::Unknown {
-        level: Level::Quorum,
-        needed: 2,
-        got: 1,
-        owners: 3,
-        detail: "n2 did not answer".into(),
-    }
+    Error::Unknown { level: Level::Quorum, needed: 2, got: 1, owners: 3, detail: "n2 did not answer".into() }
 }
 
 fn too_large() -> Error {
-    Error::TooLarge {
-        what: api::Part::Value,
-        bytes: 2_000_000,
-        limit: 1_048_576,
-        keyspace: "default".into(),
-    }
+    Error::TooLarge { what: api::Part::Value, bytes: 2_000_000, limit: 1_048_576, keyspace: "default".into() }
 }
 
 /// Prefixes that client libraries answer by trying again on their own.
-const RETRIED: [&str; 8] = [
-    "TRYAGAIN",
-    "LOADING",
-    "MOVED",
-    "ASK",
-    "CLUSTERDOWN",
-    "BUSY",
-    "MASTERDOWN",
-    "READONLY",
-];
+const RETRIED: [&str; 8] =
+    ["TRYAGAIN", "LOADING", "MOVED", "ASK", "CLUSTERDOWN", "BUSY", "MASTERDOWN", "READONLY"];
 
 #[test]
 fn each_kind_of_error_has_its_prefix_and_none_is_retried_by_clients() {
@@ -62,27 +43,14 @@ fn each_kind_of_error_has_its_prefix_and_none_is_retried_by_clients() {
         (Error::Invalid("no".into()), "-ERR "),
         (too_large(), "-ERR "),
         (Error::NoSuchKeyspace("gone".into()), "-ERR "),
-        (
-            Error::TooManySiblings {
-                siblings: 100,
-                keyspace: "siblings".into(),
-            },
-            "-ERR ",
-        ),
+        (Error::TooManySiblings { siblings: 100, keyspace: "siblings".into() }, "-ERR "),
         (Error::ContextRequired("siblings".into()), "-ERR "),
     ] {
         let message = error.to_string();
         store.fail("k", error);
-        for command in [
-            "SET k v",
-            "GET k",
-            "DEL k",
-            "EXPIRE k 10",
-            "KV.GET k",
-            "KV.PUT k v",
-            "KV.DEL k",
-            "TTL k",
-        ] {
+        for command in
+            ["SET k v", "GET k", "DEL k", "EXPIRE k 10", "KV.GET k", "KV.PUT k v", "KV.DEL k", "TTL k"]
+        {
             assert_eq!(connection.ask(command), format!("{prefix}{message}\r\n"));
         }
         assert!(RETRIED.iter().all(|retried| !prefix[1..].starts_with(retried)));
@@ -100,10 +68,7 @@ fn a_write_of_several_keys_that_is_partly_done_is_unknown() {
         "{reply}"
     );
     let reply = connection.ask("DEL c b");
-    assert!(
-        reply.starts_with("-UNKNOWN 1 of 2 keys were deleted; key 'b': "),
-        "{reply}"
-    );
+    assert!(reply.starts_with("-UNKNOWN 1 of 2 keys were deleted; key 'b': "), "{reply}");
     assert_eq!(connection.ask("EXISTS a c"), ":1\r\n");
 }
 
@@ -117,10 +82,7 @@ fn a_write_of_several_keys_of_which_none_is_done_says_so() {
     assert!(reply.starts_with("-UNAVAILABLE key 'a': "), "{reply}");
     store.fail("b", unknown());
     let reply = connection.ask("MSET a 1 b 2");
-    assert!(
-        reply.starts_with("-UNKNOWN 0 of 2 keys were set; key 'a': "),
-        "{reply}"
-    );
+    assert!(reply.starts_with("-UNKNOWN 0 of 2 keys were set; key 'a': "), "{reply}");
 }
 
 /// A read of several keys of which one cannot be read is an error, not an array with a hole.
@@ -141,10 +103,7 @@ fn a_flush_that_stops_midway_is_unknown() {
     connection.ask("MSET a 1 b 2");
     store.fail("b", unavailable());
     let reply = connection.ask("FLUSHDB");
-    assert!(
-        reply.starts_with("-UNKNOWN 1 keys are deleted and others are not: "),
-        "{reply}"
-    );
+    assert!(reply.starts_with("-UNKNOWN 1 keys are deleted and others are not: "), "{reply}");
 }
 
 /// KV.* show what is weaker about an answer; plain commands have no place to, so it is counted.
@@ -153,10 +112,7 @@ fn weaker_answers_are_marked_and_counted() {
     let store = FakeStore::new();
     let clients: Rc<Clients> = Rc::default();
     let mut connection = Connection::new(&store, &clients, ListenerKind::OneStore);
-    store.mark(Marks {
-        stand_in: true,
-        relaxed_durability: true,
-    });
+    store.mark(Marks { stand_in: true, relaxed_durability: true });
     let marks = "*2\r\n$8\r\nstand-in\r\n$18\r\nrelaxed-durability\r\n";
     for command in ["KV.PUT k v", "KV.GET k", "KV.GET missing"] {
         assert!(connection.ask(command).ends_with(marks), "{command}");

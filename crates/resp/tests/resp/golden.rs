@@ -29,10 +29,8 @@ use crate::support::{Connection, FakeStore};
 #[test]
 fn scripts_are_answered_as_written_down() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata");
-    let mut scripts: Vec<PathBuf> = fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
+    let mut scripts: Vec<PathBuf> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     scripts.sort();
     assert!(scripts.len() >= 8, "the scripts are where they should be");
     let failures: Vec<String> = scripts.iter().filter_map(|script| check(script)).collect();
@@ -51,15 +49,8 @@ fn check(script: &Path) -> Option<String> {
     }
     let line = written.lines().zip(now.lines()).position(|(a, b)| a != b);
     let at = line.unwrap_or_else(|| written.lines().count().min(now.lines().count()));
-    let (was, is) = (
-        written.lines().nth(at).unwrap_or("(end)"),
-        now.lines().nth(at).unwrap_or("(end)"),
-    );
-    Some(format!(
-        "{}:{}\n  written: {was}\n  now:     {is}",
-        script.display(),
-        at + 1
-    ))
+    let (was, is) = (written.lines().nth(at).unwrap_or("(end)"), now.lines().nth(at).unwrap_or("(end)"));
+    Some(format!("{}:{}\n  written: {was}\n  now:     {is}", script.display(), at + 1))
 }
 
 struct Stage {
@@ -101,10 +92,8 @@ impl Stage {
                 let _ = write!(shown, "\n{name}<");
             }
             let (store, clients, kind) = (&self.store, &self.clients, self.kind);
-            let connection = self
-                .connections
-                .entry(name)
-                .or_insert_with(|| Connection::new(store, clients, kind));
+            let connection =
+                self.connections.entry(name).or_insert_with(|| Connection::new(store, clients, kind));
             connection.receive(&bytes);
             shown.push_str(&lines(&connection.send()));
             if connection.session.is_over() {
@@ -127,9 +116,7 @@ impl Stage {
         }
         let (name, command) = line.split_once("> ").unwrap_or(("a", line));
         let bytes = match command.strip_prefix("!raw ") {
-            Some(raw) => resp::frame::inline::split(format!("\"{raw}\"").as_bytes())
-                .unwrap()
-                .concat(),
+            Some(raw) => resp::frame::inline::split(format!("\"{raw}\"").as_bytes()).unwrap().concat(),
             None => array(command),
         };
         match reads.last_mut() {
@@ -142,28 +129,13 @@ impl Stage {
 /// One line for each line of the protocol, so that a reply with a line break in it is seen to have one.
 fn lines(reply: &str) -> String {
     let escape = |line: &str| {
-        let escaped = line.chars().map(|c| {
-            if c.is_control() {
-                c.escape_default().to_string()
-            } else {
-                c.to_string()
-            }
-        });
+        let escaped =
+            line.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() });
         escaped.collect::<String>()
     };
-    reply
-        .split_terminator("\r\n")
-        .fold(String::new(), |mut text, line| {
-            // An empty line would end the block.
-            let _ = write!(
-                text,
-                "\n{}",
-                if line.is_empty() {
-                    "(empty)".to_owned()
-                } else {
-                    escape(line)
-                }
-            );
-            text
-        })
+    reply.split_terminator("\r\n").fold(String::new(), |mut text, line| {
+        // An empty line would end the block.
+        let _ = write!(text, "\n{}", if line.is_empty() { "(empty)".to_owned() } else { escape(line) });
+        text
+    })
 }

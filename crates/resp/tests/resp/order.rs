@@ -131,10 +131,7 @@ fn a_late_reply_is_in_its_own_version() {
     store.release(0);
     connection.run();
     let replies = connection.send();
-    assert!(
-        replies.starts_with("$-1\r\n%7\r\n") && replies.ends_with("_\r\n"),
-        "{replies}"
-    );
+    assert!(replies.starts_with("$-1\r\n%7\r\n") && replies.ends_with("_\r\n"), "{replies}");
 }
 
 /// QUIT is answered after all before it, and nothing after it runs.
@@ -159,10 +156,8 @@ fn connection_with(settings: Settings) -> (Connection, FakeStore) {
 /// Requests in flight are bounded in number.
 #[test]
 fn no_more_requests_are_in_flight_than_allowed() {
-    let (mut connection, store) = connection_with(Settings {
-        requests_in_flight_max: 3,
-        ..Settings::default()
-    });
+    let (mut connection, store) =
+        connection_with(Settings { requests_in_flight_max: 3, ..Settings::default() });
     store.defer();
     connection.receive(&pipeline(&["GET a", "GET b", "GET c", "GET d", "GET e"]));
     assert_eq!(store.pending(), 3);
@@ -174,10 +169,8 @@ fn no_more_requests_are_in_flight_than_allowed() {
 /// And in bytes: beyond the bound one more runs when one is done.
 #[test]
 fn requests_in_flight_are_bounded_in_bytes() {
-    let (mut connection, store) = connection_with(Settings {
-        request_bytes_in_flight_max: 1000,
-        ..Settings::default()
-    });
+    let (mut connection, store) =
+        connection_with(Settings { request_bytes_in_flight_max: 1000, ..Settings::default() });
     store.defer();
     let value = "v".repeat(600);
     let sets: Vec<String> = (0..5).map(|number| format!("SET key{number} {value}")).collect();
@@ -189,10 +182,7 @@ fn requests_in_flight_are_bounded_in_bytes() {
 /// A client that does not read gets no further commands run, and is not read from.
 #[test]
 fn unread_replies_are_bounded() {
-    let (mut connection, _) = connection_with(Settings {
-        output_bytes_max: 10_000,
-        ..Settings::default()
-    });
+    let (mut connection, _) = connection_with(Settings { output_bytes_max: 10_000, ..Settings::default() });
     connection.ask(&format!("SET a {}", "v".repeat(4000)));
     connection.receive(&pipeline(&["GET a"; 100]));
     assert!(connection.session.output().len() < 10_000 + 5000);
@@ -208,10 +198,7 @@ fn unread_replies_are_bounded() {
 /// Answers that wait in the node for their turn hold their values: large values are fetched few at a time.
 #[test]
 fn large_replies_are_asked_for_few_at_a_time() {
-    let settings = Settings {
-        reply_bytes_in_flight_max: 100_000,
-        ..Settings::default()
-    };
+    let settings = Settings { reply_bytes_in_flight_max: 100_000, ..Settings::default() };
     let (mut connection, store) = connection_with(settings);
     connection.ask(&format!("SET a {}", "v".repeat(30_000)));
     connection.ask("GET a");
@@ -237,15 +224,11 @@ fn wait_asks_about_every_write_that_not_all_owners_hold() {
 #[test]
 fn what_was_sent_behind_a_refused_multi_does_not_run() {
     let (mut connection, store) = Connection::alone();
-    connection.receive(&pipeline(&[
-        "SET a 1", "MULTI", "SET b 2", "DEL a", "EXEC", "SET c 3",
-    ]));
+    connection.receive(&pipeline(&["SET a 1", "MULTI", "SET b 2", "DEL a", "EXEC", "SET c 3"]));
     assert_eq!(store.asked(), ["put a", "put c"]);
     let replies = connection.send();
-    let replies: Vec<&str> = replies
-        .split_terminator("\r\n")
-        .map(|reply| reply.split(' ').next().unwrap())
-        .collect();
+    let replies: Vec<&str> =
+        replies.split_terminator("\r\n").map(|reply| reply.split(' ').next().unwrap()).collect();
     assert_eq!(replies, ["+OK", "-ERR", "-ERR", "-ERR", "-ERR", "+OK"]);
 }
 
@@ -253,11 +236,7 @@ fn what_was_sent_behind_a_refused_multi_does_not_run() {
 #[test]
 fn after_the_refusal_of_multi_was_sent_commands_run() {
     let (mut connection, store) = Connection::alone();
-    assert!(
-        connection
-            .ask("MULTI")
-            .starts_with("-ERR MULTI must change several things at once")
-    );
+    assert!(connection.ask("MULTI").starts_with("-ERR MULTI must change several things at once"));
     assert_eq!(connection.ask("SET a 1"), "+OK\r\n");
     assert_eq!(store.asked(), ["put a"]);
 }

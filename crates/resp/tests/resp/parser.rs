@@ -95,12 +95,7 @@ fn is_foreign(word: &[u8]) -> bool {
 }
 
 fn small() -> Limits {
-    Limits {
-        arguments_max: 4,
-        bulk_bytes_max: 100,
-        command_bytes_max: 200,
-        inline_bytes_max: 50,
-    }
+    Limits { arguments_max: 4, bulk_bytes_max: 100, command_bytes_max: 200, inline_bytes_max: 50 }
 }
 
 #[test]
@@ -109,27 +104,15 @@ fn limits_are_protocol_errors_in_the_words_of_redis() {
     for (bytes, message) in [
         ("*5\r\n", "Protocol error: invalid multibulk length"),
         ("*x\r\n", "Protocol error: invalid multibulk length"),
-        (
-            "*99999999999999999999\r\n",
-            "Protocol error: invalid multibulk length",
-        ),
-        (
-            "*1234567890123456789012345678901234567890",
-            "Protocol error: invalid multibulk length",
-        ),
+        ("*99999999999999999999\r\n", "Protocol error: invalid multibulk length"),
+        ("*1234567890123456789012345678901234567890", "Protocol error: invalid multibulk length"),
         ("*1\r\n:1\r\n", "Protocol error: expected '$', got ':'"),
         ("*1\r\n*1\r\n", "Protocol error: expected '$', got '*'"),
         ("*1\r\n\x01", "Protocol error: expected '$', got '?'"),
         ("*1\r\n$101\r\n", "Protocol error: invalid bulk length"),
         ("*1\r\n$-1\r\n", "Protocol error: invalid bulk length"),
-        (
-            "*1\r\n$18446744073709551615\r\n",
-            "Protocol error: invalid bulk length",
-        ),
-        (
-            "*1\r\n$1\r\nab\r\n",
-            "Protocol error: expected CRLF after a bulk string",
-        ),
+        ("*1\r\n$18446744073709551615\r\n", "Protocol error: invalid bulk length"),
+        ("*1\r\n$1\r\nab\r\n", "Protocol error: expected CRLF after a bulk string"),
         (
             &format!("*2\r\n$100\r\n{hundred}\r\n$100\r\n"),
             "Protocol error: the command is longer than 200 bytes",

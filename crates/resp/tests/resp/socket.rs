@@ -28,10 +28,7 @@ fn with_server<F: Future<Output = ()>>(
     store: &FakeStore,
     test: impl FnOnce(Running) -> F,
 ) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let store = store.clone();
     LocalSet::new().block_on(&runtime, async move {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -40,19 +37,10 @@ fn with_server<F: Future<Output = ()>>(
         let (shutdown, down) = oneshot::channel::<()>();
         let serving = server.clone();
         let task = spawn_local(async move {
-            serving
-                .serve(listener, Listening::default(), async { drop(down.await) })
-                .await
+            serving.serve(listener, Listening::default(), async { drop(down.await) }).await
         });
-        let limit = tokio::time::timeout(
-            Duration::from_secs(60),
-            test(Running {
-                address,
-                server,
-                shutdown,
-                task,
-            }),
-        );
+        let limit =
+            tokio::time::timeout(Duration::from_secs(60), test(Running { address, server, shutdown, task }));
         limit.await.expect("the test ends in time");
     });
 }
@@ -120,10 +108,7 @@ fn late_answers_arrive() {
     store.defer();
     with_server(Settings::default(), &store.clone(), |running| async move {
         let mut stream = connect(&running).await;
-        stream
-            .write_all(&[array("SET a 1"), array("SET b 2"), array("PING")].concat())
-            .await
-            .unwrap();
+        stream.write_all(&[array("SET a 1"), array("SET b 2"), array("PING")].concat()).await.unwrap();
         while store.pending() < 2 {
             tokio::task::yield_now().await;
         }
@@ -135,10 +120,7 @@ fn late_answers_arrive() {
 
 #[test]
 fn connections_beyond_the_limit_are_turned_away_in_the_words_of_redis() {
-    let settings = Settings {
-        connections_max: 1,
-        ..Settings::default()
-    };
+    let settings = Settings { connections_max: 1, ..Settings::default() };
     with_server(settings, &FakeStore::new(), |running| async move {
         let mut first = connect(&running).await;
         ask(&mut first, "PING", "+PONG\r\n").await;
@@ -168,10 +150,7 @@ fn a_panic_ends_one_connection_only() {
 fn http_is_closed() {
     with_server(Settings::default(), &FakeStore::new(), |running| async move {
         let mut stream = connect(&running).await;
-        stream
-            .write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-            .await
-            .unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
         assert_eq!(rest(&mut stream).await, "");
         assert_eq!(running.server.clients().figures.foreign.get(), 1);
     });
@@ -210,10 +189,7 @@ fn shutting_down_answers_first() {
 /// A client that leaves a command half sent is not waited for for ever; one that is idle is.
 #[test]
 fn half_a_command_is_waited_for_only_so_long() {
-    let settings = Settings {
-        stall_max: Duration::from_millis(20),
-        ..Settings::default()
-    };
+    let settings = Settings { stall_max: Duration::from_millis(20), ..Settings::default() };
     with_server(settings, &FakeStore::new(), |running| async move {
         let (mut idle, mut slow) = (connect(&running).await, connect(&running).await);
         slow.write_all(b"*2\r\n$3\r\nGET\r\n$1").await.unwrap();
@@ -225,10 +201,7 @@ fn half_a_command_is_waited_for_only_so_long() {
 /// A client that does not read its replies is not fed for ever, and what is kept for it is bounded.
 #[test]
 fn unread_replies_are_kept_only_so_long() {
-    let settings = Settings {
-        stall_max: Duration::from_millis(20),
-        ..Settings::default()
-    };
+    let settings = Settings { stall_max: Duration::from_millis(20), ..Settings::default() };
     let store = FakeStore::new();
     with_server(settings, &store, |running| async move {
         let mut stream = connect(&running).await;
@@ -244,16 +217,10 @@ fn unread_replies_are_kept_only_so_long() {
 /// Half-received commands of all connections together are bounded.
 #[test]
 fn too_much_half_received_is_refused() {
-    let settings = Settings {
-        held_bytes_max: 1 << 20,
-        ..Settings::default()
-    };
+    let settings = Settings { held_bytes_max: 1 << 20, ..Settings::default() };
     with_server(settings, &FakeStore::new(), |running| async move {
         let mut stream = connect(&running).await;
-        stream
-            .write_all(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$50000000\r\n")
-            .await
-            .unwrap();
+        stream.write_all(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$50000000\r\n").await.unwrap();
         let (mut read, mut write) = stream.into_split();
         let writing = spawn_local(async move { while write.write_all(&[7; 65536]).await.is_ok() {} });
         let mut reply = vec![0; 11];
@@ -267,10 +234,7 @@ fn too_much_half_received_is_refused() {
 /// Unread replies of all connections together are bounded as well: who does not read while there is no room is cut.
 #[test]
 fn too_much_unread_is_cut() {
-    let settings = Settings {
-        held_bytes_max: 1 << 20,
-        ..Settings::default()
-    };
+    let settings = Settings { held_bytes_max: 1 << 20, ..Settings::default() };
     with_server(settings, &FakeStore::new(), |running| async move {
         let mut streams = Vec::new();
         for _ in 0..4 {
@@ -290,15 +254,8 @@ fn too_much_unread_is_cut() {
 fn a_listener_needs_its_keyspace() {
     with_server(Settings::default(), &FakeStore::new(), |running| async move {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let listening = Listening {
-            keyspace: Some("nowhere".into()),
-            ..Listening::default()
-        };
-        let error = running
-            .server
-            .serve(listener, listening, std::future::pending())
-            .await
-            .unwrap_err();
+        let listening = Listening { keyspace: Some("nowhere".into()), ..Listening::default() };
+        let error = running.server.serve(listener, listening, std::future::pending()).await.unwrap_err();
         assert_eq!(
             error.to_string(),
             "the listener is bound to keyspace nowhere, and there is none of that number or name"

@@ -63,14 +63,8 @@ impl<'a> Balance<'a> {
         };
         balance.measure();
         if old.iter().all(|&node| node != super::FREE) {
-            let view = RingView {
-                claims: old,
-                rack_of,
-                rounds,
-            };
-            balance.old_owners = (0..old.len())
-                .map(|start| owners_from(view, start, replicas))
-                .collect();
+            let view = RingView { claims: old, rack_of, rounds };
+            balance.old_owners = (0..old.len()).map(|start| owners_from(view, start, replicas)).collect();
         }
         balance
     }
@@ -101,11 +95,7 @@ impl<'a> Balance<'a> {
     }
 
     fn walk_from(&mut self, start: usize) {
-        let view = RingView {
-            claims: self.claims,
-            rack_of: self.rack_of,
-            rounds: self.rounds,
-        };
+        let view = RingView { claims: self.claims, rack_of: self.rack_of, rounds: self.rounds };
         self.walk.run(view, start, self.replicas);
     }
 
@@ -132,9 +122,8 @@ impl<'a> Balance<'a> {
         takers.sort_by(|&a, &b| self.ratio(a).total_cmp(&self.ratio(b)).then(a.cmp(&b)));
         takers.truncate(TAKERS);
         let mut best: Option<(f64, (usize, u16))> = None;
-        for position in (0..self.claims.len())
-            .filter(|&position| self.claims[position] == giver)
-            .collect::<Vec<_>>()
+        for position in
+            (0..self.claims.len()).filter(|&position| self.claims[position] == giver).collect::<Vec<_>>()
         {
             for &taker in &takers {
                 let gain = self.gain(position, taker);
@@ -183,10 +172,7 @@ impl<'a> Balance<'a> {
     fn starts_that_reach(&self, position: usize) -> Vec<usize> {
         let count = self.claims.len();
         let starts = (0..count).map(|back| (back, (position + count - back) % count));
-        starts
-            .take_while(|&(back, start)| self.reach[start] >= back)
-            .map(|(_, start)| start)
-            .collect()
+        starts.take_while(|&(back, start)| self.reach[start] >= back).map(|(_, start)| start).collect()
     }
 
     fn give(&mut self, position: usize, taker: u16) {

@@ -35,12 +35,7 @@ struct Pace {
 
 impl Pace {
     fn new(seed: usize, total: u32, tightness: f64) -> Pace {
-        let mut pace = Pace {
-            total,
-            done: 0,
-            slack: (1.0 - tightness).clamp(0.0, 1.0),
-            due: 0.0,
-        };
+        let mut pace = Pace { total, done: 0, slack: (1.0 - tightness).clamp(0.0, 1.0), due: 0.0 };
         pace.schedule(seed);
         pace
     }
@@ -78,10 +73,7 @@ impl<'a> Claiming<'a> {
     /// Prepares to bring `claims` to `quotas`. A claim of [`FREE`] is held by nobody.
     pub(super) fn new(spacing: &'a Spacing, claims: &'a mut [u16], quotas: &[u32]) -> Claiming<'a> {
         let held = held(claims, quotas.len());
-        let racks = (0..quotas.len())
-            .map(|node| usize::from(spacing.rack_of[node]) + 1)
-            .max()
-            .unwrap_or(0);
+        let racks = (0..quotas.len()).map(|node| usize::from(spacing.rack_of[node]) + 1).max().unwrap_or(0);
         let window = spacing.window() as f64 / claims.len() as f64;
         let rack_window = window / spacing.rack_most() as f64;
         let (mut rack_total, mut rack_quota) = (vec![0; racks], vec![0; racks]);
@@ -94,8 +86,7 @@ impl<'a> Claiming<'a> {
         };
         let nodes = |total: fn(u32, u32) -> u32| {
             let each = quotas.iter().zip(&held).enumerate();
-            each.map(|(node, (&quota, &held))| pace(node, total(quota, held), quota, window))
-                .collect()
+            each.map(|(node, (&quota, &held))| pace(node, total(quota, held), quota, window)).collect()
         };
         Claiming {
             surplus: nodes(|quota, held| held.saturating_sub(quota)),
@@ -167,10 +158,7 @@ impl<'a> Claiming<'a> {
     fn least_harm(&mut self, position: usize) -> Option<u16> {
         let mut best: Option<(u16, (u32, Due))> = None;
         for node in self.takers() {
-            let harm = (
-                self.spacing.faults_with(self.claims, position, node),
-                self.due(node),
-            );
+            let harm = (self.spacing.faults_with(self.claims, position, node), self.due(node));
             if best.is_none_or(|(_, least)| harm < least) {
                 best = Some((node, harm));
             }
@@ -179,18 +167,11 @@ impl<'a> Claiming<'a> {
     }
 
     fn takers(&self) -> Vec<u16> {
-        (0..)
-            .zip(&self.nodes)
-            .filter(|(_, pace)| pace.left() > 0)
-            .map(|(node, _)| node)
-            .collect()
+        (0..).zip(&self.nodes).filter(|(_, pace)| pace.left() > 0).map(|(node, _)| node).collect()
     }
 
     fn due(&self, node: u16) -> Due {
-        (
-            self.racks[usize::from(self.spacing.rack_of(node))].due,
-            self.nodes[usize::from(node)].due,
-        )
+        (self.racks[usize::from(self.spacing.rack_of(node))].due, self.nodes[usize::from(node)].due)
     }
 }
 

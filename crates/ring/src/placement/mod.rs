@@ -119,10 +119,7 @@ fn by_data_center(
     let mut sorted: BTreeMap<NodeId, &PlacementMember> = BTreeMap::new();
     for member in members {
         if !WEIGHTS.contains(&member.weight) {
-            return Err(PlacementError::Weight {
-                node: member.node,
-                weight: member.weight,
-            });
+            return Err(PlacementError::Weight { node: member.node, weight: member.weight });
         }
         if sorted.insert(member.node, member).is_some() {
             return Err(PlacementError::Twice { node: member.node });
@@ -136,21 +133,13 @@ fn by_data_center(
 }
 
 fn place_ring(old: Option<&Ring>, members: &[&PlacementMember], partitions: Partitions) -> Ring {
-    let ring_members: Vec<RingMember> = members
-        .iter()
-        .map(|member| RingMember {
-            node: member.node,
-            rack: member.rack.clone(),
-        })
-        .collect();
+    let ring_members: Vec<RingMember> =
+        members.iter().map(|member| RingMember { node: member.node, rack: member.rack.clone() }).collect();
     let (rack_of, rounds) = crate::rings::racks(&ring_members);
     let old_claims = old_claims(old, members, partitions);
 
     let claimants: Vec<Claimant> = (rack_of.iter().zip(members))
-        .map(|(&rack, member)| Claimant {
-            rack,
-            weight: member.weight,
-        })
+        .map(|(&rack, member)| Claimant { rack, weight: member.weight })
         .collect();
     let shares = fair_shares(&claimants, REPLICAS_BALANCED);
     let held = claim::held(&old_claims, members.len());
@@ -160,23 +149,10 @@ fn place_ring(old: Option<&Ring>, members: &[&PlacementMember], partitions: Part
     let mut claims = old_claims.clone();
     Claiming::new(&spacing, &mut claims, &quotas).run();
     repair::repair(&spacing, &old_claims, &mut claims);
-    let fair: Vec<f64> = shares
-        .iter()
-        .map(|share| share * f64::from(partitions.count()))
-        .collect();
-    Balance::new(
-        (&rack_of, &rounds),
-        REPLICAS_BALANCED,
-        &fair,
-        &old_claims,
-        &mut claims,
-    )
-    .run();
+    let fair: Vec<f64> = shares.iter().map(|share| share * f64::from(partitions.count())).collect();
+    Balance::new((&rack_of, &rounds), REPLICAS_BALANCED, &fair, &old_claims, &mut claims).run();
 
-    let claims: Vec<NodeId> = claims
-        .iter()
-        .map(|&index| members[usize::from(index)].node)
-        .collect();
+    let claims: Vec<NodeId> = claims.iter().map(|&index| members[usize::from(index)].node).collect();
     Ring::new(ring_members, &claims, partitions).expect("each quota is at least one and all of them are met")
 }
 
@@ -186,7 +162,5 @@ fn old_claims(old: Option<&Ring>, members: &[&PlacementMember], partitions: Part
         return vec![FREE; usize::from(partitions.count())];
     };
     let index_of: BTreeMap<NodeId, u16> = members.iter().map(|member| member.node).zip(0..).collect();
-    old.claims()
-        .map(|node| index_of.get(&node).copied().unwrap_or(FREE))
-        .collect()
+    old.claims().map(|node| index_of.get(&node).copied().unwrap_or(FREE)).collect()
 }

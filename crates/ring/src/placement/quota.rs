@@ -12,11 +12,7 @@ const ROUNDING: f64 = 1e-6;
 /// How many partitions each node is to claim: in proportion to `shares`, in all `partitions`, each at least one.
 pub(super) fn quotas(shares: &[f64], rack_of: &[u16], held: &[u32], partitions: u16) -> Vec<u32> {
     let targets = targets(shares, partitions);
-    let racks = rack_of
-        .iter()
-        .map(|&rack| usize::from(rack) + 1)
-        .max()
-        .unwrap_or(0);
+    let racks = rack_of.iter().map(|&rack| usize::from(rack) + 1).max().unwrap_or(0);
     let (mut rack_targets, mut rack_held) = (vec![0.0; racks], vec![0; racks]);
     for (node, &rack) in rack_of.iter().enumerate() {
         rack_targets[usize::from(rack)] += targets[node];
@@ -25,9 +21,8 @@ pub(super) fn quotas(shares: &[f64], rack_of: &[u16], held: &[u32], partitions: 
     let rack_quotas = apportion(&rack_targets, &rack_held, u32::from(partitions));
     let mut quotas = vec![0; shares.len()];
     for (rack, &total) in rack_quotas.iter().enumerate() {
-        let nodes: Vec<usize> = (0..shares.len())
-            .filter(|&node| usize::from(rack_of[node]) == rack)
-            .collect();
+        let nodes: Vec<usize> =
+            (0..shares.len()).filter(|&node| usize::from(rack_of[node]) == rack).collect();
         let of_nodes = |values: &[f64]| nodes.iter().map(|&node| values[node]).collect::<Vec<f64>>();
         let nodes_held: Vec<u32> = nodes.iter().map(|&node| held[node]).collect();
         let rounded = apportion(&of_nodes(&targets), &nodes_held, total);
@@ -42,9 +37,7 @@ pub(super) fn quotas(shares: &[f64], rack_of: &[u16], held: &[u32], partitions: 
 fn targets(shares: &[f64], partitions: u16) -> Vec<f64> {
     let smallest = shares.iter().copied().fold(f64::INFINITY, f64::min);
     let at = |scale: f64| shares.iter().map(move |share| (share * scale).max(1.0));
-    let scale = rising_root(f64::from(partitions) / smallest, f64::from(partitions), |scale| {
-        at(scale).sum()
-    });
+    let scale = rising_root(f64::from(partitions) / smallest, f64::from(partitions), |scale| at(scale).sum());
     at(scale).collect()
 }
 
@@ -57,10 +50,7 @@ fn apportion(targets: &[f64], held: &[u32], total: u32) -> Vec<u32> {
     let remainder = |index: usize| targets[index] - f64::from(quotas[index]);
     order.sort_by(|&a, &b| {
         let keeps = |index: usize| held[index] > quotas[index] && remainder(index) > ROUNDING;
-        keeps(b)
-            .cmp(&keeps(a))
-            .then(remainder(b).total_cmp(&remainder(a)))
-            .then(a.cmp(&b))
+        keeps(b).cmp(&keeps(a)).then(remainder(b).total_cmp(&remainder(a))).then(a.cmp(&b))
     });
     for &index in order.iter().cycle().take(total.saturating_sub(given) as usize) {
         quotas[index] += 1;
@@ -68,11 +58,7 @@ fn apportion(targets: &[f64], held: &[u32], total: u32) -> Vec<u32> {
     quotas
 }
 
-#[allow(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "targets are in 1..=16384"
-)]
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "targets are in 1..=16384")]
 fn whole(target: f64) -> u32 {
     (target + ROUNDING).floor() as u32
 }

@@ -53,9 +53,6 @@ fn swap_best(spacing: &Spacing, old: &[u16], claims: &mut [u16], position: usize
 
 fn cost(spacing: &Spacing, old: &[u16], claims: &[u16], one: usize, other: usize) -> i64 {
     let faults = spacing.faults_at(claims, one) + spacing.faults_at(claims, other);
-    let moved = [one, other]
-        .into_iter()
-        .filter(|&position| claims[position] != old[position])
-        .count();
+    let moved = [one, other].into_iter().filter(|&position| claims[position] != old[position]).count();
     FAULT_COST * i64::from(faults) + MOVE_COST * i64::try_from(moved).expect("at most two")
 }

@@ -23,11 +23,7 @@ impl Spacing {
     pub(super) fn new(replicas: usize, partitions: usize, rack_of: &[u16], rounds: &[usize]) -> Spacing {
         let window = replicas.min(rack_of.len()).min(partitions);
         let rack_most = rounds.iter().position(|&taken| taken >= window).unwrap_or(0) + 1;
-        Spacing {
-            window,
-            rack_most,
-            rack_of: rack_of.to_vec(),
-        }
+        Spacing { window, rack_most, rack_of: rack_of.to_vec() }
     }
 
     /// How many neighbours should be distinct.
@@ -47,9 +43,7 @@ impl Spacing {
     /// The faults of all windows that contain `position`.
     pub(super) fn faults_at(&self, claims: &[u16], position: usize) -> u32 {
         let count = claims.len();
-        (0..self.window)
-            .map(|back| self.faults_from(claims, (position + count - back) % count))
-            .sum()
+        (0..self.window).map(|back| self.faults_from(claims, (position + count - back) % count)).sum()
     }
 
     /// The faults that `node` would have at `position`.
@@ -64,15 +58,9 @@ impl Spacing {
     fn faults_from(&self, claims: &[u16], start: usize) -> u32 {
         let at = |offset: usize| {
             let position = start + offset;
-            claims[if position < claims.len() {
-                position
-            } else {
-                position - claims.len()
-            }]
+            claims[if position < claims.len() { position } else { position - claims.len() }]
         };
-        (1..self.window)
-            .map(|offset| u32::from(self.is_skipped(&at, offset)))
-            .sum()
+        (1..self.window).map(|offset| u32::from(self.is_skipped(&at, offset))).sum()
     }
 
     fn is_skipped(&self, at: &impl Fn(usize) -> u16, offset: usize) -> bool {

@@ -31,20 +31,10 @@ impl Acknowledgers {
         place: &Place,
         record: &Record,
     ) {
-        let known = self
-            .writes
-            .get(&(maker, operation))
-            .is_some_and(|write| write.round >= round);
+        let known = self.writes.get(&(maker, operation)).is_some_and(|write| write.round >= round);
         if !known {
             let made = (place.clone(), record.clone());
-            self.writes.insert(
-                (maker, operation),
-                Write {
-                    round,
-                    stored: BTreeSet::new(),
-                    made,
-                },
-            );
+            self.writes.insert((maker, operation), Write { round, stored: BTreeSet::new(), made });
         }
     }
 
@@ -59,15 +49,11 @@ impl Acknowledgers {
 
     /// How many peers said so.
     pub fn others(&self, maker: NodeId, operation: OperationId) -> usize {
-        self.writes
-            .get(&(maker, operation))
-            .map_or(0, |write| write.stored.len())
+        self.writes.get(&(maker, operation)).map_or(0, |write| write.stored.len())
     }
 
     /// What the maker made, as it was sent to peers.
     pub fn made(&self, maker: NodeId, operation: OperationId) -> Option<(Place, Record)> {
-        self.writes
-            .get(&(maker, operation))
-            .map(|write| write.made.clone())
+        self.writes.get(&(maker, operation)).map(|write| write.made.clone())
     }
 }

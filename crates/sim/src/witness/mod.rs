@@ -71,12 +71,7 @@ impl Witness {
         let mut report = |rule, what| found.push(Violation { at: now, rule, what });
         let (operation, round) = (envelope.operation, envelope.round);
         match &envelope.body {
-            Body::Request(ReplicaRequest::Write {
-                keyspace,
-                key,
-                record,
-                ..
-            }) => {
+            Body::Request(ReplicaRequest::Write { keyspace, key, record, .. }) => {
                 let Ok(record) = Record::decode(record.clone()) else {
                     return report(
                         "what is sent can be read",
@@ -104,8 +99,7 @@ impl Witness {
     /// A message reaches a node.
     pub fn arrived(&mut self, from: NodeId, to: NodeId, envelope: &Envelope) {
         if envelope.body == Body::Reply(ReplicaReply::Stored) {
-            self.acknowledgers
-                .stored(to, envelope.operation, envelope.round, from);
+            self.acknowledgers.stored(to, envelope.operation, envelope.round, from);
         }
     }
 
@@ -119,11 +113,7 @@ impl Witness {
         now: Instant,
     ) {
         let single = std::slice::from_ref(outcome);
-        let outcomes = if let Ok(Reply::Batch(outcomes)) = outcome {
-            outcomes.as_slice()
-        } else {
-            single
-        };
+        let outcomes = if let Ok(Reply::Batch(outcomes)) = outcome { outcomes.as_slice() } else { single };
         for ((keyspace, key), outcome) in keys.iter().zip(outcomes) {
             let partition = self.state.partition_of(key);
             // Who is no owner passed the write on: its maker has been looked at, and its number is the maker's.
@@ -142,11 +132,7 @@ impl Witness {
         now: Instant,
     ) {
         for what in self.promises.broken(host, contents) {
-            found.push(Violation {
-                at: now,
-                rule: "what was acknowledged is on stable storage (A4)",
-                what,
-            });
+            found.push(Violation { at: now, rule: "what was acknowledged is on stable storage (A4)", what });
         }
     }
 
@@ -160,11 +146,7 @@ impl Witness {
                 "{maker} counts {counted} owners for {}, and {others} peers said so",
                 written.operation
             );
-            found.push(Violation {
-                at: now,
-                rule: "an acknowledgement counts distinct owners (A2)",
-                what,
-            });
+            found.push(Violation { at: now, rule: "an acknowledgement counts distinct owners (A2)", what });
         }
         if counted > others
             && let Some((place, record)) = self.acknowledgers.made(maker, written.operation)
@@ -175,9 +157,7 @@ impl Witness {
     }
 
     fn is_durable(&self, keyspace: KeyspaceId) -> bool {
-        self.state
-            .keyspace(keyspace)
-            .is_some_and(|keyspace| keyspace.durability == Durability::Always)
+        self.state.keyspace(keyspace).is_some_and(|keyspace| keyspace.durability == Durability::Always)
     }
 }
 

@@ -26,11 +26,8 @@ impl Books {
     /// Empty books for this cluster.
     pub fn new(scenario: &Scenario) -> Books {
         let state = scenario.cluster();
-        let levels = state
-            .keyspaces()
-            .iter()
-            .map(|keyspace| (keyspace.id, (keyspace.r, keyspace.w)))
-            .collect();
+        let levels =
+            state.keyspaces().iter().map(|keyspace| (keyspace.id, (keyspace.r, keyspace.w))).collect();
         Books {
             owners: scenario.owners(),
             levels,
@@ -59,19 +56,13 @@ impl Books {
     /// What reads of the keyspace at this level promise.
     pub fn read_promise(&self, keyspace: KeyspaceId, read: Option<Level>) -> ReadPromise {
         let (r, w) = self.counts(keyspace, read, None);
-        ReadPromise {
-            meets: self.owners + 1 - r,
-            leaves: self.are_majorities(r, w).then_some(w),
-        }
+        ReadPromise { meets: self.owners + 1 - r, leaves: self.are_majorities(r, w).then_some(w) }
     }
 
     /// What writes of the keyspace at this level promise.
     pub fn write_promise(&self, keyspace: KeyspaceId, write: Option<Level>) -> WritePromise {
         let (r, w) = self.counts(keyspace, None, write);
-        WritePromise {
-            leaves: w,
-            outranks: self.are_majorities(r, w).then_some(self.owners + 1 - w),
-        }
+        WritePromise { leaves: w, outranks: self.are_majorities(r, w).then_some(self.owners + 1 - w) }
     }
 
     fn counts(&self, keyspace: KeyspaceId, read: Option<Level>, write: Option<Level>) -> (usize, usize) {
@@ -95,10 +86,7 @@ impl Books {
     pub fn certain(&self, keyspace: KeyspaceId) -> BTreeSet<Bytes> {
         let meets = self.read_promise(keyspace, None).meets;
         if keyspace == SIBLINGS {
-            let live = self
-                .siblings
-                .iter()
-                .filter(|(_, key)| key.is_certain_to_live(meets));
+            let live = self.siblings.iter().filter(|(_, key)| key.is_certain_to_live(meets));
             return live.map(|(key, _)| key.clone()).collect();
         }
         self.of(keyspace, |register| register.is_certain_to_live(meets))
@@ -113,10 +101,7 @@ impl Books {
     }
 
     fn of(&self, keyspace: KeyspaceId, is: impl Fn(&Register) -> bool) -> BTreeSet<Bytes> {
-        let of_keyspace = self
-            .registers
-            .iter()
-            .filter(|((id, _), register)| *id == keyspace && is(register));
+        let of_keyspace = self.registers.iter().filter(|((id, _), register)| *id == keyspace && is(register));
         of_keyspace.map(|((_, key), _)| key.clone()).collect()
     }
 }

@@ -58,9 +58,8 @@ impl Workload {
     /// The clients of this world's scenario, about to begin.
     pub fn start(world: &mut World, mut rng: Rng) -> Workload {
         let scenario = world.scenario().clone();
-        let clients = (0..scenario.clients)
-            .map(|number| Client::new(number, &scenario, rng.fork()))
-            .collect();
+        let clients =
+            (0..scenario.clients).map(|number| Client::new(number, &scenario, rng.fork())).collect();
         let books = Books::new(&scenario);
         let mut workload = Workload {
             clients,
@@ -137,11 +136,7 @@ impl Workload {
             Answer::Outcome(Err(_)) if walking => return figures.walks_ended_early += 1,
             Answer::Outcome(outcome) => std::slice::from_ref(outcome),
         };
-        let outcomes = if let [Ok(Reply::Batch(outcomes))] = single {
-            outcomes
-        } else {
-            single
-        };
+        let outcomes = if let [Ok(Reply::Batch(outcomes))] = single { outcomes } else { single };
         for outcome in outcomes {
             match outcome {
                 Ok(_) => figures.done += 1,
@@ -154,11 +149,7 @@ impl Workload {
     fn think(&mut self, world: &mut World, client: usize) {
         let most = u64::try_from(world.scenario().think_max.as_micros()).unwrap_or(0);
         // Who was turned away does not come back at once.
-        let patience = if self.clients[client].was_refused() {
-            50_000
-        } else {
-            100
-        };
+        let patience = if self.clients[client].was_refused() { 50_000 } else { 100 };
         let pause: Duration = micros(&mut self.rng, patience, most.max(patience));
         world.set_alarm(pause, client as u64);
     }
@@ -194,14 +185,6 @@ impl Workload {
 
 /// A read of a key at all its owners.
 pub fn read_all(keyspace: KeyspaceId, key: Bytes) -> Request {
-    let operation = Operation::Get {
-        read: Some(Level::All),
-        context: None,
-        detail: Detail::Values,
-    };
-    Request::new(Command::Key(KeyRequest {
-        keyspace,
-        key,
-        operation,
-    }))
+    let operation = Operation::Get { read: Some(Level::All), context: None, detail: Detail::Values };
+    Request::new(Command::Key(KeyRequest { keyspace, key, operation }))
 }

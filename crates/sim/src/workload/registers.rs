@@ -84,23 +84,12 @@ pub struct Begun {
 impl Register {
     /// An operation begins.
     pub fn begin(&self) -> Begun {
-        Begun {
-            floors: self.floors,
-            era: self.era,
-        }
+        Begun { floors: self.floors, era: self.era }
     }
 
     /// A write of this value begins.
     pub fn put_begins(&mut self, value: Bytes, expires: Option<u64>) {
-        self.puts.insert(
-            value,
-            Put {
-                fate: Fate::Open,
-                seen: false,
-                rank: None,
-                expires,
-            },
-        );
+        self.puts.insert(value, Put { fate: Fate::Open, seen: false, rank: None, expires });
     }
 
     /// A delete begins.
@@ -135,11 +124,7 @@ impl Register {
             return Ok(());
         };
         put.fate = Fate::NotDone;
-        if put.seen {
-            Err(format!("{} was read, and its write was not done", shown(value)))
-        } else {
-            Ok(())
-        }
+        if put.seen { Err(format!("{} was read, and its write was not done", shown(value))) } else { Ok(()) }
     }
 
     /// A write (a delete, if there is no value) was acknowledged.
@@ -162,9 +147,7 @@ impl Register {
         }
         let floor = promise.outranks.and_then(|held_by| floor(&begun.floors, held_by));
         if Some(rank) <= floor {
-            return Err(format!(
-                "the write got {rank:?}, and {floor:?} was there before it began"
-            ));
+            return Err(format!("the write got {rank:?}, and {floor:?} was there before it began"));
         }
         self.raise(promise.leaves, Some(rank));
         if let Some(value) = value.filter(|_| promise.outranks.is_some()) {
@@ -192,9 +175,7 @@ impl Register {
         if begun.era == self.era {
             let floor = floor(&begun.floors, promise.meets);
             if rank < floor {
-                return Err(format!(
-                    "{rank:?} was read, and {floor:?} was there before the read began"
-                ));
+                return Err(format!("{rank:?} was read, and {floor:?} was there before the read began"));
             }
             if let Some(leaves) = promise.leaves {
                 self.raise(leaves, rank);
@@ -257,10 +238,7 @@ impl Register {
             if let (Some(expires), Some((began, _))) = (expires, wall)
                 && expires <= began
             {
-                return Err(format!(
-                    "{} was read at {began} and ended at {expires}",
-                    shown(value)
-                ));
+                return Err(format!("{} was read at {began} and ended at {expires}", shown(value)));
             }
         }
         Ok(())
@@ -272,10 +250,9 @@ impl Register {
             return Ok(());
         };
         match put.rank.replace(rank) {
-            Some(before) if before != rank => Err(format!(
-                "{} was seen at {before:?}, and is at {rank:?} now",
-                shown(value)
-            )),
+            Some(before) if before != rank => {
+                Err(format!("{} was seen at {before:?}, and is at {rank:?} now", shown(value)))
+            }
             _ => Ok(()),
         }
     }
@@ -285,11 +262,7 @@ impl Register {
         if before.as_ref() == value {
             return Ok(());
         }
-        Err(format!(
-            "{rank:?} showed {:?} and shows {:?}",
-            before.as_ref().map(shown),
-            value.map(shown)
-        ))
+        Err(format!("{rank:?} showed {:?} and shows {:?}", before.as_ref().map(shown), value.map(shown)))
     }
 
     fn shows_nothing(&mut self, rank: (Stamp, Dot), wall: Option<(u64, u64)>) -> Result<(), String> {

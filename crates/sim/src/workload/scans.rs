@@ -25,13 +25,7 @@ const PAGES_MAX: usize = 2_000;
 impl Scan {
     /// An iteration begins, with these keys certain to live.
     pub fn begin(keyspace: KeyspaceId, must_give: BTreeSet<Bytes>) -> Scan {
-        Scan {
-            keyspace,
-            cursor: 0,
-            must_give,
-            given: BTreeSet::new(),
-            pages: 0,
-        }
+        Scan { keyspace, cursor: 0, must_give, given: BTreeSet::new(), pages: 0 }
     }
 
     /// A page came. True if it was the last.
@@ -42,10 +36,7 @@ impl Scan {
         self.given.extend(page.keys.iter().cloned());
         self.pages += 1;
         if self.pages > PAGES_MAX {
-            return Err(format!(
-                "the scan goes on at {} after {PAGES_MAX} pages",
-                page.cursor
-            ));
+            return Err(format!("the scan goes on at {} after {PAGES_MAX} pages", page.cursor));
         }
         self.cursor = page.cursor;
         Ok(page.cursor == 0)
@@ -56,21 +47,12 @@ impl Scan {
     /// # Errors
     /// Which key is missing, or made up.
     pub fn check(&self, certain: &BTreeSet<Bytes>, put: &BTreeSet<Bytes>) -> Result<(), String> {
-        let missing = self
-            .must_give
-            .intersection(certain)
-            .find(|key| !self.given.contains(*key));
+        let missing = self.must_give.intersection(certain).find(|key| !self.given.contains(*key));
         if let Some(key) = missing {
-            return Err(format!(
-                "{} was not given, and lived all the time",
-                key.escape_ascii()
-            ));
+            return Err(format!("{} was not given, and lived all the time", key.escape_ascii()));
         }
         match self.given.iter().find(|key| !put.contains(*key)) {
-            Some(key) => Err(format!(
-                "{} was given, and nobody ever wrote it",
-                key.escape_ascii()
-            )),
+            Some(key) => Err(format!("{} was given, and nobody ever wrote it", key.escape_ascii())),
             None => Ok(()),
         }
     }

@@ -90,10 +90,7 @@ fn parse(value: &Bytes) -> Option<(ValueId, BTreeSet<ValueId>)> {
     let (id, rest) = text.split_once(':')?;
     let (elements, _) = rest.split_once('.')?;
     let elements = elements.split(',').filter(|text| !text.is_empty());
-    Some((
-        id.parse().ok()?,
-        elements.map(str::parse).collect::<Result<_, _>>().ok()?,
-    ))
+    Some((id.parse().ok()?, elements.map(str::parse).collect::<Result<_, _>>().ok()?))
 }
 
 impl SiblingKey {
@@ -110,20 +107,12 @@ impl SiblingKey {
     /// A read begins that meets whatever so many owners hold.
     pub fn begin(&self, meets: usize) -> Begun {
         let having = |is: &dyn Fn(&Value) -> bool| -> BTreeSet<ValueId> {
-            self.values
-                .iter()
-                .filter(|(_, value)| is(value))
-                .map(|(id, _)| *id)
-                .collect()
+            self.values.iter().filter(|(_, value)| is(value)).map(|(id, _)| *id).collect()
         };
         Begun {
             must_show: having(&|value| value.held >= meets && !value.covered),
             must_not_show: having(&|value| value.gone >= meets),
-            elements: if self.deletes == 0 {
-                having(&|value| value.held >= meets)
-            } else {
-                BTreeSet::new()
-            },
+            elements: if self.deletes == 0 { having(&|value| value.held >= meets) } else { BTreeSet::new() },
         }
     }
 
@@ -136,14 +125,7 @@ impl SiblingKey {
         }
         self.cover(&covers);
         let covered = self.open_deletes > 0;
-        let value = Value {
-            fate: Fate::Open,
-            seen: false,
-            held: 0,
-            covered,
-            gone: 0,
-            covers,
-        };
+        let value = Value { fate: Fate::Open, seen: false, held: 0, covered, gone: 0, covers };
         self.values.insert(id, value);
     }
 
@@ -164,11 +146,7 @@ impl SiblingKey {
             return Ok(());
         };
         value.fate = Fate::NotDone;
-        if value.seen {
-            Err(format!("v{id} was read, and its write was not done"))
-        } else {
-            Ok(())
-        }
+        if value.seen { Err(format!("v{id} was read, and its write was not done")) } else { Ok(()) }
     }
 
     /// Nobody knows what became of a write: it may come to stand beside its writer's next one.
@@ -187,10 +165,7 @@ impl SiblingKey {
             }
             None => {
                 self.open_deletes += 1;
-                let standing = self
-                    .values
-                    .iter()
-                    .filter(|(_, value)| value.held >= meets && !value.covered);
+                let standing = self.values.iter().filter(|(_, value)| value.held >= meets && !value.covered);
                 let standing = standing.map(|(id, _)| *id).collect();
                 self.values.values_mut().for_each(|value| value.covered = true);
                 standing
@@ -212,9 +187,7 @@ impl SiblingKey {
         self.saw(shown)?;
         for id in &begun.must_show {
             if !shown.ids.contains(id) && !self.values[id].covered {
-                return Err(format!(
-                    "v{id} is not shown, and was there before the read began: {shown:?}"
-                ));
+                return Err(format!("v{id} is not shown, and was there before the read began: {shown:?}"));
             }
         }
         if let Some(id) = begun.must_not_show.intersection(&shown.ids).next() {
@@ -238,9 +211,7 @@ impl SiblingKey {
     pub fn check_last(&self, shown: &Shown) -> Result<(), String> {
         for (id, value) in &self.values {
             if value.fate == Fate::Done && !value.covered && !shown.ids.contains(id) {
-                return Err(format!(
-                    "v{id} was acknowledged, nobody replaced it, and it is lost"
-                ));
+                return Err(format!("v{id} was acknowledged, nobody replaced it, and it is lost"));
             }
         }
         Ok(())

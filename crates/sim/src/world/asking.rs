@@ -44,19 +44,10 @@ impl World {
     pub fn ask(&mut self, place: Place, request: Request) -> AskId {
         self.next_ask += 1;
         let ask = AskId(self.next_ask);
-        let timeout = request
-            .timeout
-            .unwrap_or(self.scenario.timeout)
-            .min(self.scenario.timeout);
+        let timeout = request.timeout.unwrap_or(self.scenario.timeout).min(self.scenario.timeout);
         self.asked.insert(
             ask,
-            Waiting {
-                place,
-                keys: keys_of(&request),
-                request: Some(request),
-                handed: None,
-                timeout,
-            },
+            Waiting { place, keys: keys_of(&request), request: Some(request), handed: None, timeout },
         );
         let at = self.now + self.client_delay();
         self.queue.put(at, Event::Request(ask));
@@ -98,29 +89,13 @@ impl World {
     }
 
     pub(super) fn node_answers(&mut self, place: Place, client: u64, outcome: Outcome) {
-        self.trace.line(
-            self.now,
-            &self.hosts[place].name,
-            format_args!("=  #{client} {}", Told(&outcome)),
-        );
+        self.trace.line(self.now, &self.hosts[place].name, format_args!("=  #{client} {}", Told(&outcome)));
         let ask = AskId(client);
-        let Some((asked, handed)) = self
-            .asked
-            .get(&ask)
-            .and_then(|asked| Some((asked, asked.handed?)))
+        let Some((asked, handed)) = self.asked.get(&ask).and_then(|asked| Some((asked, asked.handed?)))
         else {
-            return self.violated(
-                "a request has one answer",
-                format!("#{client} was answered again"),
-            );
+            return self.violated("a request has one answer", format!("#{client} was answered again"));
         };
-        self.witness.answered(
-            self.hosts[place].id,
-            &asked.keys,
-            &outcome,
-            &mut self.violations,
-            self.now,
-        );
+        self.witness.answered(self.hosts[place].id, &asked.keys, &outcome, &mut self.violations, self.now);
         let taken = self.now.since(handed);
         // Clocks that run slow by 200 millionths wait that much longer.
         let allowed = asked.timeout + asked.timeout / 1_000 + LATE_MAX + self.scenario.turn_max;
@@ -151,9 +126,7 @@ impl World {
             .iter()
             .filter(|(_, asked)| {
                 let allowed = asked.timeout * 2 + Duration::from_secs(1);
-                asked
-                    .handed
-                    .is_some_and(|handed| self.now.since(handed) > allowed)
+                asked.handed.is_some_and(|handed| self.now.since(handed) > allowed)
             })
             .map(|(ask, _)| ask.0)
             .collect();

@@ -103,26 +103,17 @@ impl World {
     /// Sends what has gathered since the last turn.
     fn flush(&mut self, place: Place) {
         for (to, envelope) in std::mem::take(&mut self.hosts[place].outbox) {
-            self.witness.sent(
-                self.hosts[place].id,
-                to,
-                &envelope,
-                &mut self.violations,
-                self.now,
-            );
+            self.witness.sent(self.hosts[place].id, to, &envelope, &mut self.violations, self.now);
             let is_reply = matches!(envelope.body, Body::Reply(_) | Body::Pong);
             // A connection never delivers twice, and a forwarded write relies on it: it would be made twice.
             let may_come_twice = !matches!(envelope.body, Body::Request(wire::ReplicaRequest::Forward(_)));
             let mut frame = BytesMut::new();
             wire::encode_frame(&envelope, &mut frame);
             let name = &self.hosts[place].name;
-            self.trace
-                .line(self.now, name, format_args!("-> {to} {}", Said(&envelope)));
+            self.trace.line(self.now, name, format_args!("-> {to} {}", Said(&envelope)));
             let ends = (place, self.place_of_id(to));
             let kind = (is_reply, may_come_twice);
-            let sent = self
-                .network
-                .send(self.now, ends, kind, frame.freeze(), &mut self.queue);
+            let sent = self.network.send(self.now, ends, kind, frame.freeze(), &mut self.queue);
             if !sent {
                 self.feedback.push_back(Input::NotSent(to, envelope.operation));
             }
@@ -144,8 +135,7 @@ impl World {
         };
         let from_id = self.hosts[from].id;
         let name = &self.hosts[to].name;
-        self.trace
-            .line(self.now, name, format_args!("<- {from_id} {}", Said(&envelope)));
+        self.trace.line(self.now, name, format_args!("<- {from_id} {}", Said(&envelope)));
         self.witness.arrived(from_id, self.hosts[to].id, &envelope);
         self.break_rules(from_id, to, &envelope);
         self.feed(to, Input::Message(from_id, envelope));
@@ -169,13 +159,7 @@ impl World {
             && let Body::Request(wire::ReplicaRequest::Write { .. }) = envelope.body
         {
             let body = Body::Reply(ReplicaReply::Stored);
-            self.hosts[to].outbox.push((
-                from,
-                Envelope {
-                    body,
-                    ..envelope.clone()
-                },
-            ));
+            self.hosts[to].outbox.push((from, Envelope { body, ..envelope.clone() }));
         }
     }
 
@@ -193,8 +177,7 @@ impl World {
             self.violated("nodes of one cluster belong together", refusal.why);
         }
         let (here, there) = (&self.hosts[caller].name, &self.hosts[called].name);
-        self.trace
-            .line(self.now, here, format_args!("connected with {there}"));
+        self.trace.line(self.now, here, format_args!("connected with {there}"));
         self.feed(caller, Input::PeerUp(hello));
     }
 
@@ -222,8 +205,7 @@ impl World {
             Job::Scan(..) => "scan",
             Job::Background(job) => job.kind(),
         };
-        self.trace
-            .line(self.now, &self.hosts[place].name, format_args!("disk: {what}"));
+        self.trace.line(self.now, &self.hosts[place].name, format_args!("disk: {what}"));
         let completion = job.run();
         if self.stop_if_down(place) {
             return;

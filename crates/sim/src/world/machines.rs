@@ -32,8 +32,7 @@ impl World {
             self.violated("a node starts on what a crash left", what);
             return;
         }
-        self.trace
-            .line(self.now, &self.hosts[place].name, format_args!("started"));
+        self.trace.line(self.now, &self.hosts[place].name, format_args!("started"));
         self.check_promises(place);
         self.network.start(self.now, place, &mut self.queue);
         self.feed_nothing(place);
@@ -42,8 +41,7 @@ impl World {
     /// A new node has work of its own to begin, such as a flush that a crash interrupted.
     fn feed_nothing(&mut self, place: Place) {
         self.hosts[place].turn_due = true;
-        self.queue
-            .put(self.now, Event::TurnEnd(place, self.hosts[place].life));
+        self.queue.put(self.now, Event::TurnEnd(place, self.hosts[place].life));
     }
 
     /// What this node said it had stored, before it stopped, it must hold now (INVARIANTS A4).
@@ -51,8 +49,7 @@ impl World {
         let host = &self.hosts[place];
         match host.contents() {
             Ok(contents) => {
-                self.witness
-                    .started(host.id, &contents, &mut self.violations, self.now);
+                self.witness.started(host.id, &contents, &mut self.violations, self.now);
             }
             Err(why) => self.violated("a store can be read after a crash", why),
         }
@@ -83,11 +80,7 @@ impl World {
         } else if let Err(error) = closed {
             self.violated("a node stops in good order", error.to_string());
         }
-        self.trace.line(
-            self.now,
-            &self.hosts[place].name,
-            format_args!("! stopped in good order"),
-        );
+        self.trace.line(self.now, &self.hosts[place].name, format_args!("! stopped in good order"));
         self.network.stop(self.now, place, true, &mut self.queue);
         self.start_later(place);
     }
@@ -101,11 +94,7 @@ impl World {
     pub(super) fn stop_if_down(&mut self, place: Place) -> bool {
         let down = self.hosts[place].is_up() && self.hosts[place].disk.is_down();
         if down {
-            self.crash(
-                place,
-                CrashMode::KeepSome,
-                "stopped in the midst of a change to its disk",
-            );
+            self.crash(place, CrashMode::KeepSome, "stopped in the midst of a change to its disk");
             self.start_later(place);
         }
         down
@@ -115,17 +104,12 @@ impl World {
     pub fn jump_clock(&mut self, place: Place, skew_ms_max: u64) {
         let skew = random_skew(&mut self.rng, skew_ms_max);
         self.hosts[place].clock.set_skew_ms(self.now, skew);
-        self.trace.line(
-            self.now,
-            &self.hosts[place].name,
-            format_args!("! its clock jumps to {skew} ms"),
-        );
+        self.trace.line(self.now, &self.hosts[place].name, format_args!("! its clock jumps to {skew} ms"));
     }
 
     /// Cuts the ways from these nodes to those, until all cuts heal.
     pub fn cut(&mut self, from: &[Place], to: &[Place]) {
-        self.trace
-            .line(self.now, "", format_args!("! cut from {from:?} to {to:?}"));
+        self.trace.line(self.now, "", format_args!("! cut from {from:?} to {to:?}"));
         self.network.cut(self.now, from, to, &mut self.queue);
     }
 
@@ -147,29 +131,19 @@ impl World {
     /// Breaks the connection that one node made with another. True if there was one.
     pub fn reset(&mut self, caller: Place, called: Place) -> bool {
         let (here, there) = (&self.hosts[caller].name, &self.hosts[called].name);
-        self.trace
-            .line(self.now, here, format_args!("! connection with {there} is reset"));
-        self.network
-            .reset(self.now, LinkId { caller, called }, &mut self.queue)
+        self.trace.line(self.now, here, format_args!("! connection with {there} is reset"));
+        self.network.reset(self.now, LinkId { caller, called }, &mut self.queue)
     }
 
     /// All that this node sends or is sent takes long, until the next heal.
     pub fn slow_network(&mut self, place: Place) {
-        self.trace.line(
-            self.now,
-            &self.hosts[place].name,
-            format_args!("! its network is slow"),
-        );
+        self.trace.line(self.now, &self.hosts[place].name, format_args!("! its network is slow"));
         self.network.slow_down(place);
     }
 
     /// Syncs take long, until the next heal.
     pub fn slow_disk(&mut self, place: Place) {
-        self.trace.line(
-            self.now,
-            &self.hosts[place].name,
-            format_args!("! its disk is slow"),
-        );
+        self.trace.line(self.now, &self.hosts[place].name, format_args!("! its disk is slow"));
         self.hosts[place].slow_disk = true;
     }
 
@@ -179,11 +153,7 @@ impl World {
         self.rng.shuffle(&mut tables);
         tables.truncate(tables.len().div_ceil(2));
         let host = &self.hosts[place];
-        self.trace.line(
-            self.now,
-            &host.name,
-            format_args!("! reads of {} tables fail", tables.len()),
-        );
+        self.trace.line(self.now, &host.name, format_args!("! reads of {} tables fail", tables.len()));
         tables.iter().for_each(|table| host.disk.fail_reads(table, true));
         !tables.is_empty()
     }
@@ -201,13 +171,8 @@ impl World {
         let mut rng = self.rng.fork();
         self.hosts[place].crash(mode, &mut rng);
         self.power_losses += u64::from(mode != CrashMode::KeepAll);
-        self.trace.line(
-            self.now,
-            &self.hosts[place].name,
-            format_args!("! {why} ({mode:?})"),
-        );
-        self.network
-            .stop(self.now, place, mode == CrashMode::KeepAll, &mut self.queue);
+        self.trace.line(self.now, &self.hosts[place].name, format_args!("! {why} ({mode:?})"));
+        self.network.stop(self.now, place, mode == CrashMode::KeepAll, &mut self.queue);
     }
 
     fn start_later(&mut self, place: Place) {
@@ -237,7 +202,5 @@ fn tables_of(disk: &SimDisk) -> Vec<PathBuf> {
 }
 
 fn mend_reads(disk: &SimDisk) {
-    tables_of(disk)
-        .iter()
-        .for_each(|table| disk.fail_reads(table, false));
+    tables_of(disk).iter().for_each(|table| disk.fail_reads(table, false));
 }

@@ -116,13 +116,7 @@ impl World {
         let hosts: Vec<Host> = state
             .members()
             .iter()
-            .map(|member| {
-                Host::new(
-                    member.id,
-                    &member.name,
-                    random_clock(&mut clocks, scenario.skew_ms_max),
-                )
-            })
+            .map(|member| Host::new(member.id, &member.name, random_clock(&mut clocks, scenario.skew_ms_max)))
             .collect();
         let network = Network::new(hosts.len(), scenario.network, rng.fork());
         let mut world = World {
@@ -175,10 +169,7 @@ impl World {
     /// # Panics
     /// If there is none.
     pub fn place_of(&self, name: &str) -> Place {
-        self.hosts
-            .iter()
-            .position(|host| host.name == name)
-            .expect("a node of the scenario")
+        self.hosts.iter().position(|host| host.name == name).expect("a node of the scenario")
     }
 
     /// The trace so far.
@@ -203,13 +194,8 @@ impl World {
 
     /// Reports a broken rule.
     pub fn violated(&mut self, rule: &'static str, what: String) {
-        self.trace
-            .line(self.now, "", format_args!("VIOLATED {rule}: {what}"));
-        self.violations.push(Violation {
-            at: self.now,
-            rule,
-            what,
-        });
+        self.trace.line(self.now, "", format_args!("VIOLATED {rule}: {what}"));
+        self.violations.push(Violation { at: self.now, rule, what });
     }
 
     /// Writes a line of the driver's into the trace.
@@ -285,10 +271,7 @@ impl World {
     }
 
     fn place_of_id(&self, id: NodeId) -> Place {
-        self.hosts
-            .iter()
-            .position(|host| host.id == id)
-            .expect("nodes name members only")
+        self.hosts.iter().position(|host| host.id == id).expect("nodes name members only")
     }
 
     fn sabotage(&self, kind: Sabotage) -> bool {

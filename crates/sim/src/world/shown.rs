@@ -53,21 +53,10 @@ impl Display for Encoded<'_> {
 
 impl Display for Said<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
-        let Envelope {
-            operation,
-            round,
-            partition,
-            body,
-            ..
-        } = self.0;
+        let Envelope { operation, round, partition, body, .. } = self.0;
         write!(f, "{operation}/{round} {partition} ")?;
         match body {
-            Body::Request(ReplicaRequest::Write {
-                keyspace,
-                key,
-                record,
-                path,
-            }) => {
+            Body::Request(ReplicaRequest::Write { keyspace, key, record, path }) => {
                 write!(f, "write {keyspace} {} {path:?} {}", Text(key), Encoded(record))
             }
             Body::Request(ReplicaRequest::Read { keyspace, key }) => {
@@ -75,12 +64,7 @@ impl Display for Said<'_> {
             }
             Body::Request(ReplicaRequest::Forward(passed)) => write!(f, "forward {}", Key(&passed.request)),
             Body::Reply(ReplicaReply::Found { record, synced }) => {
-                write!(
-                    f,
-                    "found {}{}",
-                    Encoded(record),
-                    if *synced { "" } else { " unsynced" }
-                )
+                write!(f, "found {}{}", Encoded(record), if *synced { "" } else { " unsynced" })
             }
             Body::Reply(ReplicaReply::Forwarded(outcome)) => write!(f, "forwarded {}", Told(outcome)),
             Body::Reply(ReplicaReply::Scanned(answer)) => {
@@ -97,9 +81,7 @@ impl Display for Asked<'_> {
             Command::Key(request) => Key(request).fmt(f),
             Command::Batch(requests) => {
                 f.write_str("batch")?;
-                requests
-                    .iter()
-                    .try_for_each(|request| write!(f, " | {}", Key(request)))
+                requests.iter().try_for_each(|request| write!(f, " | {}", Key(request)))
             }
             other => write!(f, "{other:?}"),
         }
@@ -108,46 +90,26 @@ impl Display for Asked<'_> {
 
 impl Display for Key<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
-        let KeyRequest {
-            keyspace,
-            key,
-            operation,
-        } = self.0;
+        let KeyRequest { keyspace, key, operation } = self.0;
         let key = Text(key);
         match operation {
             Operation::Get { read, context, .. } => {
                 write!(f, "get {keyspace} {key}")?;
                 read.iter().try_for_each(|level| write!(f, " R={level}"))?;
-                context
-                    .iter()
-                    .try_for_each(|context| write!(f, " covering {}", Known(context)))
+                context.iter().try_for_each(|context| write!(f, " covering {}", Known(context)))
             }
-            Operation::Put {
-                value,
-                context,
-                write: level,
-                expiry,
-                ..
-            } => {
+            Operation::Put { value, context, write: level, expiry, .. } => {
                 write!(f, "put {keyspace} {key} {}", Text(value))?;
                 level.iter().try_for_each(|level| write!(f, " W={level}"))?;
                 if let api::ExpiryChange::At(at) = expiry {
                     write!(f, " until {}", at.0)?;
                 }
-                context
-                    .iter()
-                    .try_for_each(|context| write!(f, " over {}", Known(context)))
+                context.iter().try_for_each(|context| write!(f, " over {}", Known(context)))
             }
-            Operation::Delete {
-                context,
-                write: level,
-                ..
-            } => {
+            Operation::Delete { context, write: level, .. } => {
                 write!(f, "delete {keyspace} {key}")?;
                 level.iter().try_for_each(|level| write!(f, " W={level}"))?;
-                context
-                    .iter()
-                    .try_for_each(|context| write!(f, " over {}", Known(context)))
+                context.iter().try_for_each(|context| write!(f, " over {}", Known(context)))
             }
             Operation::Expire { change, .. } => write!(f, "expire {keyspace} {key} {change:?}"),
         }
@@ -160,17 +122,11 @@ impl Display for Known<'_> {
             Context::Empty => f.write_str("nothing"),
             Context::Stamp { stamp, dot } => write!(f, "{dot}@{stamp}"),
             Context::Causal(known) => {
-                let entries = known
-                    .vector()
-                    .iter()
-                    .map(|(actor, counter)| format!("{actor}:{counter}"));
+                let entries = known.vector().iter().map(|(actor, counter)| format!("{actor}:{counter}"));
                 write!(
                     f,
                     "[{}]",
-                    entries
-                        .chain(known.dots().iter().map(ToString::to_string))
-                        .collect::<Vec<_>>()
-                        .join(" ")
+                    entries.chain(known.dots().iter().map(ToString::to_string)).collect::<Vec<_>>().join(" ")
                 )
             }
         }
@@ -179,13 +135,7 @@ impl Display for Known<'_> {
 
 impl Display for Done<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
-        write!(
-            f,
-            "by {} owners as {}: {}",
-            self.0.acknowledged,
-            self.0.operation,
-            Known(&self.0.context)
-        )
+        write!(f, "by {} owners as {}: {}", self.0.acknowledged, self.0.operation, Known(&self.0.context))
     }
 }
 
@@ -194,18 +144,13 @@ impl Display for Told<'_> {
         match self.0 {
             Ok(Reply::Found(found)) => {
                 write!(f, "found {}:", Known(&found.context))?;
-                found
-                    .values
-                    .iter()
-                    .try_for_each(|value| write!(f, " {}", Text(&value.value)))
+                found.values.iter().try_for_each(|value| write!(f, " {}", Text(&value.value)))
             }
             Ok(Reply::Written(written)) => write!(f, "written {}", Done(written)),
             Ok(Reply::Deleted(deleted)) => write!(f, "deleted {}", Done(&deleted.written)),
             Ok(Reply::Batch(outcomes)) => {
                 f.write_str("batch")?;
-                outcomes
-                    .iter()
-                    .try_for_each(|outcome| write!(f, " | {}", Told(outcome)))
+                outcomes.iter().try_for_each(|outcome| write!(f, " | {}", Told(outcome)))
             }
             Ok(Reply::Scan(page)) => {
                 write!(f, "scanned to {}:", page.cursor)?;

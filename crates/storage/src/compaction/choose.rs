@@ -60,18 +60,11 @@ fn from_level0(tables: &TableSet) -> Option<Choice> {
 
 /// The table of a level that costs least to move down for the bytes that it frees.
 fn cheapest_of(tables: &TableSet, level: usize) -> Option<Choice> {
-    let choices = tables
-        .level(level)
-        .iter()
-        .filter_map(|table| with_lower(tables, level, vec![Arc::clone(table)]));
+    let choices =
+        tables.level(level).iter().filter_map(|table| with_lower(tables, level, vec![Arc::clone(table)]));
     choices.min_by_key(|choice| {
         let dragged: u64 = choice.lower.iter().map(|table| table.meta().bytes).sum();
-        let own = choice
-            .upper
-            .iter()
-            .map(|table| table.meta().bytes)
-            .sum::<u64>()
-            .max(1);
+        let own = choice.upper.iter().map(|table| table.meta().bytes).sum::<u64>().max(1);
         dragged.saturating_mul(1000) / own
     })
 }
@@ -81,21 +74,12 @@ fn cheapest_of(tables: &TableSet, level: usize) -> Option<Choice> {
 fn with_lower(tables: &TableSet, level: usize, upper: Vec<Arc<Table>>) -> Option<Choice> {
     let (smallest, largest) = key_span(upper.iter().map(|table| table.meta()))?;
     let overlapping = |level: usize| {
-        tables
-            .level(level)
-            .iter()
-            .filter(|table| table.meta().overlaps(smallest, largest))
-            .cloned()
+        tables.level(level).iter().filter(|table| table.meta().overlaps(smallest, largest)).cloned()
     };
     let lower: Vec<Arc<Table>> = overlapping(level + 1).collect();
     let is_bottom = (level + 2..LEVELS).all(|deeper| overlapping(deeper).next().is_none());
     let damaged = upper.iter().chain(&lower).any(|table| table.is_damaged());
-    (!damaged).then_some(Choice {
-        upper,
-        lower,
-        level,
-        is_bottom,
-    })
+    (!damaged).then_some(Choice { upper, lower, level, is_bottom })
 }
 
 #[cfg(test)]
@@ -112,21 +96,13 @@ mod tests {
         let dir = PathBuf::from("d");
         disk.create_dir_all(&dir).unwrap();
         let options = Arc::new(Options::tiny());
-        let sink = TableSink {
-            disk: Arc::clone(&disk),
-            dir: dir.clone(),
-            options,
-            warm: None,
-        };
+        let sink = TableSink { disk: Arc::clone(&disk), dir: dir.clone(), options, warm: None };
         let made = of.iter().zip(1..).map(|((level, from, to), number)| {
             let mut writer = TableWriter::create(sink.clone(), number).unwrap();
             writer.add(from.as_bytes(), Kind::Full, b"v").unwrap();
             writer.add(to.as_bytes(), Kind::Full, b"v").unwrap();
             let meta = writer.finish(1).unwrap();
-            (
-                *level,
-                Arc::new(Table::open(&*disk, &dir, meta, Path::new("manifest")).unwrap()),
-            )
+            (*level, Arc::new(Table::open(&*disk, &dir, meta, Path::new("manifest")).unwrap()))
         });
         TableSet::new(made.collect::<Vec<_>>())
     }
@@ -137,10 +113,7 @@ mod tests {
 
     #[test]
     fn nothing_is_chosen_below_the_limits() {
-        let options = Options {
-            level0_tables: 2,
-            ..Options::tiny()
-        };
+        let options = Options { level0_tables: 2, ..Options::tiny() };
         assert!(choose(&tables(&[]), &options).is_none());
         assert!(choose(&tables(&[(0, "a", "z"), (1, "a", "c"), (2, "d", "e")]), &options).is_none());
     }
@@ -156,75 +129,32 @@ mod tests {
             (1, "g", "h"),
             (1, "i", "k"),
         ]);
-        let choice = choose(
-            &set,
-            &Options {
-                level0_tables: 2,
-                ..Options::tiny()
-            },
-        )
-        .unwrap();
-        assert_eq!(
-            (numbers(&choice.upper), numbers(&choice.lower)),
-            (vec![2, 1], vec![4, 5])
-        );
+        let choice = choose(&set, &Options { level0_tables: 2, ..Options::tiny() }).unwrap();
+        assert_eq!((numbers(&choice.upper), numbers(&choice.lower)), (vec![2, 1], vec![4, 5]));
         assert!(choice.is_bottom && choice.level == 0);
     }
 
     /// A tombstone may go only where nothing deeper has its key.
     #[test]
     fn an_overlap_further_down_is_not_the_bottom() {
-        let options = Options {
-            level0_tables: 1,
-            ..Options::tiny()
-        };
-        assert!(
-            !choose(&tables(&[(0, "c", "f"), (3, "e", "z")]), &options)
-                .unwrap()
-                .is_bottom
-        );
-        assert!(
-            choose(&tables(&[(0, "c", "f"), (3, "g", "z")]), &options)
-                .unwrap()
-                .is_bottom
-        );
+        let options = Options { level0_tables: 1, ..Options::tiny() };
+        assert!(!choose(&tables(&[(0, "c", "f"), (3, "e", "z")]), &options).unwrap().is_bottom);
+        assert!(choose(&tables(&[(0, "c", "f"), (3, "g", "z")]), &options).unwrap().is_bottom);
     }
 
     /// A level above its limit gives up the table that drags along the least.
     #[test]
     fn a_full_level_gives_up_its_cheapest_table() {
-        let set = tables(&[
-            (1, "a", "c"),
-            (1, "d", "f"),
-            (2, "a", "b"),
-            (2, "bx", "c"),
-            (2, "e", "f"),
-        ]);
-        let options = Options {
-            level0_tables: 2,
-            memory_bytes: 64,
-            ..Options::tiny()
-        };
+        let set = tables(&[(1, "a", "c"), (1, "d", "f"), (2, "a", "b"), (2, "bx", "c"), (2, "e", "f")]);
+        let options = Options { level0_tables: 2, memory_bytes: 64, ..Options::tiny() };
         let choice = choose(&set, &options).unwrap();
-        assert_eq!(
-            (choice.level, numbers(&choice.upper), numbers(&choice.lower)),
-            (1, vec![2], vec![5])
-        );
+        assert_eq!((choice.level, numbers(&choice.upper), numbers(&choice.lower)), (1, vec![2], vec![5]));
     }
 
     #[test]
     fn damaged_tables_are_left_alone() {
         let set = tables(&[(0, "a", "b"), (0, "c", "d")]);
         set.level(0)[0].set_aside();
-        assert!(
-            choose(
-                &set,
-                &Options {
-                    level0_tables: 2,
-                    ..Options::tiny()
-                }
-            )
-            .is_none()
-        );
+        assert!(choose(&set, &Options { level0_tables: 2, ..Options::tiny() }).is_none());
     }
 }

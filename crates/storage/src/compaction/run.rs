@@ -52,10 +52,7 @@ impl From<DiskError> for CompactionError {
 impl Compaction {
     /// Writes the outputs and syncs them, files and names. On an error the files that were begun are removed.
     pub(crate) fn run(&self) -> Result<Vec<TableMeta>, CompactionError> {
-        let mut outputs = Outputs {
-            made: Vec::new(),
-            current: None,
-        };
+        let mut outputs = Outputs { made: Vec::new(), current: None };
         let result = self.merge_into(&mut outputs);
         if result.is_err() {
             outputs.remove(&self.sink);
@@ -98,10 +95,7 @@ impl Compaction {
             return Some(entry);
         }
         let droppable = self.merge.may_drop(&entry.key, &entry.value);
-        (!droppable).then_some(Entry {
-            kind: Kind::Full,
-            ..entry
-        })
+        (!droppable).then_some(Entry { kind: Kind::Full, ..entry })
     }
 }
 
@@ -137,10 +131,7 @@ impl Outputs {
 
     fn remove(&mut self, sink: &TableSink) {
         let begun = self.current.take().map(|writer| writer.path().to_owned());
-        let made = self
-            .made
-            .iter()
-            .map(|meta| crate::files::table(&sink.dir, meta.file));
+        let made = self.made.iter().map(|meta| crate::files::table(&sink.dir, meta.file));
         for path in made.chain(begun) {
             // If this fails too, the file stays until the next opening finds that nobody names it.
             drop(sink.disk.remove(&path));

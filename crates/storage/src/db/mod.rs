@@ -92,10 +92,7 @@ impl Db {
         self.check_usable()?;
         self.log.close().map_err(|error| LogError(error.to_string()))?;
         // The log's last page cannot testify to its own loss. Where the disk is full it has to do without a witness.
-        let edit = Edit {
-            synced_through: Some(self.log.synced_through()),
-            ..Edit::default()
-        };
+        let edit = Edit { synced_through: Some(self.log.synced_through()), ..Edit::default() };
         match locked(&self.manifest).commit(edit) {
             Ok(()) | Err(CommitError::Refused(_)) => Ok(()),
             Err(CommitError::Broken(error)) => Err(LogError(error.to_string())),

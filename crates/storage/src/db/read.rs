@@ -121,9 +121,7 @@ impl Db {
         match search_tables(&self.tables, key, &*self.merge, above.clone(), fetch) {
             Ok(fold) => {
                 self.counters.block_cache_hits += 1;
-                let value = fold
-                    .map(Fold::value)
-                    .map(|value| self.remember(key, value, had_operand));
+                let value = fold.map(Fold::value).map(|value| self.remember(key, value, had_operand));
                 value.map_or(Lookup::Absent, Lookup::Found)
             }
             Err(Stop::Cold) => {
@@ -157,10 +155,7 @@ impl Db {
     }
 
     fn moment(&self) -> Moment {
-        Moment {
-            sequence: self.log.gathered_through(),
-            flushes: self.counters.flushes,
-        }
+        Moment { sequence: self.log.gathered_through(), flushes: self.counters.flushes }
     }
 
     /// Takes a job's outcome. The answer is as of now: what was put meanwhile is in it, and in rare cases another job
@@ -217,10 +212,7 @@ fn search_tables(
 ) -> Result<Option<Fold>, Stop> {
     let hash = filter::hash(key);
     let mut fold = above;
-    for table in tables
-        .candidates(key)
-        .filter(|table| table.may_contain(key, hash))
-    {
+    for table in tables.candidates(key).filter(|table| table.may_contain(key, hash)) {
         let number = table.find_block(key);
         let block = fetch(table, number)?;
         let offset = || table.block_name(number).map_or(0, |(_, offset)| offset);
@@ -249,11 +241,6 @@ impl ReadJob {
             Err(Stop::Unreadable(error)) => Err(error),
             Err(Stop::Cold) => unreachable!("a job's blocks come from disk"),
         };
-        ReadOutcome {
-            key: self.key,
-            moment: self.moment,
-            had_operand,
-            value,
-        }
+        ReadOutcome { key: self.key, moment: self.moment, had_operand, value }
     }
 }

@@ -71,14 +71,10 @@ impl Memtables {
     fn take(&mut self, entry: Entry, sequence: u64) -> Result<(), OpenError> {
         if self.active.bytes() >= self.options.memtable_bytes() {
             let next = Memtable::new(self.options.secret, self.active.last_sequence());
-            self.frozen
-                .push_back(Arc::new(std::mem::replace(&mut self.active, next)));
+            self.frozen.push_back(Arc::new(std::mem::replace(&mut self.active, next)));
         }
         let merged = merged_slot(&self.active, &*self.merge, &entry.key, entry.kind, &entry.value)?;
-        let slot = merged.unwrap_or(Slot {
-            kind: entry.kind,
-            value: entry.value,
-        });
+        let slot = merged.unwrap_or(Slot { kind: entry.kind, value: entry.value });
         self.active.set(&entry.key, slot, sequence);
         Ok(())
     }
@@ -137,14 +133,7 @@ fn find(
         synced_through: state.synced_through,
     };
     let replayed = recovery::replay(&source, &mut |entry, sequence| memtables.take(entry, sequence))?;
-    Ok(Found {
-        is_new,
-        manifest_number,
-        state,
-        tables,
-        memtables,
-        replayed,
-    })
+    Ok(Found { is_new, manifest_number, state, tables, memtables, replayed })
 }
 
 /// Without `CURRENT` there must be no data: it is made durable before the first of it.
@@ -152,10 +141,7 @@ fn check_is_empty(disk: &dyn Disk, dir: &Path) -> Result<(), OpenError> {
     let names = disk.list(dir)?;
     let data = |name: &&String| matches!(files::kind_of(name), FileKind::Table(_) | FileKind::Segment(_));
     match names.iter().find(data) {
-        Some(name) => Err(OpenError::Missing {
-            file: files::current(dir),
-            named_by: dir.join(name),
-        }),
+        Some(name) => Err(OpenError::Missing { file: files::current(dir), named_by: dir.join(name) }),
         None => Ok(()),
     }
 }
@@ -165,11 +151,7 @@ fn open_tables(disk: &dyn Disk, dir: &Path, state: &State, manifest: &Path) -> R
     for (level, meta) in state.tables.values() {
         if usize::from(*level) >= LEVELS {
             let what = format!("it names level {level}, and there are {LEVELS}");
-            return Err(OpenError::Damaged(Damage {
-                file: manifest.to_owned(),
-                offset: 0,
-                what,
-            }));
+            return Err(OpenError::Damaged(Damage { file: manifest.to_owned(), offset: 0, what }));
         }
         tables.push((*level, Arc::new(Table::open(disk, dir, meta.clone(), manifest)?)));
     }
@@ -185,14 +167,7 @@ fn start(
     lock: Box<dyn DirLock>,
     found: Found,
 ) -> Result<(Db, Recovery), OpenError> {
-    let Found {
-        is_new,
-        manifest_number,
-        mut state,
-        tables,
-        memtables,
-        mut replayed,
-    } = found;
+    let Found { is_new, manifest_number, mut state, tables, memtables, mut replayed } = found;
     let recovery = Recovery {
         is_new,
         was_clean: is_new || replayed.clean_stop,
@@ -203,23 +178,15 @@ fn start(
     };
     if is_new {
         // A segment may exist only once a manifest counts.
-        Manifest::begin(
-            Arc::clone(&disk),
-            dir.to_owned(),
-            manifest_number + 1,
-            State::default(),
-        )?;
+        Manifest::begin(Arc::clone(&disk), dir.to_owned(), manifest_number + 1, State::default())?;
     }
     let active = first_segment(&*disk, dir, &options, &mut state, &mut replayed)?;
     let numbers = Arc::new(AtomicU64::new(state.next_file));
     let manifest_number = manifest_number + 1 + u64::from(is_new);
     let manifest = Manifest::begin(Arc::clone(&disk), dir.to_owned(), manifest_number, state.clone())?;
     remove_unnamed(&*disk, dir, &state, manifest_number)?;
-    let closed = replayed
-        .segments
-        .into_iter()
-        .map(|(file, last_sequence)| Closed { file, last_sequence })
-        .collect();
+    let closed =
+        replayed.segments.into_iter().map(|(file, last_sequence)| Closed { file, last_sequence }).collect();
     let blocks = BlockCache::new(
         options.block_cache_bytes(tables.resident_bytes()),
         options.block_bytes,
@@ -259,12 +226,7 @@ fn first_segment(
 ) -> Result<Prepared, OpenError> {
     state.next_file = first_free_number(disk, dir, state)?;
     let segment = state.next_segment.max(replayed.next_segment);
-    let life = Life::new(
-        segment,
-        options.secret,
-        options.log_segment_bytes,
-        replayed.last_sequence,
-    );
+    let life = Life::new(segment, options.secret, options.log_segment_bytes, replayed.last_sequence);
     let prepared = match replayed.empty.pop() {
         Some(file) => lay_out_segment(file, life, false)?,
         None => {
@@ -292,9 +254,7 @@ fn first_free_number(disk: &dyn Disk, dir: &Path, state: &State) -> Result<u64, 
 /// that recoveries have set aside.
 fn remove_unnamed(disk: &dyn Disk, dir: &Path, state: &State, manifest_number: u64) -> Result<(), OpenError> {
     let names = disk.list(dir)?;
-    let asides = names
-        .iter()
-        .filter(|name| files::kind_of(name) == FileKind::Aside);
+    let asides = names.iter().filter(|name| files::kind_of(name) == FileKind::Aside);
     let surplus = asides.clone().count().saturating_sub(ASIDES_KEPT);
     let old_asides: Vec<&String> = asides.take(surplus).collect();
     for name in &names {

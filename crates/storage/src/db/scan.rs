@@ -63,10 +63,7 @@ pub enum ScanOutcome {
 impl Db {
     /// The scan of the first page of a range. Touches memory only; the job reads the disk.
     pub fn scan(&self, range: KeyRange, limit: ScanLimit) -> ScanJob {
-        let limit = ScanLimit {
-            entries: limit.entries.max(1),
-            bytes: limit.bytes.max(1),
-        };
+        let limit = ScanLimit { entries: limit.entries.max(1), bytes: limit.bytes.max(1) };
         let newest_first =
             std::iter::once(&self.active).chain(self.frozen.iter().rev().map(|table| &**table));
         let (mut gathered, mut horizon) = (Vec::new(), None::<Bytes>);
@@ -111,10 +108,7 @@ impl ScanJob {
         }
     }
 
-    #[allow(
-        clippy::type_complexity,
-        reason = "the two halves of a page, named by the caller"
-    )]
+    #[allow(clippy::type_complexity, reason = "the two halves of a page, named by the caller")]
     fn page(self) -> Result<(Vec<(Bytes, Bytes)>, Option<Bytes>), ReadError> {
         let (limit, horizon) = (self.limit, self.horizon.clone());
         let mut merged = MergeIterator::new(self.sources(), Arc::clone(&self.merge))?;
@@ -136,31 +130,18 @@ impl ScanJob {
         for entries in &self.gathered {
             sources.push(Box::new(Gathered(entries.clone().into_iter())));
         }
-        for table in self
-            .tables
-            .level(0)
-            .iter()
-            .filter(|table| touches(table.meta(), &self.range))
-        {
+        for table in self.tables.level(0).iter().filter(|table| touches(table.meta(), &self.range)) {
             sources.push(self.tables_source(VecDeque::from([Arc::clone(table)])));
         }
         for level in 1..LEVELS {
-            let tables = self
-                .tables
-                .level(level)
-                .iter()
-                .filter(|table| touches(table.meta(), &self.range));
+            let tables = self.tables.level(level).iter().filter(|table| touches(table.meta(), &self.range));
             sources.push(self.tables_source(tables.cloned().collect()));
         }
         sources
     }
 
     fn tables_source(&self, tables: VecDeque<Arc<crate::sstable::Table>>) -> Box<dyn EntrySource> {
-        Box::new(TableIterator::new(
-            tables,
-            self.range.clone(),
-            Arc::clone(&self.blocks),
-        ))
+        Box::new(TableIterator::new(tables, self.range.clone(), Arc::clone(&self.blocks)))
     }
 }
 

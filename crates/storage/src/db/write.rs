@@ -20,16 +20,14 @@ impl Db {
     /// The value is kept as it is: it should own its memory and not be a slice of a larger buffer, which it would
     /// keep alive uncounted.
     pub fn put(&mut self, key: &[u8], value: Bytes, kind: Kind) -> Result<SequenceNumber, PutError> {
-        self.check_usable()
-            .map_err(|LogError(why)| PutError::Poisoned(why))?;
+        self.check_usable().map_err(|LogError(why)| PutError::Poisoned(why))?;
         self.check_sizes(key, &value)?;
         self.make_room(ENTRY_HEADER_BYTES + key.len() + value.len())?;
         let merged = merged_slot(&self.active, &*self.merge, key, kind, &value)?;
         let sequence = self.log.gather(key, kind, &value);
         self.counters.puts += 1;
         self.counters.put_bytes += (key.len() + value.len()) as u64;
-        self.active
-            .set(key, merged.unwrap_or(Slot { kind, value }), sequence);
+        self.active.set(key, merged.unwrap_or(Slot { kind, value }), sequence);
         self.records.remove(key);
         Ok(SequenceNumber(sequence))
     }
@@ -63,11 +61,7 @@ impl Db {
             }
             self.freeze();
         }
-        if self.log.has_room(entry_bytes) {
-            Ok(())
-        } else {
-            Err(self.behind("a segment of the commit log"))
-        }
+        if self.log.has_room(entry_bytes) { Ok(()) } else { Err(self.behind("a segment of the commit log")) }
     }
 
     fn active_is_full(&self) -> bool {
@@ -78,11 +72,7 @@ impl Db {
 
     fn behind(&mut self, waiting_for: &'static str) -> PutError {
         self.counters.stalls += 1;
-        if self.background.disk_is_full() {
-            PutError::Full
-        } else {
-            PutError::Stalled { waiting_for }
-        }
+        if self.background.disk_is_full() { PutError::Full } else { PutError::Stalled { waiting_for } }
     }
 
     /// Ends the active memtable, so that the next background job can flush it. Happens by itself when it is full.
@@ -116,19 +106,14 @@ impl Db {
     /// sync that succeeds would prove nothing (INVARIANTS A4).
     pub fn synced(&mut self, outcome: SyncOutcome) -> Result<SequenceNumber, LogError> {
         self.check_usable()?;
-        self.log
-            .synced(outcome)
-            .map(SequenceNumber)
-            .map_err(|error| self.fail(&error))
+        self.log.synced(outcome).map(SequenceNumber).map_err(|error| self.fail(&error))
     }
 
     /// Whether background work waits for a sync: a memtable is flushed only once its entries are durable in the log,
     /// so that a batch that it shares with the next memtable survives a crash whole or not at all. A driver that
     /// syncs at intervals should sync at once when this is true.
     pub fn needs_sync(&self) -> bool {
-        self.frozen
-            .front()
-            .is_some_and(|table| table.last_sequence() > self.log.synced_through())
+        self.frozen.front().is_some_and(|table| table.last_sequence() > self.log.synced_through())
     }
 
     /// The last entry that is durable.
@@ -159,10 +144,7 @@ pub(crate) fn merged_slot(
     match memtable.get(key) {
         Some(present) if kind == Kind::Merge => {
             let merged = merge.merge(key, &present.value, value)?;
-            Ok(Some(Slot {
-                kind: present.kind,
-                value: Bytes::from(merged),
-            }))
+            Ok(Some(Slot { kind: present.kind, value: Bytes::from(merged) }))
         }
         _ => Ok(None),
     }

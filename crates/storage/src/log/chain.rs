@@ -64,11 +64,7 @@ impl Chain {
         }
         let payload = &segment.bytes[offset + record::HEADER_BYTES..offset + header.length];
         let entries = record::decode_entries(payload, header.entries).ok_or_else(|| {
-            damage(
-                &segment.path,
-                offset as u64,
-                "a record's entries are not what its header says".to_owned(),
-            )
+            damage(&segment.path, offset as u64, "a record's entries are not what its header says".to_owned())
         })?;
         for (entry, sequence) in entries.into_iter().zip(header.first_sequence..) {
             if sequence >= self.next {

@@ -111,10 +111,7 @@ pub(crate) struct Batch {
 
 impl Batch {
     pub(crate) fn new() -> Batch {
-        Batch {
-            bytes: vec![0; HEADER_BYTES],
-            entries: 0,
-        }
+        Batch { bytes: vec![0; HEADER_BYTES], entries: 0 }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -164,8 +161,7 @@ impl Batch {
         header[36..40].copy_from_slice(&flags.to_le_bytes());
         let checksum = checksum::bound_to(&[salt], &self.bytes[4..]);
         self.bytes[..4].copy_from_slice(&checksum.to_le_bytes());
-        self.bytes
-            .resize(length.next_multiple_of(ALIGNMENT) + ALIGNMENT, 0);
+        self.bytes.resize(length.next_multiple_of(ALIGNMENT) + ALIGNMENT, 0);
         &self.bytes
     }
 

@@ -82,14 +82,8 @@ pub(crate) fn replay(
         if segment.torn {
             cuts.push(segment.cut_at(segment.end));
         }
-        let last_sequence = segment
-            .records
-            .last()
-            .map_or(0, |(_, header)| header.next_sequence() - 1);
-        spans.push(Span {
-            file: segment.file.clone(),
-            records: segment.records,
-        });
+        let last_sequence = segment.records.last().map_or(0, |(_, header)| header.next_sequence() - 1);
+        spans.push(Span { file: segment.file.clone(), records: segment.records });
         replayed.segments.push((segment.file, last_sequence));
     }
     chain.check(source.dir)?;
@@ -132,10 +126,8 @@ fn in_log_order(
         let life = read_header(&path, &*handle)?;
         let file = SegmentFile { number, handle };
         if life.segment < named_life {
-            let what = format!(
-                "the manifest names life {named_life} of this segment, found {}",
-                life.segment
-            );
+            let what =
+                format!("the manifest names life {named_life} of this segment, found {}", life.segment);
             return Err(damage(&path, 0, what));
         }
         if life.segment > named_life {
@@ -163,10 +155,7 @@ impl Source<'_> {
         if life.segment < self.next_segment || !is_used {
             return Ok(());
         }
-        let what = format!(
-            "{} has records, and the edit that names its life is missing",
-            path.display()
-        );
+        let what = format!("{} has records, and the edit that names its life is missing", path.display());
         Err(damage(self.manifest, 0, what))
     }
 
@@ -192,10 +181,9 @@ impl Source<'_> {
 
 fn open_named(source: &Source<'_>, path: &Path) -> Result<Arc<dyn File>, OpenError> {
     source.disk.open(path).map_err(|error| match error.kind {
-        DiskErrorKind::NotFound => OpenError::Missing {
-            file: path.to_owned(),
-            named_by: source.manifest.to_owned(),
-        },
+        DiskErrorKind::NotFound => {
+            OpenError::Missing { file: path.to_owned(), named_by: source.manifest.to_owned() }
+        }
         _ => OpenError::Disk(error),
     })
 }

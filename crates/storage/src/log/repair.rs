@@ -34,15 +34,9 @@ impl Span {
     /// records in the page cache, and if its sync failed the kernel may take those pages for clean, so that a sync
     /// alone would do nothing: what is not known to be synced is written once more.
     pub(super) fn make_durable(&self, synced_through: u64) -> Result<(), OpenError> {
-        let uncertain = self
-            .records
-            .iter()
-            .find(|(_, header)| header.next_sequence() - 1 > synced_through);
+        let uncertain = self.records.iter().find(|(_, header)| header.next_sequence() - 1 > synced_through);
         let Some((from, _)) = uncertain else { return Ok(()) };
-        let end = self
-            .records
-            .last()
-            .map_or(*from, |(offset, header)| offset + header.length);
+        let end = self.records.last().map_or(*from, |(offset, header)| offset + header.length);
         let mut bytes = vec![0; end - from];
         self.file.handle.read_exact_at(*from as u64, &mut bytes)?;
         self.file.handle.write_all_at(*from as u64, &bytes)?;
@@ -73,9 +67,7 @@ impl Cut {
             aside.sync()?;
             disk.sync_dir(dir)?;
         }
-        self.file
-            .handle
-            .write_all_at(self.offset as u64, &vec![0; self.tail.len()])?;
+        self.file.handle.write_all_at(self.offset as u64, &vec![0; self.tail.len()])?;
         self.file.handle.sync()?;
         Ok(SetAside {
             segment: self.path,

@@ -29,20 +29,12 @@ pub(super) fn read_header(path: &Path, handle: &dyn File) -> Result<Life, OpenEr
     handle.read_exact_at(0, &mut header)?;
     Life::decode(&header).map_err(|error| match error {
         HeaderError::Damaged(what) => damage(path, 0, what.to_owned()),
-        HeaderError::Newer(version) => OpenError::Newer {
-            file: path.to_owned(),
-            version,
-            known: VERSION,
-        },
+        HeaderError::Newer(version) => OpenError::Newer { file: path.to_owned(), version, known: VERSION },
     })
 }
 
 pub(super) fn damage(file: &Path, offset: u64, what: String) -> OpenError {
-    OpenError::Damaged(Damage {
-        file: file.to_owned(),
-        offset,
-        what,
-    })
+    OpenError::Damaged(Damage { file: file.to_owned(), offset, what })
 }
 
 impl Segment {
@@ -56,11 +48,7 @@ impl Segment {
         file.handle.read_exact_at(0, &mut bytes)?;
         let (records, end) = walk(&bytes, &life);
         let behind = synced_through_behind(&bytes, end, &life);
-        let told = records
-            .iter()
-            .map(|(_, header)| header.synced_through)
-            .max()
-            .unwrap_or(0);
+        let told = records.iter().map(|(_, header)| header.synced_through).max().unwrap_or(0);
         Ok(Segment {
             torn: behind.is_some() || !ends_cleanly(&bytes, end),
             synced_through: told.max(behind.unwrap_or(0)).max(life.synced_through),
@@ -79,11 +67,7 @@ impl Segment {
     }
 
     pub(super) fn cut_at(&self, offset: usize) -> Option<Cut> {
-        let used = self
-            .bytes
-            .iter()
-            .rposition(|byte| *byte != 0)
-            .map_or(0, |last| last + 1);
+        let used = self.bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
         let tail = self.bytes.get(offset..used).unwrap_or_default().to_vec();
         if tail.is_empty() && offset >= self.end {
             return None;
@@ -102,13 +86,10 @@ impl Segment {
 fn walk(bytes: &[u8], life: &Life) -> (Vec<(usize, record::Header)>, usize) {
     let mut records: Vec<(usize, record::Header)> = Vec::new();
     let mut offset = FIRST_RECORD_OFFSET;
-    while let Some((header, _)) = bytes
-        .get(offset..)
-        .and_then(|rest| record::read(rest, life.segment, life.salt))
+    while let Some((header, _)) =
+        bytes.get(offset..).and_then(|rest| record::read(rest, life.segment, life.salt))
     {
-        let expected = records
-            .last()
-            .map_or(header.first_sequence, |(_, last)| last.next_sequence());
+        let expected = records.last().map_or(header.first_sequence, |(_, last)| last.next_sequence());
         if header.first_sequence != expected {
             break;
         }
@@ -145,9 +126,7 @@ fn skip_zeros(bytes: &[u8]) -> usize {
 
 /// An end mark follows, or there is no room for one.
 fn ends_cleanly(bytes: &[u8], end: usize) -> bool {
-    bytes
-        .get(end..end + ALIGNMENT)
-        .is_none_or(|mark| mark.iter().all(|byte| *byte == 0))
+    bytes.get(end..end + ALIGNMENT).is_none_or(|mark| mark.iter().all(|byte| *byte == 0))
 }
 
 #[cfg(test)]

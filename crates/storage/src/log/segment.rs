@@ -46,12 +46,7 @@ pub(crate) enum HeaderError {
 impl Life {
     pub(crate) fn new(segment: u64, secret: u64, bytes: usize, synced_through: u64) -> Life {
         let salt = xxhash_rust::xxh3::xxh3_64_with_seed(&segment.to_le_bytes(), secret);
-        Life {
-            segment,
-            salt,
-            bytes: bytes as u64,
-            synced_through,
-        }
+        Life { segment, salt, bytes: bytes as u64, synced_through }
     }
 
     /// The header page, and behind it the end mark: a segment without records.
@@ -70,9 +65,8 @@ impl Life {
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Life, HeaderError> {
-        let header = bytes
-            .get(..HEADER_BYTES)
-            .ok_or(HeaderError::Damaged("the segment's header is cut off"))?;
+        let header =
+            bytes.get(..HEADER_BYTES).ok_or(HeaderError::Damaged("the segment's header is cut off"))?;
         let mut decoder = Decoder::new(header);
         if decoder.take(8) != Some(MAGIC) {
             return Err(HeaderError::Damaged("the segment does not begin with HENGELOG"));

@@ -26,11 +26,7 @@ struct Active {
 
 impl Active {
     fn new(segment: Prepared) -> Active {
-        Active {
-            segment,
-            offset: FIRST_RECORD_OFFSET as u64,
-            last_sequence: 0,
-        }
+        Active { segment, offset: FIRST_RECORD_OFFSET as u64, last_sequence: 0 }
     }
 
     /// Whether a record of this many bytes fits, and behind it the mark of a clean stop.
@@ -70,10 +66,7 @@ impl SyncJob {
     /// Syncs, segment by segment in the log's order.
     pub fn run(self) -> SyncOutcome {
         let result = self.files.iter().try_for_each(|file| file.sync());
-        SyncOutcome {
-            through: self.through,
-            result,
-        }
+        SyncOutcome { through: self.through, result }
     }
 }
 
@@ -115,11 +108,7 @@ impl CommitLog {
     /// Whether an entry of this size can be gathered now and written later.
     pub(crate) fn has_room(&self, entry_bytes: usize) -> bool {
         let bytes = self.batch.stored_bytes(entry_bytes);
-        self.active.has_room(bytes)
-            || self
-                .spare
-                .as_ref()
-                .is_some_and(|spare| has_room_for(spare, bytes))
+        self.active.has_room(bytes) || self.spare.as_ref().is_some_and(|spare| has_room_for(spare, bytes))
     }
 
     /// Gathers an entry for the next write and gives it its sequence number.
@@ -149,15 +138,8 @@ impl CommitLog {
         let life = self.active.segment.life;
         let first = self.written + 1;
         let has_entries = !self.batch.is_empty();
-        let bytes = self
-            .batch
-            .seal(life.segment, life.salt, first, self.synced, flags);
-        let result = self
-            .active
-            .segment
-            .file
-            .handle
-            .write_all_at(self.active.offset, bytes);
+        let bytes = self.batch.seal(life.segment, life.salt, first, self.synced, flags);
+        let result = self.active.segment.file.handle.write_all_at(self.active.offset, bytes);
         let len = bytes.len() as u64;
         self.batch.clear();
         result?;
@@ -173,16 +155,11 @@ impl CommitLog {
     }
 
     fn switch_segment(&mut self) {
-        let spare = self
-            .spare
-            .take()
-            .expect("an entry is gathered only if the active segment or a spare has room");
+        let spare =
+            self.spare.take().expect("an entry is gathered only if the active segment or a spare has room");
         let full = std::mem::replace(&mut self.active, Active::new(spare));
         self.unsynced.push(Arc::clone(&full.segment.file.handle));
-        self.closed.push_back(Closed {
-            file: full.segment.file,
-            last_sequence: full.last_sequence,
-        });
+        self.closed.push_back(Closed { file: full.segment.file, last_sequence: full.last_sequence });
     }
 
     /// The sync of everything written, unless one is in flight or there is nothing to make durable.
@@ -193,10 +170,7 @@ impl CommitLog {
         self.sync_in_flight = true;
         let mut files = std::mem::take(&mut self.unsynced);
         files.push(Arc::clone(&self.active.segment.file.handle));
-        Some(SyncJob {
-            files,
-            through: self.written,
-        })
+        Some(SyncJob { files, through: self.written })
     }
 
     /// Takes note of a finished sync; the last entry that is durable.
@@ -237,11 +211,7 @@ impl CommitLog {
     pub(crate) fn take_obsolete(&mut self, flushed_through: u64) -> Option<SegmentFile> {
         let oldest = self.closed.front()?;
         let covered = oldest.last_sequence <= flushed_through && oldest.last_sequence <= self.synced;
-        if covered {
-            self.closed.pop_front().map(|closed| closed.file)
-        } else {
-            None
-        }
+        if covered { self.closed.pop_front().map(|closed| closed.file) } else { None }
     }
 
     pub(crate) fn synced_through(&self) -> u64 {

@@ -63,10 +63,8 @@ pub(crate) fn load(disk: &dyn Disk, dir: &Path) -> Result<Option<(u64, State)>, 
     };
     let number = decode_current(&bytes).map_err(|error| error.at(&current))?;
     let path = files::manifest(dir, number);
-    let bytes = read_whole(disk, &path)?.ok_or(OpenError::Missing {
-        file: path.clone(),
-        named_by: current,
-    })?;
+    let bytes =
+        read_whole(disk, &path)?.ok_or(OpenError::Missing { file: path.clone(), named_by: current })?;
     let state = decode_manifest(&bytes, number).map_err(|error| error.at(&path))?;
     Ok(Some((number, state)))
 }
@@ -97,11 +95,9 @@ impl FormatError {
                 offset: offset as u64,
                 what: what.to_owned(),
             }),
-            FormatError::Newer(version) => OpenError::Newer {
-                file: path.to_owned(),
-                version,
-                known: VERSION,
-            },
+            FormatError::Newer(version) => {
+                OpenError::Newer { file: path.to_owned(), version, known: VERSION }
+            }
         }
     }
 }
@@ -132,11 +128,7 @@ fn decode_header(bytes: &[u8], magic: &[u8; 8]) -> Result<u64, FormatError> {
     if checksum::of(&bytes[..CURRENT_BYTES - 4]) != expected {
         return Err(damaged("the header fails its checksum"));
     }
-    if version != VERSION {
-        Err(FormatError::Newer(version))
-    } else {
-        Ok(number)
-    }
+    if version != VERSION { Err(FormatError::Newer(version)) } else { Ok(number) }
 }
 
 pub(crate) fn decode_current(bytes: &[u8]) -> Result<u64, FormatError> {
@@ -145,10 +137,7 @@ pub(crate) fn decode_current(bytes: &[u8]) -> Result<u64, FormatError> {
 
 pub(crate) fn decode_manifest(bytes: &[u8], number: u64) -> Result<State, FormatError> {
     if decode_header(bytes, MAGIC)? != number {
-        return Err(FormatError::Damaged {
-            offset: 0,
-            what: "the header names another manifest",
-        });
+        return Err(FormatError::Damaged { offset: 0, what: "the header names another manifest" });
     }
     let mut state = State::default();
     let (mut offset, mut edit_number) = (HEADER_BYTES, 1);
@@ -306,13 +295,7 @@ impl Manifest {
         switch_current(&*self.disk, &self.dir).map_err(CommitError::Broken)?;
         let old = files::manifest(&self.dir, self.number);
         self.disk.remove(&old).map_err(CommitError::Broken)?;
-        (
-            self.number,
-            self.file,
-            self.len,
-            self.snapshot_len,
-            self.last_edit,
-        ) = (next, file, len, len, 1);
+        (self.number, self.file, self.len, self.snapshot_len, self.last_edit) = (next, file, len, len, 1);
         self.bytes_written += len;
         Ok(())
     }
@@ -342,11 +325,7 @@ mod tests {
         let mut starts = Vec::new();
         for number in 1..=edits {
             starts.push(bytes.len());
-            let edit = Edit {
-                next_file: Some(number),
-                segments: vec![(number, number)],
-                ..Edit::default()
-            };
+            let edit = Edit { next_file: Some(number), segments: vec![(number, number)], ..Edit::default() };
             bytes.extend_from_slice(&encode_record(7, number, &edit));
         }
         (bytes, starts)
@@ -356,10 +335,7 @@ mod tests {
     fn edits_add_up() {
         let state = decode_manifest(&manifest(3).0, 7).unwrap();
         assert_eq!((state.next_file, state.segments.len()), (3, 3));
-        assert!(
-            decode_manifest(&manifest(3).0, 8).is_err(),
-            "the manifest of another number"
-        );
+        assert!(decode_manifest(&manifest(3).0, 8).is_err(), "the manifest of another number");
     }
 
     proptest! {

@@ -77,11 +77,7 @@ impl Block {
         let count = Decoder::new(&bytes[count_at..]).len32().ok_or(Malformed)?;
         let offsets_len = count.checked_mul(OFFSET_BYTES).ok_or(Malformed)?;
         let entries_end = count_at.checked_sub(offsets_len).ok_or(Malformed)?;
-        Ok(Block {
-            bytes,
-            entries_end,
-            count,
-        })
+        Ok(Block { bytes, entries_end, count })
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -96,38 +92,19 @@ impl Block {
     /// Entry number `index`: (kind, key, value) as ranges of the block.
     fn parts(&self, index: usize) -> Result<(Kind, usize, usize, usize), Malformed> {
         let at = self.entries_end + index * OFFSET_BYTES;
-        let offset = self
-            .bytes
-            .get(at..)
-            .and_then(|b| Decoder::new(b).len32())
-            .ok_or(Malformed)?;
+        let offset = self.bytes.get(at..).and_then(|b| Decoder::new(b).len32()).ok_or(Malformed)?;
         let mut decoder = Decoder::new(self.bytes.get(offset..self.entries_end).ok_or(Malformed)?);
-        let header = (|| {
-            Some((
-                Kind::from_byte(decoder.u8()?)?,
-                usize::from(decoder.u16()?),
-                decoder.len32()?,
-            ))
-        })();
+        let header =
+            (|| Some((Kind::from_byte(decoder.u8()?)?, usize::from(decoder.u16()?), decoder.len32()?)))();
         let (kind, key_len, value_len) = header.ok_or(Malformed)?;
         let key_at = offset + ENTRY_HEADER_BYTES;
-        let fits = key_len
-            .checked_add(value_len)
-            .is_some_and(|len| len <= self.entries_end - key_at);
-        if fits {
-            Ok((kind, key_at, key_at + key_len, key_at + key_len + value_len))
-        } else {
-            Err(Malformed)
-        }
+        let fits = key_len.checked_add(value_len).is_some_and(|len| len <= self.entries_end - key_at);
+        if fits { Ok((kind, key_at, key_at + key_len, key_at + key_len + value_len)) } else { Err(Malformed) }
     }
 
     pub(crate) fn entry(&self, index: usize) -> Result<Entry, Malformed> {
         let (kind, key_at, value_at, end) = self.parts(index)?;
-        Ok(Entry {
-            key: self.bytes.slice(key_at..value_at),
-            kind,
-            value: self.bytes.slice(value_at..end),
-        })
+        Ok(Entry { key: self.bytes.slice(key_at..value_at), kind, value: self.bytes.slice(value_at..end) })
     }
 
     fn key(&self, index: usize) -> Result<&[u8], Malformed> {

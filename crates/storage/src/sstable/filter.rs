@@ -103,9 +103,7 @@ mod tests {
     fn false_positives_are_as_few_as_derived() {
         let hashes: Vec<u64> = (0..20_000u64).map(|n| hash(&n.to_le_bytes())).collect();
         let filter = Filter::parse(Bytes::from(build(&hashes, 10))).unwrap();
-        let wrong = (20_000..120_000u64)
-            .filter(|n| filter.may_contain(hash(&n.to_le_bytes())))
-            .count();
+        let wrong = (20_000..120_000u64).filter(|n| filter.may_contain(hash(&n.to_le_bytes()))).count();
         assert!((800..1_500).contains(&wrong), "{wrong} of 100000");
     }
 }

@@ -91,14 +91,8 @@ impl Footer {
             return Err(FooterError::Newer(version));
         }
         let parts = [footer.filter, footer.index, footer.properties];
-        let inside = parts
-            .iter()
-            .all(|part| part.offset.saturating_add(u64::from(part.len)) <= file_len);
-        if inside {
-            Ok(footer)
-        } else {
-            Err(FooterError::Damaged("the footer points outside the file"))
-        }
+        let inside = parts.iter().all(|part| part.offset.saturating_add(u64::from(part.len)) <= file_len);
+        if inside { Ok(footer) } else { Err(FooterError::Damaged("the footer points outside the file")) }
     }
 
     fn decode_fields(decoder: &mut Decoder<'_>) -> Option<(u32, Footer, u32)> {
@@ -110,15 +104,7 @@ impl Footer {
             part.len = decoder.u32()?;
         }
         let [filter, index, properties] = parts;
-        Some((
-            version,
-            Footer {
-                filter,
-                index,
-                properties,
-            },
-            decoder.u32()?,
-        ))
+        Some((version, Footer { filter, index, properties }, decoder.u32()?))
     }
 }
 
@@ -143,13 +129,7 @@ impl Properties {
             let len = usize::from(decoder.u16()?);
             decoder.take(len).map(Bytes::copy_from_slice)
         };
-        Some(Properties {
-            entries,
-            last_sequence,
-            raw_bytes,
-            smallest: key()?,
-            largest: key()?,
-        })
+        Some(Properties { entries, last_sequence, raw_bytes, smallest: key()?, largest: key()? })
     }
 }
 
@@ -170,10 +150,7 @@ mod tests {
         assert_eq!(bytes.len(), FOOTER_BYTES);
         assert_eq!(Footer::decode(&bytes, 5, 266), Ok(FOOTER));
         assert!(Footer::decode(&bytes, 6, 266).is_err() && Footer::decode(&bytes, 5, 330).is_err());
-        assert!(
-            Footer::decode(&FOOTER.encode(5, 100), 5, 100).is_err(),
-            "a part that lies outside the file"
-        );
+        assert!(Footer::decode(&FOOTER.encode(5, 100), 5, 100).is_err(), "a part that lies outside the file");
     }
 
     proptest! {

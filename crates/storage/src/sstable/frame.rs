@@ -45,11 +45,7 @@ pub(crate) fn append(
     raw: &[u8],
     compress: bool,
 ) -> Handle {
-    let compressed = if compress {
-        compressed_if_worth_it(raw)
-    } else {
-        None
-    };
+    let compressed = if compress { compressed_if_worth_it(raw) } else { None };
     let (compression, stored) = compressed.as_deref().map_or((PLAIN, raw), |stored| (LZ4, stored));
     let start = out.len();
     out.extend_from_slice(&[0; 4]);
@@ -59,10 +55,7 @@ pub(crate) fn append(
     out.extend_from_slice(stored);
     let checksum = checksum::bound_to(&[file, offset], &out[start + 4..]);
     out[start..start + 4].copy_from_slice(&checksum.to_le_bytes());
-    Handle {
-        offset,
-        len: length32(out.len() - start),
-    }
+    Handle { offset, len: length32(out.len() - start) }
 }
 
 /// Compression that saves less than an eighth is not worth the work of undoing it.
@@ -74,15 +67,8 @@ fn compressed_if_worth_it(raw: &[u8]) -> Option<Vec<u8>> {
 /// The raw bytes of a framed block, if it is whole, of this kind, and at home here. The error says what is wrong.
 pub(crate) fn open(framed: &Bytes, file: u64, offset: u64, kind: BlockKind) -> Result<Bytes, &'static str> {
     let mut decoder = Decoder::new(framed);
-    let header = (|| {
-        Some((
-            decoder.u32()?,
-            decoder.len32()?,
-            decoder.len32()?,
-            decoder.u8()?,
-            decoder.u8()?,
-        ))
-    })();
+    let header =
+        (|| Some((decoder.u32()?, decoder.len32()?, decoder.len32()?, decoder.u8()?, decoder.u8()?)))();
     let (expected, stored_len, raw_len, found_kind, compression) = header.ok_or("the block is cut off")?;
     if stored_len != framed.len() - HEADER_BYTES.min(framed.len()) {
         return Err("the block's length is not what the index says");

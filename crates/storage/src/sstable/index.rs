@@ -46,17 +46,10 @@ impl Index {
         let mut entries = Vec::new();
         let mut at = 0usize;
         while !decoder.is_empty() {
-            let handle = Handle {
-                offset: decoder.u64()?,
-                len: decoder.u32()?,
-            };
+            let handle = Handle { offset: decoder.u64()?, len: decoder.u32()? };
             let bound_len = decoder.u16()?;
             decoder.take(usize::from(bound_len))?;
-            entries.push(IndexEntry {
-                handle,
-                bound_at: u32::try_from(at + 14).ok()?,
-                bound_len,
-            });
+            entries.push(IndexEntry { handle, bound_at: u32::try_from(at + 14).ok()?, bound_len });
             at += 14 + usize::from(bound_len);
         }
         entries.shrink_to_fit();
@@ -78,9 +71,7 @@ impl Index {
 
     /// The number of the block that holds `key` if any does.
     pub(crate) fn find(&self, key: &[u8]) -> usize {
-        self.entries
-            .partition_point(|entry| self.bound(entry) <= key)
-            .saturating_sub(1)
+        self.entries.partition_point(|entry| self.bound(entry) <= key).saturating_sub(1)
     }
 
     /// Memory it takes.
@@ -115,26 +106,12 @@ mod tests {
     fn a_key_is_in_the_last_block_that_begins_at_or_below_it() {
         let mut bytes = Vec::new();
         for (number, bound) in [&b""[..], b"c", b"f"].into_iter().enumerate() {
-            append(
-                &mut bytes,
-                Handle {
-                    offset: number as u64,
-                    len: 1,
-                },
-                bound,
-            );
+            append(&mut bytes, Handle { offset: number as u64, len: 1 }, bound);
         }
         let index = Index::parse(Bytes::from(bytes)).unwrap();
         let find = |key: &[u8]| index.find(key);
         assert_eq!(
-            (
-                find(b""),
-                find(b"b"),
-                find(b"c"),
-                find(b"e"),
-                find(b"f"),
-                find(b"zz")
-            ),
+            (find(b""), find(b"b"), find(b"c"), find(b"e"), find(b"f"), find(b"zz")),
             (0, 0, 1, 1, 2, 2)
         );
     }

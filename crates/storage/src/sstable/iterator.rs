@@ -28,14 +28,7 @@ impl TableIterator {
         range: KeyRange,
         cache: Arc<BlockCache>,
     ) -> TableIterator {
-        TableIterator {
-            tables,
-            range,
-            cache,
-            next_block: None,
-            block: None,
-            position: 0,
-        }
+        TableIterator { tables, range, cache, next_block: None, block: None, position: 0 }
     }
 
     /// Brings up the next block; false where there is none.
@@ -44,9 +37,7 @@ impl TableIterator {
             return Ok(false);
         };
         let first = self.next_block.is_none();
-        let number = self
-            .next_block
-            .unwrap_or_else(|| table.find_block(&self.range.start));
+        let number = self.next_block.unwrap_or_else(|| table.find_block(&self.range.start));
         if number >= table.block_count() {
             self.tables.pop_front();
             self.next_block = None;
@@ -55,9 +46,7 @@ impl TableIterator {
         }
         let block = table.block(number, &self.cache, false)?;
         self.position = match first {
-            true => block
-                .lower_bound(&self.range.start)
-                .map_err(|_| self.malformed(number))?,
+            true => block.lower_bound(&self.range.start).map_err(|_| self.malformed(number))?,
             false => 0,
         };
         self.block = Some(block);
@@ -66,10 +55,7 @@ impl TableIterator {
     }
 
     fn malformed(&self, block: usize) -> ReadError {
-        let table = self
-            .tables
-            .front()
-            .expect("a block is only held while its table is the first");
+        let table = self.tables.front().expect("a block is only held while its table is the first");
         table.malformed(table.block_name(block).map_or(0, |(_, offset)| offset))
     }
 }

@@ -42,41 +42,26 @@ impl Table {
     ) -> Result<Table, OpenError> {
         let path = files::table(dir, meta.file);
         let file = disk.open(&path).map_err(|error| match error.kind {
-            DiskErrorKind::NotFound => OpenError::Missing {
-                file: path.clone(),
-                named_by: manifest.to_owned(),
-            },
+            DiskErrorKind::NotFound => {
+                OpenError::Missing { file: path.clone(), named_by: manifest.to_owned() }
+            }
             _ => OpenError::Disk(error),
         })?;
-        let parts = Parts {
-            path: &path,
-            file: &*file,
-            number: meta.file,
-        };
+        let parts = Parts { path: &path, file: &*file, number: meta.file };
         parts.check_ends(&meta)?;
         let footer = parts.footer(meta.bytes)?;
         let filter = parts.part(footer.filter, BlockKind::Filter, Filter::parse)?;
         let index = parts.part(footer.index, BlockKind::Index, Index::parse)?;
-        let properties = parts.part(footer.properties, BlockKind::Properties, |b| {
-            Properties::decode(&b)
-        })?;
+        let properties = parts.part(footer.properties, BlockKind::Properties, |b| Properties::decode(&b))?;
         let agrees = properties.entries == meta.entries
             && properties.smallest == meta.smallest
             && properties.largest == meta.largest;
         if !agrees {
-            return Err(parts.damage(
-                footer.properties.offset,
-                "the table is not the one that the manifest names",
-            ));
+            return Err(
+                parts.damage(footer.properties.offset, "the table is not the one that the manifest names")
+            );
         }
-        Ok(Table {
-            meta,
-            path,
-            file,
-            filter,
-            index,
-            damaged: AtomicBool::new(false),
-        })
+        Ok(Table { meta, path, file, filter, index, damaged: AtomicBool::new(false) })
     }
 
     pub(crate) fn meta(&self) -> &TableMeta {
@@ -116,9 +101,7 @@ impl Table {
     }
 
     pub(crate) fn block_name(&self, block: usize) -> Option<BlockName> {
-        self.index
-            .handle(block)
-            .map(|handle| (self.meta.file, handle.offset))
+        self.index.handle(block).map(|handle| (self.meta.file, handle.offset))
     }
 
     /// A block from the cache, or from disk. Only `fill` puts it into the cache: a scan or a compaction, which reads
@@ -129,10 +112,7 @@ impl Table {
         cache: &BlockCache,
         fill: bool,
     ) -> Result<Arc<Block>, ReadError> {
-        let handle = self
-            .index
-            .handle(block)
-            .ok_or_else(|| self.damage(0, "the index has no such block"))?;
+        let handle = self.index.handle(block).ok_or_else(|| self.damage(0, "the index has no such block"))?;
         let name = (self.meta.file, handle.offset);
         if let Some(cached) = cache.get(name) {
             return Ok(cached);
@@ -161,11 +141,7 @@ impl Table {
 
     fn damage(&self, offset: u64, what: &str) -> ReadError {
         self.set_aside();
-        ReadError::Damaged(Damage {
-            file: self.path.clone(),
-            offset,
-            what: what.to_owned(),
-        })
+        ReadError::Damaged(Damage { file: self.path.clone(), offset, what: what.to_owned() })
     }
 }
 
@@ -184,11 +160,7 @@ struct Parts<'a> {
 
 impl Parts<'_> {
     fn damage(&self, offset: u64, what: &str) -> OpenError {
-        OpenError::Damaged(Damage {
-            file: self.path.to_owned(),
-            offset,
-            what: what.to_owned(),
-        })
+        OpenError::Damaged(Damage { file: self.path.to_owned(), offset, what: what.to_owned() })
     }
 
     fn check_ends(&self, meta: &TableMeta) -> Result<(), OpenError> {
@@ -211,11 +183,9 @@ impl Parts<'_> {
         self.file.read_exact_at(offset, &mut bytes)?;
         Footer::decode(&bytes, self.number, file_len).map_err(|error| match error {
             FooterError::Damaged(what) => self.damage(offset, what),
-            FooterError::Newer(version) => OpenError::Newer {
-                file: self.path.to_owned(),
-                version,
-                known: VERSION,
-            },
+            FooterError::Newer(version) => {
+                OpenError::Newer { file: self.path.to_owned(), version, known: VERSION }
+            }
         })
     }
 

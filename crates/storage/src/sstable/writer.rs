@@ -81,15 +81,11 @@ impl TableWriter {
 
     /// Adds an entry whose key is above all before it.
     pub(crate) fn add(&mut self, key: &[u8], kind: Kind, value: &[u8]) -> Result<(), DiskError> {
-        debug_assert!(
-            self.smallest.is_none() || key > self.last_key.as_slice(),
-            "keys come in order"
-        );
+        debug_assert!(self.smallest.is_none() || key > self.last_key.as_slice(), "keys come in order");
         if self.block.is_empty() {
             self.block_bound.clear();
             if self.smallest.is_some() {
-                self.block_bound
-                    .extend_from_slice(index::shortest_bound(&self.last_key, key));
+                self.block_bound.extend_from_slice(index::shortest_bound(&self.last_key, key));
             }
         }
         if self.smallest.is_none() {
@@ -100,11 +96,7 @@ impl TableWriter {
         self.raw_bytes += (key.len() + value.len()) as u64;
         self.last_key.clear();
         self.last_key.extend_from_slice(key);
-        if self.block.len() >= self.sink.options.block_bytes {
-            self.end_block()
-        } else {
-            Ok(())
-        }
+        if self.block.len() >= self.sink.options.block_bytes { self.end_block() } else { Ok(()) }
     }
 
     fn end_block(&mut self) -> Result<(), DiskError> {
@@ -112,11 +104,7 @@ impl TableWriter {
         let handle = self.append(BlockKind::Data, &raw);
         index::append(&mut self.index, handle, &self.block_bound);
         self.warm_cache(handle, raw);
-        if self.pending.len() >= WRITE_BYTES {
-            self.write_pending()
-        } else {
-            Ok(())
-        }
+        if self.pending.len() >= WRITE_BYTES { self.write_pending() } else { Ok(()) }
     }
 
     fn warm_cache(&self, handle: Handle, raw: Vec<u8>) {
@@ -175,7 +163,6 @@ impl TableWriter {
             properties: self.append(BlockKind::Properties, &properties.encode()),
         };
         let file_len = self.pending_at + (self.pending.len() + footer::FOOTER_BYTES) as u64;
-        self.pending
-            .extend_from_slice(&footer.encode(self.number, file_len));
+        self.pending.extend_from_slice(&footer.encode(self.number, file_len));
     }
 }

@@ -62,16 +62,7 @@ pub(crate) fn get(db: &mut Db, key: &[u8]) -> Result<Option<Bytes>, String> {
 pub(crate) fn scan_all(db: &Db, page: usize) -> Result<Vec<(Bytes, Bytes)>, String> {
     let (mut all, mut range) = (Vec::new(), KeyRange::all());
     loop {
-        match db
-            .scan(
-                range.clone(),
-                ScanLimit {
-                    entries: page,
-                    bytes: 1 << 20,
-                },
-            )
-            .run()
-        {
+        match db.scan(range.clone(), ScanLimit { entries: page, bytes: 1 << 20 }).run() {
             ScanOutcome::Page { entries, next } => {
                 assert!(entries.len() <= page);
                 all.extend(entries.into_iter().filter(|(_, value)| value != TOMBSTONE));
@@ -108,15 +99,9 @@ pub(crate) fn settle(db: &mut Db) -> Result<(), String> {
 
 /// The one file in the directory whose name begins so, the last by name if there are several.
 pub(crate) fn file(disk: &SimDisk, prefix: &str) -> PathBuf {
-    let is = |path: &&PathBuf| {
-        path.file_name()
-            .is_some_and(|name| name.to_string_lossy().starts_with(prefix))
-    };
-    disk.paths()
-        .iter()
-        .rfind(is)
-        .unwrap_or_else(|| panic!("no {prefix}* in {:?}", disk.paths()))
-        .clone()
+    let is =
+        |path: &&PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix));
+    disk.paths().iter().rfind(is).unwrap_or_else(|| panic!("no {prefix}* in {:?}", disk.paths())).clone()
 }
 
 pub(crate) fn is_in_data_dir(path: &Path) -> bool {

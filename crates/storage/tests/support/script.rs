@@ -18,10 +18,7 @@ pub(crate) fn options() -> Options {
         block_bytes: 300,
         level0_tables: 2,
         level_ratio: 2,
-        ..Options {
-            memory_bytes: 64 << 10,
-            ..Options::tiny()
-        }
+        ..Options { memory_bytes: 64 << 10, ..Options::tiny() }
     }
 }
 
@@ -37,11 +34,7 @@ pub(crate) struct Model {
 
 impl Model {
     pub(crate) fn starting_with(contents: Contents) -> Model {
-        Model {
-            states: vec![contents],
-            written: 0,
-            synced: 0,
-        }
+        Model { states: vec![contents], written: 0, synced: 0 }
     }
 
     /// Checks that the contents are those after some batch that is allowed, and says after which.
@@ -84,10 +77,7 @@ fn random_put(rng: &mut Rng) -> (Bytes, Kind, Bytes) {
     let key = Bytes::from(format!("key-{:02}", rng.below(24)));
     let deletable = key.last().is_some_and(|last| last % 2 == 0);
     let size = usize::try_from(rng.below(900)).unwrap();
-    let value = Bytes::from(format!(
-        "<{}>",
-        "abcdefgh".repeat(size / 8) + &rng.next_u64().to_string()
-    ));
+    let value = Bytes::from(format!("<{}>", "abcdefgh".repeat(size / 8) + &rng.next_u64().to_string()));
     match (deletable, rng.below(4)) {
         (true, 0) => (key, Kind::Full, Bytes::from_static(TOMBSTONE)),
         (false, 0 | 1) => (key, Kind::Merge, value.slice(..value.len().min(20))),
@@ -133,11 +123,7 @@ pub(crate) fn step(db: &mut Db, model: &mut Model, rng: &mut Rng) -> Result<(), 
 pub(crate) fn check_reads(db: &mut Db, expected: &Contents) {
     for number in 0..26 {
         let key = format!("key-{number:02}");
-        assert_eq!(
-            get(db, key.as_bytes()).unwrap(),
-            expected.get(key.as_bytes()).cloned(),
-            "{key}"
-        );
+        assert_eq!(get(db, key.as_bytes()).unwrap(), expected.get(key.as_bytes()).cloned(), "{key}");
     }
 }
 

@@ -26,23 +26,15 @@ pub(crate) fn framed(envelope: &Envelope) -> Vec<u8> {
 
 /// Any message.
 pub(crate) fn envelope() -> impl Strategy<Value = Envelope> {
-    let header = (
-        any::<u64>(),
-        any::<u32>(),
-        any::<u64>(),
-        any::<u16>(),
-        any::<u32>(),
-    );
-    (header, body()).prop_map(
-        |((operation, round, epoch, partition, deadline_ms), body)| Envelope {
-            operation: OperationId(operation),
-            round,
-            epoch: Epoch(epoch),
-            partition: PartitionId(partition),
-            deadline_ms,
-            body,
-        },
-    )
+    let header = (any::<u64>(), any::<u32>(), any::<u64>(), any::<u16>(), any::<u32>());
+    (header, body()).prop_map(|((operation, round, epoch, partition, deadline_ms), body)| Envelope {
+        operation: OperationId(operation),
+        round,
+        epoch: Epoch(epoch),
+        partition: PartitionId(partition),
+        deadline_ms,
+        body,
+    })
 }
 
 fn body() -> impl Strategy<Value = Body> {
@@ -58,21 +50,12 @@ fn request() -> impl Strategy<Value = ReplicaRequest> {
     prop_oneof![
         (keyspace(), bytes()).prop_map(|(keyspace, key)| ReplicaRequest::Read { keyspace, key }),
         (keyspace(), bytes(), bytes(), path()).prop_map(|(keyspace, key, record, path)| {
-            ReplicaRequest::Write {
-                keyspace,
-                key,
-                record,
-                path,
-            }
+            ReplicaRequest::Write { keyspace, key, record, path }
         }),
         scan_ask().prop_map(ReplicaRequest::Scan),
         scan_ask().prop_map(ReplicaRequest::Count),
         (keyspace(), bytes(), operation()).prop_map(|(keyspace, key, operation)| {
-            let request = KeyRequest {
-                keyspace,
-                key,
-                operation,
-            };
+            let request = KeyRequest { keyspace, key, operation };
             ReplicaRequest::Forward(Box::new(Forward { request }))
         }),
     ]
@@ -91,9 +74,7 @@ fn reply() -> impl Strategy<Value = ReplicaReply> {
             .prop_map(|(entries, next)| ReplicaReply::Scanned(ScanAnswer { entries, next })),
         (any::<u64>(), place()).prop_map(|(live, next)| ReplicaReply::Counted { live, next }),
         outcome().prop_map(|outcome| ReplicaReply::Forwarded(Box::new(outcome))),
-        any::<u64>().prop_map(|newest| ReplicaReply::StaleEpoch {
-            newest: Epoch(newest)
-        }),
+        any::<u64>().prop_map(|newest| ReplicaReply::StaleEpoch { newest: Epoch(newest) }),
     ]
 }
 
@@ -105,20 +86,15 @@ fn operation() -> impl Strategy<Value = Operation> {
             context,
             detail: Detail::Clocks
         }),
-        (
-            bytes(),
-            option::of(context()),
-            levels(),
-            expiry_change(),
-            any::<u8>()
-        )
-            .prop_map(|(value, context, write, expiry, priority)| Operation::Put {
+        (bytes(), option::of(context()), levels(), expiry_change(), any::<u8>()).prop_map(
+            |(value, context, write, expiry, priority)| Operation::Put {
                 value,
                 context,
                 write,
                 expiry,
                 priority
-            }),
+            }
+        ),
         (option::of(context()), levels(), levels()).prop_map(|(context, write, read)| Operation::Delete {
             context,
             write,
@@ -163,23 +139,14 @@ fn outcome() -> impl Strategy<Value = Outcome> {
             limit,
             keyspace
         })),
-        ".*".prop_map(|keyspace| Err(Error::TooManySiblings {
-            siblings: 7,
-            keyspace
-        })),
+        ".*".prop_map(|keyspace| Err(Error::TooManySiblings { siblings: 7, keyspace })),
         ".*".prop_map(|keyspace| Err(Error::ContextRequired(keyspace))),
         ".*".prop_map(|keyspace| Err(Error::NoSuchKeyspace(keyspace))),
     ]
 }
 
 fn found() -> impl Strategy<Value = Found> {
-    let shown = (
-        bytes(),
-        option::of(any::<u64>()),
-        stamp(),
-        any::<u8>(),
-        vec((".*", any::<u64>()), 0..3),
-    );
+    let shown = (bytes(), option::of(any::<u64>()), stamp(), any::<u8>(), vec((".*", any::<u64>()), 0..3));
     let shown = shown.prop_map(|(value, expires, stamp, priority, clock)| ShownValue {
         value,
         expires: expires.map(WallTime),
@@ -200,10 +167,7 @@ fn written() -> impl Strategy<Value = Written> {
             context,
             operation: OperationId(operation),
             acknowledged,
-            marks: Marks {
-                stand_in: false,
-                relaxed_durability: relaxed,
-            },
+            marks: Marks { stand_in: false, relaxed_durability: relaxed },
         },
     )
 }
@@ -221,10 +185,7 @@ fn context() -> impl Strategy<Value = Context> {
 
 fn dot() -> impl Strategy<Value = Dot> {
     (any::<u64>(), 0u32..4, 1u64..9).prop_map(|(incarnation, stint, counter)| Dot {
-        actor: Actor {
-            incarnation: Incarnation(incarnation),
-            stint: Stint(stint),
-        },
+        actor: Actor { incarnation: Incarnation(incarnation), stint: Stint(stint) },
         counter,
     })
 }
@@ -249,12 +210,7 @@ fn expiry_change() -> impl Strategy<Value = ExpiryChange> {
 
 fn scan_ask() -> impl Strategy<Value = ScanAsk> {
     let fields = (keyspace(), any::<(u16, u64)>(), any::<u16>(), any::<u32>());
-    fields.prop_map(|(keyspace, from, last_slot, limit)| ScanAsk {
-        keyspace,
-        from,
-        last_slot,
-        limit,
-    })
+    fields.prop_map(|(keyspace, from, last_slot, limit)| ScanAsk { keyspace, from, last_slot, limit })
 }
 
 fn scan_entry() -> impl Strategy<Value = ScanEntry> {
@@ -267,11 +223,7 @@ fn scan_entry() -> impl Strategy<Value = ScanEntry> {
 }
 
 fn path() -> impl Strategy<Value = WritePath> {
-    prop_oneof![
-        Just(WritePath::Client),
-        Just(WritePath::ClientAboveHeld),
-        Just(WritePath::Merge)
-    ]
+    prop_oneof![Just(WritePath::Client), Just(WritePath::ClientAboveHeld), Just(WritePath::Merge)]
 }
 
 fn stamp() -> impl Strategy<Value = Stamp> {

@@ -40,10 +40,7 @@ impl Change {
     /// Applies the part of this change that lies within `window`.
     fn apply_within(&self, window: &Range<usize>, content: &mut [u8]) {
         let span = self.span();
-        let (start, end) = (
-            span.start.max(window.start),
-            span.end.min(window.end).min(content.len()),
-        );
+        let (start, end) = (span.start.max(window.start), span.end.min(window.end).min(content.len()));
         if start >= end {
             return;
         }
@@ -96,19 +93,12 @@ impl Content {
             self.live.resize(end, 0);
         }
         self.live[offset..end].copy_from_slice(bytes);
-        self.unsynced.push(Change::Write {
-            offset,
-            bytes: bytes.to_vec(),
-        });
+        self.unsynced.push(Change::Write { offset, bytes: bytes.to_vec() });
     }
 
     pub(super) fn set_len(&mut self, len: usize) {
         let from = self.live.len();
-        let change = if len < from {
-            Change::Cut { from, to: len }
-        } else {
-            Change::Grow { to: len }
-        };
+        let change = if len < from { Change::Cut { from, to: len } } else { Change::Grow { to: len } };
         self.unsynced.push(change);
         self.live.resize(len, 0);
     }
@@ -133,12 +123,7 @@ impl Content {
 
     pub(super) fn keep_some(&mut self, rng: &mut Rng) {
         let len = self.surviving_len(rng);
-        let whole = self
-            .unsynced
-            .iter()
-            .map(|change| change.span().end)
-            .max()
-            .unwrap_or(0);
+        let whole = self.unsynced.iter().map(|change| change.span().end).max().unwrap_or(0);
         self.durable.resize(self.durable.len().max(whole).max(len), 0);
         for (sector, changes) in self.changes_by_sector() {
             let kept = usize::try_from(rng.below(changes.len() as u64 + 1)).unwrap_or(0);

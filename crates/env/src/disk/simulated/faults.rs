@@ -37,11 +37,7 @@ impl Faults {
             return Fate::Refused;
         }
         self.changes += 1;
-        if self.is_down() {
-            Fate::Interrupted
-        } else {
-            Fate::Done
-        }
+        if self.is_down() { Fate::Interrupted } else { Fate::Done }
     }
 
     pub(super) fn on_read(&self, path: &Path) -> Result<(), (DiskErrorKind, &'static str)> {

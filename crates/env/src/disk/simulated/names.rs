@@ -17,11 +17,7 @@ pub(super) type Inode = Arc<Mutex<Content>>;
 enum NameChange {
     Link(PathBuf, Inode),
     Unlink(PathBuf),
-    Rename {
-        from: PathBuf,
-        to: PathBuf,
-        inode: Inode,
-    },
+    Rename { from: PathBuf, to: PathBuf, inode: Inode },
 }
 
 impl NameChange {
@@ -80,11 +76,7 @@ impl Names {
 
     pub(super) fn rename(&mut self, from: &Path, to: &Path, inode: Inode) {
         if from.parent() == to.parent() {
-            self.change(NameChange::Rename {
-                from: from.to_owned(),
-                to: to.to_owned(),
-                inode,
-            });
+            self.change(NameChange::Rename { from: from.to_owned(), to: to.to_owned(), inode });
         } else {
             self.link(to, inode);
             self.unlink(from);
@@ -92,9 +84,8 @@ impl Names {
     }
 
     pub(super) fn sync(&mut self, dir: &Path) {
-        let (synced, rest) = std::mem::take(&mut self.unsynced)
-            .into_iter()
-            .partition(|change| change.dir() == Some(dir));
+        let (synced, rest) =
+            std::mem::take(&mut self.unsynced).into_iter().partition(|change| change.dir() == Some(dir));
         self.unsynced = rest;
         let synced: Vec<NameChange> = synced;
         for change in synced {

@@ -43,10 +43,7 @@ fn a_crash_loses_names_that_were_not_synced() {
 #[test]
 fn a_process_crash_keeps_everything() {
     let (disk, dir) = disk_with_dir();
-    disk.create(&dir.join("f"))
-        .unwrap()
-        .write_all_at(0, b"unsynced")
-        .unwrap();
+    disk.create(&dir.join("f")).unwrap().write_all_at(0, b"unsynced").unwrap();
     disk.crash(CrashMode::KeepAll, &mut Rng::from_seed(1));
     assert_eq!(disk.read_file(&dir.join("f")).unwrap(), b"unsynced");
 }
@@ -79,10 +76,7 @@ fn a_sector_keeps_a_prefix_of_its_writes() {
         disk.crash(CrashMode::KeepSome, &mut Rng::from_seed(seed));
         outcomes.insert(disk.read_file(&dir.join("f")).unwrap());
     }
-    assert_eq!(
-        outcomes,
-        BTreeSet::from([b"0".to_vec(), b"1".to_vec(), b"2".to_vec()])
-    );
+    assert_eq!(outcomes, BTreeSet::from([b"0".to_vec(), b"1".to_vec(), b"2".to_vec()]));
 }
 
 /// A dead process writes nothing.
@@ -143,15 +137,8 @@ fn a_full_disk_refuses_growth() {
     file.set_len(2).unwrap();
     assert!(file.write_all_at(2, b"34").is_ok());
     file.set_len(2).unwrap();
-    assert_eq!(
-        file.write_all_at(2, b"345").unwrap_err().kind,
-        DiskErrorKind::Full
-    );
-    assert_eq!(
-        disk.read_file(&dir.join("f")).unwrap(),
-        b"4334",
-        "what fits is written"
-    );
+    assert_eq!(file.write_all_at(2, b"345").unwrap_err().kind, DiskErrorKind::Full);
+    assert_eq!(disk.read_file(&dir.join("f")).unwrap(), b"4334", "what fits is written");
 }
 
 #[test]

@@ -37,21 +37,12 @@ impl Dev {
         let (ports, scratch) = (Ports::claim(), Scratch::new());
         let mut words = words(&ports, &scratch.join("data"));
         words.extend(options.iter().map(|&option| option.to_owned()));
-        Dev {
-            process: launch(&words, &scratch),
-            options: words,
-            ports,
-            scratch,
-        }
+        Dev { process: launch(&words, &scratch), options: words, ports, scratch }
     }
 
     /// Runs it with more options, on the same directory and ports, to its end: it cannot start.
     pub(crate) fn run_with(&self, options: &[&str]) -> Ended {
-        run(self
-            .options
-            .iter()
-            .map(String::as_str)
-            .chain(options.iter().copied()))
+        run(self.options.iter().map(String::as_str).chain(options.iter().copied()))
     }
 
     /// Starts it again on its directory.
@@ -107,19 +98,13 @@ impl Dev {
 
 fn words(ports: &Ports, data: &Path) -> Vec<String> {
     let firsts = ["resp", "cluster", "http", "peer"].into_iter().zip(0..);
-    let mut words = vec![
-        "dev".to_owned(),
-        "--memory=64MiB".to_owned(),
-        format!("--data={}", data.display()),
-    ];
+    let mut words = vec!["dev".to_owned(), "--memory=64MiB".to_owned(), format!("--data={}", data.display())];
     words.extend(firsts.map(|(door, place)| format!("--{door}-port={}", ports.port(place * NODES))));
     words
 }
 
 fn launch(words: &[String], scratch: &Scratch) -> Process {
     let mut process = Process::start(&scratch.join("said"), "dev", words);
-    process.wait_for("the ready line of `henge dev`", |dev| {
-        dev.printed().contains(READY).then_some(())
-    });
+    process.wait_for("the ready line of `henge dev`", |dev| dev.printed().contains(READY).then_some(()));
     process
 }

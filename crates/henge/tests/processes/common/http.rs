@@ -21,10 +21,7 @@ pub(crate) struct Answer {
 impl Answer {
     /// A header field; empty where it is not there.
     pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default()
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
     pub(crate) fn text(&self) -> String {
@@ -56,25 +53,19 @@ impl Answer {
     pub(crate) fn values(&self) -> Vec<(String, String)> {
         let document = self.json();
         let values = document["values"].as_array().expect("an answer with values");
-        values
-            .iter()
-            .map(|value| (text_of(&value["value"]), clock_of(&value["clock"])))
-            .collect()
+        values.iter().map(|value| (text_of(&value["value"]), clock_of(&value["clock"]))).collect()
     }
 }
 
 fn text_of(value: &Value) -> String {
-    let bytes = STANDARD
-        .decode(value.as_str().expect("values are base64"))
-        .expect("values are base64");
+    let bytes = STANDARD.decode(value.as_str().expect("values are base64")).expect("values are base64");
     String::from_utf8(bytes).expect("tests store text")
 }
 
 fn clock_of(clock: &Value) -> String {
     let entries = clock.as_array().expect("clocks are lists").iter();
-    let each: Vec<String> = entries
-        .map(|entry| format!("[{},{}]", entry[0].as_str().expect("a name"), entry[1]))
-        .collect();
+    let each: Vec<String> =
+        entries.map(|entry| format!("[{},{}]", entry[0].as_str().expect("a name"), entry[1])).collect();
     format!("({})", each.join(","))
 }
 
@@ -87,14 +78,9 @@ pub(crate) struct Http {
 
 impl Http {
     pub(crate) fn new(address: SocketAddr) -> Http {
-        let config = Agent::config_builder()
-            .http_status_as_error(false)
-            .timeout_global(Some(LIMIT))
-            .max_redirects(0);
-        Http {
-            address,
-            agent: config.build().into(),
-        }
+        let config =
+            Agent::config_builder().http_status_as_error(false).timeout_global(Some(LIMIT)).max_redirects(0);
+        Http { address, agent: config.build().into() }
     }
 
     /// Asks, or says why there was no answer.
@@ -105,26 +91,16 @@ impl Http {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Result<Answer, ureq::Error> {
-        let mut request = Request::builder()
-            .method(method)
-            .uri(format!("http://{}{path}", self.address));
+        let mut request = Request::builder().method(method).uri(format!("http://{}{path}", self.address));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         let mut response = match method {
-            "GET" => self
-                .agent
-                .run(request.body(()).expect("tests make good requests"))?,
-            _ => self
-                .agent
-                .run(request.body(body).expect("tests make good requests"))?,
+            "GET" => self.agent.run(request.body(()).expect("tests make good requests"))?,
+            _ => self.agent.run(request.body(body).expect("tests make good requests"))?,
         };
         let body = response.body_mut().with_config().limit(1 << 30).read_to_vec()?;
-        Ok(Answer {
-            status: response.status().as_u16(),
-            headers: response.headers().clone(),
-            body,
-        })
+        Ok(Answer { status: response.status().as_u16(), headers: response.headers().clone(), body })
     }
 
     #[track_caller]
@@ -134,8 +110,7 @@ impl Http {
 
     #[track_caller]
     pub(crate) fn put(&self, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
-        self.try_ask("PUT", path, headers, body.as_bytes())
-            .expect("the node answers")
+        self.try_ask("PUT", path, headers, body.as_bytes()).expect("the node answers")
     }
 
     /// A key with everything that the node knows of it, as JSON.
@@ -154,12 +129,7 @@ impl Http {
     pub(crate) fn states(&self) -> Option<Vec<String>> {
         let answer = self.try_ask("GET", "/v1/cluster", &[], b"").ok()?;
         let nodes = answer.json()["nodes"].as_array()?.clone();
-        Some(
-            nodes
-                .iter()
-                .map(|node| node["state"].as_str().unwrap_or_default().to_owned())
-                .collect(),
-        )
+        Some(nodes.iter().map(|node| node["state"].as_str().unwrap_or_default().to_owned()).collect())
     }
 }
 

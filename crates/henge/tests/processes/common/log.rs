@@ -10,10 +10,7 @@ pub(crate) fn files(data: &Path, prefix: &str) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(data.join("store")).expect("a node was here");
     let mut paths: Vec<PathBuf> = entries
         .map(|entry| entry.expect("a directory can be read").path())
-        .filter(|path| {
-            path.file_name()
-                .is_some_and(|name| name.to_string_lossy().starts_with(prefix))
-        })
+        .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix)))
         .collect();
     paths.sort();
     paths

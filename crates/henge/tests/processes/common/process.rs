@@ -58,11 +58,7 @@ impl Process {
             .stderr(file(&logged))
             .spawn()
             .expect("the binary was built for this test");
-        Process {
-            child,
-            printed,
-            logged,
-        }
+        Process { child, printed, logged }
     }
 
     /// What it has printed to standard output so far.
@@ -89,19 +85,14 @@ impl Process {
     /// Sends a signal, through the shell: the standard library knows `KILL` alone.
     pub(crate) fn signal(&self, signal: Signal) {
         let line = format!("kill -s {} {}", signal.name(), self.child.id());
-        let status = Command::new("sh")
-            .args(["-c", &line])
-            .status()
-            .expect("there is a shell");
+        let status = Command::new("sh").args(["-c", &line]).status().expect("there is a shell");
         assert!(status.success(), "{line}");
     }
 
     /// Waits until it has ended by itself.
     #[track_caller]
     pub(crate) fn wait(&mut self) -> ExitStatus {
-        wait_for("a process to end", || {
-            self.child.try_wait().expect("a child can be asked")
-        })
+        wait_for("a process to end", || self.child.try_wait().expect("a child can be asked"))
     }
 
     /// Ends it without a word, wherever it is.
@@ -160,10 +151,7 @@ pub(crate) fn run_in<A: AsRef<OsStr>>(
     variables: &[(&str, &str)],
     arguments: impl IntoIterator<Item = A>,
 ) -> Ended {
-    let output = command(arguments)
-        .envs(variables.iter().copied())
-        .stdin(Stdio::null())
-        .output();
+    let output = command(arguments).envs(variables.iter().copied()).stdin(Stdio::null()).output();
     Ended::from(output.expect("the binary was built for this test"))
 }
 

@@ -28,27 +28,21 @@ impl Reply {
     /// The error's text.
     #[track_caller]
     pub(crate) fn error(&self) -> &str {
-        let Reply::Error(text) = self else {
-            panic!("no error: {self:?}")
-        };
+        let Reply::Error(text) = self else { panic!("no error: {self:?}") };
         text
     }
 
     /// A bulk string's text.
     #[track_caller]
     pub(crate) fn text(&self) -> &str {
-        let Reply::Bulk(bytes) = self else {
-            panic!("no bulk string: {self:?}")
-        };
+        let Reply::Bulk(bytes) = self else { panic!("no bulk string: {self:?}") };
         std::str::from_utf8(bytes).expect("tests read text")
     }
 
     /// An array's elements.
     #[track_caller]
     pub(crate) fn array(&self) -> &[Reply] {
-        let Reply::Array(elements) = self else {
-            panic!("no array: {self:?}")
-        };
+        let Reply::Array(elements) = self else { panic!("no array: {self:?}") };
         elements
     }
 }
@@ -65,12 +59,8 @@ impl Resp {
     pub(crate) fn connect(address: SocketAddr) -> Resp {
         let stream = TcpStream::connect(address).expect("the node listens");
         stream.set_nodelay(true).expect("a socket takes options");
-        stream
-            .set_read_timeout(Some(LIMIT))
-            .expect("a socket takes options");
-        Resp {
-            stream: BufReader::new(stream),
-        }
+        stream.set_read_timeout(Some(LIMIT)).expect("a socket takes options");
+        Resp { stream: BufReader::new(stream) }
     }
 
     /// The same, in a keyspace.
@@ -96,9 +86,7 @@ impl Resp {
     fn read(&mut self) -> std::io::Result<Reply> {
         let mut line = String::new();
         self.stream.read_line(&mut line)?;
-        let line = line
-            .strip_suffix("\r\n")
-            .ok_or(std::io::ErrorKind::UnexpectedEof)?;
+        let line = line.strip_suffix("\r\n").ok_or(std::io::ErrorKind::UnexpectedEof)?;
         let (kind, rest) = line.split_at(1);
         Ok(match kind {
             "+" => Reply::Simple(rest.to_owned()),

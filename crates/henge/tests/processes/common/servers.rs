@@ -59,10 +59,7 @@ impl Servers {
 
     /// The same, with these lines in `[node]`.
     pub(crate) fn configure_with(&self, node: u16, lines: &str, keyspaces: &str) {
-        let section = format!(
-            "[node]\nid = \"n{node}\"\ndata_dir = {:?}\n{lines}",
-            self.data(node)
-        );
+        let section = format!("[node]\nid = \"n{node}\"\ndata_dir = {:?}\n{lines}", self.data(node));
         let text = format!("{section}{}{keyspaces}", self.members());
         std::fs::write(self.config_path(node), text).expect("the target directory takes files");
     }
@@ -85,11 +82,8 @@ impl Servers {
     pub(crate) fn launch(&mut self, node: u16) {
         let config = self.config_path(node);
         let config = config.to_str().expect("the target directory has a plain name");
-        let mut process = Process::start(
-            &self.scratch.join("said"),
-            &format!("n{node}"),
-            ["server", "--config", config],
-        );
+        let mut process =
+            Process::start(&self.scratch.join("said"), &format!("n{node}"), ["server", "--config", config]);
         let http = self.http(node);
         process.wait_for("a node to serve", |_| http.states());
         self.running[usize::from(node) - 1] = Some(process);
@@ -97,11 +91,7 @@ impl Servers {
 
     /// Runs a node that cannot start, to its end.
     pub(crate) fn run(&self, node: u16) -> Ended {
-        run([
-            std::ffi::OsStr::new("server"),
-            "--config".as_ref(),
-            self.config_path(node).as_os_str(),
-        ])
+        run([std::ffi::OsStr::new("server"), "--config".as_ref(), self.config_path(node).as_os_str()])
     }
 
     /// Waits until every running node sees that exactly the running ones are up.
@@ -133,10 +123,7 @@ impl Servers {
     /// Ends a node without a word.
     #[track_caller]
     pub(crate) fn kill_unnoticed(&mut self, node: u16) {
-        self.running[usize::from(node) - 1]
-            .take()
-            .expect("it runs")
-            .kill();
+        self.running[usize::from(node) - 1].take().expect("it runs").kill();
     }
 
     /// Stops a node in good order.

@@ -46,10 +46,7 @@ impl Connection {
     /// One to a new store.
     pub(crate) fn alone() -> (Connection, FakeStore) {
         let store = FakeStore::new();
-        (
-            Connection::new(&store, &Rc::default(), ListenerKind::OneStore),
-            store,
-        )
+        (Connection::new(&store, &Rc::default(), ListenerKind::OneStore), store)
     }
 
     /// One in the keyspace that keeps siblings.

@@ -19,38 +19,15 @@ pub(crate) fn status() -> Status {
         keyspaces: vec![
             keyspace(DEFAULT, 0, "default", Policy::Lww),
             keyspace(SIBLINGS, 1, "siblings", Policy::Siblings),
-            KeyspaceStatus {
-                allow_flush: true,
-                ..keyspace(SCRATCH, 2, "scratch", Policy::Lww)
-            },
+            KeyspaceStatus { allow_flush: true, ..keyspace(SCRATCH, 2, "scratch", Policy::Lww) },
             keyspace(PRIORITY, 3, "priority", Policy::Priority),
         ],
         partitions: 256,
         slots: vec![
-            SlotRange {
-                first: 0,
-                last: 99,
-                primary: 0,
-                owners: vec![0, 1, 2],
-            },
-            SlotRange {
-                first: 100,
-                last: 5461,
-                primary: 0,
-                owners: vec![0, 2, 1],
-            },
-            SlotRange {
-                first: 5462,
-                last: 10922,
-                primary: 1,
-                owners: vec![1, 2, 0],
-            },
-            SlotRange {
-                first: 10923,
-                last: 16383,
-                primary: 2,
-                owners: vec![2, 0, 1],
-            },
+            SlotRange { first: 0, last: 99, primary: 0, owners: vec![0, 1, 2] },
+            SlotRange { first: 100, last: 5461, primary: 0, owners: vec![0, 2, 1] },
+            SlotRange { first: 5462, last: 10922, primary: 1, owners: vec![1, 2, 0] },
+            SlotRange { first: 10923, last: 16383, primary: 2, owners: vec![2, 0, 1] },
         ],
         data_dir: "data/n1".into(),
         version: "0.1.0".into(),

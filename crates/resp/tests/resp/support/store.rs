@@ -98,12 +98,7 @@ impl FakeStore {
 
     /// Answers the pending question number `index`, counted from the oldest one still pending.
     pub(crate) fn release(&self, index: usize) {
-        let gate = self
-            .inner
-            .borrow_mut()
-            .gates
-            .remove(index)
-            .expect("so many questions are pending");
+        let gate = self.inner.borrow_mut().gates.remove(index).expect("so many questions are pending");
         let mut gate = gate.borrow_mut();
         gate.is_open = true;
         if let Some(waker) = gate.waker.take() {
@@ -116,10 +111,7 @@ impl FakeStore {
     }
 
     pub(crate) fn fail(&self, key: &str, error: Error) {
-        self.inner
-            .borrow_mut()
-            .failing
-            .insert(Bytes::copy_from_slice(key.as_bytes()), error);
+        self.inner.borrow_mut().failing.insert(Bytes::copy_from_slice(key.as_bytes()), error);
     }
 
     /// All answers are weaker in this way.
@@ -152,10 +144,7 @@ impl Store for FakeStore {
         }
         let gate = Rc::new(RefCell::new(Gate::default()));
         inner.gates.push_back(gate.clone());
-        Answer::Pending(Later {
-            outcome: Some(outcome),
-            gate,
-        })
+        Answer::Pending(Later { outcome: Some(outcome), gate })
     }
 
     fn status(&self) -> Arc<Status> {
@@ -163,11 +152,7 @@ impl Store for FakeStore {
     }
 
     fn counters(&self) -> Vec<Counter> {
-        vec![Counter {
-            name: "memory_used_bytes",
-            help: "Memory in use.",
-            value: 12345.0,
-        }]
+        vec![Counter { name: "memory_used_bytes", help: "Memory in use.", value: 12345.0 }]
     }
 }
 
@@ -193,43 +178,22 @@ impl Inner {
     }
 
     fn key(&mut self, request: KeyRequest) -> Outcome {
-        let KeyRequest {
-            keyspace,
-            key,
-            operation,
-        } = request;
+        let KeyRequest { keyspace, key, operation } = request;
         assert_ne!(self.panics_on.as_ref(), Some(&key), "told to panic");
-        self.asked.push(format!(
-            "{} {}{}",
-            name(&operation),
-            key.escape_ascii(),
-            detail(&operation)
-        ));
+        self.asked.push(format!("{} {}{}", name(&operation), key.escape_ascii(), detail(&operation)));
         if let Some(error) = self.failing.get(&key) {
             return Err(error.clone());
         }
         let slot = (keyspace, key);
         match operation {
             Operation::Get { .. } => Ok(Reply::Found(self.found(&slot))),
-            Operation::Put {
-                value,
-                context,
-                expiry,
-                priority,
-                ..
-            } => {
+            Operation::Put { value, context, expiry, priority, .. } => {
                 let at = match expiry {
                     ExpiryChange::Clear => None,
                     ExpiryChange::Keep => self.found(&slot).values.first().and_then(|value| value.expires),
                     ExpiryChange::At(at) => Some(at),
                 };
-                Ok(Reply::Written(self.write(
-                    slot,
-                    Payload::Value(value),
-                    context,
-                    at,
-                    priority,
-                )))
+                Ok(Reply::Written(self.write(slot, Payload::Value(value), context, at, priority)))
             }
             Operation::Delete { context, .. } => {
                 let found = self.found(&slot);
@@ -238,30 +202,19 @@ impl Inner {
                 }
                 let context = context.unwrap_or(found.context);
                 let written = self.write(slot, Payload::Tombstone, Some(context), None, 0);
-                Ok(Reply::Deleted(Deleted {
-                    existed: true,
-                    written,
-                }))
+                Ok(Reply::Deleted(Deleted { existed: true, written }))
             }
             Operation::Expire { change, .. } => Ok(Reply::Touched(self.touch(&slot, change))),
         }
     }
 
     fn policy(&self, keyspace: KeyspaceId) -> Policy {
-        self.status
-            .keyspace_by_id(keyspace)
-            .expect("a keyspace of the status")
-            .policy
-            .parse()
-            .unwrap()
+        self.status.keyspace_by_id(keyspace).expect("a keyspace of the status").policy.parse().unwrap()
     }
 
     fn found(&self, slot: &(KeyspaceId, Bytes)) -> Found {
         let Some(record) = self.records.get(slot) else {
-            return Found {
-                marks: self.marks,
-                ..Found::default()
-            };
+            return Found { marks: self.marks, ..Found::default() };
         };
         let view = View::of(record, self.policy(slot.0), self.now);
         let shown = |version: &&Version| ShownValue {
@@ -272,11 +225,7 @@ impl Inner {
             clock: vec![("n1".to_owned(), version.dot.counter)],
         };
         let values = view.versions().iter().map(shown).collect();
-        Found {
-            context: record.context(),
-            values,
-            marks: self.marks,
-        }
+        Found { context: record.context(), values, marks: self.marks }
     }
 
     fn write(
@@ -288,40 +237,24 @@ impl Inner {
         priority: u8,
     ) -> Written {
         self.writes += 1;
-        let actor = Actor {
-            incarnation: Incarnation(1),
-            stint: Stint(1),
-        };
-        let dot = Dot {
-            actor,
-            counter: self.writes,
-        };
+        let actor = Actor { incarnation: Incarnation(1), stint: Stint(1) };
+        let dot = Dot { actor, counter: self.writes };
         let stamp = Stamp::new(self.now.0, u16::try_from(self.writes).unwrap());
         let operation = OperationId(self.writes);
-        let version = Version::new(dot, stamp, payload, operation)
-            .ending(at)
-            .with_priority(priority);
+        let version = Version::new(dot, stamp, payload, operation).ending(at).with_priority(priority);
         let context = context.unwrap_or_default();
         let policy = self.policy(slot.0);
         let record = Record::put(self.records.get(&slot), policy, &context, version).unwrap();
         let context = record.context_after(&context, dot).unwrap();
         self.records.insert(slot, record);
-        Written {
-            context,
-            operation,
-            acknowledged: 2,
-            marks: self.marks,
-        }
+        Written { context, operation, acknowledged: 2, marks: self.marks }
     }
 
     fn touch(&mut self, slot: &(KeyspaceId, Bytes), change: ExpiryChange) -> Touched {
         let found = self.found(slot);
         let at = match change {
             ExpiryChange::Keep => {
-                return Touched {
-                    found,
-                    changed: false,
-                };
+                return Touched { found, changed: false };
             }
             ExpiryChange::Clear => None,
             ExpiryChange::At(at) => Some(at),
@@ -329,10 +262,7 @@ impl Inner {
         let changed = found.values.iter().any(|value| value.expires != at);
         if let Some(record) = self.records.get(slot) {
             self.writes += 1;
-            let expiry = Expiry {
-                stamp: Stamp::new(self.now.0, u16::try_from(self.writes).unwrap()),
-                at,
-            };
+            let expiry = Expiry { stamp: Stamp::new(self.now.0, u16::try_from(self.writes).unwrap()), at };
             let record = record.with_expiry(&record.context(), expiry).unwrap();
             self.records.insert(slot.clone(), record);
         }
@@ -341,19 +271,13 @@ impl Inner {
 
     fn live(&self, keyspace: KeyspaceId) -> Vec<Bytes> {
         let in_keyspace = self.records.keys().filter(|(of, _)| *of == keyspace);
-        in_keyspace
-            .filter(|slot| !self.found(slot).values.is_empty())
-            .map(|(_, key)| key.clone())
-            .collect()
+        in_keyspace.filter(|slot| !self.found(slot).values.is_empty()).map(|(_, key)| key.clone()).collect()
     }
 
     /// The cursor is how many keys have been looked at; good enough for a keyspace that only shrinks behind it when it
     /// is emptied, in which case the walk begins again.
     fn scan(&mut self, request: &ScanRequest) -> ScanPage {
-        self.asked.push(format!(
-            "scan {} {} {:?}",
-            request.cursor, request.count, request.scope
-        ));
+        self.asked.push(format!("scan {} {} {:?}", request.cursor, request.count, request.scope));
         let all: Vec<Bytes> = self
             .records
             .keys()
@@ -367,16 +291,8 @@ impl Inner {
             Scope::Slot(slot) => ring::Slot::of_key(key).number() == slot,
             Scope::Cluster | Scope::Primaries => true,
         };
-        let keys = all[start..end]
-            .iter()
-            .filter(is_live)
-            .filter(in_scope)
-            .cloned()
-            .collect();
-        ScanPage {
-            cursor: if end == all.len() { 0 } else { end as u64 },
-            keys,
-        }
+        let keys = all[start..end].iter().filter(is_live).filter(in_scope).cloned().collect();
+        ScanPage { cursor: if end == all.len() { 0 } else { end as u64 }, keys }
     }
 }
 

@@ -49,10 +49,7 @@ impl Client {
             (Some(Pending::Scan), answer) => self.scan_answered(books, answer, figures, &mut problems),
             (Some(Pending::RandomKey(keyspace)), Answer::Outcome(Ok(Reply::RandomKey(Some(key))))) => {
                 if !books.put(keyspace).contains(&key) {
-                    problems.push((
-                        SCANS,
-                        format!("{} is random and was never written", key.escape_ascii()),
-                    ));
+                    problems.push((SCANS, format!("{} is random and was never written", key.escape_ascii())));
                 }
             }
             (Some(Pending::Acknowledgements), Answer::Outcome(Ok(Reply::Acknowledged(count)))) => {
@@ -116,16 +113,11 @@ impl Client {
             && let Some(written) = written(outcome)
         {
             figures.written += 1;
-            let (owners, needed) = (
-                world.scenario().owners(),
-                books.write_promise(task.keyspace, task.level).leaves,
-            );
+            let (owners, needed) =
+                (world.scenario().owners(), books.write_promise(task.keyspace, task.level).leaves);
             let counted = usize::from(written.acknowledged);
             if counted < needed || counted > owners {
-                problems.push((
-                    LEVELS,
-                    of(format!("{counted} of {owners} owners, {needed} needed")),
-                ));
+                problems.push((LEVELS, of(format!("{counted} of {owners} owners, {needed} needed"))));
             }
             if self.rng.chance(1, 20) {
                 self.acknowledging = Some(written.operation);
@@ -150,10 +142,7 @@ impl Client {
                     return Ok(());
                 };
                 if rank_of(&found.context) < *demanded {
-                    return Err((
-                        READS,
-                        format!("{:?} was read, and {demanded:?} demanded", found.context),
-                    ));
+                    return Err((READS, format!("{:?} was read, and {demanded:?} demanded", found.context)));
                 }
                 // What its coordinator took the time to be; nobody can say if its clock was set meanwhile.
                 let host = &world.hosts()[self.home];
@@ -161,15 +150,11 @@ impl Client {
                 let steady = host.clock.is_steady_since(*at);
                 let wall = steady.then(|| (wall(*at), wall(world.now())));
                 let promise = books.read_promise(keyspace, level);
-                books
-                    .register(keyspace, key)
-                    .read(*begun, found, promise, wall)
-                    .map_err(|what| (READS, what))
+                books.register(keyspace, key).read(*begun, found, promise, wall).map_err(|what| (READS, what))
             }
-            Kind::RegisterPut { value, .. } if not_done => books
-                .register(keyspace, key)
-                .put_failed(value)
-                .map_err(|what| (NOT_DONE, what)),
+            Kind::RegisterPut { value, .. } if not_done => {
+                books.register(keyspace, key).put_failed(value).map_err(|what| (NOT_DONE, what))
+            }
             Kind::RegisterPut { begun, value } => {
                 self.register_written(books, task, *begun, Some(value), answer)
             }
@@ -182,25 +167,17 @@ impl Client {
                 let shown = Shown::of(found).map_err(|what| (SIBLINGS_SHOWN, what))?;
                 let promise = books.read_promise(keyspace, level);
                 let book = books.sibling_key(key);
-                book.read(begun, &shown, promise.leaves)
-                    .map_err(|what| (SIBLINGS_SHOWN, what))?;
+                book.read(begun, &shown, promise.leaves).map_err(|what| (SIBLINGS_SHOWN, what))?;
                 if let Some((newest, known)) = demanded {
-                    book.check_demanded(*newest, known, &shown)
-                        .map_err(|what| (READS, what))?;
+                    book.check_demanded(*newest, known, &shown).map_err(|what| (READS, what))?;
                 }
                 let Shown { ids, elements } = shown;
-                self.known = Some(Known {
-                    key: key.clone(),
-                    context: found.context.clone(),
-                    ids,
-                    elements,
-                });
+                self.known = Some(Known { key: key.clone(), context: found.context.clone(), ids, elements });
                 Ok(())
             }
-            Kind::SiblingsPut { id, .. } if not_done => books
-                .sibling_key(key)
-                .put_failed(*id)
-                .map_err(|what| (NOT_DONE, what)),
+            Kind::SiblingsPut { id, .. } if not_done => {
+                books.sibling_key(key).put_failed(*id).map_err(|what| (NOT_DONE, what))
+            }
             Kind::SiblingsPut { id, known, elements } => {
                 let holders = books.write_promise(keyspace, level).leaves;
                 let book = books.sibling_key(key);
@@ -213,12 +190,7 @@ impl Client {
                     let mut ids = known.clone();
                     ids.insert(*id);
                     let (context, elements) = (written.context.clone(), elements.clone());
-                    self.known = Some(Known {
-                        key: key.clone(),
-                        context,
-                        ids,
-                        elements,
-                    });
+                    self.known = Some(Known { key: key.clone(), context, ids, elements });
                 }
                 Ok(())
             }
@@ -251,9 +223,7 @@ impl Client {
         let promise = books.write_promise(task.keyspace, task.level);
         self.last_write = Some((task.keyspace, task.key.clone(), written.context.clone()));
         let register = books.register(task.keyspace, &task.key);
-        register
-            .written(begun, value, &written.context, promise)
-            .map_err(|what| (WRITES, what))
+        register.written(begun, value, &written.context, promise).map_err(|what| (WRITES, what))
     }
 }
 

@@ -72,32 +72,13 @@ struct Task {
 
 #[derive(Debug)]
 enum Kind {
-    RegisterGet {
-        begun: registers::Begun,
-        demanded: Rank,
-        at: Instant,
-    },
-    RegisterPut {
-        begun: registers::Begun,
-        value: Bytes,
-    },
-    RegisterDelete {
-        begun: registers::Begun,
-    },
+    RegisterGet { begun: registers::Begun, demanded: Rank, at: Instant },
+    RegisterPut { begun: registers::Begun, value: Bytes },
+    RegisterDelete { begun: registers::Begun },
     RegisterExpire,
-    SiblingsGet {
-        begun: siblings::Begun,
-        demanded: Option<(ValueId, BTreeSet<ValueId>)>,
-    },
-    SiblingsPut {
-        id: ValueId,
-        known: BTreeSet<ValueId>,
-        elements: BTreeSet<ValueId>,
-    },
-    SiblingsDelete {
-        covers: BTreeSet<ValueId>,
-        wide: bool,
-    },
+    SiblingsGet { begun: siblings::Begun, demanded: Option<(ValueId, BTreeSet<ValueId>)> },
+    SiblingsPut { id: ValueId, known: BTreeSet<ValueId>, elements: BTreeSet<ValueId> },
+    SiblingsDelete { covers: BTreeSet<ValueId>, wide: bool },
 }
 
 impl Client {
@@ -124,10 +105,7 @@ impl Client {
 
     /// Whether what it waits for is a walk over a keyspace.
     pub fn is_walking(&self) -> bool {
-        matches!(
-            self.pending,
-            Some(Pending::Scan | Pending::Count | Pending::RandomKey(_))
-        )
+        matches!(self.pending, Some(Pending::Scan | Pending::Count | Pending::RandomKey(_)))
     }
 
     /// Whether its last request was turned away.
@@ -147,10 +125,7 @@ impl Client {
 
     fn choose(&mut self, world: &World, books: &mut Books) -> (Pending, Request) {
         if let Some(operation) = self.acknowledging.take() {
-            let command = Command::AwaitAcknowledgements {
-                operation,
-                replicas: 3,
-            };
+            let command = Command::AwaitAcknowledgements { operation, replicas: 3 };
             let timeout = Some(std::time::Duration::from_millis(200));
             return (Pending::Acknowledgements, Request { command, timeout });
         }
@@ -170,29 +145,17 @@ impl Client {
             }
             96..98 => {
                 let keyspace = self.scanned_keyspace();
-                (
-                    Pending::Count,
-                    Request::new(Command::Count {
-                        keyspace,
-                        scope: Scope::Cluster,
-                    }),
-                )
+                (Pending::Count, Request::new(Command::Count { keyspace, scope: Scope::Cluster }))
             }
             98 => {
                 let (keyspace, key) = (REGISTERS, Bytes::from(format!("r{}", self.rng.below(self.keys))));
-                (
-                    Pending::Explanation,
-                    Request::new(Command::Explain { keyspace, key }),
-                )
+                (Pending::Explanation, Request::new(Command::Explain { keyspace, key }))
             }
             _ => {
                 let keyspace = self.scanned_keyspace();
                 (
                     Pending::RandomKey(keyspace),
-                    Request::new(Command::RandomKey {
-                        keyspace,
-                        scope: Scope::Cluster,
-                    }),
+                    Request::new(Command::RandomKey { keyspace, scope: Scope::Cluster }),
                 )
             }
         }
@@ -203,17 +166,10 @@ impl Client {
     }
 
     fn scan_on(&mut self, books: &Books) -> (Pending, Request) {
-        let scan = self
-            .scan
-            .get_or_insert_with(|| Scan::begin(REGISTERS, books.certain(REGISTERS)));
+        let scan = self.scan.get_or_insert_with(|| Scan::begin(REGISTERS, books.certain(REGISTERS)));
         let (keyspace, cursor) = (scan.keyspace, scan.cursor);
         let count = usize::try_from(1 + self.rng.below(20)).unwrap_or(1);
-        let request = api::ScanRequest {
-            keyspace,
-            cursor,
-            count,
-            scope: Scope::Cluster,
-        };
+        let request = api::ScanRequest { keyspace, cursor, count, scope: Scope::Cluster };
         (Pending::Scan, Request::new(Command::Scan(request)))
     }
 

@@ -48,12 +48,7 @@ pub(crate) struct Background {
 
 impl Background {
     pub(crate) fn new(next_segment: u64, flushed_through: u64, recyclable: Vec<SegmentFile>) -> Background {
-        Background {
-            next_segment,
-            flushed_through,
-            recyclable,
-            ..Background::default()
-        }
+        Background { next_segment, flushed_through, recyclable, ..Background::default() }
     }
 
     pub(crate) fn disk_is_full(&self) -> bool {
@@ -79,15 +74,9 @@ pub struct BackgroundOutcome(Done);
 
 #[derive(Debug)]
 enum Done {
-    Prepared {
-        result: Result<Prepared, Trouble>,
-        unused: Vec<SegmentFile>,
-    },
+    Prepared { result: Result<Prepared, Trouble>, unused: Vec<SegmentFile> },
     Flushed(Result<(Arc<Table>, u64), Trouble>),
-    Compacted {
-        choice: Choice,
-        result: Result<Vec<Arc<Table>>, Trouble>,
-    },
+    Compacted { choice: Choice, result: Result<Vec<Arc<Table>>, Trouble> },
     Removed,
 }
 
@@ -163,8 +152,7 @@ impl Db {
         let work = self.prepare_job().map(Work::Prepare);
         let work = work.or_else(|| self.flush_job().map(Work::Flush));
         let work = work.or_else(|| self.compact_job().map(Work::Compact));
-        work.or_else(|| self.remove_job().map(Work::Remove))
-            .map(BackgroundJob)
+        work.or_else(|| self.remove_job().map(Work::Remove)).map(BackgroundJob)
     }
 
     fn prepare_job(&mut self) -> Option<Prepare> {
@@ -246,9 +234,7 @@ impl Db {
             return None;
         }
         let obsolete = std::mem::take(&mut self.background.obsolete);
-        let (free, held) = obsolete
-            .into_iter()
-            .partition(|table| Arc::strong_count(table) == 1);
+        let (free, held) = obsolete.into_iter().partition(|table| Arc::strong_count(table) == 1);
         self.background.obsolete = held;
         let free: Vec<Arc<Table>> = free;
         if free.is_empty() {
@@ -256,10 +242,7 @@ impl Db {
         }
         self.background.removing = true;
         let paths = free.iter().map(|table| table.path().to_owned()).collect();
-        Some(Remove {
-            disk: Arc::clone(&self.disk),
-            paths,
-        })
+        Some(Remove { disk: Arc::clone(&self.disk), paths })
     }
 
     /// Puts a job's outcome into effect. Memory only.
@@ -327,8 +310,7 @@ impl Db {
 
     fn replace_tables(&mut self, gone: &[u64], added: &[(u8, Arc<Table>)]) {
         self.tables = Arc::new(self.tables.edited(gone, added));
-        self.blocks
-            .set_capacity(self.options.block_cache_bytes(self.tables.resident_bytes()));
+        self.blocks.set_capacity(self.options.block_cache_bytes(self.tables.resident_bytes()));
     }
 }
 

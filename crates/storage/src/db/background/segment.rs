@@ -43,14 +43,8 @@ impl Prepare {
             Some(file) => lay_out_segment(file.clone(), self.life, false).map_err(write_trouble),
             None => {
                 let number = self.numbers.fetch_add(1, Ordering::Relaxed);
-                create_segment(
-                    &*self.disk,
-                    &self.dir,
-                    number,
-                    self.life,
-                    self.options.log_zero_fill,
-                )
-                .map_err(write_trouble)
+                create_segment(&*self.disk, &self.dir, number, self.life, self.options.log_zero_fill)
+                    .map_err(write_trouble)
             }
         }
     }
@@ -102,19 +96,14 @@ pub(crate) fn lay_out_segment(file: SegmentFile, life: Life, zero_fill: bool) ->
     static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
     let mut len = file.handle.len()?;
     while zero_fill && len < life.bytes {
-        let count = usize::try_from(life.bytes - len)
-            .unwrap_or(ZEROS.len())
-            .min(ZEROS.len());
+        let count = usize::try_from(life.bytes - len).unwrap_or(ZEROS.len()).min(ZEROS.len());
         file.handle.write_all_at(len, &ZEROS[..count])?;
         len += count as u64;
     }
     if len < life.bytes {
         file.handle.set_len(life.bytes)?;
     }
-    let life = Life {
-        bytes: len.max(life.bytes),
-        ..life
-    };
+    let life = Life { bytes: len.max(life.bytes), ..life };
     file.handle.write_all_at(0, &life.encode())?;
     file.handle.sync()?;
     Ok(Prepared { file, life })

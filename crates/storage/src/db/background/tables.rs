@@ -47,9 +47,7 @@ impl Flush {
         if matches!(result, Err(Trouble::Again(_))) {
             remove_quietly(&*self.sink.disk, &files::table(&self.sink.dir, self.number));
         }
-        let table = result?
-            .pop()
-            .ok_or_else(|| Trouble::Broken("a flush made no table".to_owned()))?;
+        let table = result?.pop().ok_or_else(|| Trouble::Broken("a flush made no table".to_owned()))?;
         Ok((table, through))
     }
 
@@ -79,10 +77,7 @@ impl std::fmt::Debug for Compact {
 impl Compact {
     pub(super) fn run(self) -> Done {
         let result = self.merge_and_commit();
-        Done::Compacted {
-            choice: self.work.choice,
-            result,
-        }
+        Done::Compacted { choice: self.work.choice, result }
     }
 
     fn merge_and_commit(&self) -> Result<Vec<Arc<Table>>, Trouble> {
@@ -98,10 +93,7 @@ impl Compact {
         };
         let level = u8::try_from(self.work.choice.level + 1).expect("levels are few");
         let sink = &self.work.sink;
-        let paths: Vec<PathBuf> = metas
-            .iter()
-            .map(|meta| files::table(&sink.dir, meta.file))
-            .collect();
+        let paths: Vec<PathBuf> = metas.iter().map(|meta| files::table(&sink.dir, meta.file)).collect();
         let result = commit_tables(sink, &self.manifest, level, metas, edit);
         if matches!(result, Err(Trouble::Again(_))) {
             paths.iter().for_each(|path| remove_quietly(&*sink.disk, path));
@@ -122,9 +114,7 @@ fn commit_tables(
     let mut tables = Vec::new();
     for meta in &metas {
         let opened = Table::open(&*sink.disk, &sink.dir, meta.clone(), &sink.dir);
-        tables.push(Arc::new(
-            opened.map_err(|error: OpenError| Trouble::Broken(error.to_string()))?,
-        ));
+        tables.push(Arc::new(opened.map_err(|error: OpenError| Trouble::Broken(error.to_string()))?));
     }
     edit.tables = metas.into_iter().map(|meta| (level, meta)).collect();
     locked(manifest).commit(edit)?;
