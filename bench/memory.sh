@@ -6,6 +6,8 @@
 #   open loop asks. Exits with 1 if the node was ever larger than what it may use.
 DURATION=${DURATION:-20s}
 CONNECTIONS=${CONNECTIONS:-50}
+# What is counted and what is answered must be the same reads.
+WARMUP=0s
 source "$(dirname "$0")/common.sh"
 
 MEMORY_MIB=${MEMORY_MIB:-128}
@@ -37,17 +39,19 @@ metric() { curl -fsS "$METRICS" | awk -v name="henge_$1" '$1 ~ "^" name "({|$)" 
 counters() {
     local name
     sleep 2
-    for name in gets memtable_hits record_cache_hits block_cache_hits; do metric "storage_${name}_total"; done
+    for name in memtable_hits record_cache_hits block_cache_hits; do metric "storage_${name}_total"; done
 }
 
-# hit_rate BEFORE AFTER: of the lookups in between, how many memory answered.
+# hit_rate BEFORE AFTER READS: how many of the reads in between memory answered. Not of the lookups: a read that memory
+# cannot answer looks twice, at once and then as an operation.
 hit_rate() {
-    paste <(echo "$1") <(echo "$2") | awk '
-        { delta[NR] = $2 - $1 }
-        END { if (delta[1]) printf "memtable %.1f %%, record cache %.1f %%, block cache %.1f %%, disk %.1f %%\n",
-            100 * delta[2] / delta[1], 100 * delta[3] / delta[1], 100 * delta[4] / delta[1],
-            100 * (delta[1] - delta[2] - delta[3] - delta[4]) / delta[1] }'
+    paste <(echo "$1") <(echo "$2") | awk -v reads="$3" '
+        { share[NR] = 100 * ($2 - $1) / reads }
+        END { printf "memtable %.1f %%, record cache %.1f %%, block cache %.1f %%, disk or page cache %.1f %%\n",
+            share[1], share[2], share[3], 100 - share[1] - share[2] - share[3] }'
 }
+
+answered() { python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["operations"])' "$1"; }
 
 latencies() {
     python3 -c 'import json, sys
@@ -67,7 +71,7 @@ read_as() {
     KEYS=$keys bench memory --workload get --duration "$DURATION" --json "$RESULTS/$name.json" "$@" >/dev/null
     after=$(counters)
     echo "$name: $(latencies "$RESULTS/$name.json")"
-    echo "    answered by: $(hit_rate "$before" "$after")"
+    echo "    answered by: $(hit_rate "$before" "$after" "$(answered "$RESULTS/$name.json")")"
 }
 
 # The least and the most resident memory of each phase.
