@@ -265,7 +265,7 @@ impl ClusterState {
             match runs.last_mut() {
                 Some(run) if run.owners == owners => run.last = *slots.end(),
                 _ => {
-                    runs.push(SlotRun { first: *slots.start(), last: *slots.end(), owners: owners.to_vec() })
+                    runs.push(SlotRun { first: *slots.start(), last: *slots.end(), owners: owners.to_vec() });
                 }
             }
         }
