@@ -7,7 +7,8 @@ use types::Instant;
 /// What the columns and words of a trace mean.
 pub const LEGEND: &str = "\
 # time (s)    where  what
-#   ->  sent over a connection   <-  taken from one   !  a fault   ?  a client asks   =  a client is told
+#   ->  sent over a connection   -|  there was none   <-  taken from one
+#   !   a fault   ?  a client asks   =  a client is told
 #   op/round of the coordinator named; p partition; ks keyspace
 ";
 

@@ -109,11 +109,11 @@ impl World {
             let may_come_twice = !matches!(envelope.body, Body::Request(wire::ReplicaRequest::Forward(_)));
             let mut frame = BytesMut::new();
             wire::encode_frame(&envelope, &mut frame);
-            let name = &self.hosts[place].name;
-            self.trace.line(self.now, name, format_args!("-> {to} {}", Said(&envelope)));
             let ends = (place, self.place_of_id(to));
             let kind = (is_reply, may_come_twice);
             let sent = self.network.send(self.now, ends, kind, frame.freeze(), &mut self.queue);
+            let (name, arrow) = (&self.hosts[place].name, if sent { "->" } else { "-|" });
+            self.trace.line(self.now, name, format_args!("{arrow} {to} {}", Said(&envelope)));
             if !sent {
                 self.feedback.push_back(Input::NotSent(to, envelope.operation));
             }

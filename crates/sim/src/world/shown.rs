@@ -16,20 +16,27 @@ pub(super) struct Asked<'a>(pub(super) &'a Command);
 /// What a client is told.
 pub(super) struct Told<'a>(pub(super) &'a Outcome);
 
-struct Text<'a>(&'a Bytes);
+struct Plain<'a>(&'a Bytes);
+struct Value<'a>(&'a Bytes);
 struct Encoded<'a>(&'a Bytes);
 struct Known<'a>(&'a Context);
 struct Key<'a>(&'a KeyRequest);
 struct Done<'a>(&'a Written);
 
-impl Display for Text<'_> {
+impl Display for Plain<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
-        let short = self.0.split(|byte| *byte == b'.').next().unwrap_or_default();
         // Keys and numbers are plain; anything else is worth its escapes.
-        match std::str::from_utf8(short) {
+        match std::str::from_utf8(self.0) {
             Ok(text) => f.write_str(text),
-            Err(_) => write!(f, "{}", short.escape_ascii()),
+            Err(_) => write!(f, "{}", self.0.escape_ascii()),
         }
+    }
+}
+
+impl Display for Value<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        let end = self.0.iter().position(|byte| *byte == b'.').unwrap_or(self.0.len());
+        Plain(&self.0.slice(..end)).fmt(f)
     }
 }
 
@@ -43,7 +50,7 @@ impl Display for Encoded<'_> {
             let separator = if place == 0 { "" } else { " " };
             write!(f, "{separator}{}@{} ", version.dot, version.stamp)?;
             match version.payload.value() {
-                Some(value) => Text(value).fmt(f)?,
+                Some(value) => Value(value).fmt(f)?,
                 None => f.write_str("deleted")?,
             }
         }
@@ -57,10 +64,10 @@ impl Display for Said<'_> {
         write!(f, "{operation}/{round} {partition} ")?;
         match body {
             Body::Request(ReplicaRequest::Write { keyspace, key, record, path }) => {
-                write!(f, "write {keyspace} {} {path:?} {}", Text(key), Encoded(record))
+                write!(f, "write {keyspace} {} {path:?} {}", Plain(key), Encoded(record))
             }
             Body::Request(ReplicaRequest::Read { keyspace, key }) => {
-                write!(f, "read {keyspace} {}", Text(key))
+                write!(f, "read {keyspace} {}", Plain(key))
             }
             Body::Request(ReplicaRequest::Forward(passed)) => write!(f, "forward {}", Key(&passed.request)),
             Body::Reply(ReplicaReply::Found { record, synced }) => {
@@ -91,7 +98,7 @@ impl Display for Asked<'_> {
 impl Display for Key<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         let KeyRequest { keyspace, key, operation } = self.0;
-        let key = Text(key);
+        let key = Plain(key);
         match operation {
             Operation::Get { read, context, .. } => {
                 write!(f, "get {keyspace} {key}")?;
@@ -99,7 +106,7 @@ impl Display for Key<'_> {
                 context.iter().try_for_each(|context| write!(f, " covering {}", Known(context)))
             }
             Operation::Put { value, context, write: level, expiry, .. } => {
-                write!(f, "put {keyspace} {key} {}", Text(value))?;
+                write!(f, "put {keyspace} {key} {}", Value(value))?;
                 level.iter().try_for_each(|level| write!(f, " W={level}"))?;
                 if let api::ExpiryChange::At(at) = expiry {
                     write!(f, " until {}", at.0)?;
@@ -144,7 +151,7 @@ impl Display for Told<'_> {
         match self.0 {
             Ok(Reply::Found(found)) => {
                 write!(f, "found {}:", Known(&found.context))?;
-                found.values.iter().try_for_each(|value| write!(f, " {}", Text(&value.value)))
+                found.values.iter().try_for_each(|value| write!(f, " {}", Value(&value.value)))
             }
             Ok(Reply::Written(written)) => write!(f, "written {}", Done(written)),
             Ok(Reply::Deleted(deleted)) => write!(f, "deleted {}", Done(&deleted.written)),
@@ -154,7 +161,7 @@ impl Display for Told<'_> {
             }
             Ok(Reply::Scan(page)) => {
                 write!(f, "scanned to {}:", page.cursor)?;
-                page.keys.iter().try_for_each(|key| write!(f, " {}", Text(key)))
+                page.keys.iter().try_for_each(|key| write!(f, " {}", Plain(key)))
             }
             Ok(other) => write!(f, "{other:?}"),
             Err(error) => write!(f, "{:?}: {error}", error.fate()),

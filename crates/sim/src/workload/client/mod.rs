@@ -1,4 +1,5 @@
-//! A client: what it does next ([`asking`] says what of keys), and what it makes of the answer ([`judging`]).
+//! A client: what it does next (`asking` says what of keys), and what it makes of the answer
+//! (`judging`).
 
 mod asking;
 mod judging;
