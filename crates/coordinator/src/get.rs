@@ -27,21 +27,27 @@ enum Phase {
 }
 
 impl Get {
-    /// Begins a read at this level, to be answered only by what covers the context demanded.
+    /// Begins a read at this level, to be answered only by what covers the context demanded. Nothing is left to do where it
+    /// can never be answered.
     pub fn start(
         target: &Target,
         level: Option<Level>,
         demanded: Option<Context>,
         detail: Detail,
         turn: &mut Turn<'_>,
-    ) -> Get {
+    ) -> Option<Get> {
         let level = level.unwrap_or(target.keyspace().r);
-        let read = Read::start(target, level, turn);
-        Get {
-            demanded: demanded.filter(|context| !context.is_empty()),
-            detail,
-            level,
-            phase: Phase::Reading(read),
+        match Read::start(target, level, turn) {
+            Ok(read) => Some(Get {
+                demanded: demanded.filter(|context| !context.is_empty()),
+                detail,
+                level,
+                phase: Phase::Reading(read),
+            }),
+            Err(error) => {
+                turn.finish(Err(error));
+                None
+            }
         }
     }
 

@@ -70,7 +70,10 @@ pub enum Progress {
 
 impl Read {
     /// Begins: asks as many of the nearest owners as the level needs.
-    pub fn start(target: &Target, level: Level, turn: &mut Turn<'_>) -> Read {
+    ///
+    /// # Errors
+    /// The level can never be met, because there are not so many owners. Then nobody is asked.
+    pub fn start(target: &Target, level: Level, turn: &mut Turn<'_>) -> Result<Read, Error> {
         let mut read = Read {
             level,
             tracker: Tracker::new(level, &target.owners, target.local),
@@ -80,6 +83,9 @@ impl Read {
             problems: Vec::new(),
             hedge_at: turn.now.mono + HEDGE_AFTER,
         };
+        if read.tracker.decided() == Decision::Impossible {
+            return Err(read.error(target, "there are not so many owners".to_owned()));
+        }
         let local_only = matches!(level, Level::LocalOne | Level::LocalQuorum);
         if local_only {
             let is_local = |node: &NodeId| target.owners.contains(&(*node, target.local));
@@ -93,7 +99,7 @@ impl Read {
         if !read.unasked.is_empty() {
             turn.wake(read.hedge_at);
         }
-        read
+        Ok(read)
     }
 
     /// Takes an event.

@@ -58,6 +58,7 @@ enum Purpose {
 #[derive(Debug)]
 struct Part {
     owners: Target,
+    level: Level,
     tracker: Tracker,
     unasked: Vec<NodeId>,
     answers: Vec<ScanAnswer>,
@@ -195,6 +196,7 @@ impl Walk {
         self.round += 1;
         self.part = Some(Part {
             owners: target,
+            level,
             tracker,
             unasked,
             answers: Vec::new(),
@@ -349,7 +351,7 @@ impl Part {
     fn unavailable(&self) -> Error {
         Error::Unavailable {
             action: api::Action::Read,
-            level: Level::One,
+            level: self.level,
             needed: u8::try_from(self.tracker.needed()).unwrap_or(u8::MAX),
             got: u8::try_from(self.tracker.got()).unwrap_or(u8::MAX),
             owners: self.owners.owner_count(),

@@ -101,7 +101,13 @@ impl Mutation {
         let mut mutation =
             Mutation { ask, level, read_level, phase: Phase::Begun, answered: false, hidden: false };
         if rests_on_a_read {
-            mutation.phase = Phase::Reading(Read::start(target, read_level, turn));
+            match Read::start(target, read_level, turn) {
+                Ok(read) => mutation.phase = Phase::Reading(read),
+                Err(error) => {
+                    turn.finish(Err(error));
+                    return None;
+                }
+            }
         } else {
             mutation.make_put(target, None, turn);
         }

@@ -95,7 +95,7 @@ impl Operations {
             let target = target.expect("just given");
             match operation {
                 Asked::Get { read, context, detail } => {
-                    Some(Machine::Get(Box::new(Get::start(target, read, context, detail, turn))))
+                    Get::start(target, read, context, detail, turn).map(|get| Machine::Get(Box::new(get)))
                 }
                 write if target.is_owner() => {
                     Mutation::start(target, write, turn).map(|mutation| Machine::Mutation(Box::new(mutation)))

@@ -1,0 +1,158 @@
+//! What the coordinator wants done, in words.
+
+use api::{Operation, Outcome, Reply};
+use causality::{Record, Version};
+use coordinator::Effect;
+use replica::{Change, Make};
+use types::NodeId;
+use wire::{Body, ReplicaReply, ReplicaRequest, ScanAsk, WritePath};
+
+use crate::script::Play;
+
+/// One line: to whom, of which operation and round, what.
+pub(crate) fn effect(effect: &Effect, first_id: u64, play: &Play) -> String {
+    let line = |to: &str, number: String, what: &str| format!("{to:<6} {number:<5} {what}");
+    let number = |operation: u64, round: u32| format!("#{}.{round}", operation - first_id);
+    match effect {
+        Effect::Send(to, envelope) => match &envelope.body {
+            Body::Request(asked) => {
+                line(&node(*to), number(envelope.operation.0, envelope.round), &request(asked, play))
+            }
+            Body::Reply(ReplicaReply::Forwarded(outcome)) => {
+                line(&node(*to), format!("<{}", envelope.operation.0), &answer(outcome, first_id, play))
+            }
+            other => format!("{other:?}"),
+        },
+        Effect::Serve(ticket, asked) => {
+            line(&node(ticket.from), number(ticket.operation.0, ticket.round), &request(asked, play))
+        }
+        Effect::Make(ticket, ask) => {
+            line(&node(ticket.from), number(ticket.operation.0, ticket.round), &make(ask))
+        }
+        Effect::Show(_, _, operation) => {
+            line("here", format!("#{}", operation.0 - first_id), "show what was hidden")
+        }
+        Effect::Answer(client, outcome) => {
+            line("client", format!("@{client}"), &answer(outcome, first_id, play))
+        }
+    }
+}
+
+fn node(id: NodeId) -> String {
+    format!("n{}", id.0)
+}
+
+fn request(request: &ReplicaRequest, play: &Play) -> String {
+    match request {
+        ReplicaRequest::Read { key, .. } => format!("read {}", name(key, play)),
+        ReplicaRequest::Write { key, record, path, .. } => {
+            let path = match path {
+                WritePath::Client => "refuse it if not above",
+                WritePath::ClientAboveHeld => "refuse it if not above, whatever the clock",
+                WritePath::Merge => "merge",
+            };
+            let record = show(&Record::decode(record.clone()).unwrap());
+            format!("write {} {record} ({path})", name(key, play))
+        }
+        ReplicaRequest::Scan(ask) => format!("scan {}", run(ask)),
+        ReplicaRequest::Count(ask) => format!("count {}", run(ask)),
+        ReplicaRequest::Forward(forward) => {
+            let what = match &forward.request.operation {
+                Operation::Get { .. } => "get",
+                Operation::Put { .. } => "put",
+                Operation::Delete { .. } => "delete",
+                Operation::Expire { .. } => "expire",
+            };
+            format!("make this: {what} {}", name(&forward.request.key, play))
+        }
+    }
+}
+
+fn run(ask: &ScanAsk) -> String {
+    let (slot, hash) = ask.from;
+    let within = if hash == 0 { "" } else { " and part" };
+    format!("slots {slot}{within} to {}, {} keys", ask.last_slot, ask.limit)
+}
+
+fn make(make: &Make) -> String {
+    let what = match &make.change {
+        Change::Put { value, .. } => format!("put {}", String::from_utf8_lossy(value)),
+        Change::Delete { .. } => "delete".to_owned(),
+        Change::Expire { at, .. } => match at {
+            Some(at) => format!("expire at {}", at.0),
+            None => "expire never".to_owned(),
+        },
+    };
+    let base = make.base.as_ref().map_or_else(String::new, |base| format!(" on {}", show(base)));
+    let again = make.again.map_or_else(String::new, |again| format!(" again above {}", again.above.millis()));
+    let hide = if make.hide { ", hidden" } else { "" };
+    format!("make {what}{base}{again}{hide}")
+}
+
+fn name(key: &[u8], play: &Play) -> String {
+    let named = play.keys.iter().find(|(_, real)| real[..] == *key);
+    named.map_or_else(|| String::from_utf8_lossy(key).into_owned(), |(name, _)| name.clone())
+}
+
+fn show(record: &Record) -> String {
+    let versions: Vec<String> = record.versions().iter().map(show_version).collect();
+    match record {
+        Record::Lww(_) => versions.join(" "),
+        Record::Siblings(_) => format!("{{{}}}", versions.join(",")),
+    }
+}
+
+fn show_version(version: &Version) -> String {
+    let value = match version.payload.value() {
+        Some(value) => String::from_utf8_lossy(value).into_owned(),
+        None => "!deleted".to_owned(),
+    };
+    let expires = version.expiry.at.map_or_else(String::new, |at| format!("-{}", at.0));
+    format!("{value}@{}{expires}", version.stamp.millis())
+}
+
+fn answer(outcome: &Outcome, first_id: u64, play: &Play) -> String {
+    let reply = match outcome {
+        Ok(reply) => reply,
+        Err(error) => return format!("{:?}: {error}", error.fate()),
+    };
+    let found = |found: &api::Found| {
+        let values: Vec<String> =
+            found.values.iter().map(|value| String::from_utf8_lossy(&value.value).into_owned()).collect();
+        if values.is_empty() { "nothing".to_owned() } else { values.join(" and ") }
+    };
+    let written = |written: &api::Written| {
+        let relaxed = if written.marks.relaxed_durability { ", not yet synced" } else { "" };
+        let operation = written.operation.0.saturating_sub(first_id);
+        format!("#{operation}, held by {}{relaxed}", written.acknowledged)
+    };
+    match reply {
+        Reply::Found(one) => format!("found {}", found(one)),
+        Reply::Written(one) => format!("written {}", written(one)),
+        Reply::Deleted(one) if one.existed => format!("deleted {}", written(&one.written)),
+        Reply::Deleted(_) => "deleted nothing".to_owned(),
+        Reply::Touched(one) => {
+            format!("touched {}{}", found(&one.found), if one.changed { "" } else { ", nothing changed" })
+        }
+        Reply::Batch(outcomes) => {
+            let each: Vec<String> = outcomes.iter().map(|one| answer(one, first_id, play)).collect();
+            format!("[{}]", each.join("; "))
+        }
+        Reply::Scan(page) => {
+            let keys: Vec<String> = page.keys.iter().map(|key| name(key, play)).collect();
+            let end = if page.cursor == 0 { "the end" } else { "more" };
+            format!("keys {}; {end}", keys.join(" "))
+        }
+        Reply::Count(count) => format!("{count} keys"),
+        Reply::RandomKey(key) => match key {
+            Some(key) => format!("key {}", name(key, play)),
+            None => "no key".to_owned(),
+        },
+        Reply::Explain(explanation) => {
+            let each: Vec<String> =
+                explanation.owners.iter().map(|owner| format!("{} {}", owner.node, owner.state)).collect();
+            each.join(", ")
+        }
+        Reply::Acknowledged(count) => format!("{count} hold it"),
+    }
+}
