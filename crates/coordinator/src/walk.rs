@@ -132,8 +132,11 @@ impl Walk {
             Purpose::Scan { keys, .. } if !keys.is_empty() => {
                 Ok(Reply::Scan(ScanPage { cursor: cursor_of(self.place), keys: std::mem::take(keys) }))
             }
-            _ => Err(match &self.part {
-                Some(part) => part.unavailable(),
+            _ => Err(match &mut self.part {
+                Some(part) => {
+                    part.give_up();
+                    part.unavailable()
+                }
                 None => Error::Overloaded("the walk over the keyspace did not end in time".to_owned()),
             }),
         }
@@ -323,6 +326,13 @@ impl Part {
             self.tracker.failed(from);
             self.problems.push(format!("{}: {why}", self.owners.name_of(from)));
         }
+    }
+
+    /// The time is up for whoever was asked and has not answered.
+    fn give_up(&mut self) {
+        let asked = self.tracker.awaited().filter(|node| !self.unasked.contains(node));
+        let names: Vec<&str> = asked.map(|node| self.owners.name_of(node)).collect();
+        self.problems.push(format!("no answer in time from {}", names.join(", ")));
     }
 
     /// The keys that live by the merge of all answers, up to where the shortest answer ends, and that place.
