@@ -8,7 +8,7 @@
 //! Not here: who the members are and how they agree on it (`cluster`), and how a partition's data moves.
 //!
 //! In reading order: [`slot`], [`partition`], [`rings`] with the walk, [`preference`]; then [`fair`] (what each
-//! node should hold), [`placement`] (how it comes to hold it), [`validate`] (what every plan must keep) and
+//! node should hold), [`placement`] (how it comes to hold it), [`mod@validate`] (what every plan must keep) and
 //! [`measure`] (how good a plan is).
 
 pub mod binding;
