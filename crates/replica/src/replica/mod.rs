@@ -307,10 +307,12 @@ impl Replica {
             self.sync_due = None;
             out.push(Effect::Sync(job));
         }
-        while self.background_after <= now.mono
-            && let Some(job) = self.db.background_job()
-        {
-            out.push(Effect::Background(job));
+        if self.background_after <= now.mono {
+            // The pause is over, whether there is anything to do or not: a timer that stays in the past never rests.
+            self.background_after = Instant::default();
+            while let Some(job) = self.db.background_job() {
+                out.push(Effect::Background(job));
+            }
         }
     }
 
