@@ -33,6 +33,9 @@ use crate::trace::Trace;
 use crate::witness::{Violation, Witness};
 use asking::Waiting;
 
+/// No moment has so many events, unless somebody never rests.
+const AT_ONCE_MAX: u64 = 100_000;
+
 /// What is to happen.
 #[derive(Debug)]
 pub enum Event {
@@ -99,6 +102,8 @@ pub struct World {
     asked: BTreeMap<AskId, Waiting>,
     next_ask: u64,
     power_losses: u64,
+    /// Events since the time last moved on.
+    at_once: u64,
     violations: Vec<Violation>,
     outputs: Vec<node::Output>,
     /// Inputs that a node is given before anything else: what it could not send.
@@ -134,6 +139,7 @@ impl World {
             asked: BTreeMap::new(),
             next_ask: 0,
             power_losses: 0,
+            at_once: 0,
             violations: Vec::new(),
             outputs: Vec::new(),
             feedback: VecDeque::new(),
@@ -210,11 +216,16 @@ impl World {
 
     /// Carries out the next event, if there is one before `until`; else the time is `until`.
     pub fn step(&mut self, until: Instant) -> Option<Happening> {
-        if self.queue.next_at().is_none_or(|at| at > until) {
+        if self.queue.next_at().is_none_or(|at| at > until) || self.at_once > AT_ONCE_MAX {
             self.now = self.now.max(until);
             return None;
         }
         let (at, event) = self.queue.take()?;
+        self.at_once = if at == self.now { self.at_once + 1 } else { 0 };
+        if self.at_once > AT_ONCE_MAX {
+            self.violated("time goes on", format!("{AT_ONCE_MAX} events at once, the last {event:?}"));
+            return None;
+        }
         self.now = at;
         Some(self.happen(event))
     }
