@@ -299,13 +299,13 @@ impl Replica {
         }
         out.extend(self.unwritten.drain(..).map(|(ticket, reply)| Effect::Reply(ticket, reply)));
         let due = self.sync_due.is_some_and(|due| due <= now.mono);
-        if !self.syncing
-            && (due || !self.unsynced.is_empty() || self.db.needs_sync())
-            && let Some(job) = self.db.sync_job()
-        {
-            self.syncing = true;
+        if !self.syncing && (due || !self.unsynced.is_empty() || self.db.needs_sync()) {
+            // A sync covers all that was written; where there is none to do, nothing was.
             self.sync_due = None;
-            out.push(Effect::Sync(job));
+            if let Some(job) = self.db.sync_job() {
+                self.syncing = true;
+                out.push(Effect::Sync(job));
+            }
         }
         if self.background_after <= now.mono {
             // The pause is over, whether there is anything to do or not: a timer that stays in the past never rests.
