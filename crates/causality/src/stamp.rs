@@ -114,7 +114,7 @@ fn digits(text: &str) -> Option<u64> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
-/// Mints stamps. One per node; its [`last`](Self::last) is kept over restarts as a floor.
+/// Mints stamps. One per node. Nothing of it need be kept over restarts: a stamp is minted above what is held of its key.
 #[derive(Clone, Debug, Default)]
 pub struct HybridClock {
     last: Stamp,

@@ -18,8 +18,8 @@ use bytes::Bytes;
 use causality::HybridClock;
 use cluster::{ClusterState, Durability};
 use storage::{
-    BackgroundJob, BackgroundOutcome, Db, Installed, Kind, LogError, Lookup, PutError, ReadError, ReadJob,
-    ReadOutcome, ScanJob, ScanOutcome, SequenceNumber, SyncJob, SyncOutcome,
+    BackgroundJob, BackgroundOutcome, Db, Installed, Kind, LogError, Lookup, PutError, ReadJob, ReadOutcome,
+    ScanJob, ScanOutcome, SequenceNumber, SyncJob, SyncOutcome,
 };
 use types::{Instant, KeyspaceId, Moment, NodeId, OperationId, PartitionId};
 use wire::{ReplicaReply, ReplicaRequest, ScanAsk};
@@ -225,7 +225,7 @@ impl Replica {
                 return;
             }
             Lookup::Unreadable(error) => {
-                self.unreadable(&key, &error);
+                self.unreadable(&key);
                 let waiting = self.cold.take(token);
                 out.extend(waiting.into_iter().map(|one| one.fail(&error.to_string())));
                 return;
@@ -407,7 +407,7 @@ impl Replica {
                 return;
             }
             Lookup::Unreadable(error) => {
-                self.unreadable(&key, &error);
+                self.unreadable(&key);
                 out.push(one.fail(&error.to_string()));
                 return;
             }
@@ -483,7 +483,7 @@ impl Replica {
 
     /// What is held of a key cannot be read. This node may have made writes that it now does not know: it goes on under a
     /// fresh stint (INVARIANTS B2).
-    fn unreadable(&mut self, key: &Bytes, _error: &ReadError) {
+    fn unreadable(&mut self, key: &Bytes) {
         if let Some(place) = store_key::parse(key) {
             let (partition, _) = self.state.partition_of_slot(place.slot);
             self.forget(partition);
