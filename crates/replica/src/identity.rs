@@ -9,7 +9,7 @@
 //!  26  name          ..        the node's name
 //!   .  state         ..        the cluster state that it was founded with
 //! ```
-//! Little endian. Replaced whole: written under another name, synced, renamed, and the directory synced.
+//! Little endian. Replaced whole ([`env::disk::replace`]).
 //!
 //! What must hold: an incarnation is drawn when the directory is empty and never again; the stints that a run mints under
 //! are reserved here, synced, before it mints (INVARIANTS B1); a directory of another node or another cluster is refused.
@@ -17,13 +17,11 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use env::disk::DiskErrorKind;
 use env::{Disk, DiskError, Rng};
 use types::Incarnation;
 
 const MAGIC: &[u8; 8] = b"HENGEID1";
 const FILE: &str = "identity";
-const TEMPORARY: &str = "identity.new";
 
 /// How many stints a run reserves: one for its start, the others for partitions that must begin a fresh one meanwhile.
 const STINTS_A_RUN: u32 = 1024;
@@ -81,16 +79,10 @@ impl Identity {
     ) -> Result<Identity, IdentityError> {
         disk.create_dir_all(dir)?;
         let path = dir.join(FILE);
-        let found = match disk.open(&path) {
-            Ok(file) => {
-                let length = usize::try_from(file.len()?).unwrap_or(usize::MAX);
-                let mut bytes = vec![0; length];
-                file.read_exact_at(0, &mut bytes)?;
-                Some(decode(&bytes).map_err(|why| IdentityError::Damaged { path: path.clone(), why })?)
-            }
-            Err(error) if error.kind == DiskErrorKind::NotFound => None,
-            Err(error) => return Err(error.into()),
-        };
+        let found = env::disk::read_whole(disk, &path)?
+            .map(|bytes| decode(&bytes))
+            .transpose()
+            .map_err(|why| IdentityError::Damaged { path: path.clone(), why })?;
         let mut identity = match found {
             Some(found) if found.name != name => {
                 return Err(IdentityError::OtherNode { path, found: found.name, asked: name.to_owned() });
@@ -105,22 +97,9 @@ impl Identity {
             },
         };
         identity.stints = identity.stints.start..identity.stints.start.saturating_add(STINTS_A_RUN);
-        replace(disk, dir, &identity)?;
+        env::disk::replace(disk, dir, FILE, &encode(&identity))?;
         Ok(identity)
     }
-}
-
-fn replace(disk: &dyn Disk, dir: &Path, identity: &Identity) -> Result<(), DiskError> {
-    let temporary = dir.join(TEMPORARY);
-    match disk.remove(&temporary) {
-        Err(error) if error.kind != DiskErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let file = disk.create(&temporary)?;
-    file.write_all_at(0, &encode(identity))?;
-    file.sync()?;
-    disk.rename(&temporary, &dir.join(FILE))?;
-    disk.sync_dir(dir)
 }
 
 fn encode(identity: &Identity) -> Vec<u8> {

@@ -31,11 +31,46 @@ pub trait Disk: Send + Sync + fmt::Debug + 'static {
     fn list(&self, dir: &Path) -> Result<Vec<String>, DiskError>;
     /// Creates a directory and those above it.
     fn create_dir_all(&self, dir: &Path) -> Result<(), DiskError>;
+    /// Removes a directory and all files in it. A crash may leave any of them.
+    fn remove_dir_all(&self, dir: &Path) -> Result<(), DiskError>;
     /// Makes the names in a directory durable.
     fn sync_dir(&self, dir: &Path) -> Result<(), DiskError>;
     /// Takes the directory for this process alone until the guard is dropped; an error of kind
     /// [`DiskErrorKind::Locked`] if another holds it.
     fn lock_dir(&self, dir: &Path) -> Result<Box<dyn DirLock>, DiskError>;
+}
+
+/// Puts a small file into the place of the one of this name, whole and durable: written as `NAME.new`, synced, renamed, and
+/// the directory synced. After a crash there is the old one or the new one.
+///
+/// # Errors
+/// What the disk said; then the old file may or may not have been replaced, and is whole either way.
+pub fn replace(disk: &dyn Disk, dir: &Path, name: &str, bytes: &[u8]) -> Result<(), DiskError> {
+    let draft = dir.join(format!("{name}.new"));
+    match disk.remove(&draft) {
+        Err(error) if error.kind != DiskErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let file = disk.create(&draft)?;
+    file.write_all_at(0, bytes)?;
+    file.sync()?;
+    disk.rename(&draft, &dir.join(name))?;
+    disk.sync_dir(dir)
+}
+
+/// All of a small file; nothing where there is none.
+///
+/// # Errors
+/// What the disk said.
+pub fn read_whole(disk: &dyn Disk, path: &Path) -> Result<Option<Vec<u8>>, DiskError> {
+    let file = match disk.open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind == DiskErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mut bytes = vec![0; usize::try_from(file.len()?).unwrap_or(usize::MAX)];
+    file.read_exact_at(0, &mut bytes)?;
+    Ok(Some(bytes))
 }
 
 /// Held as long as a directory is ours.

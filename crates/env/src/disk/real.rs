@@ -50,6 +50,10 @@ impl Disk for RealDisk {
         fs::create_dir_all(dir).map_err(|e| failure("create directory", dir, &e))
     }
 
+    fn remove_dir_all(&self, dir: &Path) -> Result<(), DiskError> {
+        fs::remove_dir_all(dir).map_err(|e| failure("remove directory", dir, &e))
+    }
+
     fn sync_dir(&self, dir: &Path) -> Result<(), DiskError> {
         let handle = fs::File::open(dir).map_err(|e| failure("open directory", dir, &e))?;
         handle.sync_all().map_err(|e| failure("sync directory", dir, &e))

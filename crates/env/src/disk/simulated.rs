@@ -280,6 +280,14 @@ impl Disk for SimDisk {
         })
     }
 
+    /// The directory stays as an empty one; who lists it finds nothing.
+    fn remove_dir_all(&self, dir: &Path) -> Result<(), DiskError> {
+        for name in self.list(dir)? {
+            self.remove(&dir.join(name))?;
+        }
+        Ok(())
+    }
+
     fn sync_dir(&self, dir: &Path) -> Result<(), DiskError> {
         let state = &mut *locked(&self.state);
         if state.faults.sync_fails.contains(dir) {
