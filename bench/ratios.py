@@ -1,7 +1,7 @@
 """Prints what an interleaved comparison found: for each case the two servers' medians and the median of the ratios.
 
-Reads lines of `CASE HENGE REDIS GOAL METRIC...` from standard input, where METRIC is `cpu` or a latency such as
-`p99`; the reports lie in the directory given as argument, as CASE.SERVER.ROUND.json. A ratio is taken within a round,
+Reads lines of `CASE HENGE REDIS GOAL METRIC...` from standard input, where METRIC is `cpu` `rate` (operations per
+second, for which more is better), or a latency such as `p99`; the reports lie in the directory given as argument, as CASE.SERVER.ROUND.json. A ratio is taken within a round,
 so that whatever the machine did in that minute is in both of its terms. Exits with 1 where a goal is missed.
 """
 
@@ -18,7 +18,9 @@ def load_rounds(directory, case, server):
 
 
 def figure(report, metric):
-    """One figure of a report, in microseconds; nothing where it was not measured."""
+    """One figure of a report, times in microseconds; nothing where it was not measured."""
+    if metric == "rate":
+        return report["throughput_per_second"]
     if metric == "cpu":
         return report["server"].get("cpu_us_per_operation")
     lines = report["latency"]

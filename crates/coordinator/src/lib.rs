@@ -24,4 +24,4 @@ pub mod settle;
 pub mod target;
 pub mod walk;
 
-pub use operations::{Effect, Operations, Options, Origin};
+pub use operations::{Effect, Ids, Operations, Options, Origin};

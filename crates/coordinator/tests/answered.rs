@@ -10,7 +10,7 @@ use api::{Command, Detail, ExpiryChange, KeyRequest, Operation, Request, ScanReq
 use bytes::Bytes;
 use causality::{Actor, Dot, Lww, Payload, Policy, Record, Stamp, Version};
 use cluster::{Addresses, ClusterState, FoundingPlan, Keyspace, MemberPlan, Topology};
-use coordinator::{Effect, Operations, Options};
+use coordinator::{Effect, Ids, Operations, Options};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use quorum::Level;
@@ -95,7 +95,7 @@ impl Test {
         }
         let options = Options { operations_max: 20, lingering_max: 4, ..Options::default() };
         Test {
-            operations: Operations::new(Arc::new(topology.clone()), 0, options),
+            operations: Operations::new(Arc::new(topology.clone()), Ids::alone(0), options),
             topology,
             now: Moment { mono: Instant(1_000_000_000), wall: WallTime(1000) },
             asked: Vec::new(),
@@ -216,7 +216,7 @@ impl Test {
                 Effect::Serve(ticket, _) | Effect::Make(ticket, _) => {
                     self.asked.push((ticket.from, ticket.operation, ticket.round));
                 }
-                Effect::Show(..) => {}
+                Effect::Show(..) | Effect::Forwarded(..) => {}
                 Effect::Answer(client, _) => *self.answers.entry(client).or_default() += 1,
             }
         }

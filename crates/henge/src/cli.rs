@@ -62,6 +62,9 @@ pub(crate) struct Dev {
     /// Memory for each node, such as 256MiB.
     #[arg(long, default_value = "256MiB", value_parser = crate::config::parse_bytes)]
     pub(crate) memory: u64,
+    /// How many shards each node divides its work among, a power of two.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) shards: u8,
     /// Partitions of the ring: a power of two. Fixed when the data directory is made.
     #[arg(long, default_value_t = 256)]
     pub(crate) partitions: u64,
@@ -112,6 +115,10 @@ pub(crate) struct Server {
     /// The memory that the node may use, such as 1GiB [node.memory]
     #[arg(long, value_name = "BYTES", env = "HENGE_MEMORY", value_parser = crate::config::parse_bytes)]
     pub(crate) memory: Option<u64>,
+    /// How many shards the node divides its work among, a power of two; half of the cores where nothing is said. Another
+    /// number than before rewrites the store at the start [node.shards]
+    #[arg(long, value_name = "N", env = "HENGE_SHARDS")]
+    pub(crate) shards: Option<u8>,
     /// The node's capacity beside the others' [node.weight]
     #[arg(long, env = "HENGE_WEIGHT")]
     pub(crate) weight: Option<f64>,

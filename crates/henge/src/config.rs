@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail};
 use cluster::{ClusterConfig, ClusterState, KeyspaceConfig, MemberConfig, founding_plan};
+use node::{Shards, Wanted};
 use serde::Deserialize;
 
 use crate::cli::Server;
@@ -33,6 +34,7 @@ struct NodeSection {
     id: Option<String>,
     data_dir: Option<PathBuf>,
     memory: Option<Memory>,
+    shards: Option<u8>,
     weight: Option<f64>,
     datacenter: Option<String>,
     rack: Option<String>,
@@ -63,6 +65,7 @@ pub(crate) struct NodeConfig {
     pub(crate) name: String,
     pub(crate) data_dir: PathBuf,
     pub(crate) memory_bytes: u64,
+    pub(crate) shards: Wanted,
     pub(crate) listen: Listen,
     /// The keyspace that connections for Redis clients begin in, and that Redis Cluster clients are bound to; number 0
     /// where nothing is said.
@@ -85,6 +88,10 @@ pub(crate) struct Listen {
 const MEMORY_DEFAULT_MAX_BYTES: u64 = 4 << 30;
 /// Less than this leaves no room for memtables and caches beside the program itself.
 const MEMORY_MIN_BYTES: u64 = 64 << 20;
+/// More shards than this are had only by saying so: each has logs, memtables and threads of its own.
+const SHARDS_DEFAULT_MAX: u64 = 16;
+/// What a shard needs of the node's memory.
+const SHARD_MEMORY_MIN_BYTES: u64 = 32 << 20;
 /// How many of the largest records a node must have memory for.
 const RECORDS_IN_MEMORY: u64 = 4;
 
@@ -113,6 +120,7 @@ fn overlay(file: &mut File, arguments: &Server) {
     set(&mut file.node.id, arguments.node_id.as_ref());
     set(&mut file.node.data_dir, arguments.data_dir.as_ref());
     set(&mut file.node.memory, arguments.memory.map(Memory::Bytes).as_ref());
+    set(&mut file.node.shards, arguments.shards.as_ref());
     set(&mut file.node.weight, arguments.weight.as_ref());
     set(&mut file.node.datacenter, arguments.datacenter.as_ref());
     set(&mut file.node.rack, arguments.rack.as_ref());
@@ -156,6 +164,7 @@ fn resolve(file: &File, insecure: bool) -> Result<NodeConfig> {
     let plan = founding_plan(&file.cluster, &file.keyspaces, &this)?;
     let state = Arc::new(ClusterState::found(plan)?);
     check_records(memory_bytes, &state)?;
+    let shards = shards(file.node.shards, memory_bytes, &state)?;
     let bound = |key: &str, keyspace: &Option<String>| check_bound(key, keyspace.as_deref(), &state);
     Ok(NodeConfig {
         resp_keyspace: bound("listen.resp_keyspace", &file.listen.resp_keyspace)?,
@@ -163,6 +172,7 @@ fn resolve(file: &File, insecure: bool) -> Result<NodeConfig> {
         name,
         data_dir,
         memory_bytes,
+        shards,
         listen,
         state,
     })
@@ -245,6 +255,27 @@ fn memory_bytes(memory: Option<&Memory>) -> Result<u64> {
         bail!("node.memory is {bytes} bytes: a node needs at least 64MiB");
     }
     Ok(bytes)
+}
+
+/// How many shards the node is to have. Where nothing is said, as many as its directory was made for; a new one is made for
+/// half of the machine's cores, so that the threads beside them (syncs, compactions, cold reads, HTTP) have the others.
+pub(crate) fn shards(asked: Option<u8>, memory_bytes: u64, state: &ClusterState) -> Result<Wanted> {
+    let most_by_memory = memory_bytes / SHARD_MEMORY_MIN_BYTES;
+    if let Some(count) = asked {
+        Shards::new(count, state.partitions())?;
+        if u64::from(count) > most_by_memory {
+            bail!(
+                "node.shards is {count}: node.memory of {memory_bytes} bytes is enough for {most_by_memory}: \
+                 give the node at least {} bytes, or fewer shards",
+                u64::from(count) * SHARD_MEMORY_MIN_BYTES
+            );
+        }
+        return Ok(Wanted::Exactly(count));
+    }
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as u64;
+    let limits = [cores / 2, SHARDS_DEFAULT_MAX, most_by_memory, u64::from(state.partition_count())];
+    let most = limits.into_iter().min().unwrap_or(1).max(1);
+    Ok(Wanted::AsFound { new: 1 << most.ilog2() })
 }
 
 /// The machine's memory as Linux tells it; where it does not, as much as the least that we would use a quarter of.
@@ -364,6 +395,17 @@ mod tests {
         assert_eq!(parse_bytes("5"), Ok(5));
         assert!(parse_bytes("much").is_err());
         assert!(parse_bytes("99999999999TiB").is_err());
+    }
+
+    #[test]
+    fn shards_are_a_power_of_two_for_which_there_is_memory() {
+        let text = |more: &str| format!("[node]\nid = \"n1\"\ndata_dir = \"d\"\n{more}");
+        let error = error_of(&text("shards = 3\n"));
+        assert!(error.contains("node.shards is 3") && error.contains("power of two from 1 to 64"), "{error}");
+        let error = error_of(&text("shards = 4\nmemory = \"64MiB\"\n"));
+        assert!(error.contains("node.shards is 4") && error.contains("134217728"), "{error}");
+        let config = resolve_text(&text("shards = 2\nmemory = \"64MiB\"\n"), false).expect("enough");
+        assert_eq!(config.shards, Wanted::Exactly(2));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use anyhow::{Context, Result, anyhow};
 use cluster::{ClusterConfig, ClusterState, KeyspaceConfig, MemberConfig, founding_plan};
 
 use crate::cli::Dev;
-use crate::config::{Listen, NodeConfig};
+use crate::config::{self, Listen, NodeConfig};
 use crate::launch::{Launched, launch, serve_http};
 use crate::{server, signals};
 
@@ -135,10 +135,12 @@ fn node_config(arguments: &Dev, member: &MemberConfig, state: &Arc<ClusterState>
     let address = |text: &Option<String>| -> Result<Option<SocketAddr>> {
         text.as_deref().map(|text| text.parse().context("an address made here")).transpose()
     };
+    let memory_bytes = arguments.memory.max(64 << 20);
     Ok(NodeConfig {
         name: member.id.clone(),
         data_dir: arguments.data.join(&member.id),
-        memory_bytes: arguments.memory.max(64 << 20),
+        memory_bytes,
+        shards: config::shards(Some(arguments.shards), memory_bytes, state)?,
         listen: Listen {
             resp: address(&member.resp)?,
             cluster: address(&member.cluster)?,

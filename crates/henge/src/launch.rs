@@ -1,4 +1,4 @@
-//! Starts one node of a configuration: its sockets, its own thread with the RESP front ends, and its HTTP front end.
+//! Starts one node of a configuration: its sockets, its own threads with the RESP front ends, and its HTTP front end.
 
 use std::future::Future;
 use std::net::{SocketAddr, TcpListener};
@@ -10,8 +10,9 @@ use cluster::ClusterState;
 use env::SystemClock;
 use http_front::{ConnectionLimits, HttpOptions};
 use node::NodeOptions;
-use node::runtime::{self, LocalHandle, RemoteHandle, Running, Start, Stopping};
-use resp::{ListenerKind, Listening, Server, Settings};
+use node::Shards;
+use node::runtime::{self, LocalHandle, RemoteHandle, Running, ShardServices, Start, Stopping};
+use resp::{Clients, Dealer, Door, ListenerKind, Listening, Server, Settings};
 
 use crate::config::NodeConfig;
 
@@ -23,7 +24,7 @@ const PROGRAM_BYTES: u64 = 32 << 20;
 /// cost some 40 MiB of resident memory: the allocator touches a little of many 2 MiB pages, and each is there whole.
 const HUGE_PAGES_FROM_BYTES: u64 = 512 << 20;
 
-/// How many threads read what memory does not hold.
+/// How many threads of each shard read what memory does not hold.
 const READERS: usize = 2;
 
 /// A node that was started, and its HTTP listener, to be served by [`serve_http`].
@@ -35,7 +36,8 @@ pub(crate) struct Launched {
 
 /// Starts a node. Returns once it can serve.
 pub(crate) fn launch(config: NodeConfig) -> Result<Launched> {
-    let NodeConfig { name, data_dir, memory_bytes, listen, state, resp_keyspace, cluster_keyspace } = config;
+    let NodeConfig { name, data_dir, memory_bytes, shards, listen, state, resp_keyspace, cluster_keyspace } =
+        config;
     let bound = [resp_keyspace, cluster_keyspace];
     if memory_bytes < HUGE_PAGES_FROM_BYTES {
         do_without_huge_pages();
@@ -61,14 +63,15 @@ pub(crate) fn launch(config: NodeConfig) -> Result<Launched> {
         data_dir: data_dir.clone(),
         peer_listener,
         options: NodeOptions {
+            shards,
             storage: storage::Options::with_memory(store_bytes).with_values(record_bytes_max),
             ..NodeOptions::default()
         },
         readers: READERS,
-        services: Box::new(move |handle, stopping| resp_services(&handle, &stopping, [resp, cluster], bound)),
+        services: Box::new(move |shards| resp_services(shards, [resp, cluster], bound)),
     })
     .with_context(|| format!("node {name} cannot start on {}", data_dir.display()))?;
-    tracing::info!(node = %name, found = %running.recovered, "ready");
+    tracing::info!(node = %name, shards = running.shards().count(), found = %running.recovered, "ready");
     Ok(Launched { name, running, http })
 }
 
@@ -89,38 +92,70 @@ fn do_without_huge_pages() {
 
 type Service = Pin<Box<dyn Future<Output = ()>>>;
 
+/// The RESP front ends of each shard. One shard accepts for all.
 fn resp_services(
-    handle: &LocalHandle,
-    stopping: &Stopping,
+    shards: Shards,
     listeners: [Option<TcpListener>; 2],
     keyspaces: [Option<String>; 2],
-) -> Vec<Service> {
-    let server = Server::new(handle.clone(), Settings::default(), Arc::new(SystemClock::new()));
+) -> Vec<ShardServices> {
+    let count = usize::from(shards.count());
+    let mut of_shards: Vec<Vec<Front>> = (0..count).map(|_| Vec::new()).collect();
     let kinds = [ListenerKind::OneStore, ListenerKind::RedisCluster];
-    listeners
-        .into_iter()
-        .zip(kinds.into_iter().zip(keyspaces))
-        .filter_map(|(listener, (kind, keyspace))| {
-            let listening = Listening { kind, keyspace };
-            let listener = listener?;
-            let (server, stopping) = (server.clone(), stopping.clone());
-            Some(Box::pin(async move {
-                if let Err(error) = serve_resp(&server, listener, listening, stopping).await {
-                    tracing::error!(%error, "a RESP listener ended");
-                }
-            }) as Service)
-        })
-        .collect()
+    for (listener, (kind, keyspace)) in listeners.into_iter().zip(kinds.into_iter().zip(keyspaces)) {
+        let Some(listener) = listener else { continue };
+        let listening = Listening { kind, keyspace };
+        if count == 1 {
+            of_shards[0].push(Front::Alone(listener, listening));
+            continue;
+        }
+        let (dealer, doors) = Dealer::new(count);
+        for (fronts, door) in of_shards.iter_mut().zip(doors) {
+            fronts.push(Front::Dealt(door, listening.clone()));
+        }
+        of_shards[0].push(Front::Dealer(dealer, listener));
+    }
+    let services = of_shards.into_iter().zip(Clients::of_shards(count)).map(|(fronts, clients)| {
+        let service: ShardServices = Box::new(move |handle, stopping| {
+            let server = Server::new(handle, clients, Settings::default(), Arc::new(SystemClock::new()));
+            fronts.into_iter().map(|front| front.into_service(&server, &stopping)).collect()
+        });
+        service
+    });
+    services.collect()
 }
 
-async fn serve_resp(
-    server: &Server<LocalHandle>,
-    listener: TcpListener,
-    listening: Listening,
-    stopping: Stopping,
-) -> Result<()> {
-    let listener = tokio::net::TcpListener::from_std(listener)?;
-    Ok(server.serve(listener, listening, stopping.begun()).await?)
+/// What a shard's thread does for RESP clients of one kind.
+enum Front {
+    /// Accepts and serves; there is no other shard.
+    Alone(TcpListener, Listening),
+    /// Serves what it is dealt.
+    Dealt(Door, Listening),
+    /// Accepts for all.
+    Dealer(Dealer, TcpListener),
+}
+
+impl Front {
+    fn into_service(self, server: &Server<LocalHandle>, stopping: &Stopping) -> Service {
+        let (server, stopping) = (server.clone(), stopping.clone());
+        Box::pin(async move {
+            if let Err(error) = self.run(&server, stopping).await {
+                tracing::error!(%error, "a RESP listener ended");
+            }
+        })
+    }
+
+    async fn run(self, server: &Server<LocalHandle>, stopping: Stopping) -> Result<()> {
+        let from_std = tokio::net::TcpListener::from_std;
+        match self {
+            Front::Alone(listener, listening) => {
+                let door = Door::Listener(from_std(listener)?);
+                server.serve(door, listening, stopping.begun()).await?;
+            }
+            Front::Dealt(door, listening) => server.serve(door, listening, stopping.begun()).await?,
+            Front::Dealer(dealer, listener) => dealer.deal(from_std(listener)?, stopping.begun()).await,
+        }
+        Ok(())
+    }
 }
 
 /// Serves a node's HTTP until the future given is done.

@@ -3,19 +3,22 @@
 use std::path::PathBuf;
 
 use api::{Counter, Status};
+use cluster::Topology;
+use types::WallTime;
 
-use crate::core::Node;
+use crate::core::Shard;
 
 /// What the node itself does not know of how it was started.
 #[derive(Clone, Debug)]
 pub struct Facts {
     /// Where its data is.
     pub data_dir: PathBuf,
+    /// When it was started.
+    pub started: WallTime,
 }
 
-/// The cluster as this node sees it now.
-pub fn status(node: &Node, facts: &Facts) -> Status {
-    let topology = node.topology();
+/// The cluster as a shard of the node sees it.
+pub fn status(topology: &Topology, facts: &Facts) -> Status {
     let state = &topology.state;
     let here = state.members().iter().position(|member| member.id == topology.here).unwrap_or_default();
     Status {
@@ -28,24 +31,25 @@ pub fn status(node: &Node, facts: &Facts) -> Status {
         slots: topology.slot_ranges(),
         data_dir: facts.data_dir.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        started: node.started(),
+        started: facts.started,
         notices: topology.notices(),
     }
 }
 
-/// The node's figures now. Names end in `_total` where they only go up.
+/// The shard's figures now; those of a node are their sums. Names end in `_total` where they only go up.
 #[allow(clippy::cast_precision_loss, reason = "figures for people and graphs; 2^53 is far away")]
-pub fn counters(node: &Node) -> Vec<Counter> {
-    let figures = node.figures();
-    let storage = node.replica().db().stats();
+pub fn counters(shard: &Shard) -> Vec<Counter> {
+    let figures = shard.figures();
+    let storage = shard.replica().db().stats();
     let reads = &storage.counters;
     let counter = |name, help, value: u64| Counter { name, help, value: value as f64 };
     vec![
         counter("client_requests_total", "Requests of clients.", figures.client_requests),
+        counter("shard_passes_total", "Requests of clients that were another shard's.", figures.passed_on),
         counter("peer_messages_total", "Messages from peers.", figures.peer_messages),
         counter("cold_reads_total", "Reads that memory could not answer.", figures.cold_reads),
         counter("log_syncs_total", "Times that the commit log was made durable.", figures.syncs),
-        counter("operations_under_way", "Client operations under way.", node.operations_under_way() as u64),
+        counter("operations_under_way", "Client operations under way.", shard.operations_under_way() as u64),
         counter("storage_gets_total", "Lookups of a record.", reads.gets),
         counter("storage_memtable_hits_total", "Lookups answered by a memtable.", reads.memtable_hits),
         counter(
@@ -66,7 +70,7 @@ pub fn counters(node: &Node) -> Vec<Counter> {
         counter(
             "memory_limit_bytes",
             "What that may come to.",
-            node.replica().db().options().memory_bytes as u64,
+            shard.replica().db().options().memory_bytes as u64,
         ),
         counter("tables", "Tables on disk.", storage.level_tables.iter().sum::<usize>() as u64),
         counter("table_bytes", "Their size.", storage.table_bytes()),
@@ -85,8 +89,8 @@ pub fn counters(node: &Node) -> Vec<Counter> {
 }
 
 /// What opening the store found, in words.
-pub fn recovered(node: &Node) -> String {
-    let recovery = node.recovery();
+pub fn recovered(shard: &Shard) -> String {
+    let recovery = shard.recovery();
     if recovery.is_new {
         return "a new data directory".to_owned();
     }

@@ -1,6 +1,5 @@
 //! What a connection has chosen so far, and what surrounds it: all that a command may look at and change.
 
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -125,7 +124,7 @@ pub struct Levels {
 #[derive(Debug)]
 pub struct State {
     /// The connection, as others see it.
-    pub client: Rc<Client>,
+    pub client: Arc<Client>,
     /// What its listener pretends to be.
     pub kind: ListenerKind,
     /// The keyspace that it began in, and returns to at RESET.
@@ -146,8 +145,8 @@ pub struct State {
 
 impl State {
     /// A connection that has chosen nothing.
-    pub fn new(client: Rc<Client>, kind: ListenerKind, home: Selected) -> State {
-        client.keyspace_number.set(home.number);
+    pub fn new(client: Arc<Client>, kind: ListenerKind, home: Selected) -> State {
+        client.set_keyspace_number(home.number);
         State {
             client,
             kind,
@@ -163,13 +162,13 @@ impl State {
 
     /// Goes to another keyspace.
     pub fn select(&mut self, keyspace: Selected) {
-        self.client.keyspace_number.set(keyspace.number);
+        self.client.set_keyspace_number(keyspace.number);
         self.keyspace = keyspace;
     }
 
     /// Goes to another version of the protocol.
     pub fn speak(&mut self, protocol: Protocol) {
-        self.client.protocol_number.set(protocol.number());
+        self.client.set_protocol_number(protocol.number());
         self.protocol = protocol;
     }
 
@@ -177,7 +176,7 @@ impl State {
     pub fn reset(&mut self) {
         self.select(self.home.clone());
         self.speak(Protocol::default());
-        self.client.name.borrow_mut().clear();
+        self.client.set_name(String::new());
         self.levels = Levels::default();
         self.contexts = Contexts::default();
         self.writes = Acknowledgements::default();

@@ -1,7 +1,8 @@
-//! A machine: a disk that outlives its node, clocks, and the node or none.
+//! A machine: a disk that outlives its node, clocks, and the shards of the node or none.
 //!
 //! What must hold: nothing of an earlier life reaches a later one. Each life has a number; events carry it.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,12 +10,13 @@ use std::time::Duration;
 use cluster::ClusterState;
 use env::disk::CrashMode;
 use env::{Disk, Rng, SimDisk};
-use node::{Input, Node, NodeOptions, OpenError, Output};
+use node::{Directory, Input, NodeOptions, OpenError, Output, Passed, Shard};
 use storage::{KeyRange, ScanLimit, ScanOutcome};
-use types::{Instant, Moment, NodeId};
+use types::{Instant, Moment, NodeId, ShardId};
 use wire::Envelope;
 
 use crate::clock::NodeClock;
+use crate::network::Place;
 
 /// Where a node keeps its data, on its own disk.
 pub const DATA_DIR: &str = "/data";
@@ -36,18 +38,51 @@ pub struct Host {
     pub clock: NodeClock,
     /// Its present life.
     pub life: Life,
-    /// Whether the end of the turn is on its way.
-    pub turn_due: bool,
-    /// For which time (of its own clock) an alarm is set.
-    pub timer: Option<Instant>,
-    /// Messages that leave at the end of the turn.
-    pub outbox: Vec<(NodeId, Envelope)>,
     /// Background jobs run one after another: when the last one ends.
     pub background_free: Instant,
     /// Whether syncs take very long for now.
     pub slow_disk: bool,
-    /// The node, while it runs.
-    pub node: Option<Node>,
+    /// The shards of the node, while it runs.
+    pub shards: Vec<Running>,
+}
+
+/// A shard of a node on some machine.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct At {
+    /// The machine.
+    pub place: Place,
+    /// The shard of its node.
+    pub shard: ShardId,
+}
+
+/// A shard that runs.
+#[derive(Debug)]
+pub struct Running {
+    /// The shard.
+    pub shard: Shard,
+    /// Whether the end of the turn is on its way.
+    pub turn_due: bool,
+    /// For which time (of the machine's own clock) an alarm is set.
+    pub timer: Option<Instant>,
+    /// Messages that leave at the end of the turn.
+    pub outbox: Vec<(NodeId, Envelope)>,
+    /// What other shards are passed at the end of the turn.
+    pub passed: Vec<(ShardId, Passed)>,
+    /// When the last of what was passed to each of them arrives: they keep its order.
+    pub passed_last: BTreeMap<ShardId, Instant>,
+}
+
+impl Running {
+    fn new(shard: Shard) -> Running {
+        Running {
+            shard,
+            turn_due: false,
+            timer: None,
+            outbox: Vec::new(),
+            passed: Vec::new(),
+            passed_last: BTreeMap::new(),
+        }
+    }
 }
 
 impl Host {
@@ -59,18 +94,15 @@ impl Host {
             disk: SimDisk::new(),
             clock,
             life: Life::default(),
-            turn_due: false,
-            timer: None,
-            outbox: Vec::new(),
             background_free: Instant::default(),
             slow_disk: false,
-            node: None,
+            shards: Vec::new(),
         }
     }
 
     /// Whether its node runs.
     pub fn is_up(&self) -> bool {
-        self.node.is_some()
+        !self.shards.is_empty()
     }
 
     /// Both its clocks.
@@ -86,17 +118,33 @@ impl Host {
         &mut self,
         now: Instant,
         state: &Arc<ClusterState>,
-        options: &NodeOptions,
+        options: NodeOptions,
         rng: &mut Rng,
     ) -> Result<(), OpenError> {
         let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
-        let moment = self.moment(now);
-        let node =
-            Node::open(&disk, Path::new(DATA_DIR), &self.name, Arc::clone(state), options, moment, rng)?;
+        let dir = Path::new(DATA_DIR);
+        let directory = Directory::open(&disk, dir, &self.name, Arc::clone(state), options, rng)?;
+        let shards = directory.shards().iter().map(|index| directory.open_shard(index));
+        self.shards = shards.map(|shard| shard.map(Running::new)).collect::<Result<_, _>>()?;
         self.life.0 += 1;
         self.background_free = now;
-        self.node = Some(node);
         Ok(())
+    }
+
+    /// All its shards; none while it is down.
+    pub fn seats(&self, place: Place) -> impl Iterator<Item = At> + use<> {
+        let count = u8::try_from(self.shards.len()).unwrap_or(u8::MAX);
+        (0..count).map(move |index| At { place, shard: ShardId(index) })
+    }
+
+    /// One of its shards, while it runs.
+    pub fn running(&mut self, shard: ShardId) -> Option<&mut Running> {
+        self.shards.get_mut(usize::from(shard.0))
+    }
+
+    /// Its name, with the number of a shard where there are several.
+    pub fn label(&self, shard: ShardId) -> String {
+        if self.shards.len() < 2 { self.name.clone() } else { format!("{}.{}", self.name, shard.0) }
     }
 
     /// The node is gone, and what it had in memory; of what it had not synced, `mode` says what is left.
@@ -111,7 +159,7 @@ impl Host {
     /// # Errors
     /// What the commit log said.
     pub fn close(&mut self, rng: &mut Rng) -> Result<(), storage::LogError> {
-        let closed = self.node.take().map_or(Ok(()), Node::close);
+        let closed = self.shards.drain(..).try_for_each(|running| running.shard.close());
         if !self.disk.is_down() {
             self.crash(CrashMode::KeepAll, rng);
         }
@@ -120,42 +168,44 @@ impl Host {
 
     fn leave(&mut self) {
         self.life.0 += 1;
-        self.node = None;
-        self.turn_due = false;
-        self.timer = None;
-        self.outbox.clear();
+        self.shards.clear();
     }
 
-    /// Gives the node an input; what it wants done. Nothing if it is down.
-    pub fn handle(&mut self, now: Instant, input: Input, out: &mut Vec<Output>) {
+    /// Gives a shard an input; what it wants done. Nothing if the node is down.
+    pub fn handle(&mut self, now: Instant, shard: ShardId, input: Input, out: &mut Vec<Output>) {
         let moment = self.moment(now);
-        if let Some(node) = &mut self.node {
-            node.handle(moment, input, out);
+        if let Some(running) = self.running(shard) {
+            running.shard.handle(moment, input, out);
         }
     }
 
-    /// Ends a turn of the node's event loop.
-    pub fn end_turn(&mut self, now: Instant, out: &mut Vec<Output>) {
+    /// Ends a turn of a shard's event loop.
+    pub fn end_turn(&mut self, now: Instant, shard: ShardId, out: &mut Vec<Output>) {
         let moment = self.moment(now);
-        self.turn_due = false;
-        if let Some(node) = &mut self.node {
-            node.end_turn(moment, out);
+        if let Some(running) = self.running(shard) {
+            running.turn_due = false;
+            running.shard.end_turn(moment, out);
         }
     }
 
-    /// All that the node's store holds, in the order of storage keys. Reads the disk and changes nothing.
+    /// All that the node's stores hold, in the order of storage keys. Reads the disk and changes nothing.
     ///
     /// # Errors
     /// What cannot be read, in words.
     pub fn contents(&self) -> Result<Vec<(bytes::Bytes, bytes::Bytes)>, String> {
-        let Some(node) = &self.node else {
+        if !self.is_up() {
             return Err(format!("{} is down", self.name));
-        };
-        let limit = ScanLimit { entries: usize::MAX, bytes: usize::MAX };
-        match node.replica().db().scan(KeyRange::new(b"", None), limit).run() {
-            ScanOutcome::Page { entries, .. } => Ok(entries),
-            ScanOutcome::Unreadable(error) => Err(error.to_string()),
         }
+        let limit = ScanLimit { entries: usize::MAX, bytes: usize::MAX };
+        let mut contents = Vec::new();
+        // A shard has a run of partitions, and a partition a run of keys: one after another they are in order.
+        for running in &self.shards {
+            match running.shard.replica().db().scan(KeyRange::new(b"", None), limit).run() {
+                ScanOutcome::Page { entries, .. } => contents.extend(entries),
+                ScanOutcome::Unreadable(error) => return Err(error.to_string()),
+            }
+        }
+        Ok(contents)
     }
 
     /// How long until a sync that begins now is done.

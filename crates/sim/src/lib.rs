@@ -1,6 +1,6 @@
 //! A whole cluster on virtual time from one seed.
 //!
-//! Every node is the production [`node::Node`] over a disk that forgets what was not synced; what carries its messages,
+//! Every node is made of production [`node::Shard`]s over a disk that forgets what was not synced; what carries its messages,
 //! runs its jobs and tells it the time is simulated, in one thread, with one generator of randomness. A run is therefore
 //! a function of its [`Scenario`]: the same seed gives the same trace, byte for byte, on every machine. While it runs,
 //! clients keep honest books of what they were told, faults strike, and checkers named after what they check compare the

@@ -5,6 +5,9 @@
 //! TCP keeps it, unless the scenario asks for worse. A connection that breaks takes with it what is under way, and the
 //! node that made it notices later; a cut holds back what crosses it, until it heals or somebody loses patience.
 //!
+//! A node with several shards has here one pair of connections for all of them, where in production each has its own; what
+//! one carries is still brought to the shard that would have met it.
+//!
 //! What must hold: nothing arrives by a connection of another generation than it was sent on.
 
 use std::collections::BTreeSet;
@@ -12,7 +15,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use env::Rng;
-use types::Instant;
+use types::{Instant, ShardId};
 
 use crate::queue::Queue;
 use crate::random::{heavy_tailed, micros, millis};
@@ -39,8 +42,21 @@ pub struct Packet {
     generation: u64,
     /// Whether it goes back to who made the connection.
     pub reply: bool,
+    /// Which shard sent it.
+    pub shard: ShardId,
     /// One frame.
     pub frame: Bytes,
+}
+
+/// What is to be known of a frame to carry it.
+#[derive(Clone, Copy, Debug)]
+pub struct Kind {
+    /// Whether it goes back to who made the connection.
+    pub reply: bool,
+    /// Whether an unruly network may deliver it twice.
+    pub may_come_twice: bool,
+    /// Which shard sends it.
+    pub shard: ShardId,
 }
 
 impl Packet {
@@ -136,7 +152,7 @@ impl Network {
         &mut self,
         now: Instant,
         (from, to): (Place, Place),
-        (reply, may_come_twice): (bool, bool),
+        Kind { reply, may_come_twice, shard }: Kind,
         frame: Bytes,
         queue: &mut Queue<Event>,
     ) -> bool {
@@ -150,7 +166,7 @@ impl Network {
             return true;
         }
         let generation = self.link_mut(link).generation;
-        let packet = Packet { link, generation, reply, frame };
+        let packet = Packet { link, generation, reply, shard, frame };
         if self.options.unruly && may_come_twice && self.rng.chance(1, 50) {
             self.put_under_way(now, packet.clone(), queue);
         }

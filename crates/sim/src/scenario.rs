@@ -40,6 +40,10 @@ pub struct Scenario {
     pub replicas: u8,
     /// How many partitions the ring has.
     pub partitions: u64,
+    /// How many shards nodes have, one after another, and the first again after the last.
+    pub shards: Vec<u8>,
+    /// Whether a node that starts again may be divided otherwise than before.
+    pub redivides: bool,
     /// Clients at work at once.
     pub clients: usize,
     /// How long clients think between two requests, at the most.
@@ -114,6 +118,8 @@ impl Scenario {
             fault_gap: millis(rng, 200, 1_500),
             safety: millis(rng, 4_000, 14_000),
             liveness: Duration::from_secs(3),
+            shards: shards(rng),
+            redivides: rng.chance(1, 2),
             ..Scenario::calm(seed, nodes)
         }
     }
@@ -125,6 +131,8 @@ impl Scenario {
             nodes: (1..=nodes).map(|number| format!("n{number}")).collect(),
             replicas: 3,
             partitions: 8,
+            shards: vec![1],
+            redivides: false,
             clients: 4,
             think_max: Duration::from_millis(20),
             keys: 4,
@@ -166,6 +174,11 @@ impl Scenario {
         ClusterState::found(plan).expect("a scenario describes a cluster")
     }
 
+    /// How many shards the node at this place has at first.
+    pub fn shards_of(&self, place: usize) -> u8 {
+        self.shards[place % self.shards.len()]
+    }
+
     /// How many owners a key has.
     pub fn owners(&self) -> usize {
         usize::from(self.replicas).min(self.nodes.len())
@@ -174,8 +187,12 @@ impl Scenario {
     /// The settings of one node.
     pub fn node_options(&self) -> node::NodeOptions {
         let drift = u64::try_from(self.clock_drift_max.as_millis()).unwrap_or(u64::MAX);
+        // Shards have equal parts of it, and none may be smaller than a store can be.
+        let parts = usize::from(self.shards.iter().copied().max().unwrap_or(1));
+        let memory_bytes = self.storage.memory_bytes * parts;
         node::NodeOptions {
-            storage: self.storage.clone(),
+            shards: node::Wanted::default(),
+            storage: storage::Options { memory_bytes, ..self.storage.clone() },
             replica: replica::ReplicaOptions {
                 sync_interval: self.sync_interval,
                 clock_drift_ms_max: drift,
@@ -221,6 +238,17 @@ fn storage_options(rng: &mut Rng) -> storage::Options {
         memory_bytes,
         ..tiny
     }
+}
+
+/// Half of the clusters have nodes of one shard, the others of different numbers.
+fn shards(rng: &mut Rng) -> Vec<u8> {
+    if rng.chance(1, 2) {
+        return vec![1];
+    }
+    let mut shards = vec![1, 2, 4];
+    rng.shuffle(&mut shards);
+    shards.truncate(usize::try_from(1 + rng.below(3)).unwrap_or(1));
+    shards
 }
 
 fn network_options(rng: &mut Rng) -> NetworkOptions {

@@ -70,6 +70,11 @@ impl Options {
         Options { log_segment_bytes: self.log_segment_bytes.max(least), ..self }
     }
 
+    /// The same for one of so many stores that share this memory. Values fit as before.
+    pub fn divided(self, stores: usize) -> Options {
+        Options { memory_bytes: self.memory_bytes / stores.max(1), ..self }
+    }
+
     /// Sizes so small that a few hundred writes go through every path: segment switches, flushes, compactions over
     /// several levels. For tests and for the simulator.
     pub fn tiny() -> Options {

@@ -36,6 +36,11 @@ id! {
 }
 
 id! {
+    /// One of the parts of a node that work side by side, each on a thread of its own with its share of the partitions.
+    ShardId(u8), "shard {}"
+}
+
+id! {
     /// A keyspace. Never used again once the keyspace is dropped (INVARIANTS D4).
     KeyspaceId(u32), "ks{}"
 }

@@ -9,5 +9,5 @@
 pub mod id;
 pub mod time;
 
-pub use id::{Epoch, Incarnation, KeyspaceId, NodeId, OperationId, PartitionId, Stint};
+pub use id::{Epoch, Incarnation, KeyspaceId, NodeId, OperationId, PartitionId, ShardId, Stint};
 pub use time::{Instant, Moment, WallTime};

@@ -6,7 +6,7 @@
 
 use bytes::BytesMut;
 use serde::{Deserialize, Serialize};
-use types::{Epoch, Incarnation, NodeId};
+use types::{Epoch, Incarnation, NodeId, ShardId};
 
 use crate::frame::{Frame, encode_bare};
 
@@ -28,6 +28,9 @@ pub struct Hello {
     pub name: String,
     /// The speaker's data directory's life.
     pub incarnation: Incarnation,
+    /// Which of the speaker's shards has this connection: each makes its own, and is best met by the shard with the same
+    /// partitions.
+    pub shard: ShardId,
 }
 
 /// Why the called one wants nothing to do with the caller.

@@ -3,7 +3,7 @@
 
 use bytes::BytesMut;
 use proptest::prelude::*;
-use types::{Epoch, Incarnation, NodeId};
+use types::{Epoch, Incarnation, NodeId, ShardId};
 use wire::{Hello, Refusal, decode_frame};
 
 fn hello(node: u16, name: &str) -> Hello {
@@ -14,6 +14,7 @@ fn hello(node: u16, name: &str) -> Hello {
         node: NodeId(node),
         name: name.to_owned(),
         incarnation: Incarnation(7),
+        shard: ShardId(0),
     }
 }
 

@@ -199,7 +199,7 @@ impl Operations {
     }
 
     fn next_id(&mut self) -> OperationId {
-        self.last_id += 1;
+        self.last_id += u64::from(self.ids.shards);
         OperationId(self.last_id)
     }
 }

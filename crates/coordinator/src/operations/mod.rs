@@ -15,7 +15,7 @@ use std::time::Duration;
 use api::{Outcome, Reply};
 use cluster::Topology;
 use replica::{Made, Make, MakeError, Ticket};
-use types::{Instant, KeyspaceId, Moment, NodeId, OperationId};
+use types::{Instant, KeyspaceId, Moment, NodeId, OperationId, ShardId};
 use wire::{Body, Envelope, ReplicaReply, ReplicaRequest};
 
 use crate::explain::Explain;
@@ -38,6 +38,27 @@ pub enum Effect {
     Show(KeyspaceId, bytes::Bytes, OperationId),
     /// Answer a client.
     Answer(u64, Outcome),
+    /// Tell a peer what came of the write that it passed on.
+    Forwarded(Ticket, Outcome),
+}
+
+/// Where the ids of one table of operations come from. What must hold: no two tables of one incarnation share an id, and
+/// from an id it can be told which table minted it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ids {
+    /// Above all that this incarnation ever used; a multiple of `shards`.
+    pub first: u64,
+    /// Whose operations they name.
+    pub shard: ShardId,
+    /// How many tables mint side by side: ids of one are as far apart.
+    pub shards: u8,
+}
+
+impl Ids {
+    /// The ids of a node that has one table.
+    pub fn alone(first: u64) -> Ids {
+        Ids { first, shard: ShardId(0), shards: 1 }
+    }
 }
 
 /// Who waits for an answer.
@@ -75,6 +96,20 @@ impl Default for Options {
     }
 }
 
+impl Options {
+    /// The same for one of so many tables that share these limits.
+    #[must_use]
+    pub fn divided(self, by: usize) -> Options {
+        let part = |limit: usize| limit / by.max(1);
+        Options {
+            operations_max: part(self.operations_max),
+            bytes_max: part(self.bytes_max),
+            lingering_max: part(self.lingering_max),
+            ..self
+        }
+    }
+}
+
 /// How many ended writes are remembered for those who ask later how many owners acknowledged them.
 const PAST_MAX: usize = 4096;
 
@@ -83,6 +118,7 @@ const PAST_MAX: usize = 4096;
 pub struct Operations {
     options: Options,
     topology: Arc<Topology>,
+    ids: Ids,
     last_id: u64,
     by_id: HashMap<OperationId, Operation>,
     batches: BTreeMap<OperationId, Batch>,
@@ -126,12 +162,13 @@ struct Batch {
 }
 
 impl Operations {
-    /// An empty table. Ids go up from `first_id`, which must be above all that this incarnation ever used.
-    pub fn new(topology: Arc<Topology>, first_id: u64, options: Options) -> Operations {
+    /// An empty table.
+    pub fn new(topology: Arc<Topology>, ids: Ids, options: Options) -> Operations {
         Operations {
             options,
             topology,
-            last_id: first_id,
+            ids,
+            last_id: ids.first + u64::from(ids.shard.0),
             by_id: HashMap::new(),
             batches: BTreeMap::new(),
             wakes: BTreeSet::new(),
@@ -322,7 +359,8 @@ impl Operations {
             (_, Some(target)) => target.partition,
             (_, None) => return None,
         };
-        Some(Ticket { from: self.topology.here, operation: id, round, partition, until: operation.deadline })
+        let (from, via) = (self.topology.here, self.ids.shard);
+        Some(Ticket { from, via, operation: id, round, partition, until: operation.deadline })
     }
 
     fn wake(&mut self, id: OperationId, at: Instant) {

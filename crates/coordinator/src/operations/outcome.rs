@@ -2,7 +2,6 @@
 
 use api::{Outcome, Reply};
 use types::OperationId;
-use wire::{Body, Envelope, ReplicaReply};
 
 use super::{Effect, Machine, Operations, Origin, PAST_MAX};
 
@@ -27,17 +26,7 @@ impl Operations {
     pub(super) fn answer_to(&mut self, origin: Origin, outcome: Outcome, out: &mut Vec<Effect>) {
         match origin {
             Origin::Client(client) => out.push(Effect::Answer(client, outcome)),
-            Origin::Peer(ticket) => {
-                let envelope = Envelope {
-                    operation: ticket.operation,
-                    round: ticket.round,
-                    epoch: self.topology.state.epoch(),
-                    partition: ticket.partition,
-                    deadline_ms: 0,
-                    body: Body::Reply(ReplicaReply::Forwarded(Box::new(outcome))),
-                };
-                out.push(Effect::Send(ticket.from, envelope));
-            }
+            Origin::Peer(ticket) => out.push(Effect::Forwarded(ticket, outcome)),
             Origin::Batch(batch, place) => self.answer_in_batch(batch, place, outcome, out),
         }
     }

@@ -8,12 +8,14 @@ use api::{Command, Detail, ExpiryChange, KeyRequest, Operation, Request, ScanReq
 use bytes::Bytes;
 use causality::{Actor, Context, Dot, Expiry, Lww, Payload, Policy, Record, Siblings, Stamp, Version};
 use cluster::{Addresses, ClusterState, Durability, FoundingPlan, Keyspace, MemberPlan, Topology};
-use coordinator::{Effect, Operations, Options};
+use coordinator::{Effect, Ids, Operations, Options};
 use quorum::Level;
 use replica::scan::prefix_of;
 use replica::{Change, Made, Make, MakeError, Ticket};
 use ring::{Partitions, Slot, key_hash};
-use types::{Incarnation, Instant, KeyspaceId, Moment, NodeId, OperationId, PartitionId, Stint, WallTime};
+use types::{
+    Incarnation, Instant, KeyspaceId, Moment, NodeId, OperationId, PartitionId, ShardId, Stint, WallTime,
+};
 use wire::{Body, Forward, ReplicaReply, ScanAnswer, ScanEntry, WritePath};
 
 use crate::text;
@@ -124,7 +126,7 @@ impl Play {
             ..Options::default()
         };
         Play {
-            operations: Operations::new(Arc::clone(&topology), FIRST_ID, options),
+            operations: Operations::new(Arc::clone(&topology), Ids::alone(FIRST_ID), options),
             topology,
             now: Moment { mono: Instant(1_000_000_000), wall: WallTime(1000) },
             keys: BTreeMap::new(),
@@ -244,6 +246,7 @@ impl Play {
     fn passed(&mut self, words: &Words<'_>, out: &mut Vec<Effect>) {
         let ticket = Ticket {
             from: node_id(words.plain[1]),
+            via: ShardId(0),
             operation: OperationId(words.number("op", 1)),
             round: 0,
             partition: PartitionId(0),
@@ -376,7 +379,7 @@ impl Play {
                 self.rounds.insert((operation, ticket.from), ticket.round);
                 self.make = Some((operation, *make));
             }
-            Effect::Show(..) | Effect::Answer(..) => {}
+            Effect::Show(..) | Effect::Answer(..) | Effect::Forwarded(..) => {}
         }
         text
     }

@@ -5,7 +5,7 @@ use causality::{Record, Version};
 use coordinator::Effect;
 use replica::{Change, Make};
 use types::NodeId;
-use wire::{Body, ReplicaReply, ReplicaRequest, ScanAsk, WritePath};
+use wire::{Body, ReplicaRequest, ScanAsk, WritePath};
 
 use crate::script::Play;
 
@@ -18,11 +18,11 @@ pub(crate) fn effect(effect: &Effect, first_id: u64, play: &Play) -> String {
             Body::Request(asked) => {
                 line(&node(*to), number(envelope.operation.0, envelope.round), &request(asked, play))
             }
-            Body::Reply(ReplicaReply::Forwarded(outcome)) => {
-                line(&node(*to), format!("<{}", envelope.operation.0), &answer(outcome, first_id, play))
-            }
             other => format!("{other:?}"),
         },
+        Effect::Forwarded(ticket, outcome) => {
+            line(&node(ticket.from), format!("<{}", ticket.operation.0), &answer(outcome, first_id, play))
+        }
         Effect::Serve(ticket, asked) => {
             line(&node(ticket.from), number(ticket.operation.0, ticket.round), &request(asked, play))
         }

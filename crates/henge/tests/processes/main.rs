@@ -14,6 +14,7 @@ mod dev;
 mod disagreement;
 mod outages;
 mod protocols;
+mod shards;
 mod siblings;
 mod sizes;
 mod staleness;

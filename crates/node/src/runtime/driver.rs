@@ -1,11 +1,12 @@
-//! Drives one [`Node`] on one thread: feeds it inputs, carries out its outputs, ends its turns.
+//! Drives one [`Shard`] on one thread: feeds it inputs, carries out its outputs, ends its turns.
 //!
-//! Everything here is called from tasks of the node's own thread, so cells suffice and nothing is ever contended. What must
-//! hold: the node is never entered while it is running (inputs that come of outputs wait in `feedback`), and no borrow is
+//! Everything here is called from tasks of the shard's own thread, so cells suffice and nothing is ever contended. What must
+//! hold: the shard is never entered while it is running (inputs that come of outputs wait in `feedback`), and no borrow is
 //! held over an await.
 //!
 //! A turn ends when the tasks that were ready have run: the task that ends it is woken by the first input and so queues
-//! behind them. All that they wrote is one write to the commit log, one sync, and one write to each peer.
+//! behind them. All that they wrote is one write to the commit log, one sync, one write to each peer and
+//! one letter to each other shard.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -17,23 +18,30 @@ use api::{Counter, Outcome, Request};
 use cluster::Topology;
 use env::Clock;
 use tokio::sync::Notify;
-use types::{Instant, Moment};
+use types::{Instant, Moment, ShardId};
 use wire::{Body, Hello, Refusal};
 
+use super::Common;
 use super::handle::Published;
 use super::jobs::JobThreads;
 use super::links::Links;
-use crate::core::{Input, Node, Output};
+use super::mail::Mailboxes;
+use crate::core::{Input, Output, Passed, Shard};
+use crate::shards::Shards;
 use crate::status;
 
-/// A node and what it runs with.
+/// A shard and what it runs with.
 pub(super) struct Driver {
-    /// Gone once the node has been closed.
-    node: RefCell<Option<Node>>,
+    /// Gone once it has been closed.
+    shard: RefCell<Option<Shard>>,
+    index: ShardId,
+    shards: Shards,
     clock: Arc<dyn Clock>,
     jobs: JobThreads,
     links: Links,
-    published: Published,
+    node: Common,
+    /// What has gathered for each shard of the node in this turn.
+    outgoing: RefCell<Vec<Vec<Passed>>>,
     facts: status::Facts,
     identity: Hello,
     topology: RefCell<Arc<Topology>>,
@@ -49,7 +57,7 @@ pub(super) struct Driver {
     pub(super) rearm: Notify,
     pub(super) armed: Cell<Instant>,
     stopped: RefCell<Option<String>>,
-    /// Wakes whoever waits for the node to stop.
+    /// Wakes whoever waits for the shard to stop.
     pub(super) stop: Notify,
 }
 
@@ -80,22 +88,25 @@ enum Waiting {
 
 impl Driver {
     pub(super) fn new(
-        node: Node,
+        shard: Shard,
         clock: Arc<dyn Clock>,
         jobs: JobThreads,
-        links: Links,
+        node: Common,
         facts: status::Facts,
     ) -> Rc<Driver> {
-        let published = Published::new(status::status(&node, &facts));
-        let (identity, topology) = (node.hello().clone(), Arc::clone(node.topology()));
-        Rc::new(Driver {
+        let (identity, topology) = (shard.hello().clone(), Arc::clone(shard.topology()));
+        let (index, shards) = (shard.index(), shard.shards());
+        let driver = Rc::new(Driver {
             identity,
             topology: RefCell::new(topology),
-            node: RefCell::new(Some(node)),
+            shard: RefCell::new(Some(shard)),
+            index,
+            shards,
             clock,
             jobs,
-            links,
-            published,
+            links: Links::default(),
+            node,
+            outgoing: RefCell::new(shards.iter().map(|_| Vec::new()).collect()),
             facts,
             clients: RefCell::new(Clients::default()),
             feedback: RefCell::new(Vec::new()),
@@ -106,7 +117,22 @@ impl Driver {
             armed: Cell::new(Instant(u64::MAX)),
             stopped: RefCell::new(None),
             stop: Notify::new(),
-        })
+        });
+        driver.show_peers();
+        driver.publish();
+        driver
+    }
+
+    pub(super) fn index(&self) -> ShardId {
+        self.index
+    }
+
+    pub(super) fn shards(&self) -> Shards {
+        self.shards
+    }
+
+    pub(super) fn mailboxes(&self) -> &Mailboxes {
+        &self.node.mailboxes
     }
 
     pub(super) fn now(&self) -> Moment {
@@ -118,7 +144,7 @@ impl Driver {
     }
 
     pub(super) fn published(&self) -> &Published {
-        &self.published
+        &self.node.published
     }
 
     pub(super) fn hello(&self) -> Hello {
@@ -140,24 +166,27 @@ impl Driver {
         }
     }
 
-    /// Ends the node in good order: what was acknowledged without a sync is synced.
+    /// Ends the shard in good order: what was acknowledged without a sync is synced.
     pub(super) fn finish(&self) {
         self.end_turn();
         self.halt("it was asked to stop");
-        let node = self.node.borrow_mut().take();
-        if let Some(Err(error)) = node.map(Node::close) {
+        let shard = self.shard.borrow_mut().take();
+        if let Some(Err(error)) = shard.map(Shard::close) {
             tracing::error!(%error, "the commit log could not be closed");
         }
     }
 
-    /// The node's figures as of now.
+    /// The node's figures: this shard's as of now, the others' as they last showed them.
     pub(super) fn counters(&self) -> Vec<Counter> {
-        self.node.borrow().as_ref().map(status::counters).unwrap_or_default()
+        self.publish();
+        self.node.published.counters()
     }
 
-    /// Shows other threads the node as it is now.
+    /// Shows other threads this shard's figures as they are now.
     pub(super) fn publish(&self) {
-        self.published.set_counters(self.counters());
+        if let Some(shard) = self.shard.borrow().as_ref() {
+            self.node.published.set_counters(self.index, status::counters(shard));
+        }
     }
 
     /// Asks on behalf of a client: the outcome, where it is there at once, else the number to poll for.
@@ -187,7 +216,7 @@ impl Driver {
         if self.stopped.borrow().is_some() {
             return None;
         }
-        self.node.borrow_mut().as_mut()?.answer_at_once(self.now(), request)
+        self.shard.borrow_mut().as_mut()?.answer_at_once(self.now(), request)
     }
 
     pub(super) fn poll_answer(&self, client: u64, context: &mut Context<'_>) -> Poll<Outcome> {
@@ -206,7 +235,7 @@ impl Driver {
         self.clients.borrow_mut().waiting.remove(&client);
     }
 
-    /// Gives the node an input, and carries out what comes of it.
+    /// Gives the shard an input, and carries out what comes of it.
     pub(super) fn feed(&self, input: Input) {
         if self.stopped.borrow().is_some() {
             return;
@@ -232,11 +261,12 @@ impl Driver {
         }
         let now = self.now();
         let mut outputs = self.spare.take();
-        if let Some(node) = self.node.borrow_mut().as_mut() {
-            node.end_turn(now, &mut outputs);
+        if let Some(shard) = self.shard.borrow_mut().as_mut() {
+            shard.end_turn(now, &mut outputs);
         }
         self.carry_out(now, outputs);
         self.links.flush();
+        self.pass_on();
         let next = self.next_timer();
         if next.is_some_and(|next| next < self.armed.get()) {
             self.rearm.notify_one();
@@ -244,10 +274,10 @@ impl Driver {
     }
 
     pub(super) fn next_timer(&self) -> Option<Instant> {
-        self.node.borrow().as_ref().and_then(Node::next_timer)
+        self.shard.borrow().as_ref().and_then(Shard::next_timer)
     }
 
-    /// Stops the node: nothing is promised from here on.
+    /// Stops the shard: nothing is promised from here on.
     pub(super) fn halt(&self, why: &str) {
         let mut stopped = self.stopped.borrow_mut();
         if stopped.is_none() {
@@ -256,21 +286,54 @@ impl Driver {
         }
     }
 
-    /// Why the node stopped; nothing while it runs.
+    /// Why it stopped; nothing while it runs.
     pub(super) fn stopped(&self) -> Option<String> {
         self.stopped.borrow().clone()
     }
 
     fn handle(&self, now: Moment, input: Input, outputs: &mut Vec<Output>) {
-        if let Some(node) = self.node.borrow_mut().as_mut() {
-            node.handle(now, input, outputs);
+        if let Some(shard) = self.shard.borrow_mut().as_mut() {
+            shard.handle(now, input, outputs);
         }
     }
 
+    /// What the node shows of its peers is what its first shard sees.
     fn show_peers(&self) {
-        if let Some(node) = self.node.borrow().as_ref() {
-            *self.topology.borrow_mut() = Arc::clone(node.topology());
-            self.published.set_status(status::status(node, &self.facts));
+        if let Some(shard) = self.shard.borrow().as_ref() {
+            *self.topology.borrow_mut() = Arc::clone(shard.topology());
+            if self.index == ShardId(0) {
+                self.node.published.set_status(status::status(shard.topology(), &self.facts));
+            }
+        }
+    }
+
+    /// Sends each other shard what has gathered for it.
+    fn pass_on(&self) {
+        if self.shards.count() == 1 {
+            return;
+        }
+        for (to, passed) in self.shards.iter().zip(self.outgoing.borrow_mut().iter_mut()) {
+            if !passed.is_empty() {
+                self.node.mailboxes.pass(self.index, to, std::mem::take(passed));
+            }
+        }
+    }
+
+    /// Puts something into the letter to another shard; or, where that has too much to take in, refuses it.
+    fn gather(&self, to: ShardId, passed: Passed) {
+        let is_question = match &passed {
+            Passed::Ask(..) => true,
+            Passed::Message(_, envelope) => matches!(envelope.body, Body::Request(_)),
+            Passed::Answer(..) | Passed::Send(..) => false,
+        };
+        if !is_question || self.node.mailboxes.has_room(to) {
+            self.outgoing.borrow_mut()[usize::from(to.0)].push(passed);
+        } else if let Passed::Ask(asker, _) = passed {
+            // A peer's question is dropped instead: whoever asked it has a deadline.
+            let why =
+                format!("{to} of this node has as much to take in as it may: try again later, more slowly");
+            let answer = Passed::Answer(asker, Err(api::Error::Overloaded(why)));
+            self.feedback.borrow_mut().push(Input::Passed(to, answer));
         }
     }
 
@@ -286,6 +349,7 @@ impl Driver {
                             self.feedback.borrow_mut().push(Input::NotSent(to, envelope.operation));
                         }
                     }
+                    Output::Pass(to, passed) => self.gather(to, passed),
                     Output::Run(job) => self.jobs.run(job),
                     Output::Stop(why) => self.halt(&why),
                 }

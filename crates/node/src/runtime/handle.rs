@@ -8,21 +8,25 @@ use std::task::{Context, Poll};
 
 use api::{Answer, Counter, Error, Outcome, Request, Status, Store};
 use tokio::sync::{mpsc, oneshot};
+use types::ShardId;
 
 use super::driver::Driver;
+use crate::shards::{Home, Shards};
 
 /// What other threads may see of a node without asking it.
 #[derive(Clone, Debug)]
 pub(super) struct Published {
+    /// As its first shard sees the cluster.
     status: Arc<RwLock<Arc<Status>>>,
-    counters: Arc<RwLock<Arc<Vec<Counter>>>>,
+    /// Each shard's, in the same order.
+    counters: Arc<RwLock<Vec<Vec<Counter>>>>,
 }
 
 impl Published {
-    pub(super) fn new(status: Status) -> Published {
+    pub(super) fn new(status: Status, shards: usize) -> Published {
         Published {
             status: Arc::new(RwLock::new(Arc::new(status))),
-            counters: Arc::new(RwLock::new(Arc::new(Vec::new()))),
+            counters: Arc::new(RwLock::new(vec![Vec::new(); shards])),
         }
     }
 
@@ -34,16 +38,28 @@ impl Published {
         *self.status.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(status);
     }
 
-    pub(super) fn set_counters(&self, counters: Vec<Counter>) {
-        *self.counters.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(counters);
+    pub(super) fn set_counters(&self, of: ShardId, counters: Vec<Counter>) {
+        self.counters.write().unwrap_or_else(PoisonError::into_inner)[usize::from(of.0)] = counters;
     }
 
-    fn counters(&self) -> Vec<Counter> {
-        self.counters.read().unwrap_or_else(PoisonError::into_inner).as_ref().clone()
+    /// The sums over all shards.
+    pub(super) fn counters(&self) -> Vec<Counter> {
+        let each = self.counters.read().unwrap_or_else(PoisonError::into_inner);
+        let mut sums: Vec<Counter> = Vec::new();
+        for counters in each.iter() {
+            if sums.is_empty() {
+                sums.clone_from(counters);
+                continue;
+            }
+            for (sum, counter) in sums.iter_mut().zip(counters) {
+                sum.value += counter.value;
+            }
+        }
+        sums
     }
 }
 
-/// For tasks of the node's own thread: a request that memory can answer is a function call.
+/// For tasks of a shard's own thread: a request that memory can answer is a function call.
 #[derive(Clone, Debug)]
 pub struct LocalHandle {
     pub(super) driver: Rc<Driver>,
@@ -68,7 +84,7 @@ impl Store for LocalHandle {
     }
 }
 
-/// An answer that is on its way to a task of the node's own thread.
+/// An answer that is on its way to a task of the shard's own thread.
 #[derive(Debug)]
 pub struct LocalPending {
     driver: Rc<Driver>,
@@ -95,7 +111,9 @@ pub(super) type Asked = (Request, oneshot::Sender<Outcome>);
 /// For other threads.
 #[derive(Clone, Debug)]
 pub struct RemoteHandle {
-    pub(super) requests: mpsc::Sender<Asked>,
+    /// The way to each shard.
+    pub(super) requests: Arc<[mpsc::Sender<Asked>]>,
+    pub(super) shards: Shards,
     pub(super) published: Published,
 }
 
@@ -104,7 +122,11 @@ impl Store for RemoteHandle {
 
     fn call(&self, request: Request) -> Answer<RemotePending> {
         let (answer, pending) = oneshot::channel();
-        match self.requests.try_send((request, answer)) {
+        let at = match self.shards.home(&request.command) {
+            Home::One(shard) => shard,
+            Home::Any | Home::Several => ShardId(0),
+        };
+        match self.requests[usize::from(at.0)].try_send((request, answer)) {
             Ok(()) => Answer::Pending(RemotePending(pending)),
             Err(mpsc::error::TrySendError::Full(_)) => Answer::Ready(Err(Error::Overloaded(
                 "this node has as many requests waiting as it takes: try again later, more slowly".to_owned(),

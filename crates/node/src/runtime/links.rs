@@ -1,7 +1,8 @@
 //! The connections to peers, as the driver sees them: put a message in, and at the end of a turn it is on its way.
 //!
-//! Requests to a peer go over the connection that this node made, and their replies come back on it; the peer's requests,
-//! and our replies, have the connection that the peer made. Messages gather in a connection's buffer and leave in one write
+//! Requests to a peer go over the connection that this shard made, and their replies come back on it; the peer's requests,
+//! and our replies, have a connection that the peer made. A peer with several shards makes several: any of them will do for
+//! a reply, for the peer knows by the operation which of its shards it is for. Messages gather in a connection's buffer and leave in one write
 //! at the end of a turn: batching without delay. The buffer is bounded: a peer that does not take what it is sent is not
 //! sent more.
 
@@ -12,7 +13,7 @@ use std::rc::Rc;
 use bytes::{Buf, BytesMut};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
-use types::NodeId;
+use types::{NodeId, ShardId};
 use wire::{Body, Envelope, encode_frame};
 
 /// How much may wait for a peer that takes its time.
@@ -24,11 +25,14 @@ const KEPT_BYTES_MAX: usize = 256 * 1024;
 /// All connections.
 #[derive(Debug, Default)]
 pub(super) struct Links {
-    /// Connections that this node made.
-    made: RefCell<BTreeMap<NodeId, Rc<Link>>>,
-    /// Connections that peers made.
-    taken: RefCell<BTreeMap<NodeId, Rc<Link>>>,
+    /// Connections that this shard made, as (peer, shard 0).
+    made: RefCell<BTreeMap<End, Rc<Link>>>,
+    /// Connections that peers' shards made.
+    taken: RefCell<BTreeMap<End, Rc<Link>>>,
 }
+
+/// Who is at the other end.
+pub(super) type End = (NodeId, ShardId);
 
 /// One connection.
 #[derive(Debug)]
@@ -54,7 +58,7 @@ impl Links {
             Body::Request(_) | Body::Ping => &self.made,
             Body::Reply(_) | Body::Pong => &self.taken,
         };
-        side.borrow().get(&to).is_some_and(|link| link.put(envelope))
+        side.borrow().range((to, ShardId(0))..=(to, ShardId(u8::MAX))).any(|(_, link)| link.put(envelope))
     }
 
     /// Writes what has gathered.
@@ -67,7 +71,7 @@ impl Links {
     }
 
     /// A connection is ready for use; one that there was before is broken off.
-    pub(super) fn open(&self, peer: NodeId, side: Side, stream: TcpStream) -> Rc<Link> {
+    pub(super) fn open(&self, peer: End, side: Side, stream: TcpStream) -> Rc<Link> {
         let link = Rc::new(Link {
             stream,
             unsent: RefCell::new(BytesMut::new()),
@@ -81,7 +85,7 @@ impl Links {
     }
 
     /// A connection is over. False where another has taken its place already.
-    pub(super) fn close(&self, peer: NodeId, side: Side, link: &Rc<Link>) -> bool {
+    pub(super) fn close(&self, peer: End, side: Side, link: &Rc<Link>) -> bool {
         link.break_off();
         let mut links = self.side(side).borrow_mut();
         let is_current = links.get(&peer).is_some_and(|current| Rc::ptr_eq(current, link));
@@ -91,7 +95,7 @@ impl Links {
         is_current
     }
 
-    fn side(&self, side: Side) -> &RefCell<BTreeMap<NodeId, Rc<Link>>> {
+    fn side(&self, side: Side) -> &RefCell<BTreeMap<End, Rc<Link>>> {
         match side {
             Side::Made => &self.made,
             Side::Taken => &self.taken,

@@ -1,53 +1,41 @@
-//! A node on a thread of its own, with real clocks, disks and sockets.
+//! A node on threads of its own, one for each shard, with real clocks, disks and sockets.
 //!
 //! `async` carries connections and nothing else: every task calls into the [`driver`] and never awaits while it does.
-//! [`start`] opens the node and returns once it can serve; the front ends that should run on the node's own thread are
-//! handed in as a function of its [`LocalHandle`].
+//! [`start`] opens the node and returns once it can serve; the front ends that should run on its threads are handed in as
+//! functions of each shard's [`LocalHandle`].
 
 mod driver;
 mod handle;
 mod jobs;
 mod links;
+mod mail;
 mod peers;
+mod thread;
 
 use std::future::Future;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
-use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::thread::JoinHandle;
 
 use cluster::ClusterState;
+use env::disk::DirLock;
 use env::{Clock, Disk, RealDisk, Rng, SystemClock};
-use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::LocalSet;
+use tokio::sync::{Barrier, mpsc, watch};
+use types::ShardId;
 
 pub use handle::{LocalHandle, LocalPending, RemoteHandle, RemotePending};
 
-use self::driver::Driver;
-use self::handle::Asked;
-use self::jobs::{Ended, JobThreads};
-use self::links::Links;
-use self::peers::Peer;
-use crate::core::{Input, Node, NodeOptions, OpenError};
+use self::handle::Published;
+use self::mail::Mailboxes;
+use self::thread::Seat;
+use crate::core::{Directory, NodeOptions, OpenError};
+use crate::shards::Shards;
 use crate::status::{self, Facts};
 
-/// How many requests of other threads may wait for the node's.
+/// How many requests of other threads may wait for a shard's.
 const REMOTE_REQUESTS_MAX: usize = 1024;
-
-/// How long a turn may go on taking in what keeps coming: about what a sync takes, so that it is never the larger part of
-/// what a write waits for.
-const TURN_MAX: Duration = Duration::from_micros(300);
-
-/// How long services may take to end what is under way when the node stops.
-const STOP_GRACE: Duration = Duration::from_secs(5);
-
-/// How often a node shows other threads its figures.
-const PUBLISH_EVERY: Duration = Duration::from_millis(500);
 
 /// What a node is started with.
 pub struct Start {
@@ -61,25 +49,51 @@ pub struct Start {
     pub peer_listener: std::net::TcpListener,
     /// Its settings.
     pub options: NodeOptions,
-    /// How many threads read what memory does not hold.
+    /// How many threads of each shard read what memory does not hold.
     pub readers: usize,
-    /// What else runs on the node's thread: front ends that want to call it without a hop.
+    /// What else runs on the node's threads: front ends that want to call it without a hop.
     pub services: Services,
 }
 
-/// Builds what runs on the node's thread, from its handle. Each is to end of itself when it is told that the node stops.
-pub type Services = Box<dyn FnOnce(LocalHandle, Stopping) -> Vec<Pin<Box<dyn Future<Output = ()>>>> + Send>;
+/// Builds what runs on the threads of a node's shards, for each in their order.
+pub type Services = Box<dyn FnOnce(Shards) -> Vec<ShardServices> + Send>;
+
+/// Builds what runs on a shard's thread, from its handle. Each is to end of itself when it is told that the node stops.
+pub type ShardServices =
+    Box<dyn FnOnce(LocalHandle, Stopping) -> Vec<Pin<Box<dyn Future<Output = ()>>>> + Send>;
 
 /// Tells a service that the node is about to stop.
 #[derive(Clone, Debug)]
-pub struct Stopping(watch::Receiver<bool>);
+pub struct Stopping(watch::Receiver<Phase>);
 
 impl Stopping {
     /// Returns when the node is about to stop: what is under way should be ended, and nothing new begun.
     pub async fn begun(mut self) {
         // An error means that the node is gone already.
-        let _ = self.0.wait_for(|stopping| *stopping).await;
+        let _ = self.0.wait_for(|phase| *phase != Phase::Serving).await;
     }
+}
+
+/// Where a node is in its life.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Phase {
+    Serving,
+    /// It was asked to stop.
+    Ending,
+    /// A shard cannot go on, and so the node cannot.
+    Failed,
+}
+
+/// What a node's shards have in common.
+#[derive(Clone, Debug)]
+struct Common {
+    published: Published,
+    mailboxes: Mailboxes,
+    phase: Arc<watch::Sender<Phase>>,
+    /// Where shards wait for each other's front ends to have ended.
+    drained: Arc<Barrier>,
+    /// Held until the last thread is gone.
+    _lock: Arc<dyn DirLock>,
 }
 
 impl std::fmt::Debug for Start {
@@ -117,228 +131,139 @@ pub struct Running {
     pub handle: RemoteHandle,
     /// In words, what recovery found worth saying.
     pub recovered: String,
-    stop: Option<oneshot::Sender<()>>,
-    thread: JoinHandle<Option<String>>,
+    phase: Arc<watch::Sender<Phase>>,
+    threads: Vec<JoinHandle<Option<String>>>,
 }
 
 impl Running {
-    /// Asks it to stop in good order.
-    pub fn stop(&mut self) {
-        if let Some(stop) = self.stop.take() {
-            let _ = stop.send(());
-        }
+    /// How it is divided.
+    pub fn shards(&self) -> Shards {
+        self.handle.shards
     }
 
-    /// Whether it has stopped.
+    /// Asks it to stop in good order.
+    pub fn stop(&mut self) {
+        self.phase.send_if_modified(|phase| {
+            let serves = *phase == Phase::Serving;
+            if serves {
+                *phase = Phase::Ending;
+            }
+            serves
+        });
+    }
+
+    /// Whether it has stopped, or is about to because a part of it has.
     pub fn is_finished(&self) -> bool {
-        self.thread.is_finished()
+        self.threads.iter().any(JoinHandle::is_finished)
     }
 
     /// Waits until it has stopped; why, where it was not asked to.
     pub fn join(self) -> Option<String> {
-        self.thread.join().unwrap_or_else(|_| Some("the node's thread panicked".to_owned()))
+        let panicked = |_| Some("a thread of the node panicked".to_owned());
+        let causes = self.threads.into_iter().map(|thread| thread.join().unwrap_or_else(panicked));
+        causes.collect::<Vec<_>>().into_iter().flatten().next()
     }
 }
 
-/// What the node's thread says once it can serve.
-struct Ready {
-    handle: RemoteHandle,
-    recovered: String,
-}
-
-/// Starts a node; returns once it can serve.
+/// Starts a node; returns once all its shards can serve.
 ///
 /// # Errors
-/// As [`StartError`] says.
+/// As [`StartError`] says; then nothing of it runs any more.
 pub fn start(start: Start) -> Result<Running, StartError> {
-    let (ready, readiness) = sync_channel(1);
-    let (stop, stopping) = oneshot::channel();
-    let name = start.name.clone();
-    let system = |error| StartError::System { name: name.clone(), error };
-    let thread = thread::Builder::new()
-        .name(format!("node-{name}"))
-        .spawn(move || {
-            let name = start.name.clone();
-            let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-                Ok(runtime) => runtime,
-                Err(error) => {
-                    let _ = ready.send(Err(StartError::System { name, error }));
-                    return None;
-                }
-            };
-            LocalSet::new().block_on(&runtime, run(start, stopping, ready))
-        })
-        .map_err(system)?;
-    match readiness.recv() {
-        Ok(Ok(Ready { handle, recovered })) => Ok(Running { handle, recovered, stop: Some(stop), thread }),
-        Ok(Err(error)) => Err(error),
-        Err(_) => Err(system(std::io::Error::other("its thread ended before it was ready"))),
-    }
-}
-
-async fn run(
-    start: Start,
-    stopping: oneshot::Receiver<()>,
-    ready: std::sync::mpsc::SyncSender<Result<Ready, StartError>>,
-) -> Option<String> {
-    let name = start.name.clone();
-    let opened = match open(start) {
-        Ok(opened) => opened,
-        Err(error) => {
-            let _ = ready.send(Err(error));
-            return None;
-        }
-    };
-    let Opened { driver, listener, ended, services, recovered, _lock } = opened;
-    let (requests, asked) = mpsc::channel(REMOTE_REQUESTS_MAX);
-    let handle = RemoteHandle { requests, published: driver.published().clone() };
-    let (tell, told) = watch::channel(false);
-    let mut served = tokio::task::JoinSet::new();
-    for service in services(LocalHandle { driver: Rc::clone(&driver) }, Stopping(told)) {
-        served.spawn_local(service);
-    }
-    tokio::task::spawn_local(peers::take_connections(Rc::clone(&driver), listener));
-    for peer in peers_of(&driver) {
-        tokio::task::spawn_local(peers::keep_connected(Rc::clone(&driver), peer));
-    }
-    tokio::task::spawn_local(end_turns(Rc::clone(&driver)));
-    tokio::task::spawn_local(wait_for_timers(Rc::clone(&driver)));
-    tokio::task::spawn_local(take_completions(Rc::clone(&driver), ended));
-    tokio::task::spawn_local(serve_other_threads(Rc::clone(&driver), asked));
-    tokio::task::spawn_local(publish(Rc::clone(&driver)));
-    let _ = ready.send(Ok(Ready { handle, recovered }));
-    tokio::select! {
-        _ = stopping => {
-            let _ = tell.send(true);
-            let ended = async { while served.join_next().await.is_some() {} };
-            let _ = tokio::time::timeout(STOP_GRACE, ended).await;
-            driver.finish();
-            tracing::info!(node = %name, "stopped");
-            None
-        }
-        () = driver.stop.notified() => {
-            let why = driver.stopped().unwrap_or_default();
-            tracing::error!(node = %name, %why, "stopped: nothing can be promised any more");
-            Some(why)
-        }
-    }
-}
-
-struct Opened {
-    driver: Rc<Driver>,
-    listener: TcpListener,
-    ended: mpsc::UnboundedReceiver<Ended>,
-    services: Services,
-    recovered: String,
-    _lock: Box<dyn env::disk::DirLock>,
-}
-
-fn open(start: Start) -> Result<Opened, StartError> {
-    let name = start.name.clone();
-    let system = |error| StartError::System { name: name.clone(), error };
+    let Start { name, state, data_dir, peer_listener, options, readers, services } = start;
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-    disk.create_dir_all(&start.data_dir).map_err(StartError::Locked)?;
-    let lock = disk.lock_dir(&start.data_dir).map_err(StartError::Locked)?;
+    disk.create_dir_all(&data_dir).map_err(StartError::Locked)?;
+    let lock = Arc::from(disk.lock_dir(&data_dir).map_err(StartError::Locked)?);
+    let directory = Directory::open(&disk, &data_dir, &name, state, options, &mut Rng::from_entropy())?;
+    let directory = Arc::new(directory);
+    let shards = directory.shards();
+    let count = usize::from(shards.count());
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let node = Node::open(
-        &disk,
-        &start.data_dir,
-        &name,
-        start.state,
-        &start.options,
-        clock.now(),
-        &mut Rng::from_entropy(),
-    )?;
-    let recovered = status::recovered(&node);
-    start.peer_listener.set_nonblocking(true).map_err(system)?;
-    let listener = TcpListener::from_std(start.peer_listener).map_err(system)?;
-    let (ended_sender, ended) = mpsc::unbounded_channel();
-    let jobs = JobThreads::start(&name, start.readers, &ended_sender).map_err(system)?;
-    let facts = Facts { data_dir: start.data_dir };
-    let driver = Driver::new(node, clock, jobs, Links::default(), facts);
-    Ok(Opened { driver, listener, ended, services: start.services, recovered, _lock: lock })
-}
-
-fn peers_of(driver: &Driver) -> Vec<Peer> {
-    let topology = driver.topology();
-    let others = topology.state.members().iter().filter(|member| member.id != topology.here);
-    others
-        .filter_map(|member| {
-            let address: SocketAddr = member.addresses.peer?;
-            Some(Peer { id: member.id, name: member.name.clone(), address })
-        })
-        .collect()
-}
-
-/// Ends a turn when nothing more is ready to be taken in, so that one write to the log and one sync serve as many requests
-/// as possible; but not so late that the first would wait long for the last.
-async fn end_turns(driver: Rc<Driver>) {
-    loop {
-        driver.turn.notified().await;
-        let latest = driver.now().mono + TURN_MAX;
-        loop {
-            // Yielding lets the runtime look for what has come on sockets, and run the tasks that it is for.
-            driver.turn_due.set(false);
-            tokio::task::yield_now().await;
-            if !driver.turn_due.get() || driver.now().mono >= latest {
-                break;
-            }
-        }
-        driver.end_turn();
-    }
-}
-
-async fn wait_for_timers(driver: Rc<Driver>) {
-    loop {
-        match driver.next_timer() {
-            None => {
-                driver.armed.set(types::Instant(u64::MAX));
-                driver.rearm.notified().await;
-            }
-            Some(at) => {
-                driver.armed.set(at);
-                let wait = at.since(driver.now().mono);
-                tokio::select! {
-                    () = tokio::time::sleep(wait) => {
-                        driver.feed(Input::Timer);
-                        driver.end_turn();
-                    }
-                    () = driver.rearm.notified() => {}
-                }
+    let facts = Facts { data_dir, started: clock.now().wall };
+    let (mailboxes, incoming) = Mailboxes::new(count);
+    let common = Common {
+        published: Published::new(status::status(directory.topology(), &facts), count),
+        mailboxes,
+        phase: Arc::new(watch::Sender::new(Phase::Serving)),
+        drained: Arc::new(Barrier::new(count)),
+        _lock: lock,
+    };
+    let (requests, asked): (Vec<_>, Vec<_>) =
+        shards.iter().map(|_| mpsc::channel(REMOTE_REQUESTS_MAX)).unzip();
+    let (ready, readiness) = sync_channel(count);
+    let mut door = Some(peer_listener);
+    let mut threads = Vec::new();
+    let parts = services(shards).into_iter().zip(incoming).zip(asked);
+    for (index, ((services, incoming), asked)) in shards.iter().zip(parts) {
+        let seat = Seat {
+            node: name.clone(),
+            index,
+            directory: Arc::clone(&directory),
+            common: common.clone(),
+            clock: Arc::clone(&clock),
+            facts: facts.clone(),
+            readers,
+            door: door.take(),
+            incoming,
+            asked,
+            services,
+            ready: ready.clone(),
+        };
+        let thread = std::thread::Builder::new().name(thread_name(&name, index));
+        match thread.spawn(move || thread::run(seat)) {
+            Ok(thread) => threads.push(thread),
+            Err(error) => {
+                common.phase.send_replace(Phase::Failed);
+                join_all(threads);
+                return Err(StartError::System { name, error });
             }
         }
     }
+    drop(ready);
+    let handle = RemoteHandle { requests: requests.into(), shards, published: common.published.clone() };
+    let mut found = vec![String::new(); count];
+    for _ in 0..count {
+        let error = match readiness.recv() {
+            Ok((index, Ok(recovered))) => {
+                found[usize::from(index.0)] = recovered;
+                continue;
+            }
+            Ok((_, Err(error))) => error,
+            Err(_) => {
+                let error = std::io::Error::other("a thread of it ended before it was ready");
+                StartError::System { name, error }
+            }
+        };
+        common.phase.send_replace(Phase::Failed);
+        join_all(threads);
+        return Err(error);
+    }
+    Ok(Running { handle, recovered: all_found(&found), phase: common.phase, threads })
 }
 
-async fn take_completions(driver: Rc<Driver>, mut ended: mpsc::UnboundedReceiver<Ended>) {
-    while let Some(ended) = ended.recv().await {
-        match ended {
-            Ended::Completed(completion) => driver.feed(Input::Completed(completion)),
-            Ended::Panicked(kind) => driver.halt(&format!("a {kind} job panicked")),
-        }
+fn thread_name(node: &str, index: ShardId) -> String {
+    match index {
+        ShardId(0) => format!("node-{node}"),
+        ShardId(index) => format!("node-{node}.{index}"),
     }
 }
 
-async fn serve_other_threads(driver: Rc<Driver>, mut asked: mpsc::Receiver<Asked>) {
-    while let Some((request, answer)) = asked.recv().await {
-        match driver.ask(request) {
-            Ok(outcome) => {
-                let _ = answer.send(outcome);
-            }
-            Err(client) => {
-                let driver = Rc::clone(&driver);
-                tokio::task::spawn_local(async move {
-                    let outcome = std::future::poll_fn(|context| driver.poll_answer(client, context)).await;
-                    let _ = answer.send(outcome);
-                });
-            }
-        }
+fn join_all(threads: Vec<JoinHandle<Option<String>>>) {
+    for thread in threads {
+        // What it has to say has been said: the node does not start.
+        let _ = thread.join();
     }
 }
 
-async fn publish(driver: Rc<Driver>) {
-    loop {
-        driver.publish();
-        tokio::time::sleep(PUBLISH_EVERY).await;
+/// What recovery found, of all shards.
+fn all_found(found: &[String]) -> String {
+    match found {
+        [one] => one.clone(),
+        several => {
+            let each = several.iter().enumerate();
+            let each =
+                each.map(|(index, found)| format!("{}: {found}", ShardId(u8::try_from(index).unwrap_or(0))));
+            each.collect::<Vec<_>>().join("; ")
+        }
     }
 }

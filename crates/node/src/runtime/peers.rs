@@ -12,11 +12,12 @@ use std::time::Duration;
 use bytes::BytesMut;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
-use types::{Epoch, NodeId, OperationId, PartitionId};
+use types::{Epoch, NodeId, OperationId, PartitionId, ShardId};
 use wire::{Body, Envelope, Hello, Refusal, decode_frame};
 
 use super::driver::Driver;
 use super::links::{Link, Side};
+use super::mail::Taken;
 use crate::core::Input;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -48,10 +49,11 @@ pub(super) async fn keep_connected(driver: Rc<Driver>, peer: Peer) {
                 tracing::info!(peer = %peer.name, address = %peer.address, "connected to peer");
                 said.clear();
                 retry = RETRY_FIRST;
-                let link = driver.links().open(peer.id, Side::Made, stream);
+                let end = (peer.id, ShardId(0));
+                let link = driver.links().open(end, Side::Made, stream);
                 driver.feed(Input::PeerUp(hello));
                 let error = converse(&driver, peer.id, &link, buffer, true).await;
-                if driver.links().close(peer.id, Side::Made, &link) {
+                if driver.links().close(end, Side::Made, &link) {
                     tracing::warn!(peer = %peer.name, %error, "lost the connection to peer");
                     driver.feed(Input::PeerLost(peer.id));
                 }
@@ -126,10 +128,33 @@ async fn take(driver: &Rc<Driver>, stream: TcpStream) -> Result<(), Error> {
     if let Err(Refusal { why }) = verdict {
         return Err(Error::new(ErrorKind::InvalidData, why));
     }
-    let link = driver.links().open(theirs.node, Side::Taken, stream);
+    let at = driver.shards().facing(theirs.shard);
+    if at == driver.index() {
+        return Err(serve(driver, &theirs, stream, buffer).await);
+    }
+    driver.mailboxes().hand_over(at, Taken { stream: stream.into_std()?, hello: theirs, buffer });
+    Ok(())
+}
+
+/// Serves a connection that another shard has met at the door.
+pub(super) async fn serve_taken(driver: Rc<Driver>, taken: Taken) {
+    let Taken { stream, hello, buffer } = taken;
+    match TcpStream::from_std(stream) {
+        Ok(stream) => {
+            let error = serve(&driver, &hello, stream, buffer).await;
+            tracing::info!(peer = %hello.name, %error, "ended a peer's connection");
+        }
+        Err(error) => tracing::warn!(peer = %hello.name, %error, "cannot serve a peer's connection"),
+    }
+}
+
+/// Serves a connection that a peer made, until it ends; says why it did.
+async fn serve(driver: &Rc<Driver>, theirs: &Hello, stream: TcpStream, buffer: BytesMut) -> Error {
+    let end = (theirs.node, theirs.shard);
+    let link = driver.links().open(end, Side::Taken, stream);
     let error = converse(driver, theirs.node, &link, buffer, false).await;
-    driver.links().close(theirs.node, Side::Taken, &link);
-    Err(error)
+    driver.links().close(end, Side::Taken, &link);
+    error
 }
 
 /// Reads and writes until the connection ends; says why it did.

@@ -21,7 +21,7 @@ use storage::{
     BackgroundJob, BackgroundOutcome, Db, Installed, Kind, LogError, Lookup, PutError, ReadJob, ReadOutcome,
     ScanJob, ScanOutcome, SequenceNumber, SyncJob, SyncOutcome,
 };
-use types::{Instant, KeyspaceId, Moment, NodeId, OperationId, PartitionId};
+use types::{Instant, KeyspaceId, Moment, NodeId, OperationId, PartitionId, ShardId};
 use wire::{ReplicaReply, ReplicaRequest, ScanAsk};
 
 use crate::actors::Actors;
@@ -36,6 +36,8 @@ use crate::waiting::{Cold, Stalled, Task, Waiting};
 pub struct Ticket {
     /// The node that asked.
     pub from: NodeId,
+    /// The shard of this node by which the question came, and by which its answer leaves.
+    pub via: ShardId,
     /// Its operation.
     pub operation: OperationId,
     /// Which of its rounds of questions.
@@ -88,6 +90,20 @@ impl Default for ReplicaOptions {
             cold_waiting_max: 16 * 1024,
             stalled_max: 16 * 1024,
             waiting_bytes_max: 64 * 1024 * 1024,
+        }
+    }
+}
+
+impl ReplicaOptions {
+    /// The same for one of so many replicas that share these limits.
+    #[must_use]
+    pub fn divided(self, by: usize) -> ReplicaOptions {
+        let part = |limit: usize| (limit / by.max(1)).max(1);
+        ReplicaOptions {
+            cold_waiting_max: part(self.cold_waiting_max),
+            stalled_max: part(self.stalled_max),
+            waiting_bytes_max: part(self.waiting_bytes_max),
+            ..self
         }
     }
 }

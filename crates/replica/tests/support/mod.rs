@@ -18,7 +18,9 @@ use replica::actors::Actors;
 use replica::{Effect, Identity, Made, Make, MakeError, RecordMerge, Replica, ReplicaOptions, Ticket};
 use ring::Partitions;
 use storage::{BackgroundJob, Db, Options, ReadJob, ScanJob, SyncJob};
-use types::{Incarnation, Instant, KeyspaceId, Moment, NodeId, OperationId, PartitionId, Stint, WallTime};
+use types::{
+    Incarnation, Instant, KeyspaceId, Moment, NodeId, OperationId, PartitionId, ShardId, Stint, WallTime,
+};
 use wire::{ReplicaReply, ReplicaRequest, WritePath};
 
 /// One value a key, acknowledged when synced.
@@ -125,6 +127,7 @@ impl Rig {
     pub(crate) fn ticket(&self, operation: u64, key: &[u8]) -> Ticket {
         Ticket {
             from: HERE,
+            via: ShardId(0),
             operation: OperationId(operation),
             round: 1,
             partition: self.partition(key),

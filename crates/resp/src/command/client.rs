@@ -1,6 +1,6 @@
 //! CLIENT: who is connected, and what a client says about itself.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::clients::Client;
 use crate::command::failure::SYNTAX;
@@ -111,7 +111,7 @@ fn id(call: &mut Call<'_>) -> Result<Next, Failure> {
 }
 
 fn getname(call: &mut Call<'_>) -> Result<Next, Failure> {
-    let name = call.state.client.name.borrow();
+    let name = call.state.client.name();
     if name.is_empty() {
         call.reply.null();
     } else {
@@ -121,18 +121,18 @@ fn getname(call: &mut Call<'_>) -> Result<Next, Failure> {
 }
 
 fn setname(call: &mut Call<'_>) -> Result<Next, Failure> {
-    *call.state.client.name.borrow_mut() = printable(&call.arguments[2])?;
+    call.state.client.set_name(printable(&call.arguments[2])?);
     call.reply.ok();
     Ok(Next::Replied)
 }
 
 fn setinfo(call: &mut Call<'_>) -> Result<Next, Failure> {
     let (attribute, value) = (&call.arguments[2], &call.arguments[3]);
-    let mut library = call.state.client.library.borrow_mut();
+    let mut library = call.state.client.library();
     let field = if is(attribute, "LIB-NAME") {
-        &mut library.0
+        &mut library.name
     } else if is(attribute, "LIB-VER") {
-        &mut library.1
+        &mut library.version
     } else {
         return Err(Failure::new(format!("Unrecognized option '{}'", attribute.escape_ascii())));
     };
@@ -142,7 +142,7 @@ fn setinfo(call: &mut Call<'_>) -> Result<Next, Failure> {
             attribute.to_ascii_lowercase().escape_ascii()
         ))
     })?;
-    drop(library);
+    call.state.client.set_library(library);
     call.reply.ok();
     Ok(Next::Replied)
 }
@@ -161,7 +161,7 @@ fn list(call: &mut Call<'_>) -> Result<Next, Failure> {
     Ok(Next::Replied)
 }
 
-fn listed(call: &Call<'_>) -> Result<Vec<Rc<Client>>, Failure> {
+fn listed(call: &Call<'_>) -> Result<Vec<Arc<Client>>, Failure> {
     let mut options = Options::new(call.arguments, 2);
     let Some(option) = options.next() else {
         return Ok(call.around.clients.list());
@@ -212,7 +212,7 @@ fn end(call: &mut Call<'_>, client: &Client) {
     }
 }
 
-fn chosen(call: &Call<'_>) -> Result<Vec<Rc<Client>>, Failure> {
+fn chosen(call: &Call<'_>) -> Result<Vec<Arc<Client>>, Failure> {
     let own_id = call.state.client.id;
     let mut chosen = call.around.clients.list();
     let mut skip_own = true;

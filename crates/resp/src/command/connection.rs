@@ -84,7 +84,7 @@ fn hello(call: &mut Call<'_>) -> Result<Next, Failure> {
     };
     let name = hello_name(call)?;
     if let Some(name) = name {
-        *call.state.client.name.borrow_mut() = name;
+        call.state.client.set_name(name);
     }
     call.state.speak(protocol);
     call.reply.set_protocol(protocol);

@@ -106,18 +106,17 @@ fn persistence(call: &Call<'_>, text: &mut String) {
 
 fn stats(call: &Call<'_>, text: &mut String) {
     let clients = call.around.clients;
-    let figures = &clients.figures;
     line(text, "total_connections_received", clients.total());
-    line(text, "total_commands_processed", figures.commands.get());
-    line(text, "total_net_input_bytes", figures.bytes_received.get());
-    line(text, "total_net_output_bytes", figures.bytes_sent.get());
-    line(text, "rejected_connections", figures.rejected.get());
-    line(text, "total_error_replies", figures.errors.get());
+    line(text, "total_commands_processed", clients.sum(|figures| &figures.commands));
+    line(text, "total_net_input_bytes", clients.sum(|figures| &figures.bytes_received));
+    line(text, "total_net_output_bytes", clients.sum(|figures| &figures.bytes_sent));
+    line(text, "rejected_connections", clients.sum(|figures| &figures.rejected));
+    line(text, "total_error_replies", clients.sum(|figures| &figures.errors));
     line(text, "evicted_keys", 0);
-    line(text, "protocol_errors", figures.protocol_errors.get());
-    line(text, "foreign_connections_closed", figures.foreign.get());
-    line(text, "stand_in_answers", figures.stand_in_answers.get());
-    line(text, "relaxed_writes", figures.relaxed_writes.get());
+    line(text, "protocol_errors", clients.sum(|figures| &figures.protocol_errors));
+    line(text, "foreign_connections_closed", clients.sum(|figures| &figures.foreign));
+    line(text, "stand_in_answers", clients.sum(|figures| &figures.stand_in_answers));
+    line(text, "relaxed_writes", clients.sum(|figures| &figures.relaxed_writes));
 }
 
 fn replication(_: &Call<'_>, text: &mut String) {

@@ -4,7 +4,6 @@ use api::{Found, KeyRequest, Marks, Outcome, Reply, ShownValue, Touched, Written
 use causality::Context;
 use types::{KeyspaceId, OperationId};
 
-use crate::clients::add;
 use crate::command::Failure;
 use crate::reply::Writer;
 use crate::state::{Around, State};
@@ -98,10 +97,10 @@ impl Shown<'_> {
     /// Counts what is weaker about an answer, where RESP's own replies have no place to say so.
     pub fn note(&self, marks: Marks) {
         if marks.stand_in {
-            add(&self.around.clients.figures.stand_in_answers, 1);
+            self.around.clients.figures().stand_in_answers.add(1);
         }
         if marks.relaxed_durability {
-            add(&self.around.clients.figures.relaxed_writes, 1);
+            self.around.clients.figures().relaxed_writes.add(1);
         }
     }
 }

@@ -11,6 +11,7 @@ use std::future::Future;
 use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use api::{Answer, Counter, Store};
@@ -18,7 +19,7 @@ use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
 
-use crate::clients::{Client, add};
+use crate::clients::Client;
 use crate::command::Failure;
 use crate::server::Shared;
 use crate::server::buffers::BUFFER_BYTES;
@@ -44,7 +45,7 @@ pub(super) struct Connection<S: Store> {
     shared: Rc<Shared<S>>,
     stream: TcpStream,
     session: Session,
-    client: Rc<Client>,
+    client: Arc<Client>,
     /// What the session's pending requests are awaited by, in its order.
     pending: VecDeque<S::Pending>,
     patience: Patience,
@@ -70,7 +71,7 @@ impl<S: Store> Connection<S> {
         shared: Rc<Shared<S>>,
         stream: TcpStream,
         session: Session,
-        client: Rc<Client>,
+        client: Arc<Client>,
     ) -> Connection<S> {
         Connection {
             shared,
@@ -154,7 +155,7 @@ impl<S: Store> Connection<S> {
             if written == 0 {
                 return Err(io::ErrorKind::WriteZero.into());
             }
-            add(&self.shared.clients.figures.bytes_sent, written as u64);
+            self.shared.clients.figures().bytes_sent.add(written as u64);
             self.session.sent(written);
         }
         self.shared.buffers.take_back(std::mem::take(self.session.output()));
@@ -172,7 +173,7 @@ impl<S: Store> Connection<S> {
         match read? {
             0 => self.session.close(),
             received => {
-                add(&self.shared.clients.figures.bytes_received, received as u64);
+                self.shared.clients.figures().bytes_received.add(received as u64);
                 self.session.received(received);
             }
         }
@@ -195,7 +196,7 @@ impl<S: Store> Connection<S> {
             self.shared.buffers.take_back(std::mem::replace(input, lent));
         } else if input.capacity() - input.len() < ROOM_BYTES_MIN {
             let more = awaited.clamp(BUFFER_BYTES, input.len().max(BUFFER_BYTES));
-            if self.shared.held_bytes.get() + more > self.shared.settings.held_bytes_max {
+            if self.shared.clients.held_bytes() + more > self.shared.settings.held_bytes_max {
                 return false;
             }
             input.reserve(more);
@@ -217,8 +218,7 @@ impl<S: Store> Connection<S> {
     fn charge(&mut self) -> bool {
         let keeps = self.session.input().capacity() + self.session.output().capacity();
         let keeps = keeps.saturating_sub(UNCOUNTED_BYTES);
-        let all = self.shared.held_bytes.get() - self.charged + keeps;
-        self.shared.held_bytes.set(all);
+        let all = self.shared.clients.hold(self.charged, keeps);
         self.charged = keeps;
         keeps == 0 || all <= self.shared.settings.held_bytes_max
     }
@@ -297,7 +297,6 @@ impl<S: Store> Future for Connection<S> {
 impl<S: Store> Drop for Connection<S> {
     fn drop(&mut self) {
         self.shared.clients.remove(self.client.id);
-        let others = self.shared.held_bytes.get() - self.charged;
-        self.shared.held_bytes.set(others);
+        self.shared.clients.hold(self.charged, 0);
     }
 }

@@ -12,9 +12,9 @@
 
 mod buffers;
 mod connection;
+mod door;
 mod patience;
 
-use std::cell::Cell;
 use std::collections::HashMap;
 use std::future::Future;
 use std::io;
@@ -27,18 +27,19 @@ use std::time::Duration;
 
 use api::Store;
 use env::Clock;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::task::{Id, JoinError, JoinSet};
 
-use crate::clients::{Client, Clients, add};
+use crate::clients::{Client, Clients};
 use crate::session::Session;
 use crate::state::{ListenerKind, Selected, Settings};
 
 use buffers::Buffers;
 use connection::Connection;
+pub use door::{Dealer, Door};
 
-/// One node's RESP front end. Cheap to clone; all listeners of a node share one, so that `CLIENT LIST` and the limits
-/// speak of all of their connections.
+/// The RESP front end of one thread of a node. Cheap to clone; all listeners share one, and all threads the registry of
+/// [`Clients`], so that `CLIENT LIST` and the limits speak of all connections of the node.
 pub struct Server<S: Store> {
     shared: Rc<Shared<S>>,
 }
@@ -73,8 +74,6 @@ struct Shared<S> {
     settings: Settings,
     clock: Arc<dyn Clock>,
     buffers: Buffers,
-    /// The memory that all connections keep while they wait, beyond what each may keep unasked.
-    held_bytes: Cell<usize>,
 }
 
 /// How long connections have to end when the listener is shut down.
@@ -87,16 +86,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const KEEPALIVE: Duration = Duration::from_secs(300);
 
 impl<S: Store> Server<S> {
-    /// A front end to `store`.
-    pub fn new(store: S, settings: Settings, clock: Arc<dyn Clock>) -> Server<S> {
-        let shared = Shared {
-            store,
-            clients: Clients::default(),
-            settings,
-            clock,
-            buffers: Buffers::default(),
-            held_bytes: Cell::new(0),
-        };
+    /// A front end to `store`, whose connections are entered among `clients`.
+    pub fn new(store: S, clients: Clients, settings: Settings, clock: Arc<dyn Clock>) -> Server<S> {
+        let shared = Shared { store, clients, settings, clock, buffers: Buffers::default() };
         Server { shared: Rc::new(shared) }
     }
 
@@ -105,14 +97,14 @@ impl<S: Store> Server<S> {
         &self.shared.clients
     }
 
-    /// Serves `listener` until `shutdown`, then ends its connections when what they asked is answered. To be run in a
+    /// Serves what comes through `door` until `shutdown`, then ends its connections when what they asked is answered. To be run in a
     /// [`tokio::task::LocalSet`].
     ///
     /// # Errors
     /// [`ServeError`] if it cannot begin. Once it serves, nothing ends it but `shutdown`.
     pub async fn serve(
         &self,
-        listener: TcpListener,
+        mut door: Door,
         listening: Listening,
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), ServeError> {
@@ -124,13 +116,13 @@ impl<S: Store> Server<S> {
                 biased;
                 () = &mut shutdown => break,
                 Some(ended) = tasks.set.join_next_with_id() => tasks.ended(ended),
-                accepted = listener.accept() => match accepted {
+                accepted = door.next() => match accepted {
                     Ok((stream, address)) => self.admit(stream, address, &listening, &mut tasks),
                     Err(error) => wait_out(&error).await,
                 },
             }
         }
-        drop(listener);
+        drop(door);
         tasks.drain().await;
         Ok(())
     }
@@ -146,12 +138,12 @@ impl<S: Store> Server<S> {
     fn admit(&self, stream: TcpStream, address: SocketAddr, listening: &Listening, tasks: &mut Tasks) {
         let shared = &self.shared;
         if shared.clients.count() >= shared.settings.connections_max {
-            add(&shared.clients.figures.rejected, 1);
-            return turn_away(stream, "max number of clients reached");
+            shared.clients.figures().rejected.add(1);
+            return turn_away_async(stream, "max number of clients reached");
         }
         let home = match self.home(listening) {
             Ok(home) => home,
-            Err(error) => return turn_away(stream, &error.to_string()),
+            Err(error) => return turn_away_async(stream, &error.to_string()),
         };
         prepare(&stream);
         let now = shared.clock.now().wall;
@@ -167,7 +159,7 @@ impl<S: Store> Server<S> {
 #[derive(Default)]
 struct Tasks {
     set: JoinSet<()>,
-    clients: HashMap<Id, Rc<Client>>,
+    clients: HashMap<Id, Arc<Client>>,
 }
 
 impl Tasks {
@@ -208,11 +200,15 @@ fn prepare(stream: &TcpStream) {
     let _ = socket2::SockRef::from(stream).set_tcp_keepalive(&keepalive);
 }
 
-/// Says why and closes. A new socket has room for a line; if it has not, nobody is there to read it.
-fn turn_away(stream: TcpStream, why: &str) {
-    if let Ok(mut stream) = stream.into_std() {
-        let _ = stream.write_all(format!("-ERR {why}\r\n").as_bytes());
+fn turn_away_async(stream: TcpStream, why: &str) {
+    if let Ok(stream) = stream.into_std() {
+        turn_away(stream, why);
     }
+}
+
+/// Says why and closes. A new socket has room for a line; if it has not, nobody is there to read it.
+fn turn_away(mut stream: std::net::TcpStream, why: &str) {
+    let _ = stream.write_all(format!("-ERR {why}\r\n").as_bytes());
 }
 
 /// A connection that ended before it was accepted costs nothing. Anything else (no file descriptors, no memory) would

@@ -1,13 +1,13 @@
 //! The work of a connection beside its input: running commands, keeping replies in order, showing answers.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use api::{Outcome, Request};
 use bytes::{Bytes, BytesMut};
 use causality::Context;
 use types::KeyspaceId;
 
-use crate::clients::{Client, add};
+use crate::clients::Client;
 use crate::command::row::{Row, Turn};
 use crate::command::{Ask, Call, Failure, Next, Shown, Then};
 use crate::contexts::Offset;
@@ -73,7 +73,7 @@ pub(crate) struct Desk {
 const REPLY_BYTES_FIRST: usize = 16 << 10;
 
 impl Desk {
-    pub(crate) fn new(client: Rc<Client>, kind: ListenerKind, home: Selected) -> Desk {
+    pub(crate) fn new(client: Arc<Client>, kind: ListenerKind, home: Selected) -> Desk {
         Desk {
             output: BytesMut::new(),
             sent: Offset::default(),
@@ -126,9 +126,8 @@ impl Desk {
 
     fn note_command(&mut self, name: &'static str, around: &Around<'_>) {
         self.commands += 1;
-        add(&around.clients.figures.commands, 1);
-        self.state.client.last_command.set(name);
-        self.state.client.last_active.set(around.now);
+        around.clients.figures().commands.add(1);
+        self.state.client.note(name, around.now);
     }
 
     fn may_run(&self, row: &Row, held: &Held) -> bool {
@@ -257,6 +256,6 @@ impl Desk {
 }
 
 fn write_failure(failure: &Failure, reply: &mut Writer<'_>, around: &Around<'_>) {
-    add(&around.clients.figures.errors, 1);
+    around.clients.figures().errors.add(1);
     reply.error(failure.prefix, &failure.message);
 }

@@ -26,12 +26,12 @@ mod intake;
 mod queue;
 mod transaction;
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use api::{Outcome, Request};
 use bytes::{Buf, BytesMut};
 
-use crate::clients::{Client, add};
+use crate::clients::Client;
 use crate::command::Failure;
 use crate::frame::{Parsed, ProtocolError};
 use crate::state::{Around, ListenerKind, Selected};
@@ -56,7 +56,7 @@ pub struct Session {
 
 impl Session {
     /// A new connection of `client`, in the keyspace `home`.
-    pub fn new(client: Rc<Client>, kind: ListenerKind, home: Selected) -> Session {
+    pub fn new(client: Arc<Client>, kind: ListenerKind, home: Selected) -> Session {
         Session { intake: Intake::default(), desk: Desk::new(client, kind, home) }
     }
 
@@ -170,12 +170,12 @@ impl Session {
 
     /// Another protocol is not answered: whatever is said may be what its sender wants to read.
     fn end_foreign(&mut self, around: &Around<'_>) {
-        add(&around.clients.figures.foreign, 1);
+        around.clients.figures().foreign.add(1);
         self.close();
     }
 
     fn end_in_error(&mut self, error: ProtocolError, around: &Around<'_>) {
-        add(&around.clients.figures.protocol_errors, 1);
+        around.clients.figures().protocol_errors.add(1);
         self.refuse(&Failure::new(error.to_string()), around);
     }
 

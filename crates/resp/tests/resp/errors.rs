@@ -117,9 +117,9 @@ fn weaker_answers_are_marked_and_counted() {
     for command in ["KV.PUT k v", "KV.GET k", "KV.GET missing"] {
         assert!(connection.ask(command).ends_with(marks), "{command}");
     }
-    assert_eq!(clients.figures.stand_in_answers.get(), 3);
+    assert_eq!(clients.figures().stand_in_answers.get(), 3);
     assert_eq!(connection.ask("SET k v"), "+OK\r\n");
     assert_eq!(connection.ask("GET k"), "$1\r\nv\r\n");
-    assert_eq!(clients.figures.stand_in_answers.get(), 5);
-    assert_eq!(clients.figures.relaxed_writes.get(), 5);
+    assert_eq!(clients.figures().stand_in_answers.get(), 5);
+    assert_eq!(clients.figures().relaxed_writes.get(), 5);
 }

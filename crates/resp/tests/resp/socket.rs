@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use env::SystemClock;
-use resp::{Listening, ServeError, Server, Settings};
+use resp::{Clients, Door, Listening, ServeError, Server, Settings};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -33,11 +33,11 @@ fn with_server<F: Future<Output = ()>>(
     LocalSet::new().block_on(&runtime, async move {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let server = Server::new(store, settings, Arc::new(SystemClock::new()));
+        let server = Server::new(store, Clients::default(), settings, Arc::new(SystemClock::new()));
         let (shutdown, down) = oneshot::channel::<()>();
         let serving = server.clone();
         let task = spawn_local(async move {
-            serving.serve(listener, Listening::default(), async { drop(down.await) }).await
+            serving.serve(Door::Listener(listener), Listening::default(), async { drop(down.await) }).await
         });
         let limit =
             tokio::time::timeout(Duration::from_secs(60), test(Running { address, server, shutdown, task }));
@@ -127,7 +127,7 @@ fn connections_beyond_the_limit_are_turned_away_in_the_words_of_redis() {
         let mut second = connect(&running).await;
         assert_eq!(rest(&mut second).await, "-ERR max number of clients reached\r\n");
         ask(&mut first, "PING", "+PONG\r\n").await;
-        assert_eq!(running.server.clients().figures.rejected.get(), 1);
+        assert_eq!(running.server.clients().figures().rejected.get(), 1);
     });
 }
 
@@ -152,7 +152,7 @@ fn http_is_closed() {
         let mut stream = connect(&running).await;
         stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
         assert_eq!(rest(&mut stream).await, "");
-        assert_eq!(running.server.clients().figures.foreign.get(), 1);
+        assert_eq!(running.server.clients().figures().foreign.get(), 1);
     });
 }
 
@@ -255,7 +255,11 @@ fn a_listener_needs_its_keyspace() {
     with_server(Settings::default(), &FakeStore::new(), |running| async move {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let listening = Listening { keyspace: Some("nowhere".into()), ..Listening::default() };
-        let error = running.server.serve(listener, listening, std::future::pending()).await.unwrap_err();
+        let error = running
+            .server
+            .serve(Door::Listener(listener), listening, std::future::pending())
+            .await
+            .unwrap_err();
         assert_eq!(
             error.to_string(),
             "the listener is bound to keyspace nowhere, and there is none of that number or name"

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use api::{Command, Outcome, Request};
-use types::Instant;
+use types::{Instant, ShardId};
 
 use super::shown::{Asked, Told};
 use super::{Event, Happening, World};
+use crate::host::At;
 use crate::network::Place;
 use crate::random::micros;
 
@@ -85,7 +86,10 @@ impl World {
             &self.hosts[place].name,
             format_args!("?  #{} {}", ask.0, Asked(&request.command)),
         );
-        self.feed(place, node::Input::Client(ask.0, request));
+        // Each client has a connection of its own, and each connection a shard.
+        let shards = self.hosts[place].shards.len() as u64;
+        let shard = ShardId(u8::try_from(ask.0 % shards).unwrap_or(0));
+        self.feed(At { place, shard }, node::Input::Client(ask.0, request));
     }
 
     pub(super) fn node_answers(&mut self, place: Place, client: u64, outcome: Outcome) {

@@ -7,93 +7,118 @@ use wire::{Body, Envelope, ReplicaReply};
 
 use super::shown::Said;
 use super::{Event, World};
-use crate::host::Life;
-use crate::network::{LinkId, Packet, Place};
+use crate::host::{At, Life};
+use crate::network::{Kind, LinkId, Packet, Place};
 use crate::random::{heavy_tailed, micros};
 use crate::sabotage::Sabotage;
 
 impl World {
-    /// Gives a node an input and carries out what comes of it; the turn will end a little later.
-    pub(super) fn feed(&mut self, place: Place, input: Input) {
-        if !self.hosts[place].is_up() {
+    /// Gives a shard an input and carries out what comes of it; the turn will end a little later.
+    pub(super) fn feed(&mut self, at: At, input: Input) {
+        if !self.hosts[at.place].is_up() {
             return;
         }
         let mut outputs = std::mem::take(&mut self.outputs);
-        self.hosts[place].handle(self.now, input, &mut outputs);
-        self.carry_out(place, &mut outputs);
+        self.hosts[at.place].handle(self.now, at.shard, input, &mut outputs);
+        self.carry_out(at, &mut outputs);
         while let Some(input) = self.feedback.pop_front() {
-            self.hosts[place].handle(self.now, input, &mut outputs);
-            self.carry_out(place, &mut outputs);
+            self.hosts[at.place].handle(self.now, at.shard, input, &mut outputs);
+            self.carry_out(at, &mut outputs);
         }
         self.outputs = outputs;
-        if !self.stop_if_down(place) {
-            self.turn_will_end(place);
+        if !self.stop_if_down(at.place) {
+            self.turn_will_end(at);
         }
     }
 
-    fn turn_will_end(&mut self, place: Place) {
-        if !self.hosts[place].is_up() || self.hosts[place].turn_due {
+    /// Gives all shards of a node the same input.
+    pub(super) fn feed_all(&mut self, place: Place, input: impl Fn() -> Input) {
+        for at in self.hosts[place].seats(place) {
+            self.feed(at, input());
+        }
+    }
+
+    fn turn_will_end(&mut self, at: At) {
+        let Some(running) = self.hosts[at.place].running(at.shard).filter(|running| !running.turn_due) else {
             return;
-        }
-        self.hosts[place].turn_due = true;
-        let at = self.now + self.turn_takes();
-        self.queue.put(at, Event::TurnEnd(place, self.hosts[place].life));
+        };
+        running.turn_due = true;
+        let time = self.now + self.turn_takes();
+        self.queue.put(time, Event::TurnEnd(at, self.hosts[at.place].life));
     }
 
-    pub(super) fn end_turn(&mut self, place: Place) {
+    pub(super) fn end_turn(&mut self, at: At) {
         let mut outputs = std::mem::take(&mut self.outputs);
-        self.hosts[place].end_turn(self.now, &mut outputs);
-        self.carry_out(place, &mut outputs);
+        self.hosts[at.place].end_turn(self.now, at.shard, &mut outputs);
+        self.carry_out(at, &mut outputs);
         self.outputs = outputs;
-        if self.stop_if_down(place) || !self.hosts[place].is_up() {
+        if self.stop_if_down(at.place) || !self.hosts[at.place].is_up() {
             return;
         }
-        self.flush(place);
+        self.flush(at);
+        self.pass_on(at);
         // What could not be sent is known now, and may have been answered with more.
         if !self.feedback.is_empty() {
             while let Some(input) = self.feedback.pop_front() {
-                self.feed(place, input);
+                self.feed(at, input);
             }
         }
-        self.set_timer(place);
+        self.set_timer(at);
     }
 
-    fn set_timer(&mut self, place: Place) {
-        let host = &mut self.hosts[place];
-        let Some(due) = host.node.as_ref().and_then(node::Node::next_timer) else {
+    fn set_timer(&mut self, at: At) {
+        let host = &mut self.hosts[at.place];
+        let Some(running) = host.shards.get_mut(usize::from(at.shard.0)) else {
             return;
         };
-        if host.timer.is_some_and(|set| set <= due) {
+        let Some(due) = running.shard.next_timer() else {
+            return;
+        };
+        if running.timer.is_some_and(|set| set <= due) {
             return;
         }
-        host.timer = Some(due);
-        let at = host.clock.when(due).max(self.now);
-        self.queue.put(at, Event::Timer(place, host.life, due));
+        running.timer = Some(due);
+        let time = host.clock.when(due).max(self.now);
+        self.queue.put(time, Event::Timer(at, host.life, due));
     }
 
-    pub(super) fn timer(&mut self, place: Place, life: Life, due: Instant) {
-        if !self.lives(place, life) || self.hosts[place].timer != Some(due) {
+    pub(super) fn timer(&mut self, at: At, life: Life, due: Instant) {
+        if !self.lives(at.place, life) {
             return;
         }
-        self.hosts[place].timer = None;
-        self.feed(place, Input::Timer);
+        let Some(running) =
+            self.hosts[at.place].running(at.shard).filter(|running| running.timer == Some(due))
+        else {
+            return;
+        };
+        running.timer = None;
+        self.feed(at, Input::Timer);
     }
 
-    fn carry_out(&mut self, place: Place, outputs: &mut Vec<Output>) {
+    fn carry_out(&mut self, at: At, outputs: &mut Vec<Output>) {
         // A machine that stopped in the midst of this has said nothing of it.
-        if self.hosts[place].disk.is_down() {
+        if self.hosts[at.place].disk.is_down() {
             outputs.clear();
             return;
         }
         for output in outputs.drain(..) {
             match output {
-                Output::Answer(client, outcome) => self.node_answers(place, client, outcome),
-                Output::Send(to, envelope) => self.hosts[place].outbox.push((to, envelope)),
-                Output::Run(job) => self.start_job(place, job),
+                Output::Answer(client, outcome) => self.node_answers(at.place, client, outcome),
+                Output::Send(to, envelope) => {
+                    if let Some(running) = self.hosts[at.place].running(at.shard) {
+                        running.outbox.push((to, envelope));
+                    }
+                }
+                Output::Pass(to, passed) => {
+                    if let Some(running) = self.hosts[at.place].running(at.shard) {
+                        running.passed.push((to, passed));
+                    }
+                }
+                Output::Run(job) => self.start_job(at, job),
                 Output::Stop(why) => {
                     self.violated(
                         "no node stops without a cause",
-                        format!("{}: {why}", self.hosts[place].name),
+                        format!("{}: {why}", self.hosts[at.place].name),
                     );
                 }
             }
@@ -101,22 +126,41 @@ impl World {
     }
 
     /// Sends what has gathered since the last turn.
-    fn flush(&mut self, place: Place) {
-        for (to, envelope) in std::mem::take(&mut self.hosts[place].outbox) {
-            self.witness.sent(self.hosts[place].id, to, &envelope, &mut self.violations, self.now);
-            let is_reply = matches!(envelope.body, Body::Reply(_) | Body::Pong);
-            // A connection never delivers twice, and a forwarded write relies on it: it would be made twice.
-            let may_come_twice = !matches!(envelope.body, Body::Request(wire::ReplicaRequest::Forward(_)));
+    fn flush(&mut self, at: At) {
+        let Some(running) = self.hosts[at.place].running(at.shard) else {
+            return;
+        };
+        for (to, envelope) in std::mem::take(&mut running.outbox) {
+            self.witness.sent(self.hosts[at.place].id, to, &envelope, &mut self.violations, self.now);
+            let kind = Kind {
+                reply: matches!(envelope.body, Body::Reply(_) | Body::Pong),
+                // A connection never delivers twice, and a forwarded write relies on it: it would be made twice.
+                may_come_twice: !matches!(envelope.body, Body::Request(wire::ReplicaRequest::Forward(_))),
+                shard: at.shard,
+            };
             let mut frame = BytesMut::new();
             wire::encode_frame(&envelope, &mut frame);
-            let ends = (place, self.place_of_id(to));
-            let kind = (is_reply, may_come_twice);
+            let ends = (at.place, self.place_of_id(to));
             let sent = self.network.send(self.now, ends, kind, frame.freeze(), &mut self.queue);
-            let (name, arrow) = (&self.hosts[place].name, if sent { "->" } else { "-|" });
-            self.trace.line(self.now, name, format_args!("{arrow} {to} {}", Said(&envelope)));
+            let (name, arrow) = (self.hosts[at.place].label(at.shard), if sent { "->" } else { "-|" });
+            self.trace.line(self.now, &name, format_args!("{arrow} {to} {}", Said(&envelope)));
             if !sent {
                 self.feedback.push_back(Input::NotSent(to, envelope.operation));
             }
+        }
+    }
+
+    /// Passes on to other shards what has gathered since the last turn. Two shards keep the order between them.
+    fn pass_on(&mut self, at: At) {
+        let life = self.hosts[at.place].life;
+        let Some(running) = self.hosts[at.place].running(at.shard) else {
+            return;
+        };
+        for (to, passed) in std::mem::take(&mut running.passed) {
+            let last = running.passed_last.entry(to).or_default();
+            *last = (self.now + micros(&mut self.rng, 1, 100)).max(*last);
+            let event = Event::Passed(At { place: at.place, shard: to }, life, at.shard, Box::new(passed));
+            self.queue.put(*last, event);
         }
     }
 
@@ -133,33 +177,39 @@ impl World {
             Ok(envelope) => envelope,
             Err(error) => return self.violated("what is sent can be read", error.to_string()),
         };
+        let Some(running) = self.hosts[to].shards.first() else {
+            return;
+        };
+        let at = At { place: to, shard: running.shard.shards().facing(packet.shard) };
         let from_id = self.hosts[from].id;
-        let name = &self.hosts[to].name;
-        self.trace.line(self.now, name, format_args!("<- {from_id} {}", Said(&envelope)));
+        let name = self.hosts[to].label(at.shard);
+        self.trace.line(self.now, &name, format_args!("<- {from_id} {}", Said(&envelope)));
         self.witness.arrived(from_id, self.hosts[to].id, &envelope);
-        self.break_rules(from_id, to, &envelope);
-        self.feed(to, Input::Message(from_id, envelope));
+        self.break_rules(from_id, at, &envelope);
+        self.feed(at, Input::Message(from_id, envelope));
     }
 
     /// Tells the receiver what is not true, where the scenario asks for it.
-    fn break_rules(&mut self, from: NodeId, to: Place, envelope: &Envelope) {
+    fn break_rules(&mut self, from: NodeId, at: At, envelope: &Envelope) {
         let stored = matches!(envelope.body, Body::Reply(ReplicaReply::Stored));
         if self.sabotage(Sabotage::AcknowledgeTwice) && stored {
             let others: Vec<NodeId> = self
                 .hosts
                 .iter()
                 .map(|host| host.id)
-                .filter(|id| *id != from && *id != self.hosts[to].id)
+                .filter(|id| *id != from && *id != self.hosts[at.place].id)
                 .collect();
             for other in others {
-                self.feed(to, Input::Message(other, envelope.clone()));
+                self.feed(at, Input::Message(other, envelope.clone()));
             }
         }
         if self.sabotage(Sabotage::AcknowledgeBeforeSync)
             && let Body::Request(wire::ReplicaRequest::Write { .. }) = envelope.body
         {
             let body = Body::Reply(ReplicaReply::Stored);
-            self.hosts[to].outbox.push((from, Envelope { body, ..envelope.clone() }));
+            if let Some(running) = self.hosts[at.place].running(at.shard) {
+                running.outbox.push((from, Envelope { body, ..envelope.clone() }));
+            }
         }
     }
 
@@ -169,34 +219,34 @@ impl World {
         if !self.network.connect(self.now, link, alive, &mut self.queue) {
             return;
         }
-        let Some(hello) = self.hosts[called].node.as_ref().map(|node| node.hello().clone()) else {
+        let hello_of = |place: Place| self.hosts[place].shards.first().map(|one| one.shard.hello().clone());
+        let (Some(hello), ours) = (hello_of(called), hello_of(caller)) else {
             return;
         };
-        let ours = self.hosts[caller].node.as_ref().map(|node| node.hello().clone());
         if let Some(Err(refusal)) = ours.map(|ours| hello.check(&ours)) {
             self.violated("nodes of one cluster belong together", refusal.why);
         }
         let (here, there) = (&self.hosts[caller].name, &self.hosts[called].name);
         self.trace.line(self.now, here, format_args!("connected with {there}"));
-        self.feed(caller, Input::PeerUp(hello));
+        self.feed_all(caller, || Input::PeerUp(hello.clone()));
     }
 
-    fn start_job(&mut self, place: Place, job: Job) {
-        let host = &mut self.hosts[place];
-        let at = match &job {
+    fn start_job(&mut self, at: At, job: Job) {
+        let host = &mut self.hosts[at.place];
+        let time = match &job {
             Job::Sync(_) => self.now + host.sync_takes(&mut self.rng, self.scenario.sync_micros),
             Job::Read(..) | Job::Scan(..) => self.now + heavy_tailed(&mut self.rng, 200),
             Job::Background(_) => {
-                let at = host.background_free.max(self.now) + heavy_tailed(&mut self.rng, 2_000);
-                host.background_free = at;
-                at
+                let time = host.background_free.max(self.now) + heavy_tailed(&mut self.rng, 2_000);
+                host.background_free = time;
+                time
             }
         };
-        self.queue.put(at, Event::Run(place, host.life, Box::new(job)));
+        self.queue.put(time, Event::Run(at, host.life, Box::new(job)));
     }
 
-    pub(super) fn run_job(&mut self, place: Place, life: Life, job: Job) {
-        if !self.lives(place, life) {
+    pub(super) fn run_job(&mut self, at: At, life: Life, job: Job) {
+        if !self.lives(at.place, life) {
             return;
         }
         let what = match &job {
@@ -205,12 +255,13 @@ impl World {
             Job::Scan(..) => "scan",
             Job::Background(job) => job.kind(),
         };
-        self.trace.line(self.now, &self.hosts[place].name, format_args!("disk: {what}"));
+        let name = self.hosts[at.place].label(at.shard);
+        self.trace.line(self.now, &name, format_args!("disk: {what}"));
         let completion = job.run();
-        if self.stop_if_down(place) {
+        if self.stop_if_down(at.place) {
             return;
         }
-        let at = self.now + micros(&mut self.rng, 1, 200);
-        self.queue.put(at, Event::Done(place, life, Box::new(completion)));
+        let time = self.now + micros(&mut self.rng, 1, 200);
+        self.queue.put(time, Event::Done(at, life, Box::new(completion)));
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use env::SimDisk;
 use env::disk::CrashMode;
+use node::{NodeOptions, Wanted};
 
 use super::{Event, World, random_skew};
 use crate::host::DATA_DIR;
@@ -19,9 +20,10 @@ impl World {
         }
         self.put_identity_back(place);
         mend_reads(&self.hosts[place].disk);
-        let host = &mut self.hosts[place];
         let mut rng = self.rng.fork();
-        let started = host.start(self.now, &self.state, &self.options, &mut rng);
+        let options = self.options_of(place);
+        let host = &mut self.hosts[place];
+        let started = host.start(self.now, &self.state, options, &mut rng);
         if host.disk.is_down() {
             self.crash(place, CrashMode::KeepSome, "its start was cut short");
             self.start_later(place);
@@ -32,16 +34,30 @@ impl World {
             self.violated("a node starts on what a crash left", what);
             return;
         }
-        self.trace.line(self.now, &self.hosts[place].name, format_args!("started"));
+        let shards = self.hosts[place].shards.len();
+        self.trace.line(self.now, &self.hosts[place].name, format_args!("started, shards={shards}"));
         self.check_promises(place);
         self.network.start(self.now, place, &mut self.queue);
         self.feed_nothing(place);
     }
 
+    /// The node's settings at this start. Where the scenario asks for it, it is now and then divided otherwise than before.
+    fn options_of(&mut self, place: Place) -> NodeOptions {
+        let drawn = &mut self.divisions[place];
+        if self.scenario.redivides && self.rng.chance(1, 3) {
+            *drawn = *self.rng.pick(&self.scenario.shards).unwrap_or(drawn);
+        }
+        NodeOptions { shards: Wanted::Exactly(*drawn), ..self.options.clone() }
+    }
+
     /// A new node has work of its own to begin, such as a flush that a crash interrupted.
     fn feed_nothing(&mut self, place: Place) {
-        self.hosts[place].turn_due = true;
-        self.queue.put(self.now, Event::TurnEnd(place, self.hosts[place].life));
+        for at in self.hosts[place].seats(place) {
+            if let Some(running) = self.hosts[place].running(at.shard) {
+                running.turn_due = true;
+            }
+            self.queue.put(self.now, Event::TurnEnd(at, self.hosts[place].life));
+        }
     }
 
     /// What this node said it had stored, before it stopped, it must hold now (INVARIANTS A4).
@@ -68,9 +84,11 @@ impl World {
         if !self.hosts[place].is_up() {
             return;
         }
-        self.end_turn(place);
-        if !self.hosts[place].is_up() {
-            return;
+        for at in self.hosts[place].seats(place) {
+            self.end_turn(at);
+            if !self.hosts[place].is_up() {
+                return;
+            }
         }
         self.lose_clients(place);
         let mut rng = self.rng.fork();

@@ -17,13 +17,13 @@ use std::time::Duration;
 
 use cluster::ClusterState;
 use env::Rng;
-use node::{Completion, Input, Job, NodeOptions};
-use types::{Instant, NodeId};
+use node::{Completion, Input, Job, NodeOptions, Passed};
+use types::{Instant, NodeId, ShardId};
 
 pub use asking::{Answer, AskId};
 
 use crate::clock::NodeClock;
-use crate::host::{Host, Life};
+use crate::host::{At, Host, Life};
 use crate::network::{LinkId, Network, Packet, Place};
 use crate::queue::Queue;
 use crate::random::{micros, millis};
@@ -58,13 +58,15 @@ pub enum Event {
         generation: u64,
     },
     /// A job reaches the disk.
-    Run(Place, Life, Box<Job>),
+    Run(At, Life, Box<Job>),
     /// What came of a job is handed back.
-    Done(Place, Life, Box<Completion>),
-    /// The node ends its turn.
-    TurnEnd(Place, Life),
-    /// The node's timer, set for this time of its clock.
-    Timer(Place, Life, Instant),
+    Done(At, Life, Box<Completion>),
+    /// A shard ends its turn.
+    TurnEnd(At, Life),
+    /// What a shard passed on reaches another of its node.
+    Passed(At, Life, ShardId, Box<Passed>),
+    /// A shard's timer, set for this time of its clock.
+    Timer(At, Life, Instant),
     /// A client's request reaches the node.
     Request(AskId),
     /// An answer reaches its client.
@@ -106,10 +108,12 @@ pub struct World {
     at_once: u64,
     violations: Vec<Violation>,
     outputs: Vec<node::Output>,
-    /// Inputs that a node is given before anything else: what it could not send.
+    /// Inputs that a shard is given before anything else: what it could not send.
     feedback: VecDeque<Input>,
     /// Identity files as they were at the first start, where they are to be put back.
     identities: Vec<Option<Vec<u8>>>,
+    /// How many shards each node is to have at its next start.
+    divisions: Vec<u8>,
 }
 
 impl World {
@@ -128,6 +132,7 @@ impl World {
             options: scenario.node_options(),
             witness: Witness::new(Arc::clone(&state)),
             identities: vec![None; hosts.len()],
+            divisions: (0..hosts.len()).map(|place| scenario.shards_of(place)).collect(),
             scenario,
             state,
             now: Instant::default(),
@@ -248,24 +253,29 @@ impl World {
             Event::Notice { link, generation } => {
                 if self.network.notice(self.now, link, generation, &mut self.queue) {
                     let called = self.hosts[link.called].id;
-                    self.feed(link.caller, Input::PeerLost(called));
+                    self.feed_all(link.caller, || Input::PeerLost(called));
                 }
             }
             Event::Silence { link, generation } => {
                 self.network.silence(self.now, link, generation, &mut self.queue);
             }
-            Event::Run(place, life, job) => self.run_job(place, life, *job),
-            Event::Done(place, life, completion) => {
-                if self.lives(place, life) {
-                    self.feed(place, Input::Completed(*completion));
+            Event::Run(at, life, job) => self.run_job(at, life, *job),
+            Event::Done(at, life, completion) => {
+                if self.lives(at.place, life) {
+                    self.feed(at, Input::Completed(*completion));
                 }
             }
-            Event::TurnEnd(place, life) => {
-                if self.lives(place, life) {
-                    self.end_turn(place);
+            Event::TurnEnd(at, life) => {
+                if self.lives(at.place, life) {
+                    self.end_turn(at);
                 }
             }
-            Event::Timer(place, life, due) => self.timer(place, life, due),
+            Event::Passed(at, life, from, passed) => {
+                if self.lives(at.place, life) {
+                    self.feed(at, Input::Passed(from, *passed));
+                }
+            }
+            Event::Timer(at, life, due) => self.timer(at, life, due),
             Event::Request(ask) => self.request_arrives(ask),
             Event::Answer(ask, answer) => {
                 self.asked.remove(&ask);

@@ -1,26 +1,34 @@
-//! The node without I/O.
+//! A shard without I/O: inputs in, outputs out.
 //!
 //! It routes between two machines: the coordinator's operations, which ask owners, and the replica, which is one. What an
 //! operation asks of this node itself takes the same path as what a peer asks. An input is settled completely (all effects
 //! of its effects) before the next; then, at the end of a turn, the commit log is written once for all of them.
+//!
+//! A node with one shard is that shard. In a node with more each has its own partitions, operations and store, and what
+//! belongs to another is passed on: `crossing` says how, `batch` parts what belongs to several, `open` makes them.
 
-use std::path::PathBuf;
+mod batch;
+mod crossing;
+mod open;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use api::Outcome;
-use cluster::{ClusterState, Topology};
-use coordinator::{Operations, Options, answer};
-use env::{Disk, Rng};
-use replica::actors::Actors;
-use replica::{Identity, IdentityError, RecordMerge, Replica, ReplicaOptions, Ticket};
-use storage::Db;
-use types::{Instant, Moment, NodeId, OperationId, WallTime};
+use cluster::Topology;
+use coordinator::{Operations, answer};
+use replica::{Replica, Ticket};
+use types::{Instant, Moment, NodeId, OperationId, ShardId};
 use wire::{Body, Envelope, Hello, ReplicaReply, ReplicaRequest};
 
-use crate::job::{Completion, Job};
+pub use crossing::{Asker, Passed};
+pub use open::{Directory, NodeOptions, OpenError};
 
-/// What happens to a node.
+use self::batch::Batches;
+use crate::job::{Completion, Job};
+use crate::shards::Shards;
+
+/// What happens to a shard.
 #[derive(Debug)]
 pub enum Input {
     /// A client asks; the number comes back with the answer.
@@ -29,83 +37,46 @@ pub enum Input {
     Message(NodeId, Envelope),
     /// A message to a peer provably never left.
     NotSent(NodeId, OperationId),
+    /// Another shard of this node passes something on.
+    Passed(ShardId, Passed),
     /// A peer that belongs here can be reached.
     PeerUp(Hello),
     /// A peer cannot be reached any more; what was under way to it may or may not have arrived.
     PeerLost(NodeId),
     /// A job has ended.
     Completed(Completion),
-    /// The time that [`Node::next_timer`] named has come.
+    /// The time that [`Shard::next_timer`] named has come.
     Timer,
 }
 
-/// What a node wants done, in order.
+/// What a shard wants done, in order.
 #[derive(Debug)]
 pub enum Output {
     /// Answer a client.
     Answer(u64, Outcome),
     /// Send a peer a message.
     Send(NodeId, Envelope),
+    /// Pass something on to another shard of this node.
+    Pass(ShardId, Passed),
     /// Run a job and hand its completion back.
     Run(Job),
     /// Stop at once: nothing can be promised any more.
     Stop(String),
 }
 
-/// Settings of a node.
-#[derive(Clone, Debug, Default)]
-pub struct NodeOptions {
-    /// Of its store.
-    pub storage: storage::Options,
-    /// Of its replica.
-    pub replica: ReplicaOptions,
-    /// Of its coordinator.
-    pub coordinator: Options,
-}
-
-/// Why a node cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// Its data directory is not usable as this node's.
-    #[error(transparent)]
-    Identity(#[from] IdentityError),
-    /// Its store cannot be opened.
-    #[error(transparent)]
-    Storage(#[from] storage::OpenError),
-    /// Its configuration names no such member.
-    #[error("node.id is `{0}`, and no member of the cluster is called that: add it to [[cluster.members]]")]
-    NotAMember(String),
-    /// The cluster state kept in the data directory cannot be read.
-    #[error("{}: the cluster state kept here cannot be read: {why}", path.display())]
-    State {
-        /// The data directory.
-        path: PathBuf,
-        /// What is wrong.
-        why: String,
-    },
-    /// The configuration says something else than the data directory.
-    #[error(
-        "{}: the configuration differs from what this cluster was made with: {}. Members and keyspaces are read at the first start only",
-        path.display(), differences.join("; ")
-    )]
-    Changed {
-        /// The data directory.
-        path: PathBuf,
-        /// In words, each with both values.
-        differences: Vec<String>,
-    },
-}
-
-/// One node.
+/// One shard of a node, or all of it.
 #[derive(Debug)]
-pub struct Node {
+pub struct Shard {
+    index: ShardId,
+    shards: Shards,
     replica: Replica,
     operations: Operations,
     topology: Arc<Topology>,
     hello: Hello,
     recovery: storage::Recovery,
-    started: WallTime,
     figures: Figures,
+    /// Of this shard's clients.
+    batches: Batches,
     /// Reused from input to input.
     asks: Vec<coordinator::Effect>,
     serves: Vec<replica::Effect>,
@@ -114,8 +85,10 @@ pub struct Node {
 /// Counts since the start.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Figures {
-    /// Requests of clients.
+    /// Requests of clients, counted where they are done.
     pub client_requests: u64,
+    /// Requests of clients that were another shard's.
+    pub passed_on: u64,
     /// Messages from peers.
     pub peer_messages: u64,
     /// Reads handed to the read threads.
@@ -124,58 +97,18 @@ pub struct Figures {
     pub syncs: u64,
 }
 
-impl Node {
-    /// Opens the node's data directory, makes sure that it is this node's, and recovers what it holds.
-    ///
-    /// # Errors
-    /// As [`OpenError`] says; nothing in the directory is changed by a refusal.
-    pub fn open(
-        disk: &Arc<dyn Disk>,
-        dir: &std::path::Path,
-        name: &str,
-        state: Arc<ClusterState>,
-        options: &NodeOptions,
-        now: Moment,
-        rng: &mut Rng,
-    ) -> Result<Node, OpenError> {
-        let Some(member) = state.member_by_name(name) else {
-            return Err(OpenError::NotAMember(name.to_owned()));
-        };
-        let here = member.id;
-        let identity = Identity::open(disk.as_ref(), dir, name, &state.encode(), rng)?;
-        check_state(dir, &identity, &state)?;
-        // Unknown to clients, so that none can choose keys that collide in the store's tables.
-        let storage = storage::Options { secret: rng.next_u64(), ..options.storage.clone() };
-        let (db, recovery) = Db::open(Arc::clone(disk), &dir.join("store"), storage, Arc::new(RecordMerge))?;
-        let hello = Hello {
-            cluster: state.name().to_owned(),
-            fingerprint: state.fingerprint(),
-            epoch: state.epoch(),
-            node: here,
-            name: name.to_owned(),
-            incarnation: identity.incarnation,
-        };
-        let topology = Topology::new(Arc::clone(&state), here, identity.incarnation)
-            .ok_or_else(|| OpenError::NotAMember(name.to_owned()))?;
-        let topology = Arc::new(topology);
-        // Ids are never used twice by one incarnation: each run begins above all that an earlier one can have reached. A
-        // start reserves 1,024 stints, so a run has 2^42 ids, and the last stint there can be still leaves room.
-        let first_id = u64::from(identity.stints.start) << 32;
-        let actors = Actors::new(identity.incarnation, identity.stints);
-        Ok(Node {
-            replica: Replica::new(here, state, db, actors, options.replica),
-            operations: Operations::new(Arc::clone(&topology), first_id, options.coordinator),
-            topology,
-            hello,
-            recovery,
-            started: now.wall,
-            figures: Figures::default(),
-            asks: Vec::new(),
-            serves: Vec::new(),
-        })
+impl Shard {
+    /// Which of the node's shards it is.
+    pub fn index(&self) -> ShardId {
+        self.index
     }
 
-    /// How this node introduces itself.
+    /// How the node is divided.
+    pub fn shards(&self) -> Shards {
+        self.shards
+    }
+
+    /// How this shard introduces its node.
     pub fn hello(&self) -> &Hello {
         &self.hello
     }
@@ -188,11 +121,6 @@ impl Node {
     /// What opening the store found.
     pub fn recovery(&self) -> &storage::Recovery {
         &self.recovery
-    }
-
-    /// When it was opened.
-    pub fn started(&self) -> WallTime {
-        self.started
     }
 
     /// Counts since the start.
@@ -217,6 +145,9 @@ impl Node {
             return None;
         };
         let alone = answer::alone(&self.topology, request)?;
+        if self.shards.of_partition(alone.partition) != self.index {
+            return None;
+        }
         let policy = self.topology.state.keyspace(request.keyspace)?.policy;
         let record = match self.replica.read_at_once(request.keyspace, alone.partition, &request.key)? {
             ReplicaReply::Found { synced: false, .. } if alone.needs_synced => return None,
@@ -232,11 +163,9 @@ impl Node {
     /// Takes an input and settles all that comes of it.
     pub fn handle(&mut self, now: Moment, input: Input, out: &mut Vec<Output>) {
         match input {
-            Input::Client(client, request) => {
-                self.figures.client_requests += 1;
-                self.operations.ask(now, client, request, &mut self.asks);
-            }
-            Input::Message(from, envelope) => self.message(now, from, envelope, out),
+            Input::Client(client, request) => self.ask(now, client, request, out),
+            Input::Message(from, envelope) => self.message(now, self.index, from, envelope, out),
+            Input::Passed(from, passed) => self.take(now, from, passed, out),
             Input::NotSent(to, operation) => self.operations.not_sent(now, to, operation, &mut self.asks),
             Input::PeerUp(hello) => {
                 self.set_topology(self.topology.with_reachable(hello.node, hello.incarnation));
@@ -257,7 +186,7 @@ impl Node {
         self.settle(now, out);
     }
 
-    /// Ends the node in good order: everything that was taken is made durable. Blocks.
+    /// Ends the shard in good order: everything that was taken is made durable. Blocks.
     ///
     /// # Errors
     /// What the commit log said; then what was acknowledged without a sync may be lost in a power cut.
@@ -271,11 +200,13 @@ impl Node {
         timers.into_iter().flatten().min()
     }
 
-    fn message(&mut self, now: Moment, from: NodeId, envelope: Envelope, out: &mut Vec<Output>) {
-        self.figures.peer_messages += 1;
+    /// Takes a message that is this shard's.
+    fn hear(&mut self, now: Moment, via: ShardId, from: NodeId, envelope: Envelope, out: &mut Vec<Output>) {
+        self.figures.peer_messages += u64::from(from != self.topology.here);
         let Envelope { operation, round, epoch, partition, deadline_ms, body } = envelope;
         let ticket = Ticket {
             from,
+            via,
             operation,
             round,
             partition,
@@ -289,7 +220,7 @@ impl Node {
             }
             Body::Request(_) if epoch < self.topology.state.epoch() => {
                 let reply = ReplicaReply::StaleEpoch { newest: self.topology.state.epoch() };
-                out.push(Output::Send(from, self.envelope(ticket, Body::Reply(reply))));
+                self.reply(now, ticket, reply, out);
             }
             Body::Request(ReplicaRequest::Forward(passed)) => {
                 self.operations.passed(now, ticket, deadline_ms, *passed, &mut self.asks);
@@ -325,28 +256,23 @@ impl Node {
     fn carry_ask(&mut self, now: Moment, effect: coordinator::Effect, out: &mut Vec<Output>) {
         match effect {
             coordinator::Effect::Send(to, envelope) => out.push(Output::Send(to, envelope)),
-            coordinator::Effect::Serve(ticket, request) => {
-                self.replica.serve(now, ticket, request, &mut self.serves);
-            }
+            coordinator::Effect::Serve(ticket, request) => self.serve(now, ticket, request, out),
             coordinator::Effect::Make(ticket, make) => {
                 self.replica.make(now, ticket, *make, &mut self.serves);
             }
             coordinator::Effect::Show(keyspace, key, operation) => {
                 self.replica.show(keyspace, &key, operation);
             }
-            coordinator::Effect::Answer(client, outcome) => out.push(Output::Answer(client, outcome)),
+            coordinator::Effect::Answer(token, outcome) => self.answer(token, outcome, out),
+            coordinator::Effect::Forwarded(ticket, outcome) => {
+                self.reply(now, ticket, ReplicaReply::Forwarded(Box::new(outcome)), out);
+            }
         }
     }
 
     fn carry_serve(&mut self, now: Moment, effect: replica::Effect, out: &mut Vec<Output>) {
         match effect {
-            replica::Effect::Reply(ticket, reply) if ticket.from == self.topology.here => {
-                let at = (ticket.operation, ticket.round);
-                self.operations.replied(now, ticket.from, at, reply, &mut self.asks);
-            }
-            replica::Effect::Reply(ticket, reply) => {
-                out.push(Output::Send(ticket.from, self.envelope(ticket, Body::Reply(reply))));
-            }
+            replica::Effect::Reply(ticket, reply) => self.reply(now, ticket, reply, out),
             replica::Effect::Made(ticket, made) => {
                 self.operations.made(now, ticket.operation, made, &mut self.asks);
             }
@@ -385,19 +311,5 @@ impl Node {
 fn give_back<T>(place: &mut Vec<T>, drained: Vec<T>) {
     if place.is_empty() && place.capacity() < drained.capacity() {
         *place = drained;
-    }
-}
-
-fn check_state(dir: &std::path::Path, identity: &Identity, state: &ClusterState) -> Result<(), OpenError> {
-    if identity.is_new {
-        return Ok(());
-    }
-    let kept = ClusterState::decode(&identity.state)
-        .map_err(|error| OpenError::State { path: dir.to_owned(), why: error.to_string() })?;
-    let differences = kept.diff(state);
-    if differences.is_empty() {
-        Ok(())
-    } else {
-        Err(OpenError::Changed { path: dir.to_owned(), differences })
     }
 }

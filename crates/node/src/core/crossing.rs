@@ -1,0 +1,183 @@
+//! What passes between the shards of one node.
+//!
+//! A client's connection belongs to one shard, and what it asks to that of the key; a peer's connection likewise, and what
+//! comes by it. Whoever takes something in that is another shard's passes it on whole, once, and what comes of it returns
+//! the same way: an answer to the shard of the client, a reply to the shard of the connection that the question came by.
+//!
+//! What must hold: a thing is passed on at most once in each direction, for which shard has a partition or an operation
+//! depends on nothing that changes ([`Shards`](crate::shards::Shards)); and a shard of a node with one passes nothing.
+
+use std::time::Duration;
+
+use api::{Command, Error, Outcome, Request};
+use replica::Ticket;
+use types::{Moment, NodeId, ShardId};
+use wire::{Body, Envelope, ReplicaReply, ReplicaRequest};
+
+use super::{Output, Shard};
+use crate::shards::Home;
+
+/// How many batches over several shards may be under way at once.
+const BATCHES_MAX: usize = 4096;
+
+/// From one shard of a node to another.
+#[derive(Debug)]
+pub enum Passed {
+    /// A client of that shard asks about what is this one's.
+    Ask(Asker, Request),
+    /// What came of it.
+    Answer(Asker, Outcome),
+    /// A message of this node or a peer: a question about a partition of this shard, or a reply to an operation of its.
+    Message(NodeId, Envelope),
+    /// A reply for a peer whose question came by a connection of this shard.
+    Send(NodeId, Envelope),
+}
+
+/// For whom a shard asks another: a client, or a part of a client's batch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Asker(u64);
+
+impl Asker {
+    fn client(number: u64) -> Asker {
+        Asker(number << 1)
+    }
+
+    fn part(number: u64) -> Asker {
+        Asker((number << 1) | 1)
+    }
+
+    /// As the coordinator's operations know who asked: with the shard to which the answer goes.
+    fn token(self, of: ShardId) -> u64 {
+        (self.0 << 8) | u64::from(of.0)
+    }
+
+    fn of_token(token: u64) -> (ShardId, Asker) {
+        (ShardId(token.to_le_bytes()[0]), Asker(token >> 8))
+    }
+}
+
+impl Shard {
+    /// A client of this shard asks.
+    pub(super) fn ask(&mut self, now: Moment, client: u64, request: Request, out: &mut Vec<Output>) {
+        match self.shards.home(&request.command) {
+            Home::One(shard) => self.ask_at(now, shard, Asker::client(client), request, out),
+            Home::Any => self.ask_at(now, self.index, Asker::client(client), request, out),
+            Home::Several => self.ask_in_parts(now, client, request, out),
+        }
+    }
+
+    fn ask_at(&mut self, now: Moment, at: ShardId, asker: Asker, request: Request, out: &mut Vec<Output>) {
+        if at == self.index {
+            self.figures.client_requests += 1;
+            self.operations.ask(now, asker.token(self.index), request, &mut self.asks);
+        } else {
+            self.figures.passed_on += 1;
+            out.push(Output::Pass(at, Passed::Ask(asker, request)));
+        }
+    }
+
+    fn ask_in_parts(&mut self, now: Moment, client: u64, request: Request, out: &mut Vec<Output>) {
+        let Command::Batch(requests) = request.command else {
+            return;
+        };
+        if self.batches.len() >= BATCHES_MAX {
+            let why =
+                format!("{BATCHES_MAX} requests for keys of several shards are under way: try again later");
+            out.push(Output::Answer(client, Err(Error::Overloaded(why))));
+            return;
+        }
+        for part in self.batches.part(client, requests, self.shards) {
+            let request = Request { command: Command::Batch(part.requests), timeout: request.timeout };
+            self.ask_at(now, part.shard, Asker::part(part.part), request, out);
+        }
+    }
+
+    /// Brings an answer of this shard's operations to whoever asked.
+    pub(super) fn answer(&mut self, token: u64, outcome: Outcome, out: &mut Vec<Output>) {
+        let (of, asker) = Asker::of_token(token);
+        if of == self.index {
+            self.answered(asker, outcome, out);
+        } else {
+            out.push(Output::Pass(of, Passed::Answer(asker, outcome)));
+        }
+    }
+
+    fn answered(&mut self, Asker(number): Asker, outcome: Outcome, out: &mut Vec<Output>) {
+        if number & 1 == 0 {
+            out.push(Output::Answer(number >> 1, outcome));
+        } else if let Some((client, outcome)) = self.batches.answered(number >> 1, outcome) {
+            out.push(Output::Answer(client, outcome));
+        }
+    }
+
+    /// Takes in what another shard has passed on.
+    pub(super) fn take(&mut self, now: Moment, from: ShardId, passed: Passed, out: &mut Vec<Output>) {
+        match passed {
+            Passed::Ask(asker, request) => {
+                self.figures.client_requests += 1;
+                self.operations.ask(now, asker.token(from), request, &mut self.asks);
+            }
+            Passed::Answer(asker, outcome) => self.answered(asker, outcome, out),
+            Passed::Message(node, envelope) => self.message(now, from, node, envelope, out),
+            Passed::Send(to, envelope) => out.push(Output::Send(to, envelope)),
+        }
+    }
+
+    /// A message that came by a connection of the shard `via`, or that it made itself.
+    pub(super) fn message(
+        &mut self,
+        now: Moment,
+        via: ShardId,
+        from: NodeId,
+        envelope: Envelope,
+        out: &mut Vec<Output>,
+    ) {
+        let at = match &envelope.body {
+            Body::Request(_) => self.shards.of_partition(envelope.partition),
+            Body::Reply(_) => self.shards.of_operation(envelope.operation),
+            Body::Ping | Body::Pong => self.index,
+        };
+        if at == self.index {
+            self.hear(now, via, from, envelope, out);
+        } else {
+            out.push(Output::Pass(at, Passed::Message(from, envelope)));
+        }
+    }
+
+    /// Hands a question of one of this shard's operations to the shard of this node that has the partition.
+    pub(super) fn serve(
+        &mut self,
+        now: Moment,
+        ticket: Ticket,
+        request: ReplicaRequest,
+        out: &mut Vec<Output>,
+    ) {
+        let at = self.shards.of_partition(ticket.partition);
+        if at == self.index {
+            self.replica.serve(now, ticket, request, &mut self.serves);
+            return;
+        }
+        let left: Duration = ticket.until.since(now.mono);
+        let deadline_ms = u32::try_from(left.as_millis()).unwrap_or(u32::MAX);
+        let envelope = Envelope { deadline_ms, ..self.envelope(ticket, Body::Request(request)) };
+        out.push(Output::Pass(at, Passed::Message(ticket.from, envelope)));
+    }
+
+    /// Sends a reply back the way that its question came.
+    pub(super) fn reply(&mut self, now: Moment, ticket: Ticket, reply: ReplicaReply, out: &mut Vec<Output>) {
+        let is_ours = ticket.from == self.topology.here;
+        if is_ours && ticket.via == self.index {
+            let at = (ticket.operation, ticket.round);
+            self.operations.replied(now, ticket.from, at, reply, &mut self.asks);
+            return;
+        }
+        let envelope = self.envelope(ticket, Body::Reply(reply));
+        out.push(if ticket.via == self.index {
+            Output::Send(ticket.from, envelope)
+        } else if is_ours {
+            Output::Pass(ticket.via, Passed::Message(ticket.from, envelope))
+        } else {
+            Output::Pass(ticket.via, Passed::Send(ticket.from, envelope))
+        });
+    }
+}

@@ -1,0 +1,189 @@
+//! Opening a data directory: who it is, how it is divided, and the shards on its stores.
+//!
+//! What must hold: nothing is served before the directory is known to be this node's, and a refusal changes nothing in it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use cluster::{ClusterState, Topology};
+use coordinator::{Ids, Operations, Options};
+use env::{Disk, Rng};
+use replica::actors::Actors;
+use replica::{Identity, IdentityError, RecordMerge, Replica, ReplicaOptions};
+use storage::Db;
+use types::ShardId;
+use wire::Hello;
+
+use super::batch::Batches;
+use super::{Figures, Shard};
+use crate::division::{Division, DivisionError, Wanted};
+use crate::shards::Shards;
+
+/// Settings of a node. Limits are those of the whole node; its shards have equal parts of them.
+#[derive(Clone, Debug, Default)]
+pub struct NodeOptions {
+    /// How many shards it has.
+    pub shards: Wanted,
+    /// Of its store.
+    pub storage: storage::Options,
+    /// Of its replica.
+    pub replica: ReplicaOptions,
+    /// Of its coordinator.
+    pub coordinator: Options,
+}
+
+/// Why a node cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Its data directory is not usable as this node's.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// Its store is not divided as was asked, and cannot be.
+    #[error(transparent)]
+    Division(#[from] DivisionError),
+    /// Its store cannot be opened.
+    #[error(transparent)]
+    Storage(#[from] storage::OpenError),
+    /// Its configuration names no such member.
+    #[error("node.id is `{0}`, and no member of the cluster is called that: add it to [[cluster.members]]")]
+    NotAMember(String),
+    /// The cluster state kept in the data directory cannot be read.
+    #[error("{}: the cluster state kept here cannot be read: {why}", path.display())]
+    State {
+        /// The data directory.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// The configuration says something else than the data directory.
+    #[error(
+        "{}: the configuration differs from what this cluster was made with: {}. Members and keyspaces are read at the first start only",
+        path.display(), differences.join("; ")
+    )]
+    Changed {
+        /// The data directory.
+        path: PathBuf,
+        /// In words, each with both values.
+        differences: Vec<String>,
+    },
+}
+
+/// A node's data directory, found to be its own: what its shards are opened on, each in its own thread if need be.
+#[derive(Debug)]
+pub struct Directory {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+    identity: Identity,
+    division: Division,
+    shards: Shards,
+    topology: Arc<Topology>,
+    hello: Hello,
+    options: NodeOptions,
+    /// For each shard; unknown to clients, so that none can choose keys that collide in the store's tables.
+    secrets: Vec<u64>,
+}
+
+impl Directory {
+    /// Makes sure that the directory is this node's, and divided as its options want. Blocks.
+    ///
+    /// # Errors
+    /// As [`OpenError`] says.
+    pub fn open(
+        disk: &Arc<dyn Disk>,
+        dir: &Path,
+        name: &str,
+        state: Arc<ClusterState>,
+        options: NodeOptions,
+        rng: &mut Rng,
+    ) -> Result<Directory, OpenError> {
+        let Some(member) = state.member_by_name(name) else {
+            return Err(OpenError::NotAMember(name.to_owned()));
+        };
+        let here = member.id;
+        let identity = Identity::open(disk.as_ref(), dir, name, &state.encode(), rng)?;
+        check_state(dir, &identity, &state)?;
+        let (division, shards) =
+            Division::settle(disk, dir, identity.is_new, options.shards, &state, &options.storage)?;
+        let hello = Hello {
+            cluster: state.name().to_owned(),
+            fingerprint: state.fingerprint(),
+            epoch: state.epoch(),
+            node: here,
+            name: name.to_owned(),
+            incarnation: identity.incarnation,
+            shard: ShardId(0),
+        };
+        let topology = Topology::new(state, here, identity.incarnation)
+            .ok_or_else(|| OpenError::NotAMember(name.to_owned()))?;
+        Ok(Directory {
+            secrets: shards.iter().map(|_| rng.next_u64()).collect(),
+            disk: Arc::clone(disk),
+            dir: dir.to_owned(),
+            identity,
+            division,
+            shards,
+            topology: Arc::new(topology),
+            hello,
+            options,
+        })
+    }
+
+    /// The cluster as the node sees it before it has met a peer.
+    pub fn topology(&self) -> &Topology {
+        &self.topology
+    }
+
+    /// How the node is divided.
+    pub fn shards(&self) -> Shards {
+        self.shards
+    }
+
+    /// Opens one shard: recovers what its store holds. Blocks. Each is to be opened once.
+    ///
+    /// # Errors
+    /// As [`OpenError`] says.
+    pub fn open_shard(&self, index: ShardId) -> Result<Shard, OpenError> {
+        let count = self.shards.count();
+        let secret = self.secrets[usize::from(index.0)];
+        let storage = storage::Options { secret, ..self.options.storage.clone().divided(usize::from(count)) };
+        let store = self.division.store_dir(&self.dir, index);
+        let (db, recovery) = Db::open(Arc::clone(&self.disk), &store, storage, Arc::new(RecordMerge))?;
+        // Ids are never used twice by one incarnation: each run begins above all that an earlier one can have reached. A
+        // start reserves 1,024 stints, so a run has 2^42 ids, and the last stint there can be still leaves room.
+        let first = u64::from(self.identity.stints.start) << 32;
+        let ids = Ids { first, shard: index, shards: count };
+        // Every shard may use all stints of this run: a dot's counter is its partition's, and that has one shard.
+        let actors = Actors::new(self.identity.incarnation, self.identity.stints.clone());
+        let (state, here) = (Arc::clone(&self.topology.state), self.topology.here);
+        let replica = Replica::new(here, state, db, actors, self.options.replica.divided(usize::from(count)));
+        let options = self.options.coordinator.divided(usize::from(count));
+        let operations = Operations::new(Arc::clone(&self.topology), ids, options);
+        Ok(Shard {
+            index,
+            shards: self.shards,
+            replica,
+            operations,
+            topology: Arc::clone(&self.topology),
+            hello: Hello { shard: index, ..self.hello.clone() },
+            recovery,
+            figures: Figures::default(),
+            batches: Batches::default(),
+            asks: Vec::new(),
+            serves: Vec::new(),
+        })
+    }
+}
+
+fn check_state(dir: &Path, identity: &Identity, state: &ClusterState) -> Result<(), OpenError> {
+    if identity.is_new {
+        return Ok(());
+    }
+    let kept = ClusterState::decode(&identity.state)
+        .map_err(|error| OpenError::State { path: dir.to_owned(), why: error.to_string() })?;
+    let differences = kept.diff(state);
+    if differences.is_empty() {
+        Ok(())
+    } else {
+        Err(OpenError::Changed { path: dir.to_owned(), differences })
+    }
+}

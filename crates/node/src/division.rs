@@ -1,0 +1,322 @@
+//! How a node's store is divided on disk: a store for each shard, and how their number is changed.
+//!
+//! The file `division` says how many there are, and which directories are theirs:
+//!
+//! ```text
+//!   0  magic       8 bytes   "HENGEDV1"
+//!   8  checksum    u32       CRC-32C of all that follows
+//!  12  generation  u32       goes up by one with each change
+//!  16  shards      u8
+//! ```
+//! Little endian, replaced whole. Where there is no such file there is one store, in `store`, of generation 0; the others
+//! are `store-GENERATION-SHARD`.
+//!
+//! What must hold: the file names a division that is complete and durable. A change of the number writes all records into
+//! new stores first, then replaces the file, then removes the old stores. Whatever a crash leaves of the other generation
+//! is removed at the next start.
+//!
+//! Why records are copied, and not tables handed over: a table may hold keys of several shards, and one that is shared
+//! belongs to nobody's manifest alone. To change how a node uses its cores is rare; it may take as long as reading and
+//! writing the data once, and needs room for both copies meanwhile.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use cluster::ClusterState;
+use env::disk::DiskErrorKind;
+use env::{Disk, DiskError};
+use replica::{RecordMerge, store_key};
+use storage::{
+    Db, Installed, KeyRange, Kind, LogError, MergeError, Options, PutError, ReadError, ScanLimit, ScanOutcome,
+};
+use types::ShardId;
+
+use crate::shards::{SHARDS_MAX, Shards, ShardsError};
+
+const MAGIC: &[u8; 8] = b"HENGEDV1";
+const FILE: &str = "division";
+
+/// How much is copied between two syncs.
+const PAGE: ScanLimit = ScanLimit { entries: 4096, bytes: 4 << 20 };
+
+/// After how many bytes it is said how far a change is.
+const SAY_AFTER_BYTES: u64 = 1 << 30;
+
+/// How many shards a node is to have.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Wanted {
+    /// As many as its directory was made for; so many if it is new.
+    AsFound {
+        /// For a new directory.
+        new: u8,
+    },
+    /// So many, whatever there was.
+    Exactly(u8),
+}
+
+impl Default for Wanted {
+    fn default() -> Wanted {
+        Wanted::AsFound { new: 1 }
+    }
+}
+
+/// Why a directory's division cannot be had or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum DivisionError {
+    /// The disk did not do as asked.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// There cannot be so many shards.
+    #[error(transparent)]
+    Shards(#[from] ShardsError),
+    /// The file is damaged.
+    #[error("{} is damaged: {why}. It says how the store beside it is divided: restore it from a copy", path.display())]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// A store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] storage::OpenError),
+    /// What is there cannot be read or written anew.
+    #[error(
+        "{}: the store cannot be divided into {wanted} shards instead of {found}: {why}. Nothing was changed; with node.shards = {found} the node starts as before",
+        dir.display()
+    )]
+    Change {
+        /// The data directory.
+        dir: PathBuf,
+        /// How many there are.
+        found: u8,
+        /// How many there were to be.
+        wanted: u8,
+        /// What went wrong.
+        why: String,
+    },
+}
+
+/// A division that is complete on disk.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Division {
+    generation: u32,
+    shards: u8,
+}
+
+impl Division {
+    /// How many stores there are.
+    pub fn shards(self) -> u8 {
+        self.shards
+    }
+
+    /// Where a shard's store is.
+    pub fn store_dir(self, dir: &Path, shard: ShardId) -> PathBuf {
+        match (self.generation, shard.0) {
+            (0, 0) => dir.join("store"),
+            (generation, shard) => dir.join(format!("store-{generation}-{shard}")),
+        }
+    }
+
+    /// The division of a data directory, changed first if another is wanted. `is_new` says that nothing is stored there
+    /// yet. Blocks; where there is much to copy, for long.
+    ///
+    /// # Errors
+    /// As [`DivisionError`] says; the directory is then divided as it was.
+    pub fn settle(
+        disk: &Arc<dyn Disk>,
+        dir: &Path,
+        is_new: bool,
+        wanted: Wanted,
+        state: &ClusterState,
+        options: &Options,
+    ) -> Result<(Division, Shards), DivisionError> {
+        let found = read(disk.as_ref(), dir)?;
+        let wanted = match (wanted, found) {
+            (Wanted::Exactly(count), _) => count,
+            (Wanted::AsFound { new }, None) if is_new => new,
+            (Wanted::AsFound { .. }, found) => found.map_or(1, Division::shards),
+        };
+        let shards = Shards::new(wanted, state.partitions())?;
+        let found = found.unwrap_or(Division { generation: 0, shards: 1 });
+        if found.shards == wanted {
+            remove_others(disk.as_ref(), dir, found)?;
+            return Ok((found, shards));
+        }
+        let next = Division { generation: found.generation + 1, shards: wanted };
+        remove_stores(disk.as_ref(), dir, next.generation)?;
+        if !is_new {
+            let copy = Copy { disk, dir, from: found, to: next, shards, state, options };
+            copy.run().map_err(|error| error.at(dir, found.shards, wanted))?;
+        }
+        env::disk::replace(disk.as_ref(), dir, FILE, &next.encode())?;
+        remove_others(disk.as_ref(), dir, next)?;
+        Ok((next, shards))
+    }
+
+    fn encode(self) -> Vec<u8> {
+        let mut rest = self.generation.to_le_bytes().to_vec();
+        rest.push(self.shards);
+        [MAGIC.as_slice(), &checksum(&rest).to_le_bytes(), &rest].concat()
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Division, &'static str> {
+        let (magic, rest) = bytes.split_first_chunk::<8>().ok_or("it is too short")?;
+        if magic != MAGIC {
+            return Err("it does not begin as a division file of this version does");
+        }
+        let (expected, rest) = rest.split_first_chunk::<4>().ok_or("it is too short")?;
+        if u32::from_le_bytes(*expected) != checksum(rest) {
+            return Err("its checksum does not match");
+        }
+        let (generation, rest) = rest.split_first_chunk::<4>().ok_or("it is too short")?;
+        let [shards] = rest else { return Err("its length is not right") };
+        Ok(Division { generation: u32::from_le_bytes(*generation), shards: *shards })
+    }
+}
+
+fn checksum(bytes: &[u8]) -> u32 {
+    let wide = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, bytes);
+    u32::try_from(wide).expect("a 32-bit checksum fits 32 bits")
+}
+
+fn read(disk: &dyn Disk, dir: &Path) -> Result<Option<Division>, DivisionError> {
+    let path = dir.join(FILE);
+    let bytes = env::disk::read_whole(disk, &path)?;
+    let division = bytes.map(|bytes| Division::decode(&bytes)).transpose();
+    division.map_err(|why| DivisionError::Damaged { path, why })
+}
+
+/// Removes what a change that was cut short may have left: of the generation before, and of the one after.
+fn remove_others(disk: &dyn Disk, dir: &Path, current: Division) -> Result<(), DiskError> {
+    if let Some(before) = current.generation.checked_sub(1) {
+        remove_stores(disk, dir, before)?;
+    }
+    remove_stores(disk, dir, current.generation + 1)
+}
+
+fn remove_stores(disk: &dyn Disk, dir: &Path, generation: u32) -> Result<(), DiskError> {
+    let any = Division { generation, shards: SHARDS_MAX };
+    for shard in (0..SHARDS_MAX).map(ShardId) {
+        match disk.remove_dir_all(&any.store_dir(dir, shard)) {
+            Err(error) if error.kind != DiskErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// A change of the number of stores.
+struct Copy<'a> {
+    disk: &'a Arc<dyn Disk>,
+    dir: &'a Path,
+    from: Division,
+    to: Division,
+    shards: Shards,
+    state: &'a ClusterState,
+    options: &'a Options,
+}
+
+/// Why records could not be copied.
+#[derive(Debug, thiserror::Error)]
+enum CopyError {
+    #[error(transparent)]
+    Open(#[from] storage::OpenError),
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error(transparent)]
+    Put(#[from] PutError),
+    #[error(transparent)]
+    Log(#[from] LogError),
+    #[error(transparent)]
+    Merge(#[from] MergeError),
+    #[error("{0}")]
+    Background(String),
+    #[error("there is an entry in it whose key is none of ours")]
+    Foreign,
+}
+
+impl CopyError {
+    fn at(self, dir: &Path, found: u8, wanted: u8) -> DivisionError {
+        DivisionError::Change { dir: dir.to_owned(), found, wanted, why: self.to_string() }
+    }
+}
+
+impl Copy<'_> {
+    fn run(&self) -> Result<(), CopyError> {
+        tracing::info!(
+            dir = %self.dir.display(), from = self.from.shards, to = self.to.shards,
+            "dividing the store anew; the node serves when that is done"
+        );
+        let mut targets: Vec<Db> = Vec::new();
+        for shard in self.shards.iter() {
+            targets.push(self.open(self.to, shard)?);
+        }
+        let (mut bytes, mut said) = (0, 0);
+        for shard in (0..self.from.shards).map(ShardId) {
+            let source = self.open(self.from, shard)?;
+            let mut from = Some(bytes::Bytes::new());
+            while let Some(begin) = from {
+                let ScanOutcome::Page { entries, next } = page(&source, &begin)? else {
+                    return Err(CopyError::Foreign);
+                };
+                for (key, value) in entries {
+                    bytes += (key.len() + value.len()) as u64;
+                    let place = store_key::parse(&key).ok_or(CopyError::Foreign)?;
+                    let (partition, _) = self.state.partition_of_slot(place.slot);
+                    let target = &mut targets[usize::from(self.shards.of_partition(partition).0)];
+                    put(target, &key, value)?;
+                }
+                for target in &mut targets {
+                    settle(target)?;
+                }
+                if bytes - said >= SAY_AFTER_BYTES {
+                    said = bytes;
+                    tracing::info!(mib = bytes >> 20, "dividing the store anew");
+                }
+                from = next;
+            }
+            source.close()?;
+        }
+        targets.into_iter().try_for_each(Db::close)?;
+        tracing::info!(mib = bytes >> 20, "the store is divided anew");
+        Ok(())
+    }
+
+    fn open(&self, division: Division, shard: ShardId) -> Result<Db, storage::OpenError> {
+        let options = self.options.clone().divided(usize::from(division.shards));
+        let dir = division.store_dir(self.dir, shard);
+        Db::open(Arc::clone(self.disk), &dir, options, Arc::new(RecordMerge)).map(|(db, _)| db)
+    }
+}
+
+fn page(source: &Db, from: &bytes::Bytes) -> Result<ScanOutcome, ReadError> {
+    match source.scan(KeyRange::new(from, None), PAGE).run() {
+        ScanOutcome::Unreadable(error) => Err(error),
+        page @ ScanOutcome::Page { .. } => Ok(page),
+    }
+}
+
+fn put(target: &mut Db, key: &[u8], value: bytes::Bytes) -> Result<(), CopyError> {
+    if target.room_for(key.len() + value.len()).is_err() {
+        settle(target)?;
+    }
+    target.put(key, value, Kind::Full)?;
+    Ok(())
+}
+
+/// Does all that is due: writes, syncs, flushes, compacts.
+fn settle(target: &mut Db) -> Result<(), CopyError> {
+    target.write_log()?;
+    if let Some(job) = target.sync_job() {
+        target.synced(job.run())?;
+    }
+    while let Some(job) = target.background_job() {
+        match target.install(job.run())? {
+            Installed::Done => {}
+            Installed::Retry(error) => return Err(CopyError::Background(error.to_string())),
+            Installed::Unreadable(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}

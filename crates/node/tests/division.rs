@@ -1,0 +1,159 @@
+//! How a store is divided among shards on disk: whatever the number is changed to, and wherever that is cut short, every
+//! record is there and in the store of its shard.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use cluster::{Addresses, ClusterState, FoundingPlan, Keyspace, MemberPlan};
+use env::disk::CrashMode;
+use env::{Disk, Rng, SimDisk};
+use node::division::{Division, DivisionError};
+use node::{Shards, Wanted};
+use replica::{RecordMerge, store_key};
+use ring::Partitions;
+use storage::{Db, KeyRange, Kind, Options, ScanLimit, ScanOutcome};
+use types::{KeyspaceId, ShardId};
+
+const DIR: &str = "/data";
+
+fn state() -> ClusterState {
+    let member = MemberPlan {
+        name: "n1".to_owned(),
+        data_center: "dc1".to_owned(),
+        rack: "r1".to_owned(),
+        weight: 1.0,
+        addresses: Addresses::default(),
+    };
+    let plan = FoundingPlan {
+        name: "test".to_owned(),
+        members: vec![member],
+        partitions: Partitions::new(16).expect("a power of two"),
+        keyspaces: vec![Keyspace::new(0, "default")],
+    };
+    ClusterState::found(plan).expect("a cluster of one")
+}
+
+/// A fourth of this is still enough for a store.
+fn options() -> Options {
+    Options { memory_bytes: 4 * (64 << 10), ..Options::tiny() }
+}
+
+fn settle(disk: &SimDisk, is_new: bool, wanted: Wanted) -> Result<(Division, Shards), DivisionError> {
+    let disk: Arc<dyn Disk> = Arc::new(disk.clone());
+    disk.create_dir_all(Path::new(DIR))?;
+    Division::settle(&disk, Path::new(DIR), is_new, wanted, &state(), &options())
+}
+
+fn store(disk: &SimDisk, division: Division, shard: ShardId) -> Db {
+    let disk: Arc<dyn Disk> = Arc::new(disk.clone());
+    let options = options().divided(usize::from(division.shards()));
+    let dir = division.store_dir(Path::new(DIR), shard);
+    Db::open(disk, &dir, options, Arc::new(RecordMerge)).expect("a store that is whole").0
+}
+
+/// Puts records into the stores that they belong in.
+fn fill(disk: &SimDisk, (division, shards): (Division, Shards), count: u32) -> BTreeMap<Bytes, Bytes> {
+    let mut stores: Vec<Db> = shards.iter().map(|shard| store(disk, division, shard)).collect();
+    let mut model = BTreeMap::new();
+    for number in 0..count {
+        let name = format!("key{number}");
+        let (key, value) = (store_key::store_key(KeyspaceId(0), name.as_bytes()), Bytes::from(vec![7; 100]));
+        let target = &mut stores[usize::from(shards.of_key(name.as_bytes()).0)];
+        target.put(&key, value.clone(), Kind::Full).expect("room for it");
+        target.write_log().expect("a disk that works");
+        if let Some(job) = target.sync_job() {
+            target.synced(job.run()).expect("a disk that works");
+        }
+        while let Some(job) = target.background_job() {
+            target.install(job.run()).expect("a disk that works");
+        }
+        model.insert(key, value);
+    }
+    stores.into_iter().for_each(|store| store.close().expect("a disk that works"));
+    model
+}
+
+/// All that there is, after a check that each store holds its shard's and nothing else.
+fn contents(disk: &SimDisk, (division, shards): (Division, Shards)) -> BTreeMap<Bytes, Bytes> {
+    let mut all = BTreeMap::new();
+    for shard in shards.iter() {
+        let limit = ScanLimit { entries: usize::MAX, bytes: usize::MAX };
+        let store = store(disk, division, shard);
+        let ScanOutcome::Page { entries, .. } = store.scan(KeyRange::new(b"", None), limit).run() else {
+            panic!("{shard} cannot be read");
+        };
+        for (key, value) in entries {
+            let place = store_key::parse(&key).expect("one of ours");
+            assert_eq!(shards.of_key(&place.key), shard);
+            all.insert(key, value);
+        }
+        store.close().expect("a disk that works");
+    }
+    all
+}
+
+#[test]
+fn a_new_directory_is_divided_as_it_is_told_and_then_as_it_was() {
+    let disk = SimDisk::new();
+    assert_eq!(settle(&disk, true, Wanted::AsFound { new: 4 }).expect("new").0.shards(), 4);
+    assert_eq!(settle(&disk, false, Wanted::AsFound { new: 1 }).expect("kept").0.shards(), 4);
+    let plain = SimDisk::new();
+    assert_eq!(settle(&plain, true, Wanted::AsFound { new: 1 }).expect("new").0.shards(), 1);
+    assert_eq!(settle(&plain, false, Wanted::AsFound { new: 8 }).expect("kept").0.shards(), 1);
+}
+
+#[test]
+fn records_follow_every_change_of_the_number_and_old_stores_are_gone() {
+    let disk = SimDisk::new();
+    let model = fill(&disk, settle(&disk, true, Wanted::Exactly(1)).expect("new"), 600);
+    for count in [4, 2, 1, 2, 4, 1] {
+        let settled = settle(&disk, false, Wanted::Exactly(count)).expect("divided anew");
+        assert_eq!(settled.0.shards(), count);
+        assert!(contents(&disk, settled) == model, "after a change to {count}");
+        let dirs: std::collections::BTreeSet<_> =
+            disk.paths().iter().filter_map(|path| path.parent().map(Path::to_owned)).collect();
+        // The stores, and the directory that they are in.
+        assert_eq!(dirs.len(), usize::from(count) + 1, "{dirs:?}");
+    }
+}
+
+/// A change that is cut short anywhere, with any part of what was not synced lost, leaves the old division or the new one.
+#[test]
+fn a_change_that_is_cut_short_loses_nothing() {
+    for (from, to, step) in [(1, 4, 7), (4, 2, 11)] {
+        let mut cut = 0;
+        loop {
+            let disk = SimDisk::new();
+            let model = fill(&disk, settle(&disk, true, Wanted::Exactly(from)).expect("new"), 150);
+            let mut rng = Rng::from_seed(cut);
+            disk.fail_after(cut);
+            let changed = settle(&disk, false, Wanted::Exactly(to));
+            let was_cut = disk.is_down();
+            disk.crash(CrashMode::KeepSome, &mut rng);
+            disk.fail_after(u64::MAX / 2);
+            let settled = settle(&disk, false, Wanted::AsFound { new: 8 }).expect("whole after a crash");
+            assert!([from, to].contains(&settled.0.shards()));
+            assert!(contents(&disk, settled) == model, "{from} to {to}, cut after {cut} changes");
+            let again = settle(&disk, false, Wanted::Exactly(to)).expect("divided anew");
+            assert!(contents(&disk, again) == model, "{from} to {to}, cut after {cut} changes, done again");
+            if !was_cut {
+                assert!(changed.is_ok());
+                break;
+            }
+            cut += step;
+        }
+        assert!(cut > 10 * step, "a change makes many changes to the disk");
+    }
+}
+
+#[test]
+fn a_damaged_division_file_is_refused_by_name() {
+    let disk = SimDisk::new();
+    settle(&disk, true, Wanted::Exactly(2)).expect("new");
+    let path = Path::new(DIR).join("division");
+    assert!(disk.flip_bit(&path, 16, 1));
+    let error = settle(&disk, false, Wanted::AsFound { new: 1 }).expect_err("damaged").to_string();
+    assert!(error.contains("/data/division is damaged"), "{error}");
+}
