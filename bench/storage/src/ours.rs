@@ -10,7 +10,8 @@ use anyhow::{Result, bail};
 use bytes::Bytes;
 use env::RealDisk;
 use storage::{
-    BackgroundJob, BackgroundOutcome, Db, Installed, Kind, Lookup, Merge, MergeError, Options, PutError,
+    BackgroundJob, BackgroundKind, BackgroundOutcome, Db, Installed, Kind, Lookup, Merge, MergeError,
+    Options, PutError,
 };
 
 use crate::data::Key;
@@ -215,13 +216,13 @@ impl Henge {
 
     fn start_background(&mut self) -> Result<()> {
         while let Some(job) = self.db.background_job() {
-            if self.unflushed && job.kind() == "flush" {
+            if self.unflushed && job.kind() == BackgroundKind::Flush {
                 continue;
             }
             let lane = match job.kind() {
-                "segment" => &self.segments,
-                "flush" => &self.flushes,
-                _ => &self.compactions,
+                BackgroundKind::Segment => &self.segments,
+                BackgroundKind::Flush => &self.flushes,
+                BackgroundKind::Compaction | BackgroundKind::Removal => &self.compactions,
             };
             if lane.0.send(job).is_err() {
                 bail!("a thread for background work has ended");

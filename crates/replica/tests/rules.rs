@@ -9,6 +9,7 @@ use api::ExpiryChange;
 use bytes::Bytes;
 use causality::{Actor, Context, Dot, DottedVector, Payload, Record, Siblings, Stamp, Version};
 use replica::{Change, Make, MakeError, ReplicaOptions};
+use storage::BackgroundKind;
 use support::{LWW, RELAXED, Rig, SIBLINGS, Said, foreign_dot, lww};
 use types::{Instant, KeyspaceId, OperationId};
 use wire::{ReplicaReply, WritePath};
@@ -398,6 +399,69 @@ fn what_waits_is_bounded() {
         assert_eq!(said.len() as u64, first - 1, "{fits} of them had waited");
         let key = format!("fill-{first}");
         assert_eq!(value_read(&mut rig, LWW, key.as_bytes()), None);
+    }
+}
+
+/// What keeps a compaction from its work.
+#[derive(Clone, Copy, Debug)]
+enum Obstacle {
+    UnreadableTables,
+    FullDisk,
+}
+
+impl Obstacle {
+    fn set(self, rig: &Rig, stands: bool) {
+        match self {
+            Obstacle::UnreadableTables => {
+                rig.tables().iter().for_each(|table| rig.disk.fail_reads(table, stands));
+            }
+            Obstacle::FullDisk => rig.disk.set_capacity(stands.then(|| rig.disk.used_bytes())),
+        }
+    }
+}
+
+/// Settles, with something in the way of compactions and of nothing else: what is said, and how many of them there were.
+fn settle_against(rig: &mut Rig, obstacle: Obstacle) -> (Vec<Said>, usize) {
+    let (mut said, mut compactions) = (rig.end_turn(), 0);
+    while !(rig.reads.is_empty() && rig.syncs.is_empty() && rig.background.is_empty()) {
+        let compacts = rig.background.front().is_some_and(|job| job.kind() == BackgroundKind::Compaction);
+        compactions += usize::from(compacts);
+        obstacle.set(rig, compacts);
+        said.extend(rig.run_background());
+        obstacle.set(rig, false);
+        said.extend(rig.run_read(0));
+        said.extend(rig.run_sync());
+        said.extend(rig.end_turn());
+    }
+    (said, compactions)
+}
+
+/// A compaction that comes to nothing is left alone for a while, and it alone: flushes and segments of the log go on, which
+/// writes wait for. Here no time passes, and each burst is beyond what memtables hold.
+#[test]
+fn a_compaction_that_comes_to_nothing_holds_up_no_write() {
+    for obstacle in [Obstacle::UnreadableTables, Obstacle::FullDisk] {
+        let mut rig = rig();
+        for burst in 0..20 {
+            let operations = burst * 40..(burst + 1) * 40;
+            for operation in operations.clone() {
+                let record = lww(1 + operation, Stamp::new(1000, 0), &[b'f'; 700]);
+                let key = format!("key-{operation}");
+                let said = rig.write(operation, LWW, key.as_bytes(), &record, WritePath::Merge);
+                assert!(said.is_empty(), "{obstacle:?}: {said:?}");
+            }
+            let left_alone = rig.replica().next_timer().is_some();
+            let (said, compactions) = settle_against(&mut rig, obstacle);
+            assert!(!left_alone || compactions == 0, "{obstacle:?}");
+            let mut answered = replies(&said);
+            answered.sort_unstable_by_key(|(operation, _)| *operation);
+            assert_eq!(answered, operations.flat_map(stored).collect::<Vec<_>>(), "{obstacle:?}");
+        }
+        let pause = Duration::from_secs(1);
+        assert_eq!(rig.replica().next_timer(), Some(rig.now.mono + pause), "{obstacle:?}");
+        rig.now.mono = rig.now.mono + pause;
+        rig.settle();
+        assert_eq!(rig.replica().next_timer(), None, "{obstacle:?}: a pause that is over is gone");
     }
 }
 

@@ -38,7 +38,7 @@ mod sstable;
 mod stats;
 mod table_set;
 
-pub use db::background::{BackgroundJob, BackgroundOutcome, Installed};
+pub use db::background::{BackgroundJob, BackgroundKind, BackgroundOutcome, Installed};
 pub use db::read::{Lookup, ReadJob, ReadOutcome};
 pub use db::recover::Recovery;
 pub use db::scan::{ScanJob, ScanLimit, ScanOutcome};

@@ -4,13 +4,14 @@
 //!
 //! The log has a thread of its own, so that a sync waits for nothing but the disk, and the event loop for no sync. What
 //! came of a job goes back to the event loop's thread through one channel. The queues need no bound of their own: at most
-//! one sync and one background job are under way, and the replica bounds its reads.
+//! one sync and one background job of each kind are under way, and the replica bounds its reads.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
+use storage::BackgroundKind;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::job::{Completion, Job};
@@ -62,9 +63,9 @@ impl JobThreads {
         let queue = match &job {
             Job::Sync(_) => &self.log,
             Job::Background(job) => match job.kind() {
-                "segment" => &self.segments,
-                "flush" => &self.flushes,
-                _ => &self.background,
+                BackgroundKind::Segment => &self.segments,
+                BackgroundKind::Flush => &self.flushes,
+                BackgroundKind::Compaction | BackgroundKind::Removal => &self.background,
             },
             Job::Read(..) | Job::Scan(..) => &self.reads,
         };

@@ -10,7 +10,7 @@
 mod arriving;
 mod making;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,8 +18,8 @@ use bytes::Bytes;
 use causality::HybridClock;
 use cluster::{ClusterState, Durability};
 use storage::{
-    BackgroundJob, BackgroundOutcome, Db, Installed, Kind, LogError, Lookup, PutError, ReadJob, ReadOutcome,
-    ScanJob, ScanOutcome, SequenceNumber, SyncJob, SyncOutcome,
+    BackgroundJob, BackgroundKind, BackgroundOutcome, Db, Installed, Kind, LogError, Lookup, PutError,
+    ReadJob, ReadOutcome, ScanJob, ScanOutcome, SequenceNumber, SyncJob, SyncOutcome,
 };
 use types::{Instant, KeyspaceId, Moment, NodeId, OperationId, PartitionId, ShardId};
 use wire::{ReplicaReply, ReplicaRequest, ScanAsk};
@@ -128,11 +128,12 @@ pub struct Replica {
     /// When the log must be synced at the latest, where relaxed writes wait for it.
     sync_due: Option<Instant>,
     syncing: bool,
-    /// No flush or compaction is begun before this time, because the last one failed.
-    background_after: Instant,
+    /// Kinds of background work whose last job came to nothing, and until when each is left alone. The others go on:
+    /// a compaction that cannot read its tables must not hold up the flush that writes wait for.
+    left_alone: BTreeMap<BackgroundKind, Instant>,
 }
 
-/// How long a flush or compaction that failed is left alone.
+/// How long a kind of background work is left alone that came to nothing.
 const BACKGROUND_PAUSE: Duration = Duration::from_secs(1);
 
 impl Replica {
@@ -159,7 +160,7 @@ impl Replica {
             unwritten: Vec::new(),
             sync_due: None,
             syncing: false,
-            background_after: Instant::default(),
+            left_alone: BTreeMap::new(),
         }
     }
 
@@ -295,12 +296,13 @@ impl Replica {
         }
     }
 
-    /// A flush or compaction has ended.
+    /// A piece of background work has ended.
     pub fn installed(&mut self, now: Moment, outcome: BackgroundOutcome, out: &mut Vec<Effect>) {
+        let kind = outcome.kind();
         match self.db.install(outcome) {
-            Ok(Installed::Done) => self.background_after = Instant::default(),
+            Ok(Installed::Done) => {}
             Ok(Installed::Retry(_) | Installed::Unreadable(_)) => {
-                self.background_after = now.mono + BACKGROUND_PAUSE;
+                self.left_alone.insert(kind, now.mono + BACKGROUND_PAUSE);
             }
             Err(error) => out.push(Effect::Stop(error.to_string())),
         }
@@ -323,11 +325,11 @@ impl Replica {
                 out.push(Effect::Sync(job));
             }
         }
-        if self.background_after <= now.mono {
-            // The pause is over, whether there is anything to do or not: a timer that stays in the past never rests.
-            self.background_after = Instant::default();
-            while let Some(job) = self.db.background_job() {
-                out.push(Effect::Background(job));
+        // A pause that is over is gone, whether there is anything to do or not: a timer that stays in the past never rests.
+        self.left_alone.retain(|_, until| *until > now.mono);
+        for kind in BackgroundKind::ALL {
+            if !self.left_alone.contains_key(&kind) {
+                out.extend(self.db.background_job_of(kind).map(Effect::Background));
             }
         }
     }
@@ -350,8 +352,7 @@ impl Replica {
     /// When [`end_turn`](Self::end_turn) must be called at the latest, though nothing else happens.
     pub fn next_timer(&self) -> Option<Instant> {
         let sync = if self.syncing { None } else { self.sync_due };
-        let background = (self.background_after > Instant::default()).then_some(self.background_after);
-        [sync, background].into_iter().flatten().min()
+        self.left_alone.values().copied().chain(sync).min()
     }
 
     /// The store, for its figures.

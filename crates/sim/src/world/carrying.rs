@@ -253,7 +253,7 @@ impl World {
             Job::Sync(_) => "sync",
             Job::Read(..) => "cold read",
             Job::Scan(..) => "scan",
-            Job::Background(job) => job.kind(),
+            Job::Background(job) => job.kind().name(),
         };
         let name = self.hosts[at.place].label(at.shard);
         self.trace.line(self.now, &name, format_args!("disk: {what}"));

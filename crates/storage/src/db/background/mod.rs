@@ -1,10 +1,11 @@
 //! Work that keeps the database in shape: preparing log segments, flushing memtables, compacting tables, removing files.
 //!
-//! Each kind has at most one job in flight; kinds run side by side. A job does all its I/O itself, the manifest's
-//! edit included, so that when it comes back with success everything is durable already and [`Db::install`] only swaps
-//! pointers. A crash at any point leaves either the state before the edit or the one after it, and files that nobody
-//! names, which opening removes.
+//! Each kind has at most one job in flight; kinds run side by side, and what keeps a compaction from its work keeps no
+//! flush from its own. A job does all its I/O itself, the manifest's edit included, so that when it comes back with
+//! success everything is durable already and [`Db::install`] only swaps pointers. A crash at any point leaves either the
+//! state before the edit or the one after it, and files that nobody names, which opening removes.
 
+mod kind;
 mod segment;
 mod tables;
 
@@ -23,6 +24,7 @@ use crate::log::segment::{Life, Prepared, SegmentFile};
 use crate::manifest::CommitError;
 use crate::sstable::Table;
 use crate::sstable::writer::TableSink;
+pub use kind::BackgroundKind;
 use segment::Prepare;
 pub(crate) use segment::{create_segment, lay_out_segment};
 use tables::{Compact, Flush};
@@ -97,9 +99,10 @@ pub enum Installed {
     /// It is done.
     Done,
     /// The disk refused, usually because it is full. Nothing is lost and the same work will be handed out again: wait a
-    /// while before asking for it.
+    /// while before asking for this kind, and for this kind only.
     Retry(DiskError),
-    /// It met damaged or unreadable data. The tables concerned are left as they are, readable where they are whole.
+    /// It met damaged or unreadable data. The tables concerned are left as they are, readable where they are whole, and
+    /// are not chosen again.
     Unreadable(ReadError),
 }
 
@@ -131,13 +134,25 @@ impl BackgroundJob {
         })
     }
 
-    /// What kind of work it is, for logs and for choosing a thread: `segment`, `flush`, `compaction` or `removal`.
-    pub fn kind(&self) -> &'static str {
+    /// What it is for.
+    pub fn kind(&self) -> BackgroundKind {
         match self.0 {
-            Work::Prepare(_) => "segment",
-            Work::Flush(_) => "flush",
-            Work::Compact(_) => "compaction",
-            Work::Remove(_) => "removal",
+            Work::Prepare(_) => BackgroundKind::Segment,
+            Work::Flush(_) => BackgroundKind::Flush,
+            Work::Compact(_) => BackgroundKind::Compaction,
+            Work::Remove(_) => BackgroundKind::Removal,
+        }
+    }
+}
+
+impl BackgroundOutcome {
+    /// What the job was for.
+    pub fn kind(&self) -> BackgroundKind {
+        match self.0 {
+            Done::Prepared { .. } => BackgroundKind::Segment,
+            Done::Flushed(_) => BackgroundKind::Flush,
+            Done::Compacted { .. } => BackgroundKind::Compaction,
+            Done::Removed => BackgroundKind::Removal,
         }
     }
 }
@@ -146,13 +161,22 @@ impl Db {
     /// The most pressing piece of background work that can run now. Ask again until there is none; several may run
     /// at a time.
     pub fn background_job(&mut self) -> Option<BackgroundJob> {
+        BackgroundKind::ALL.into_iter().find_map(|kind| self.background_job_of(kind))
+    }
+
+    /// The piece of background work of this kind, if there is one that can run now. For who leaves a kind alone for a
+    /// while that came to nothing.
+    pub fn background_job_of(&mut self, kind: BackgroundKind) -> Option<BackgroundJob> {
         if self.failure.is_some() {
             return None;
         }
-        let work = self.prepare_job().map(Work::Prepare);
-        let work = work.or_else(|| self.flush_job().map(Work::Flush));
-        let work = work.or_else(|| self.compact_job().map(Work::Compact));
-        work.or_else(|| self.remove_job().map(Work::Remove)).map(BackgroundJob)
+        let work = match kind {
+            BackgroundKind::Segment => self.prepare_job().map(Work::Prepare),
+            BackgroundKind::Flush => self.flush_job().map(Work::Flush),
+            BackgroundKind::Compaction => self.compact_job().map(Work::Compact),
+            BackgroundKind::Removal => self.remove_job().map(Work::Remove),
+        };
+        work.map(BackgroundJob)
     }
 
     fn prepare_job(&mut self) -> Option<Prepare> {
