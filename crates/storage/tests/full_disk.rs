@@ -7,7 +7,7 @@ mod support;
 use bytes::Bytes;
 use env::disk::CrashMode;
 use env::{Rng, SimDisk};
-use storage::{Installed, Kind, OpenError, PutError};
+use storage::{BackgroundKind, Installed, Kind, OpenError, PutError};
 use support::script::{Contents, Model, check_reads, contents, options, reopen_and_check, step};
 use support::{file, get, open_with, settle, sync};
 
@@ -74,6 +74,28 @@ fn a_refusal_names_the_full_disk() {
     disk.set_capacity(None);
     let (db, _) = open_with(&disk, options()).unwrap();
     assert_eq!(contents(&db).len(), accepted as usize);
+}
+
+/// A compaction that finds no room says nothing of the flush that puts wait for, and which needs less: they are told to
+/// wait, and not that the disk is full.
+#[test]
+fn a_compaction_that_finds_no_room_is_no_reason_to_refuse_puts() {
+    let disk = SimDisk::new();
+    let (mut db, _) = open_with(&disk, options()).unwrap();
+    let mut keys = (0u32..).map(u32::to_be_bytes);
+    let compaction = loop {
+        db.put(&keys.next().unwrap(), Bytes::from(vec![1; 300]), Kind::Full).unwrap();
+        sync(&mut db).unwrap();
+        match db.background_job() {
+            Some(job) if job.kind() == BackgroundKind::Compaction => break job,
+            Some(job) => assert!(matches!(db.install(job.run()).unwrap(), Installed::Done)),
+            None => {}
+        }
+    };
+    disk.set_capacity(Some(disk.used_bytes()));
+    assert!(matches!(db.install(compaction.run()).unwrap(), Installed::Retry(_)));
+    let refusal = keys.find_map(|key| db.put(&key, Bytes::from(vec![1; 300]), Kind::Full).err()).unwrap();
+    assert!(matches!(refusal, PutError::Stalled { .. }), "{refusal}");
 }
 
 /// After a failed sync nothing is accepted or synced any more, whatever later calls would return.

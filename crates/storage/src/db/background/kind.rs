@@ -30,4 +30,9 @@ impl BackgroundKind {
             BackgroundKind::Removal => "removal",
         }
     }
+
+    /// Whether puts wait for it.
+    pub(crate) fn holds_up_puts(self) -> bool {
+        matches!(self, BackgroundKind::Segment | BackgroundKind::Flush)
+    }
 }

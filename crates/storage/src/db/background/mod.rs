@@ -45,6 +45,7 @@ pub(crate) struct Background {
     obsolete: Vec<Arc<Table>>,
     next_segment: u64,
     flushed_through: u64,
+    /// Whether the last job that puts wait for, a segment or a flush, found no room.
     disk_is_full: bool,
 }
 
@@ -271,6 +272,7 @@ impl Db {
 
     /// Puts a job's outcome into effect. Memory only.
     pub fn install(&mut self, outcome: BackgroundOutcome) -> Result<Installed, LogError> {
+        let kind = outcome.kind();
         let trouble = match outcome.0 {
             Done::Prepared { result, unused } => self.install_segment(result, unused),
             Done::Flushed(result) => self.install_flush(result),
@@ -280,7 +282,9 @@ impl Db {
                 Ok(())
             }
         };
-        self.background.disk_is_full = matches!(&trouble, Err(Trouble::Again(_)));
+        if kind.holds_up_puts() {
+            self.background.disk_is_full = matches!(&trouble, Err(Trouble::Again(_)));
+        }
         match trouble {
             Ok(()) => Ok(Installed::Done),
             Err(Trouble::Again(error)) => Ok(Installed::Retry(error)),
