@@ -5,7 +5,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
-use super::patience::wait_for;
+use super::patience::{wait_for, wait_until};
 
 /// What can be sent to a process.
 #[derive(Clone, Copy, Debug)]
@@ -87,6 +87,21 @@ impl Process {
         let line = format!("kill -s {} {}", signal.name(), self.child.id());
         let status = Command::new("sh").args(["-c", &line]).status().expect("there is a shell");
         assert!(status.success(), "{line}");
+        // A thread holds still when it next leaves the kernel, which on a busy machine is some time after the signal.
+        if matches!(signal, Signal::Stop) {
+            wait_until("all threads to hold still", || self.holds_still());
+        }
+    }
+
+    /// Whether the kernel says of each of its threads that it is stopped.
+    fn holds_still(&self) -> bool {
+        let tasks = format!("/proc/{}/task", self.child.id());
+        let tasks = std::fs::read_dir(tasks).expect("tests run on Linux");
+        let mut states = tasks.map(|task| {
+            let stat = task.and_then(|task| std::fs::read_to_string(task.path().join("stat")));
+            stat.ok().and_then(|stat| stat.rsplit(") ").next()?.chars().next())
+        });
+        states.all(|state| state == Some('T'))
     }
 
     /// Waits until it has ended by itself.
