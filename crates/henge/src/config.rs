@@ -90,9 +90,9 @@ const MEMORY_DEFAULT_MAX_BYTES: u64 = 4 << 30;
 const MEMORY_MIN_BYTES: u64 = 64 << 20;
 /// More shards than this are had only by saying so: each has logs, memtables and threads of its own.
 const SHARDS_DEFAULT_MAX: u64 = 16;
-/// What a shard needs of the node's memory.
-const SHARD_MEMORY_MIN_BYTES: u64 = 32 << 20;
-/// How many of the largest records a node must have memory for.
+/// What a shard needs of the node's memory: as much as the least node.
+const SHARD_MEMORY_MIN_BYTES: u64 = MEMORY_MIN_BYTES;
+/// How many of the largest records a shard must have memory for.
 const RECORDS_IN_MEMORY: u64 = 4;
 
 /// The configuration that the command line asks for.
@@ -163,8 +163,8 @@ fn resolve(file: &File, insecure: bool) -> Result<NodeConfig> {
     }
     let plan = founding_plan(&file.cluster, &file.keyspaces, &this)?;
     let state = Arc::new(ClusterState::found(plan)?);
-    check_records(memory_bytes, &state)?;
     let shards = shards(file.node.shards, memory_bytes, &state)?;
+    check_records(memory_bytes, shards, &state)?;
     let bound = |key: &str, keyspace: &Option<String>| check_bound(key, keyspace.as_deref(), &state);
     Ok(NodeConfig {
         resp_keyspace: bound("listen.resp_keyspace", &file.listen.resp_keyspace)?,
@@ -212,9 +212,11 @@ fn check_agreement(node: &NodeSection, listed: &MemberConfig) -> Result<()> {
     Ok(())
 }
 
-/// A record is in memory several times over while it is merged, written and sent.
-fn check_records(memory_bytes: u64, state: &ClusterState) -> Result<()> {
-    let limit = memory_bytes / RECORDS_IN_MEMORY;
+/// A record is in memory several times over while it is merged, written and sent, and may be so in each shard.
+fn check_records(memory_bytes: u64, shards: Wanted, state: &ClusterState) -> Result<()> {
+    let (Wanted::Exactly(count) | Wanted::AsFound { new: count }) = shards;
+    let parts = RECORDS_IN_MEMORY * u64::from(count);
+    let limit = memory_bytes / parts;
     let too_large = |keyspace: &&cluster::Keyspace| keyspace.limits.record_bytes_max > limit;
     let Some(keyspace) = state.keyspaces().iter().find(too_large) else {
         return Ok(());
@@ -222,9 +224,9 @@ fn check_records(memory_bytes: u64, state: &ClusterState) -> Result<()> {
     let bytes = keyspace.limits.record_bytes_max;
     bail!(
         "keyspaces.{}.limits.record_bytes_max = {bytes}: node.memory of {memory_bytes} bytes has room for records of up to {limit}: \
-         give the node at least {} bytes, or set a lower limit for records or values",
+         give the node at least {} bytes, set a lower limit for records or values, or give it fewer shards than {count}",
         keyspace.name,
-        bytes * RECORDS_IN_MEMORY
+        bytes * parts
     )
 }
 
@@ -403,8 +405,8 @@ mod tests {
         let error = error_of(&text("shards = 3\n"));
         assert!(error.contains("node.shards is 3") && error.contains("power of two from 1 to 64"), "{error}");
         let error = error_of(&text("shards = 4\nmemory = \"64MiB\"\n"));
-        assert!(error.contains("node.shards is 4") && error.contains("134217728"), "{error}");
-        let config = resolve_text(&text("shards = 2\nmemory = \"64MiB\"\n"), false).expect("enough");
+        assert!(error.contains("node.shards is 4") && error.contains("268435456"), "{error}");
+        let config = resolve_text(&text("shards = 2\nmemory = \"128MiB\"\n"), false).expect("enough");
         assert_eq!(config.shards, Wanted::Exactly(2));
     }
 

@@ -152,7 +152,9 @@ impl Front {
                 server.serve(door, listening, stopping.begun()).await?;
             }
             Front::Dealt(door, listening) => server.serve(door, listening, stopping.begun()).await?,
-            Front::Dealer(dealer, listener) => dealer.deal(from_std(listener)?, stopping.begun()).await,
+            Front::Dealer(dealer, listener) => {
+                dealer.deal(from_std(listener)?, server.clients(), stopping.begun()).await;
+            }
         }
         Ok(())
     }

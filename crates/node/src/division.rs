@@ -118,8 +118,8 @@ impl Division {
         }
     }
 
-    /// The division of a data directory, changed first if another is wanted. `is_new` says that nothing is stored there
-    /// yet. Blocks; where there is much to copy, for long.
+    /// The division of a data directory, changed first if another is wanted. `is_new` says that nobody has named one yet: the
+    /// wish for a new directory counts. Whatever is stored there is kept. Blocks; where there is much to copy, for long.
     ///
     /// # Errors
     /// As [`DivisionError`] says; the directory is then divided as it was.
@@ -139,16 +139,13 @@ impl Division {
         };
         let shards = Shards::new(wanted, state.partitions())?;
         let found = found.unwrap_or(Division { generation: 0, shards: 1 });
+        remove_others(disk.as_ref(), dir, found)?;
         if found.shards == wanted {
-            remove_others(disk.as_ref(), dir, found)?;
             return Ok((found, shards));
         }
         let next = Division { generation: found.generation + 1, shards: wanted };
-        remove_stores(disk.as_ref(), dir, next.generation)?;
-        if !is_new {
-            let copy = Copy { disk, dir, from: found, to: next, shards, state, options };
-            copy.run().map_err(|error| error.at(dir, found.shards, wanted))?;
-        }
+        let copy = Copy { disk, dir, from: found, to: next, shards, state, options };
+        copy.run().map_err(|error| error.at(dir, found.shards, wanted))?;
         env::disk::replace(disk.as_ref(), dir, FILE, &next.encode())?;
         remove_others(disk.as_ref(), dir, next)?;
         Ok((next, shards))
@@ -221,6 +218,8 @@ struct Copy<'a> {
 #[derive(Debug, thiserror::Error)]
 enum CopyError {
     #[error(transparent)]
+    Disk(#[from] DiskError),
+    #[error(transparent)]
     Open(#[from] storage::OpenError),
     #[error(transparent)]
     Read(#[from] ReadError),
@@ -254,6 +253,9 @@ impl Copy<'_> {
         }
         let (mut bytes, mut said) = (0, 0);
         for shard in (0..self.from.shards).map(ShardId) {
+            if !has_files(self.disk.as_ref(), &self.from.store_dir(self.dir, shard))? {
+                continue;
+            }
             let source = self.open(self.from, shard)?;
             let mut from = Some(bytes::Bytes::new());
             while let Some(begin) = from {
@@ -287,6 +289,14 @@ impl Copy<'_> {
         let options = self.options.clone().divided(usize::from(division.shards));
         let dir = division.store_dir(self.dir, shard);
         Db::open(Arc::clone(self.disk), &dir, options, Arc::new(RecordMerge)).map(|(db, _)| db)
+    }
+}
+
+fn has_files(disk: &dyn Disk, dir: &Path) -> Result<bool, DiskError> {
+    match disk.list(dir) {
+        Ok(names) => Ok(!names.is_empty()),
+        Err(error) if error.kind == DiskErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

@@ -16,7 +16,7 @@ pub mod runtime;
 pub mod shards;
 pub mod status;
 
-pub use crate::core::{Directory, Input, NodeOptions, OpenError, Output, Passed, Shard};
+pub use crate::core::{Directory, Input, NodeOptions, OpenError, Output, Passed, Sender, Shard};
 pub use division::Wanted;
 pub use job::{Completion, Job};
 pub use shards::Shards;

@@ -104,6 +104,16 @@ fn a_new_directory_is_divided_as_it_is_told_and_then_as_it_was() {
     assert_eq!(settle(&plain, false, Wanted::AsFound { new: 8 }).expect("kept").0.shards(), 1);
 }
 
+/// The identity of a directory may be lost, or taken away to found another cluster on the data; the data is not.
+#[test]
+fn what_is_stored_is_kept_though_nobody_knows_whose_it_is() {
+    let disk = SimDisk::new();
+    let model = fill(&disk, settle(&disk, true, Wanted::Exactly(1)).expect("new"), 100);
+    let settled = settle(&disk, true, Wanted::AsFound { new: 4 }).expect("divided anew");
+    assert_eq!(settled.0.shards(), 4);
+    assert!(contents(&disk, settled) == model);
+}
+
 #[test]
 fn records_follow_every_change_of_the_number_and_old_stores_are_gone() {
     let disk = SimDisk::new();

@@ -68,6 +68,14 @@ pub enum IdentityError {
 }
 
 impl Identity {
+    /// Whether the directory is somebody.
+    ///
+    /// # Errors
+    /// What the disk said.
+    pub fn exists(disk: &dyn Disk, dir: &Path) -> Result<bool, IdentityError> {
+        Ok(env::disk::read_whole(disk, &dir.join(FILE))?.is_some())
+    }
+
     /// Reads who the directory is, or makes it somebody if it is empty; either way this run's stints are reserved on
     /// stable storage when this returns. `state` is kept in a new directory.
     pub fn open(

@@ -22,6 +22,6 @@ pub mod session;
 pub mod state;
 
 pub use clients::Clients;
-pub use server::{Dealer, Door, Listening, ServeError, Server};
+pub use server::{Dealer, Dealt, Door, Listening, ServeError, Server};
 pub use session::{Session, Turned};
 pub use state::{Around, ListenerKind, Selected, Settings, State};

@@ -55,6 +55,17 @@ pub struct At {
     pub shard: ShardId,
 }
 
+/// A message that is to leave.
+#[derive(Debug)]
+pub struct Outgoing {
+    /// To which node.
+    pub to: NodeId,
+    /// To which of its shards, where it is a reply.
+    pub shard: Option<ShardId>,
+    /// What it says.
+    pub envelope: Envelope,
+}
+
 /// A shard that runs.
 #[derive(Debug)]
 pub struct Running {
@@ -65,7 +76,7 @@ pub struct Running {
     /// For which time (of the machine's own clock) an alarm is set.
     pub timer: Option<Instant>,
     /// Messages that leave at the end of the turn.
-    pub outbox: Vec<(NodeId, Envelope)>,
+    pub outbox: Vec<Outgoing>,
     /// What other shards are passed at the end of the turn.
     pub passed: Vec<(ShardId, Passed)>,
     /// When the last of what was passed to each of them arrives: they keep its order.

@@ -42,7 +42,7 @@ pub struct Packet {
     generation: u64,
     /// Whether it goes back to who made the connection.
     pub reply: bool,
-    /// Which shard sent it.
+    /// For which shard a reply is; else which shard sent it.
     pub shard: ShardId,
     /// One frame.
     pub frame: Bytes,
@@ -55,7 +55,7 @@ pub struct Kind {
     pub reply: bool,
     /// Whether an unruly network may deliver it twice.
     pub may_come_twice: bool,
-    /// Which shard sends it.
+    /// For which shard a reply is; else which shard sends it.
     pub shard: ShardId,
 }
 

@@ -18,13 +18,13 @@ impl Operations {
     pub(super) fn overload(&self, bytes: usize) -> Option<Error> {
         if self.unanswered >= self.options.operations_max {
             return Some(Error::Overloaded(format!(
-                "this node has {} operations under way, as many as it takes: try again later, more slowly",
+                "{} operations are under way where this one belongs, as many as are taken: try again later, more slowly",
                 self.options.operations_max
             )));
         }
         (self.bytes + bytes > self.options.bytes_max && self.bytes > 0).then(|| {
             Error::Overloaded(format!(
-                "this node has {} bytes of values under way and takes {}: try again later, more slowly",
+                "{} bytes of values are under way where this one belongs, and {} are taken: try again later, more slowly",
                 self.bytes, self.options.bytes_max
             ))
         })

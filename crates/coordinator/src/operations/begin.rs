@@ -32,7 +32,7 @@ impl Operations {
                 self.begin_walk(now, origin, timeout, keyspace, Walk::count(keyspace, scope), out);
             }
             Command::RandomKey { keyspace, scope } => {
-                // Ids go up by one; their product with an odd constant visits all slots in a scattered order.
+                // Ids go up in steps; their product with an odd constant visits all slots in a scattered order.
                 let from = self.last_id.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
                 self.begin_walk(now, origin, timeout, keyspace, Walk::any(keyspace, scope, from), out);
             }

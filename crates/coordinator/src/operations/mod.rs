@@ -96,15 +96,19 @@ impl Default for Options {
     }
 }
 
+/// A table takes at least so much, however many share the limits: less would refuse single requests of many keys.
+const OPERATIONS_AT_LEAST: usize = 8 * 1024;
+const BYTES_AT_LEAST: usize = 32 * 1024 * 1024;
+
 impl Options {
-    /// The same for one of so many tables that share these limits.
+    /// The same for one of so many tables that share these limits. A small part is rounded up.
     #[must_use]
     pub fn divided(self, by: usize) -> Options {
-        let part = |limit: usize| limit / by.max(1);
+        let part = |limit: usize, at_least: usize| (limit / by.max(1)).max(at_least.min(limit));
         Options {
-            operations_max: part(self.operations_max),
-            bytes_max: part(self.bytes_max),
-            lingering_max: part(self.lingering_max),
+            operations_max: part(self.operations_max, OPERATIONS_AT_LEAST),
+            bytes_max: part(self.bytes_max, BYTES_AT_LEAST),
+            lingering_max: part(self.lingering_max, 0),
             ..self
         }
     }
@@ -359,8 +363,16 @@ impl Operations {
             (_, Some(target)) => target.partition,
             (_, None) => return None,
         };
-        let (from, via) = (self.topology.here, self.ids.shard);
-        Some(Ticket { from, via, operation: id, round, partition, until: operation.deadline })
+        let (from, shard) = (self.topology.here, self.ids.shard);
+        Some(Ticket {
+            from,
+            of: shard,
+            via: shard,
+            operation: id,
+            round,
+            partition,
+            until: operation.deadline,
+        })
     }
 
     fn wake(&mut self, id: OperationId, at: Instant) {

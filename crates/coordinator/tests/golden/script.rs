@@ -246,6 +246,7 @@ impl Play {
     fn passed(&mut self, words: &Words<'_>, out: &mut Vec<Effect>) {
         let ticket = Ticket {
             from: node_id(words.plain[1]),
+            of: ShardId(0),
             via: ShardId(0),
             operation: OperationId(words.number("op", 1)),
             round: 0,

@@ -6,9 +6,9 @@ use crate::common::resp::{Reply, Resp};
 use crate::common::servers::Servers;
 
 const LINES: [&str; 3] = [
-    "memory = \"128MiB\"\nshards = 4\n",
+    "memory = \"256MiB\"\nshards = 4\n",
     "memory = \"64MiB\"\nshards = 1\n",
-    "memory = \"64MiB\"\nshards = 2\n",
+    "memory = \"128MiB\"\nshards = 2\n",
 ];
 
 /// Three nodes, divided in four, not at all, and in two.
@@ -81,7 +81,7 @@ fn data_is_kept_when_the_number_of_shards_changes() {
     let mut servers = Servers::prepare(1, "");
     let mut written: Vec<String> = Vec::new();
     for (round, shards) in ["1", "4", "2", "1"].into_iter().enumerate() {
-        servers.configure_with(1, &format!("memory = \"128MiB\"\nshards = {shards}\n"), "");
+        servers.configure_with(1, &format!("memory = \"256MiB\"\nshards = {shards}\n"), "");
         servers.launch(1);
         let mut connection = servers.resp(1, "0");
         for key in &written {

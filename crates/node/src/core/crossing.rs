@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use api::{Command, Error, Outcome, Request};
 use replica::Ticket;
-use types::{Moment, NodeId, ShardId};
+use types::{Moment, ShardId};
 use wire::{Body, Envelope, ReplicaReply, ReplicaRequest};
 
-use super::{Output, Shard};
+use super::{Output, Sender, Shard};
 use crate::shards::Home;
 
 /// How many batches over several shards may be under way at once.
@@ -28,9 +28,9 @@ pub enum Passed {
     /// What came of it.
     Answer(Asker, Outcome),
     /// A message of this node or a peer: a question about a partition of this shard, or a reply to an operation of its.
-    Message(NodeId, Envelope),
+    Message(Sender, Envelope),
     /// A reply for a peer whose question came by a connection of this shard.
-    Send(NodeId, Envelope),
+    Reply(Sender, Envelope),
 }
 
 /// For whom a shard asks another: a client, or a part of a client's batch.
@@ -118,8 +118,27 @@ impl Shard {
                 self.operations.ask(now, asker.token(from), request, &mut self.asks);
             }
             Passed::Answer(asker, outcome) => self.answered(asker, outcome, out),
-            Passed::Message(node, envelope) => self.message(now, from, node, envelope, out),
-            Passed::Send(to, envelope) => out.push(Output::Send(to, envelope)),
+            Passed::Message(sender, envelope) => self.message(now, from, sender, envelope, out),
+            Passed::Reply(to, envelope) => out.push(Output::Reply(to, envelope)),
+        }
+    }
+
+    /// Another shard has too much to take in: whoever asked is told so at once.
+    pub(super) fn not_passed(&mut self, now: Moment, to: ShardId, passed: Passed, out: &mut Vec<Output>) {
+        let why =
+            || format!("{to} of this node has as much to take in as it may: try again later, more slowly");
+        match passed {
+            Passed::Ask(asker, _) => self.answered(asker, Err(Error::Overloaded(why())), out),
+            Passed::Message(from, envelope) if matches!(envelope.body, Body::Request(_)) => {
+                if from.node == self.topology.here {
+                    self.operations.not_sent(now, from.node, envelope.operation, &mut self.asks);
+                } else {
+                    let ticket = super::ticket(now, self.index, from, &envelope);
+                    self.reply(now, ticket, ReplicaReply::Failed { why: why() }, out);
+                }
+            }
+            // What answers something was counted when it was asked, and is always taken in.
+            Passed::Answer(..) | Passed::Message(..) | Passed::Reply(..) => {}
         }
     }
 
@@ -128,7 +147,7 @@ impl Shard {
         &mut self,
         now: Moment,
         via: ShardId,
-        from: NodeId,
+        from: Sender,
         envelope: Envelope,
         out: &mut Vec<Output>,
     ) {
@@ -160,7 +179,7 @@ impl Shard {
         let left: Duration = ticket.until.since(now.mono);
         let deadline_ms = u32::try_from(left.as_millis()).unwrap_or(u32::MAX);
         let envelope = Envelope { deadline_ms, ..self.envelope(ticket, Body::Request(request)) };
-        out.push(Output::Pass(at, Passed::Message(ticket.from, envelope)));
+        out.push(Output::Pass(at, Passed::Message(asker_of(ticket), envelope)));
     }
 
     /// Sends a reply back the way that its question came.
@@ -171,13 +190,17 @@ impl Shard {
             self.operations.replied(now, ticket.from, at, reply, &mut self.asks);
             return;
         }
-        let envelope = self.envelope(ticket, Body::Reply(reply));
+        let (to, envelope) = (asker_of(ticket), self.envelope(ticket, Body::Reply(reply)));
         out.push(if ticket.via == self.index {
-            Output::Send(ticket.from, envelope)
+            Output::Reply(to, envelope)
         } else if is_ours {
-            Output::Pass(ticket.via, Passed::Message(ticket.from, envelope))
+            Output::Pass(ticket.via, Passed::Message(to, envelope))
         } else {
-            Output::Pass(ticket.via, Passed::Send(ticket.from, envelope))
+            Output::Pass(ticket.via, Passed::Reply(to, envelope))
         });
     }
+}
+
+fn asker_of(ticket: Ticket) -> Sender {
+    Sender { node: ticket.from, shard: ticket.of }
 }

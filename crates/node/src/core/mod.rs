@@ -33,12 +33,14 @@ use crate::shards::Shards;
 pub enum Input {
     /// A client asks; the number comes back with the answer.
     Client(u64, api::Request),
-    /// A peer says something.
-    Message(NodeId, Envelope),
+    /// A shard of a peer says something.
+    Message(Sender, Envelope),
     /// A message to a peer provably never left.
     NotSent(NodeId, OperationId),
     /// Another shard of this node passes something on.
     Passed(ShardId, Passed),
+    /// What was to be passed on to another shard could not be: it has too much to take in.
+    NotPassed(ShardId, Passed),
     /// A peer that belongs here can be reached.
     PeerUp(Hello),
     /// A peer cannot be reached any more; what was under way to it may or may not have arrived.
@@ -49,13 +51,24 @@ pub enum Input {
     Timer,
 }
 
+/// A shard of a node, as the other end of a conversation.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Sender {
+    /// The node.
+    pub node: NodeId,
+    /// Its shard.
+    pub shard: ShardId,
+}
+
 /// What a shard wants done, in order.
 #[derive(Debug)]
 pub enum Output {
     /// Answer a client.
     Answer(u64, Outcome),
-    /// Send a peer a message.
+    /// Ask a peer, by the connection that this shard made.
     Send(NodeId, Envelope),
+    /// Reply to a shard of a peer, by the connection that it made.
+    Reply(Sender, Envelope),
     /// Pass something on to another shard of this node.
     Pass(ShardId, Passed),
     /// Run a job and hand its completion back.
@@ -166,6 +179,7 @@ impl Shard {
             Input::Client(client, request) => self.ask(now, client, request, out),
             Input::Message(from, envelope) => self.message(now, self.index, from, envelope, out),
             Input::Passed(from, passed) => self.take(now, from, passed, out),
+            Input::NotPassed(to, passed) => self.not_passed(now, to, passed, out),
             Input::NotSent(to, operation) => self.operations.not_sent(now, to, operation, &mut self.asks),
             Input::PeerUp(hello) => {
                 self.set_topology(self.topology.with_reachable(hello.node, hello.incarnation));
@@ -201,22 +215,15 @@ impl Shard {
     }
 
     /// Takes a message that is this shard's.
-    fn hear(&mut self, now: Moment, via: ShardId, from: NodeId, envelope: Envelope, out: &mut Vec<Output>) {
-        self.figures.peer_messages += u64::from(from != self.topology.here);
-        let Envelope { operation, round, epoch, partition, deadline_ms, body } = envelope;
-        let ticket = Ticket {
-            from,
-            via,
-            operation,
-            round,
-            partition,
-            until: now.mono + Duration::from_millis(u64::from(deadline_ms)),
-        };
+    fn hear(&mut self, now: Moment, via: ShardId, from: Sender, envelope: Envelope, out: &mut Vec<Output>) {
+        self.figures.peer_messages += u64::from(from.node != self.topology.here);
+        let ticket = ticket(now, via, from, &envelope);
+        let Envelope { operation, round, epoch, deadline_ms, body, .. } = envelope;
         match body {
-            Body::Ping => out.push(Output::Send(from, self.envelope(ticket, Body::Pong))),
-            Body::Pong => {}
+            // Whether a connection stands is the business of whoever keeps it.
+            Body::Ping | Body::Pong => {}
             Body::Reply(reply) => {
-                self.operations.replied(now, from, (operation, round), reply, &mut self.asks);
+                self.operations.replied(now, from.node, (operation, round), reply, &mut self.asks);
             }
             Body::Request(_) if epoch < self.topology.state.epoch() => {
                 let reply = ReplicaReply::StaleEpoch { newest: self.topology.state.epoch() };
@@ -311,5 +318,18 @@ impl Shard {
 fn give_back<T>(place: &mut Vec<T>, drained: Vec<T>) {
     if place.is_empty() && place.capacity() < drained.capacity() {
         *place = drained;
+    }
+}
+
+/// Whom to answer about a message, and how.
+fn ticket(now: Moment, via: ShardId, from: Sender, envelope: &Envelope) -> Ticket {
+    Ticket {
+        from: from.node,
+        of: from.shard,
+        via,
+        operation: envelope.operation,
+        round: envelope.round,
+        partition: envelope.partition,
+        until: now.mono + Duration::from_millis(u64::from(envelope.deadline_ms)),
     }
 }

@@ -100,10 +100,16 @@ impl Directory {
             return Err(OpenError::NotAMember(name.to_owned()));
         };
         let here = member.id;
-        let identity = Identity::open(disk.as_ref(), dir, name, &state.encode(), rng)?;
-        check_state(dir, &identity, &state)?;
+        let mut open = || Identity::open(disk.as_ref(), dir, name, &state.encode(), rng);
+        // A new directory gets its identity last: one that is cut short in between is as new as before.
+        let known = if Identity::exists(disk.as_ref(), dir)? { Some(open()?) } else { None };
+        known.iter().try_for_each(|identity| check_state(dir, identity, &state))?;
         let (division, shards) =
-            Division::settle(disk, dir, identity.is_new, options.shards, &state, &options.storage)?;
+            Division::settle(disk, dir, known.is_none(), options.shards, &state, &options.storage)?;
+        let identity = match known {
+            Some(identity) => identity,
+            None => open()?,
+        };
         let hello = Hello {
             cluster: state.name().to_owned(),
             fingerprint: state.fingerprint(),
@@ -129,7 +135,7 @@ impl Directory {
     }
 
     /// The cluster as the node sees it before it has met a peer.
-    pub fn topology(&self) -> &Topology {
+    pub fn topology(&self) -> &Arc<Topology> {
         &self.topology
     }
 

@@ -297,13 +297,10 @@ impl Driver {
         }
     }
 
-    /// What the node shows of its peers is what its first shard sees.
     fn show_peers(&self) {
         if let Some(shard) = self.shard.borrow().as_ref() {
             *self.topology.borrow_mut() = Arc::clone(shard.topology());
-            if self.index == ShardId(0) {
-                self.node.published.set_status(status::status(shard.topology(), &self.facts));
-            }
+            self.node.published.set_topology(self.index, shard.topology(), &self.facts);
         }
     }
 
@@ -319,21 +316,17 @@ impl Driver {
         }
     }
 
-    /// Puts something into the letter to another shard; or, where that has too much to take in, refuses it.
+    /// Puts something into the letter to another shard; a question only where that has not too much to take in.
     fn gather(&self, to: ShardId, passed: Passed) {
         let is_question = match &passed {
             Passed::Ask(..) => true,
             Passed::Message(_, envelope) => matches!(envelope.body, Body::Request(_)),
-            Passed::Answer(..) | Passed::Send(..) => false,
+            Passed::Answer(..) | Passed::Reply(..) => false,
         };
-        if !is_question || self.node.mailboxes.has_room(to) {
+        if is_question && !self.node.mailboxes.has_room(to) {
+            self.feedback.borrow_mut().push(Input::NotPassed(to, passed));
+        } else {
             self.outgoing.borrow_mut()[usize::from(to.0)].push(passed);
-        } else if let Passed::Ask(asker, _) = passed {
-            // A peer's question is dropped instead: whoever asked it has a deadline.
-            let why =
-                format!("{to} of this node has as much to take in as it may: try again later, more slowly");
-            let answer = Passed::Answer(asker, Err(api::Error::Overloaded(why)));
-            self.feedback.borrow_mut().push(Input::Passed(to, answer));
         }
     }
 
@@ -343,12 +336,11 @@ impl Driver {
                 match output {
                     Output::Answer(client, outcome) => self.answer(client, outcome),
                     Output::Send(to, envelope) => {
-                        let is_request = matches!(envelope.body, Body::Request(_) | Body::Ping);
-                        let sent = self.links.send(to, &envelope);
-                        if !sent && is_request {
+                        if !self.links.ask(to, &envelope) {
                             self.feedback.borrow_mut().push(Input::NotSent(to, envelope.operation));
                         }
                     }
+                    Output::Reply(to, envelope) => self.links.reply(to, &envelope),
                     Output::Pass(to, passed) => self.gather(to, passed),
                     Output::Run(job) => self.jobs.run(job),
                     Output::Stop(why) => self.halt(&why),

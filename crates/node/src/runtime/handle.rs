@@ -3,29 +3,34 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::task::{Context, Poll};
 
 use api::{Answer, Counter, Error, Outcome, Request, Status, Store};
+use cluster::Topology;
 use tokio::sync::{mpsc, oneshot};
 use types::ShardId;
 
 use super::driver::Driver;
 use crate::shards::{Home, Shards};
+use crate::status::{self, Facts};
 
 /// What other threads may see of a node without asking it.
 #[derive(Clone, Debug)]
 pub(super) struct Published {
-    /// As its first shard sees the cluster.
     status: Arc<RwLock<Arc<Status>>>,
+    /// As each shard sees the cluster, in the same order as `counters`.
+    topologies: Arc<Mutex<Vec<Arc<Topology>>>>,
     /// Each shard's, in the same order.
     counters: Arc<RwLock<Vec<Vec<Counter>>>>,
 }
 
 impl Published {
-    pub(super) fn new(status: Status, shards: usize) -> Published {
+    pub(super) fn new(topology: &Arc<Topology>, facts: &Facts, shards: usize) -> Published {
+        let status = status::status(topology, facts);
         Published {
             status: Arc::new(RwLock::new(Arc::new(status))),
+            topologies: Arc::new(Mutex::new(vec![Arc::clone(topology); shards])),
             counters: Arc::new(RwLock::new(vec![Vec::new(); shards])),
         }
     }
@@ -34,8 +39,18 @@ impl Published {
         Arc::clone(&self.status.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub(super) fn set_status(&self, status: Status) {
-        *self.status.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(status);
+    /// Shows how a shard sees the cluster now. A peer counts as reachable where every shard reaches it.
+    pub(super) fn set_topology(&self, of: ShardId, topology: &Arc<Topology>, facts: &Facts) {
+        let mut topologies = self.topologies.lock().unwrap_or_else(PoisonError::into_inner);
+        topologies[usize::from(of.0)] = Arc::clone(topology);
+        let mut seen = Topology::clone(topology);
+        for other in topologies.iter() {
+            let members = other.state.members().iter();
+            let unreachable = members.filter(|member| !other.is_reachable(member.id));
+            seen = unreachable.fold(seen, |seen, member| seen.with_unreachable(member.id));
+        }
+        let status = Arc::new(status::status(&seen, facts));
+        *self.status.write().unwrap_or_else(PoisonError::into_inner) = status;
     }
 
     pub(super) fn set_counters(&self, of: ShardId, counters: Vec<Counter>) {

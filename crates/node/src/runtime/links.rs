@@ -1,8 +1,8 @@
 //! The connections to peers, as the driver sees them: put a message in, and at the end of a turn it is on its way.
 //!
 //! Requests to a peer go over the connection that this shard made, and their replies come back on it; the peer's requests,
-//! and our replies, have a connection that the peer made. A peer with several shards makes several: any of them will do for
-//! a reply, for the peer knows by the operation which of its shards it is for. Messages gather in a connection's buffer and leave in one write
+//! and our replies, have the connections that the peer made: one for each of its shards, and a reply goes back by the one that
+//! its question came by. Messages gather in a connection's buffer and leave in one write
 //! at the end of a turn: batching without delay. The buffer is bounded: a peer that does not take what it is sent is not
 //! sent more.
 
@@ -13,8 +13,10 @@ use std::rc::Rc;
 use bytes::{Buf, BytesMut};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
-use types::{NodeId, ShardId};
-use wire::{Body, Envelope, encode_frame};
+use types::NodeId;
+use wire::{Envelope, encode_frame};
+
+use crate::core::Sender;
 
 /// How much may wait for a peer that takes its time.
 const UNSENT_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -25,14 +27,11 @@ const KEPT_BYTES_MAX: usize = 256 * 1024;
 /// All connections.
 #[derive(Debug, Default)]
 pub(super) struct Links {
-    /// Connections that this shard made, as (peer, shard 0).
-    made: RefCell<BTreeMap<End, Rc<Link>>>,
-    /// Connections that peers' shards made.
-    taken: RefCell<BTreeMap<End, Rc<Link>>>,
+    /// Connections that this shard made.
+    made: RefCell<BTreeMap<NodeId, Rc<Link>>>,
+    /// Connections that shards of peers made.
+    taken: RefCell<BTreeMap<Sender, Rc<Link>>>,
 }
-
-/// Who is at the other end.
-pub(super) type End = (NodeId, ShardId);
 
 /// One connection.
 #[derive(Debug)]
@@ -44,63 +43,67 @@ pub(super) struct Link {
     pub(super) wake: Notify,
 }
 
-/// Which of the two connections with a peer.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Side {
-    Made,
-    Taken,
-}
-
 impl Links {
-    /// Puts a message into the buffer of the connection that it belongs on; false where there is none or it is full.
-    pub(super) fn send(&self, to: NodeId, envelope: &Envelope) -> bool {
-        let side = match envelope.body {
-            Body::Request(_) | Body::Ping => &self.made,
-            Body::Reply(_) | Body::Pong => &self.taken,
-        };
-        side.borrow().range((to, ShardId(0))..=(to, ShardId(u8::MAX))).any(|(_, link)| link.put(envelope))
+    /// Puts a question into the buffer of the connection with a peer; false where there is none or it is full.
+    pub(super) fn ask(&self, peer: NodeId, envelope: &Envelope) -> bool {
+        self.made.borrow().get(&peer).is_some_and(|link| link.put(envelope))
+    }
+
+    /// Puts a reply into the buffer of the connection that its question came by. Where that is gone, whoever asked knows.
+    pub(super) fn reply(&self, to: Sender, envelope: &Envelope) {
+        if let Some(link) = self.taken.borrow().get(&to) {
+            link.put(envelope);
+        }
     }
 
     /// Writes what has gathered.
     pub(super) fn flush(&self) {
-        for side in [&self.made, &self.taken] {
-            for link in side.borrow().values() {
-                link.flush();
-            }
-        }
+        self.made.borrow().values().for_each(|link| link.flush());
+        self.taken.borrow().values().for_each(|link| link.flush());
     }
 
-    /// A connection is ready for use; one that there was before is broken off.
-    pub(super) fn open(&self, peer: End, side: Side, stream: TcpStream) -> Rc<Link> {
-        let link = Rc::new(Link {
-            stream,
-            unsent: RefCell::new(BytesMut::new()),
-            broken: Cell::new(false),
-            wake: Notify::new(),
-        });
-        if let Some(before) = self.side(side).borrow_mut().insert(peer, Rc::clone(&link)) {
-            before.break_off();
-        }
-        link
+    /// A connection that this shard made is ready for use; one that there was before is broken off.
+    pub(super) fn made(&self, peer: NodeId, stream: TcpStream) -> Rc<Link> {
+        open(&self.made, peer, stream)
     }
 
-    /// A connection is over. False where another has taken its place already.
-    pub(super) fn close(&self, peer: End, side: Side, link: &Rc<Link>) -> bool {
-        link.break_off();
-        let mut links = self.side(side).borrow_mut();
-        let is_current = links.get(&peer).is_some_and(|current| Rc::ptr_eq(current, link));
-        if is_current {
-            links.remove(&peer);
-        }
-        is_current
+    /// A connection that a shard of a peer made is ready for use; one that there was before is broken off.
+    pub(super) fn taken(&self, peer: Sender, stream: TcpStream) -> Rc<Link> {
+        open(&self.taken, peer, stream)
     }
 
-    fn side(&self, side: Side) -> &RefCell<BTreeMap<End, Rc<Link>>> {
-        match side {
-            Side::Made => &self.made,
-            Side::Taken => &self.taken,
-        }
+    /// A connection that this shard made is over. False where another has taken its place already.
+    pub(super) fn made_is_over(&self, peer: NodeId, link: &Rc<Link>) -> bool {
+        close(&self.made, &peer, link)
     }
+
+    /// A connection that a shard of a peer made is over.
+    pub(super) fn taken_is_over(&self, peer: Sender, link: &Rc<Link>) {
+        close(&self.taken, &peer, link);
+    }
+}
+
+fn open<K: Ord>(links: &RefCell<BTreeMap<K, Rc<Link>>>, with: K, stream: TcpStream) -> Rc<Link> {
+    let link = Rc::new(Link {
+        stream,
+        unsent: RefCell::new(BytesMut::new()),
+        broken: Cell::new(false),
+        wake: Notify::new(),
+    });
+    if let Some(before) = links.borrow_mut().insert(with, Rc::clone(&link)) {
+        before.break_off();
+    }
+    link
+}
+
+fn close<K: Ord>(links: &RefCell<BTreeMap<K, Rc<Link>>>, with: &K, link: &Rc<Link>) -> bool {
+    link.break_off();
+    let mut links = links.borrow_mut();
+    let is_current = links.get(with).is_some_and(|current| Rc::ptr_eq(current, link));
+    if is_current {
+        links.remove(with);
+    }
+    is_current
 }
 
 impl Link {
@@ -124,7 +127,7 @@ impl Link {
     }
 
     /// Writes as much as the socket takes; the rest is left to the task that writes.
-    fn flush(&self) {
+    pub(super) fn flush(&self) {
         if self.unsent.borrow().is_empty() {
             return;
         }

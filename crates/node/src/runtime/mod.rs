@@ -32,7 +32,7 @@ use self::mail::Mailboxes;
 use self::thread::Seat;
 use crate::core::{Directory, NodeOptions, OpenError};
 use crate::shards::Shards;
-use crate::status::{self, Facts};
+use crate::status::Facts;
 
 /// How many requests of other threads may wait for a shard's.
 const REMOTE_REQUESTS_MAX: usize = 1024;
@@ -70,18 +70,26 @@ impl Stopping {
     /// Returns when the node is about to stop: what is under way should be ended, and nothing new begun.
     pub async fn begun(mut self) {
         // An error means that the node is gone already.
-        let _ = self.0.wait_for(|phase| *phase != Phase::Serving).await;
+        let _ = self.0.wait_for(|phase| phase.is_over()).await;
     }
 }
 
 /// Where a node is in its life.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Phase {
+    /// Its shards recover what their stores hold; nobody is served.
+    Opening,
     Serving,
     /// It was asked to stop.
     Ending,
     /// A shard cannot go on, and so the node cannot.
     Failed,
+}
+
+impl Phase {
+    fn is_over(self) -> bool {
+        matches!(self, Phase::Ending | Phase::Failed)
+    }
 }
 
 /// What a node's shards have in common.
@@ -144,11 +152,11 @@ impl Running {
     /// Asks it to stop in good order.
     pub fn stop(&mut self) {
         self.phase.send_if_modified(|phase| {
-            let serves = *phase == Phase::Serving;
-            if serves {
+            let goes_on = !phase.is_over();
+            if goes_on {
                 *phase = Phase::Ending;
             }
-            serves
+            goes_on
         });
     }
 
@@ -182,9 +190,9 @@ pub fn start(start: Start) -> Result<Running, StartError> {
     let facts = Facts { data_dir, started: clock.now().wall };
     let (mailboxes, incoming) = Mailboxes::new(count);
     let common = Common {
-        published: Published::new(status::status(directory.topology(), &facts), count),
+        published: Published::new(directory.topology(), &facts, count),
         mailboxes,
-        phase: Arc::new(watch::Sender::new(Phase::Serving)),
+        phase: Arc::new(watch::Sender::new(Phase::Opening)),
         drained: Arc::new(Barrier::new(count)),
         _lock: lock,
     };
@@ -238,6 +246,7 @@ pub fn start(start: Start) -> Result<Running, StartError> {
         join_all(threads);
         return Err(error);
     }
+    common.phase.send_replace(Phase::Serving);
     Ok(Running { handle, recovered: all_found(&found), phase: common.phase, threads })
 }
 

@@ -12,13 +12,13 @@ use std::time::Duration;
 use bytes::BytesMut;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
-use types::{Epoch, NodeId, OperationId, PartitionId, ShardId};
+use types::{Epoch, NodeId, OperationId, PartitionId};
 use wire::{Body, Envelope, Hello, Refusal, decode_frame};
 
 use super::driver::Driver;
-use super::links::{Link, Side};
+use super::links::Link;
 use super::mail::Taken;
-use crate::core::Input;
+use crate::core::{Input, Sender};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const HELLO_TIMEOUT: Duration = Duration::from_secs(3);
@@ -49,11 +49,11 @@ pub(super) async fn keep_connected(driver: Rc<Driver>, peer: Peer) {
                 tracing::info!(peer = %peer.name, address = %peer.address, "connected to peer");
                 said.clear();
                 retry = RETRY_FIRST;
-                let end = (peer.id, ShardId(0));
-                let link = driver.links().open(end, Side::Made, stream);
+                let link = driver.links().made(peer.id, stream);
+                let from = Sender { node: peer.id, shard: hello.shard };
                 driver.feed(Input::PeerUp(hello));
-                let error = converse(&driver, peer.id, &link, buffer, true).await;
-                if driver.links().close(end, Side::Made, &link) {
+                let error = converse(&driver, from, &link, buffer, true).await;
+                if driver.links().made_is_over(peer.id, &link) {
                     tracing::warn!(peer = %peer.name, %error, "lost the connection to peer");
                     driver.feed(Input::PeerLost(peer.id));
                 }
@@ -150,20 +150,20 @@ pub(super) async fn serve_taken(driver: Rc<Driver>, taken: Taken) {
 
 /// Serves a connection that a peer made, until it ends; says why it did.
 async fn serve(driver: &Rc<Driver>, theirs: &Hello, stream: TcpStream, buffer: BytesMut) -> Error {
-    let end = (theirs.node, theirs.shard);
-    let link = driver.links().open(end, Side::Taken, stream);
-    let error = converse(driver, theirs.node, &link, buffer, false).await;
-    driver.links().close(end, Side::Taken, &link);
+    let from = Sender { node: theirs.node, shard: theirs.shard };
+    let link = driver.links().taken(from, stream);
+    let error = converse(driver, from, &link, buffer, false).await;
+    driver.links().taken_is_over(from, &link);
     error
 }
 
 /// Reads and writes until the connection ends; says why it did.
-async fn converse(driver: &Rc<Driver>, peer: NodeId, link: &Rc<Link>, buffer: BytesMut, ping: bool) -> Error {
+async fn converse(driver: &Rc<Driver>, from: Sender, link: &Rc<Link>, buffer: BytesMut, ping: bool) -> Error {
     let heard = std::cell::Cell::new(driver.now().mono);
     tokio::select! {
-        error = read(driver, peer, link, buffer, &heard) => error,
+        error = read(driver, from, link, buffer, &heard) => error,
         () = link.write_rest() => Error::new(ErrorKind::BrokenPipe, "the connection does not take what is sent"),
-        () = keep_asking(driver, peer, &heard), if ping => {
+        () = keep_asking(driver, link, &heard), if ping => {
             Error::new(ErrorKind::TimedOut, format!("it has been silent for {SILENCE_MAX:?}"))
         }
     }
@@ -171,7 +171,7 @@ async fn converse(driver: &Rc<Driver>, peer: NodeId, link: &Rc<Link>, buffer: By
 
 async fn read(
     driver: &Rc<Driver>,
-    peer: NodeId,
+    from: Sender,
     link: &Rc<Link>,
     mut buffer: BytesMut,
     heard: &std::cell::Cell<types::Instant>,
@@ -181,7 +181,12 @@ async fn read(
             match decode_frame(&mut buffer)
                 .and_then(|frame| frame.map(wire::Frame::into_envelope).transpose())
             {
-                Ok(Some(envelope)) => driver.feed(Input::Message(peer, envelope)),
+                Ok(Some(Envelope { body: Body::Ping, .. })) => {
+                    link.put(&about_the_connection(Body::Pong));
+                    link.flush();
+                }
+                Ok(Some(Envelope { body: Body::Pong, .. })) => {}
+                Ok(Some(envelope)) => driver.feed(Input::Message(from, envelope)),
                 Ok(None) => break,
                 Err(error) => return Error::new(ErrorKind::InvalidData, error),
             }
@@ -197,22 +202,26 @@ async fn read(
 }
 
 /// Asks the peer now and then whether it is there; ends when it has been silent for too long.
-async fn keep_asking(driver: &Rc<Driver>, peer: NodeId, heard: &std::cell::Cell<types::Instant>) {
+async fn keep_asking(driver: &Rc<Driver>, link: &Rc<Link>, heard: &std::cell::Cell<types::Instant>) {
     loop {
         sleep(PING_EVERY).await;
         if driver.now().mono.since(heard.get()) > SILENCE_MAX {
             return;
         }
-        let ping = Envelope {
-            operation: OperationId(0),
-            round: 0,
-            epoch: Epoch(0),
-            partition: PartitionId(0),
-            deadline_ms: 0,
-            body: Body::Ping,
-        };
-        driver.links().send(peer, &ping);
-        driver.links().flush();
+        link.put(&about_the_connection(Body::Ping));
+        link.flush();
+    }
+}
+
+/// A message that concerns no operation.
+fn about_the_connection(body: Body) -> Envelope {
+    Envelope {
+        operation: OperationId(0),
+        round: 0,
+        epoch: Epoch(0),
+        partition: PartitionId(0),
+        deadline_ms: 0,
+        body,
     }
 }
 

@@ -1,6 +1,6 @@
 //! One shard's thread: its event loop, the tasks on it, and how it ends.
 //!
-//! What must hold: a node ends whole. In good order, its front ends first, on all threads, so that no request of one shard's
+//! What must hold: a node serves when all its shards are open, so that no question waits for one that is not. And it ends whole. In good order, its front ends first, on all threads, so that no request of one shard's
 //! client finds another shard gone; then the shards. Where one shard cannot go on, all stop at once.
 
 use std::net::SocketAddr;
@@ -111,31 +111,43 @@ async fn serve(mut seat: Seat) -> Option<String> {
     };
     let Seat { node, index, common, incoming, asked, services, ready, .. } = seat;
     let mut phase = common.phase.subscribe();
+    let _ = ready.send((index, Ok(recovered)));
+    drop(ready);
+    // An error means that nobody waits for the node any more.
+    let opened = phase.wait_for(|phase| *phase != Phase::Opening).await.map(|phase| *phase);
+    if !matches!(opened, Ok(Phase::Serving)) {
+        return None;
+    }
     let mut served = JoinSet::new();
     for service in services(LocalHandle { driver: Rc::clone(&driver) }, Stopping(phase.clone())) {
         served.spawn_local(service);
     }
+    let mut own = JoinSet::new();
     if let Some(door) = door {
-        tokio::task::spawn_local(peers::take_connections(Rc::clone(&driver), door));
+        own.spawn_local(peers::take_connections(Rc::clone(&driver), door));
     }
     for peer in peers_of(&driver) {
-        tokio::task::spawn_local(peers::keep_connected(Rc::clone(&driver), peer));
+        own.spawn_local(peers::keep_connected(Rc::clone(&driver), peer));
     }
-    tokio::task::spawn_local(end_turns(Rc::clone(&driver)));
-    tokio::task::spawn_local(wait_for_timers(Rc::clone(&driver)));
-    tokio::task::spawn_local(take_completions(Rc::clone(&driver), ended));
-    tokio::task::spawn_local(take_mail(Rc::clone(&driver), incoming));
-    tokio::task::spawn_local(serve_other_threads(Rc::clone(&driver), asked));
-    tokio::task::spawn_local(publish(Rc::clone(&driver)));
-    let _ = ready.send((index, Ok(recovered)));
-    tokio::select! {
-        _ = phase.wait_for(|phase| *phase != Phase::Serving) => {}
-        () = driver.stop.notified() => {
-            let why = driver.stopped().unwrap_or_default();
-            tracing::error!(%node, shard = index.0, %why, "stopped: nothing can be promised any more");
-            common.phase.send_replace(Phase::Failed);
-            return Some(why);
+    own.spawn_local(end_turns(Rc::clone(&driver)));
+    own.spawn_local(wait_for_timers(Rc::clone(&driver)));
+    own.spawn_local(take_completions(Rc::clone(&driver), ended));
+    own.spawn_local(take_mail(Rc::clone(&driver), incoming));
+    own.spawn_local(serve_other_threads(Rc::clone(&driver), asked));
+    own.spawn_local(publish(Rc::clone(&driver)));
+    let cause = tokio::select! {
+        _ = phase.wait_for(|phase| phase.is_over()) => None,
+        () = driver.stop.notified() => driver.stopped(),
+        Some(ended) = own.join_next() => {
+            // They go on for as long as the shard does; without one of them it would be deaf or dumb.
+            Some(format!("a task that it cannot do without has ended: {ended:?}"))
         }
+    };
+    if let Some(why) = cause {
+        tracing::error!(%node, shard = index.0, %why, "stopped: nothing can be promised any more");
+        driver.halt(&why);
+        common.phase.send_replace(Phase::Failed);
+        return Some(why);
     }
     if *phase.borrow() == Phase::Failed {
         return None;

@@ -36,6 +36,8 @@ use crate::waiting::{Cold, Stalled, Task, Waiting};
 pub struct Ticket {
     /// The node that asked.
     pub from: NodeId,
+    /// The shard of that node whose question it is.
+    pub of: ShardId,
     /// The shard of this node by which the question came, and by which its answer leaves.
     pub via: ShardId,
     /// Its operation.

@@ -127,6 +127,7 @@ impl Rig {
     pub(crate) fn ticket(&self, operation: u64, key: &[u8]) -> Ticket {
         Ticket {
             from: HERE,
+            of: ShardId(0),
             via: ShardId(0),
             operation: OperationId(operation),
             round: 1,

@@ -13,9 +13,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
 use super::{turn_away, wait_out};
+use crate::clients::Clients;
 
 /// How many connections may wait for a thread to take them.
 const DEALT_MAX: usize = 1024;
+
+/// A connection that was accepted, and from where.
+pub type Dealt = (std::net::TcpStream, SocketAddr);
 
 /// Where a server takes its connections.
 #[derive(Debug)]
@@ -23,7 +27,7 @@ pub enum Door {
     /// At a listener of its own.
     Listener(TcpListener),
     /// From a [`Dealer`].
-    Dealt(mpsc::Receiver<std::net::TcpStream>),
+    Dealt(mpsc::Receiver<Dealt>),
 }
 
 impl Door {
@@ -31,12 +35,14 @@ impl Door {
     pub(super) async fn next(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
         match self {
             Door::Listener(listener) => listener.accept().await,
-            Door::Dealt(dealt) => match dealt.recv().await {
-                Some(stream) => {
-                    let address = stream.peer_addr()?;
-                    Ok((TcpStream::from_std(stream)?, address))
+            Door::Dealt(dealt) => loop {
+                let Some((stream, address)) = dealt.recv().await else {
+                    return std::future::pending().await;
+                };
+                // One that is over already is nobody else's loss.
+                if let Ok(stream) = TcpStream::from_std(stream) {
+                    return Ok((stream, address));
                 }
-                None => std::future::pending().await,
             },
         }
     }
@@ -45,7 +51,7 @@ impl Door {
 /// Accepts connections, and deals them out.
 #[derive(Debug)]
 pub struct Dealer {
-    hands: Vec<mpsc::Sender<std::net::TcpStream>>,
+    hands: Vec<mpsc::Sender<Dealt>>,
 }
 
 impl Dealer {
@@ -55,17 +61,21 @@ impl Dealer {
         (Dealer { hands }, doors.into_iter().map(Door::Dealt).collect())
     }
 
-    /// Accepts at `listener` until `shutdown`.
-    pub async fn deal(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
+    /// Accepts at `listener` until `shutdown`. Whoever finds no thread with room is counted among `clients`.
+    pub async fn deal(self, listener: TcpListener, clients: &Clients, shutdown: impl Future<Output = ()>) {
         let mut shutdown = pin!(shutdown);
         let mut next = 0;
         loop {
             tokio::select! {
                 biased;
                 () = &mut shutdown => return,
-                accepted = listener.accept() => match accepted.and_then(|(stream, _)| stream.into_std()) {
-                    Ok(stream) => {
-                        self.give(stream, next);
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, address)) => {
+                        if let Ok(stream) = stream.into_std()
+                            && !self.give((stream, address), next)
+                        {
+                            clients.figures().rejected.add(1);
+                        }
                         next = (next + 1) % self.hands.len();
                     }
                     Err(error) => wait_out(&error).await,
@@ -74,15 +84,16 @@ impl Dealer {
         }
     }
 
-    /// Gives a connection to the server whose turn it is, or to the next that has room.
-    fn give(&self, stream: std::net::TcpStream, first: usize) {
-        let mut stream = stream;
+    /// Gives a connection to the server whose turn it is, or to the next that has room; false where none has.
+    fn give(&self, dealt: Dealt, first: usize) -> bool {
+        let mut dealt = dealt;
         for place in 0..self.hands.len() {
-            match self.hands[(first + place) % self.hands.len()].try_send(stream) {
-                Ok(()) => return,
-                Err(refused) => stream = refused.into_inner(),
+            match self.hands[(first + place) % self.hands.len()].try_send(dealt) {
+                Ok(()) => return true,
+                Err(refused) => dealt = refused.into_inner(),
             }
         }
-        turn_away(stream, "max number of clients reached");
+        turn_away(dealt.0, "max number of clients reached");
+        false
     }
 }

@@ -36,7 +36,7 @@ use crate::state::{ListenerKind, Selected, Settings};
 
 use buffers::Buffers;
 use connection::Connection;
-pub use door::{Dealer, Door};
+pub use door::{Dealer, Dealt, Door};
 
 /// The RESP front end of one thread of a node. Cheap to clone; all listeners share one, and all threads the registry of
 /// [`Clients`], so that `CLIENT LIST` and the limits speak of all connections of the node.

@@ -1,13 +1,13 @@
 //! What passes between a node and the world: inputs in, outputs carried out.
 
 use bytes::BytesMut;
-use node::{Input, Job, Output};
+use node::{Input, Job, Output, Sender};
 use types::{Instant, NodeId};
 use wire::{Body, Envelope, ReplicaReply};
 
 use super::shown::Said;
 use super::{Event, World};
-use crate::host::{At, Life};
+use crate::host::{At, Life, Outgoing};
 use crate::network::{Kind, LinkId, Packet, Place};
 use crate::random::{heavy_tailed, micros};
 use crate::sabotage::Sabotage;
@@ -105,9 +105,10 @@ impl World {
             match output {
                 Output::Answer(client, outcome) => self.node_answers(at.place, client, outcome),
                 Output::Send(to, envelope) => {
-                    if let Some(running) = self.hosts[at.place].running(at.shard) {
-                        running.outbox.push((to, envelope));
-                    }
+                    self.will_leave(at, Outgoing { to, shard: None, envelope });
+                }
+                Output::Reply(to, envelope) => {
+                    self.will_leave(at, Outgoing { to: to.node, shard: Some(to.shard), envelope });
                 }
                 Output::Pass(to, passed) => {
                     if let Some(running) = self.hosts[at.place].running(at.shard) {
@@ -125,18 +126,24 @@ impl World {
         }
     }
 
+    fn will_leave(&mut self, at: At, outgoing: Outgoing) {
+        if let Some(running) = self.hosts[at.place].running(at.shard) {
+            running.outbox.push(outgoing);
+        }
+    }
+
     /// Sends what has gathered since the last turn.
     fn flush(&mut self, at: At) {
         let Some(running) = self.hosts[at.place].running(at.shard) else {
             return;
         };
-        for (to, envelope) in std::mem::take(&mut running.outbox) {
+        for Outgoing { to, shard, envelope } in std::mem::take(&mut running.outbox) {
             self.witness.sent(self.hosts[at.place].id, to, &envelope, &mut self.violations, self.now);
             let kind = Kind {
-                reply: matches!(envelope.body, Body::Reply(_) | Body::Pong),
+                reply: shard.is_some(),
                 // A connection never delivers twice, and a forwarded write relies on it: it would be made twice.
                 may_come_twice: !matches!(envelope.body, Body::Request(wire::ReplicaRequest::Forward(_))),
-                shard: at.shard,
+                shard: shard.unwrap_or(at.shard),
             };
             let mut frame = BytesMut::new();
             wire::encode_frame(&envelope, &mut frame);
@@ -180,26 +187,34 @@ impl World {
         let Some(running) = self.hosts[to].shards.first() else {
             return;
         };
-        let at = At { place: to, shard: running.shard.shards().facing(packet.shard) };
+        let shards = running.shard.shards();
+        let shard = if packet.reply { packet.shard } else { shards.facing(packet.shard) };
+        if shard.0 >= shards.count() {
+            // It asked, and is no more: its node was divided anew since.
+            return;
+        }
+        let at = At { place: to, shard };
         let from_id = self.hosts[from].id;
         let name = self.hosts[to].label(at.shard);
         self.trace.line(self.now, &name, format_args!("<- {from_id} {}", Said(&envelope)));
         self.witness.arrived(from_id, self.hosts[to].id, &envelope);
-        self.break_rules(from_id, at, &envelope);
-        self.feed(at, Input::Message(from_id, envelope));
+        let sender = Sender { node: from_id, shard: packet.shard };
+        self.break_rules(sender, at, &envelope);
+        self.feed(at, Input::Message(sender, envelope));
     }
 
     /// Tells the receiver what is not true, where the scenario asks for it.
-    fn break_rules(&mut self, from: NodeId, at: At, envelope: &Envelope) {
+    fn break_rules(&mut self, from: Sender, at: At, envelope: &Envelope) {
         let stored = matches!(envelope.body, Body::Reply(ReplicaReply::Stored));
         if self.sabotage(Sabotage::AcknowledgeTwice) && stored {
             let others: Vec<NodeId> = self
                 .hosts
                 .iter()
                 .map(|host| host.id)
-                .filter(|id| *id != from && *id != self.hosts[at.place].id)
+                .filter(|id| *id != from.node && *id != self.hosts[at.place].id)
                 .collect();
             for other in others {
+                let other = Sender { node: other, ..from };
                 self.feed(at, Input::Message(other, envelope.clone()));
             }
         }
@@ -207,9 +222,8 @@ impl World {
             && let Body::Request(wire::ReplicaRequest::Write { .. }) = envelope.body
         {
             let body = Body::Reply(ReplicaReply::Stored);
-            if let Some(running) = self.hosts[at.place].running(at.shard) {
-                running.outbox.push((from, Envelope { body, ..envelope.clone() }));
-            }
+            let envelope = Envelope { body, ..envelope.clone() };
+            self.will_leave(at, Outgoing { to: from.node, shard: Some(from.shard), envelope });
         }
     }
 
