@@ -24,8 +24,9 @@ pub struct Forward {
 }
 
 impl Forward {
-    /// Begins: passes the write to the first owner that can be reached. One owner for all who are not owners, so that
-    /// writes to one key meet at one maker rather than outrank each other.
+    /// Begins: passes the write to the first owner in this node's data center that can be reached, or else to the first
+    /// anywhere. One owner for all of a data center who are not owners, so that their writes to one key meet at one maker
+    /// rather than outrank each other.
     pub fn start(target: &Target, operation: Operation, turn: &mut Turn<'_>) -> Forward {
         let keyspace = target.keyspace();
         let level = match &operation {
@@ -35,11 +36,14 @@ impl Forward {
             Operation::Get { .. } => keyspace.r,
         };
         let request = KeyRequest { keyspace: target.keyspace_id, key: target.key.clone(), operation };
-        let mut makers: Vec<NodeId> = target.owners.iter().map(|(node, _)| *node).collect();
-        makers.sort_by_key(|node| !turn.topology.is_reachable(*node));
-        makers.reverse();
-        let mut forward =
-            Forward { request, level, makers, asked: None, acknowledged: 0, problems: Vec::new() };
+        let mut forward = Forward {
+            request,
+            level,
+            makers: first_last(target, turn),
+            asked: None,
+            acknowledged: 0,
+            problems: Vec::new(),
+        };
         forward.ask_next(target, turn);
         forward
     }
@@ -140,4 +144,13 @@ impl Forward {
         let tracker = Tracker::new(self.level, &target.owners, target.local);
         u8::try_from(tracker.needed()).unwrap_or(u8::MAX)
     }
+}
+
+/// The owners in the order in which to ask them to be the maker, from the back: those that can be reached, and of these the
+/// ones in this data center; among equals in the order of the preference list.
+fn first_last(target: &Target, turn: &Turn<'_>) -> Vec<NodeId> {
+    let mut owners = target.owners.clone();
+    owners
+        .sort_by_key(|&(node, data_center)| (!turn.topology.is_reachable(node), data_center != target.local));
+    owners.into_iter().rev().map(|(node, _)| node).collect()
 }

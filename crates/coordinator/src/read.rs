@@ -276,6 +276,9 @@ fn decode(bytes: &Bytes) -> Result<Record, Error> {
 /// The owners in the order in which to ask them, from the back: this node, then its data center's, then others; among
 /// equals those that answer, and else in a rotation, so that no owner is everybody's second choice.
 fn nearest_last(target: &Target, turn: &Turn<'_>) -> Vec<NodeId> {
+    // Where answers come from soonest, which need not be where the level counts: the maker of a write that was passed on
+    // reads for a coordinator elsewhere.
+    let near = target.topology.local_data_center();
     let count = target.owners.len().max(1);
     let turned = usize::try_from(turn.id.0 % count as u64).unwrap_or(0);
     let mut owners: Vec<(bool, bool, bool, usize, NodeId)> = target
@@ -285,7 +288,7 @@ fn nearest_last(target: &Target, turn: &Turn<'_>) -> Vec<NodeId> {
         .map(|(place, &(node, data_center))| {
             let here = node == target.here;
             let up = here || turn.topology.is_reachable(node);
-            (!up, !here, data_center != target.local, (place + turned) % count, node)
+            (!up, !here, data_center != near, (place + turned) % count, node)
         })
         .collect();
     owners.sort_unstable_by(|a, b| b.cmp(a));

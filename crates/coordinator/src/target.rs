@@ -15,9 +15,9 @@ use wire::{ReplicaReply, ReplicaRequest};
 pub struct Target {
     /// The cluster as it was when the operation began.
     pub topology: Arc<Topology>,
-    /// The coordinator.
+    /// This node: the coordinator, or the maker of a write that its coordinator passed on.
     pub here: NodeId,
-    /// Its data center.
+    /// The data center that levels mean by *local*: the coordinator's, wherever the operation runs.
     pub local: DataCenter,
     /// The keyspace's id.
     pub keyspace_id: KeyspaceId,
@@ -45,6 +45,13 @@ impl Target {
         })
     }
 
+    /// The same for an operation that this coordinator passed on: levels mean its data center.
+    #[must_use]
+    pub fn asked_by(mut self, coordinator: NodeId) -> Target {
+        self.local = self.state().data_center_of(coordinator);
+        self
+    }
+
     /// The cluster state that the operation was routed by.
     pub fn state(&self) -> &ClusterState {
         &self.topology.state
@@ -57,7 +64,7 @@ impl Target {
             .expect("looked up when the target was made; states never change")
     }
 
-    /// Whether the coordinator is an owner.
+    /// Whether this node is an owner.
     pub fn is_owner(&self) -> bool {
         self.owners.iter().any(|(node, _)| *node == self.here)
     }

@@ -92,7 +92,7 @@ pub struct ScanAsk {
     pub limit: u32,
 }
 
-/// A client's request, passed on to an owner.
+/// A client's request, passed on to an owner. Its sender is the node that the client asked.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Forward {
     /// What the client asked.

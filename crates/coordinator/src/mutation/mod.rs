@@ -1,4 +1,5 @@
-//! A client's put, delete or change of expiry, at its maker: an owner, which is the coordinator itself.
+//! A client's put, delete or change of expiry, at its maker: an owner, which is the coordinator itself or was passed the
+//! write by it.
 //!
 //! 1. Where the change rests on what there is (a delete, an expiry, a put that keeps the time to live), R owners are read.
 //! 2. The maker makes the record and stores it, and sends it to all other owners at once.
@@ -238,7 +239,9 @@ impl Mutation {
     fn make(&mut self, target: &Target, change: Change, base: Option<Record>, turn: &mut Turn<'_>) {
         let may_stamp_again =
             !target.keyspace().policy.keeps_siblings() && !matches!(change, Change::Expire { .. });
-        let needs_others = Tracker::new(self.level, &target.owners, target.local).needed() > 1;
+        let mut alone = Tracker::new(self.level, &target.owners, target.local);
+        alone.succeeded(target.here);
+        let needs_others = alone.decided() != Decision::Met;
         self.hidden = may_stamp_again && needs_others && self.readers_never_go_back(target);
         let ingredients = Ingredients { change, base };
         let make = self.make_of(target, ingredients.clone(), None, turn);

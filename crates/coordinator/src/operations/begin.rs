@@ -52,7 +52,8 @@ impl Operations {
         }
     }
 
-    /// A peer passes a client's write on to this node as its maker.
+    /// A peer passes a client's write on to this node as its maker. The peer is its coordinator: it was asked, and only who
+    /// was asked passes on.
     pub fn passed(
         &mut self,
         now: Moment,
@@ -88,9 +89,12 @@ impl Operations {
         }
         let bytes = value_bytes(&request);
         let KeyRequest { keyspace, key, operation } = request;
-        let Some(target) = Target::new(&self.topology, keyspace, key) else {
+        let Some(mut target) = Target::new(&self.topology, keyspace, key) else {
             return;
         };
+        if let Origin::Peer(ticket) = origin {
+            target = target.asked_by(ticket.from);
+        }
         self.begin(now, origin, timeout, bytes, Some(target), out, |target, turn| {
             let target = target.expect("just given");
             match operation {

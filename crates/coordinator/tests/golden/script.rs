@@ -12,7 +12,7 @@ use coordinator::{Effect, Ids, Operations, Options};
 use quorum::Level;
 use replica::scan::prefix_of;
 use replica::{Change, Made, Make, MakeError, Ticket};
-use ring::{Partitions, Slot, key_hash};
+use ring::{Partitions, ReplicaCount, Slot, key_hash};
 use types::{
     Incarnation, Instant, KeyspaceId, Moment, NodeId, OperationId, PartitionId, ShardId, Stint, WallTime,
 };
@@ -88,16 +88,22 @@ impl Stage {
 
 impl Play {
     fn new(words: &Words<'_>) -> Play {
-        let member = |number: u64| MemberPlan {
-            name: format!("n{number}"),
-            data_center: "dc1".to_owned(),
-            rack: format!("r{number}"),
-            weight: 1.0,
-            addresses: Addresses::default(),
+        let elsewhere: Vec<&str> =
+            words.named.get("dc2").map_or(Vec::new(), |names| names.split(',').collect());
+        let member = |number: u64| {
+            let name = format!("n{number}");
+            let data_center = if elsewhere.contains(&name.as_str()) { "dc2" } else { "dc1" };
+            MemberPlan {
+                name,
+                data_center: data_center.to_owned(),
+                rack: format!("r{number}"),
+                weight: 1.0,
+                addresses: Addresses::default(),
+            }
         };
         let nodes = words.number("nodes", 3);
         let keyspace = Keyspace {
-            n: ring::ReplicaCount::Everywhere(u8::try_from(words.number("n", 3)).unwrap()),
+            n: copies(words.named.get("n").unwrap_or(&"3")),
             r: words.level("r").unwrap_or_default(),
             w: words.level("w").unwrap_or_default(),
             policy: words.named.get("policy").map_or(Policy::Lww, |policy| policy.parse().unwrap()),
@@ -383,6 +389,16 @@ impl Play {
             Effect::Show(..) | Effect::Answer(..) | Effect::Forwarded(..) => {}
         }
         text
+    }
+}
+
+/// `3` in each data center, or `dc1:3` in that one only.
+fn copies(text: &str) -> ReplicaCount {
+    match text.split_once(':') {
+        None => ReplicaCount::Everywhere(text.parse().unwrap()),
+        Some((name, count)) => {
+            ReplicaCount::PerDataCenter(BTreeMap::from([(name.to_owned(), count.parse().unwrap())]))
+        }
     }
 }
 
