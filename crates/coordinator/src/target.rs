@@ -77,9 +77,18 @@ impl Target {
     /// Whether the keyspace promises, at these levels, that reads never go back in time (INVARIANTS C2): strict quorums,
     /// R and W both majorities. Sloppy quorums act as strict ones for now.
     pub fn never_goes_back(&self, read: Level, write: Level) -> bool {
-        let majority = self.owners.len() / 2 + 1;
-        let total = |level| required(level, &self.owners, self.local).total();
-        total(read) >= majority && total(write) >= majority
+        self.is_majority(read, self.local) && self.is_majority(write, self.local)
+    }
+
+    /// Whether it promises that to any reader over what is written here. Readers may be in another data center, where a
+    /// local R can be a majority of all owners that it is not here.
+    pub fn never_goes_back_for_anybody(&self, read: Level, write: Level) -> bool {
+        let mut homes = self.owners.iter().map(|(_, home)| *home);
+        self.is_majority(write, self.local) && homes.any(|home| self.is_majority(read, home))
+    }
+
+    fn is_majority(&self, level: Level, local: DataCenter) -> bool {
+        required(level, &self.owners, local).total() > self.owners.len() / 2
     }
 
     /// The name of a node, for messages.

@@ -249,10 +249,10 @@ impl Mutation {
         turn.steps.push(Step::Make(FIRST_ROUND, Box::new(make)));
     }
 
-    /// Whether the keyspace's readers are promised never to go back in time over this write. It is their R that counts,
-    /// not that of the read which the change rests on.
+    /// Whether any of the keyspace's readers are promised never to go back in time over this write. It is their R that
+    /// counts, not that of the read which the change rests on.
     fn readers_never_go_back(&self, target: &Target) -> bool {
-        target.never_goes_back(target.keyspace().r, self.level)
+        target.never_goes_back_for_anybody(target.keyspace().r, self.level)
     }
 
     fn make_of(
