@@ -13,6 +13,7 @@ use ring::{Partitions, ReplicaCount};
 use types::KeyspaceId;
 
 use crate::faults::FaultKind;
+use crate::network::Place;
 use crate::random::{micros, millis};
 use crate::sabotage::Sabotage;
 
@@ -28,6 +29,11 @@ pub const FAST_READ: KeyspaceId = KeyspaceId(3);
 pub const FAST_WRITE: KeyspaceId = KeyspaceId(4);
 /// One value a key, majorities, acknowledged before it is synced.
 pub const RELAXED: KeyspaceId = KeyspaceId(5);
+/// One value a key, majorities of one data center: a keyspace for the clients in each.
+pub const LOCAL: [KeyspaceId; DATA_CENTERS_MAX] = [KeyspaceId(6), KeyspaceId(7)];
+
+/// The most data centers that a simulated cluster has.
+pub const DATA_CENTERS_MAX: usize = 2;
 
 /// Everything that a run depends on.
 #[derive(Clone, Debug)]
@@ -36,7 +42,9 @@ pub struct Scenario {
     pub seed: u64,
     /// The names of the nodes.
     pub nodes: Vec<String>,
-    /// N of every keyspace.
+    /// In how many data centers they are, each node in the next.
+    pub data_centers: usize,
+    /// N of every keyspace, in each data center.
     pub replicas: u8,
     /// How many partitions the ring has.
     pub partitions: u64,
@@ -120,6 +128,7 @@ impl Scenario {
             liveness: Duration::from_secs(3),
             shards: shards(rng),
             redivides: rng.chance(1, 2),
+            data_centers: if rng.chance(1, 3) { DATA_CENTERS_MAX } else { 1 },
             ..Scenario::calm(seed, nodes)
         }
     }
@@ -129,6 +138,7 @@ impl Scenario {
         Scenario {
             seed,
             nodes: (1..=nodes).map(|number| format!("n{number}")).collect(),
+            data_centers: 1,
             replicas: 3,
             partitions: 8,
             shards: vec![1],
@@ -158,16 +168,16 @@ impl Scenario {
     /// # Panics
     /// If the scenario describes no cluster; those made here do.
     pub fn cluster(&self) -> ClusterState {
-        let member = |name: &String| MemberPlan {
+        let member = |(place, name): (Place, &String)| MemberPlan {
             name: name.clone(),
-            data_center: "dc1".to_owned(),
+            data_center: format!("dc{}", self.data_center_of(place) + 1),
             rack: name.clone(),
             weight: 1.0,
             addresses: Addresses::default(),
         };
         let plan = FoundingPlan {
             name: "sim".to_owned(),
-            members: self.nodes.iter().map(member).collect(),
+            members: self.nodes.iter().enumerate().map(member).collect(),
             partitions: Partitions::new(self.partitions).expect("a power of two"),
             keyspaces: self.keyspaces(),
         };
@@ -179,9 +189,20 @@ impl Scenario {
         self.shards[place % self.shards.len()]
     }
 
+    /// The data center that a node is in.
+    pub fn data_center_of(&self, place: Place) -> usize {
+        place % self.data_centers
+    }
+
     /// How many owners a key has.
     pub fn owners(&self) -> usize {
-        usize::from(self.replicas).min(self.nodes.len())
+        (0..self.data_centers).map(|data_center| self.owners_in(data_center)).sum()
+    }
+
+    /// How many of them are in this data center.
+    pub fn owners_in(&self, data_center: usize) -> usize {
+        let there = (0..self.nodes.len()).filter(|place| self.data_center_of(*place) == data_center);
+        usize::from(self.replicas).min(there.count())
     }
 
     /// The settings of one node.
@@ -215,6 +236,7 @@ impl Scenario {
             ..Keyspace::new(id.0, name)
         };
         let majorities = Preset::Quorum.levels();
+        let local = (Level::LocalQuorum, Level::LocalQuorum);
         vec![
             registers(REGISTERS, "default", majorities),
             Keyspace { policy: Policy::Siblings, ..registers(SIBLINGS, "siblings", majorities) },
@@ -222,6 +244,8 @@ impl Scenario {
             registers(FAST_READ, "fast-read", Preset::FastRead.levels()),
             registers(FAST_WRITE, "fast-write", Preset::FastWrite.levels()),
             Keyspace { durability: Durability::Interval, ..registers(RELAXED, "relaxed", majorities) },
+            registers(LOCAL[0], "local-1", local),
+            registers(LOCAL[1], "local-2", local),
         ]
     }
 }

@@ -8,12 +8,14 @@ use types::KeyspaceId;
 
 use super::registers::{ReadPromise, Register, WritePromise};
 use super::siblings::SiblingKey;
-use crate::scenario::{SIBLINGS, Scenario};
+use crate::scenario::{LOCAL, SIBLINGS, Scenario};
 
 /// The books.
 #[derive(Debug)]
 pub struct Books {
     owners: usize,
+    /// The owners that levels count over, where these are not all.
+    counted: BTreeMap<KeyspaceId, usize>,
     levels: BTreeMap<KeyspaceId, (Level, Level)>,
     /// Keys of one value.
     pub registers: BTreeMap<(KeyspaceId, Bytes), Register>,
@@ -30,6 +32,7 @@ impl Books {
             state.keyspaces().iter().map(|keyspace| (keyspace.id, (keyspace.r, keyspace.w))).collect();
         Books {
             owners: scenario.owners(),
+            counted: LOCAL.iter().enumerate().map(|(home, id)| (*id, scenario.owners_in(home))).collect(),
             levels,
             registers: BTreeMap::new(),
             siblings: BTreeMap::new(),
@@ -56,30 +59,28 @@ impl Books {
     /// What reads of the keyspace at this level promise.
     pub fn read_promise(&self, keyspace: KeyspaceId, read: Option<Level>) -> ReadPromise {
         let (r, w) = self.counts(keyspace, read, None);
-        ReadPromise { meets: self.owners + 1 - r, leaves: self.are_majorities(r, w).then_some(w) }
+        ReadPromise { meets: self.counted(keyspace) + 1 - r, leaves: self.are_majorities(r, w).then_some(w) }
     }
 
     /// What writes of the keyspace at this level promise.
     pub fn write_promise(&self, keyspace: KeyspaceId, write: Option<Level>) -> WritePromise {
         let (r, w) = self.counts(keyspace, None, write);
-        WritePromise { leaves: w, outranks: self.are_majorities(r, w).then_some(self.owners + 1 - w) }
+        let outranks = self.are_majorities(r, w).then_some(self.counted(keyspace) + 1 - w);
+        WritePromise { leaves: w, outranks }
     }
 
     fn counts(&self, keyspace: KeyspaceId, read: Option<Level>, write: Option<Level>) -> (usize, usize) {
         let (r, w) = self.levels[&keyspace];
-        (self.count(read.unwrap_or(r)), self.count(write.unwrap_or(w)))
+        let owners = self.counted(keyspace);
+        (count(read.unwrap_or(r), owners), count(write.unwrap_or(w), owners))
+    }
+
+    fn counted(&self, keyspace: KeyspaceId) -> usize {
+        self.counted.get(&keyspace).copied().unwrap_or(self.owners)
     }
 
     fn are_majorities(&self, r: usize, w: usize) -> bool {
         r.min(w) > self.owners / 2
-    }
-
-    fn count(&self, level: Level) -> usize {
-        match level {
-            Level::One => 1,
-            Level::All => self.owners,
-            _ => self.owners / 2 + 1,
-        }
     }
 
     /// Keys of a keyspace that are certain to live now, for whoever reads at its own level.
@@ -103,5 +104,13 @@ impl Books {
     fn of(&self, keyspace: KeyspaceId, is: impl Fn(&Register) -> bool) -> BTreeSet<Bytes> {
         let of_keyspace = self.registers.iter().filter(|((id, _), register)| *id == keyspace && is(register));
         of_keyspace.map(|((_, key), _)| key.clone()).collect()
+    }
+}
+
+fn count(level: Level, owners: usize) -> usize {
+    match level {
+        Level::One => 1,
+        Level::All => owners,
+        _ => owners / 2 + 1,
     }
 }

@@ -40,7 +40,7 @@ struct Put {
 pub type Floors = [Rank; OWNERS_MAX + 1];
 
 /// The most owners that a key of a simulated cluster has.
-pub const OWNERS_MAX: usize = 3;
+pub const OWNERS_MAX: usize = 5;
 
 /// What the levels of a read promise.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -9,7 +9,7 @@ use quorum::Level;
 use types::WallTime;
 
 use super::{Client, Kind, Known, Task};
-use crate::scenario::{EVENTUAL, FAST_READ, FAST_WRITE, REGISTERS, RELAXED, SIBLINGS};
+use crate::scenario::{EVENTUAL, FAST_READ, FAST_WRITE, LOCAL, REGISTERS, RELAXED, SIBLINGS};
 use crate::workload::books::Books;
 use crate::workload::registers::rank_of;
 use crate::workload::siblings::value_bytes;
@@ -22,7 +22,11 @@ impl Client {
     pub(super) fn register_task(&mut self, world: &World, books: &mut Books) -> (Task, KeyRequest) {
         let keyspaces =
             [REGISTERS, REGISTERS, REGISTERS, REGISTERS, EVENTUAL, FAST_READ, FAST_WRITE, RELAXED];
-        let keyspace = *self.rng.pick(&keyspaces).unwrap_or(&REGISTERS);
+        let mut keyspace = *self.rng.pick(&keyspaces).unwrap_or(&REGISTERS);
+        let scenario = world.scenario();
+        if scenario.data_centers > 1 && self.rng.chance(1, 3) {
+            keyspace = LOCAL[scenario.data_center_of(self.home)];
+        }
         let number = self.rng.below(2 * self.keys);
         let key = Bytes::from(format!("r{number}"));
         // Keys of even numbers may be deleted and expire; the others live for ever.
