@@ -1,5 +1,5 @@
 //! Which key a path names: any bytes, percent-decoded, which is why this reads the path itself. The router's own
-//! parameters are text and refuse what is not UTF-8.
+//! parameters are text and refuse what is not UTF-8. So the API description of these segments is made here too.
 
 use std::sync::Arc;
 
@@ -8,6 +8,9 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use bytes::Bytes;
 use ring::context_binding;
+use utoipa::openapi::Required;
+use utoipa::openapi::path::{Parameter, ParameterIn};
+use utoipa::{IntoParams, PartialSchema};
 
 use crate::front::Shared;
 use crate::percent;
@@ -91,6 +94,31 @@ impl FromRequestParts<Shared> for KeyAddress {
         let key = decode(segment, "the key")?;
         Ok(keyspace.with_key(Bytes::from(key)))
     }
+}
+
+impl IntoParams for KeyspaceAddress {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        vec![parameter("keyspace", "Name or number of the keyspace", "default")]
+    }
+}
+
+impl IntoParams for KeyAddress {
+    fn into_params(place: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let mut params = KeyspaceAddress::into_params(place);
+        params.push(parameter("key", "The key: any bytes, percent-encoded; a slash is %2F", "greeting"));
+        params
+    }
+}
+
+fn parameter(name: &str, description: &str, example: &str) -> Parameter {
+    Parameter::builder()
+        .name(name)
+        .parameter_in(ParameterIn::Path)
+        .required(Required::True)
+        .description(Some(description))
+        .schema(Some(String::schema()))
+        .example(Some(example.into()))
+        .build()
 }
 
 fn decode(segment: &str, what: &str) -> Result<Vec<u8>, Problem> {

@@ -79,10 +79,7 @@ impl From<Explanation> for ExplanationDocument {
     path = "/v1/explain/{keyspace}/{key}",
     operation_id = "explain_key",
     tag = "cluster",
-    params(
-        ("keyspace" = String, Path, description = "Name or number of the keyspace", example = "default"),
-        ("key" = String, Path, description = "The key: any bytes, percent-encoded; a slash is %2F", example = "greeting"),
-    ),
+    params(KeyAddress),
     responses(
         (status = 200, description = "What each owner of the key says", body = ExplanationDocument),
         (status = 404, description = "There is no such keyspace", body = ProblemDocument, content_type = "application/problem+json"),

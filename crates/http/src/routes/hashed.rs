@@ -71,7 +71,7 @@ pub(crate) struct StoredDocument {
     operation_id = "post_value",
     tag = "keys",
     params(
-        ("keyspace" = String, Path, description = "Name or number of the keyspace", example = "default"),
+        KeyspaceAddress,
         HashedParams,
         ("Henge-Identifier" = Option<String>, Header, description = "The identifier whose hash is the key: any bytes that a header may hold"),
         ("Henge-Context" = Option<String>, Header, description = "What a read of that key returned: those values are replaced"),

@@ -31,8 +31,7 @@ use crate::{body, context, expiry};
     operation_id = "get_key",
     tag = "keys",
     params(
-        ("keyspace" = String, Path, description = "Name or number of the keyspace", example = "default"),
-        ("key" = String, Path, description = "The key: any bytes, percent-encoded; a slash is %2F", example = "greeting"),
+        KeyAddress,
         LevelParams,
         ("Henge-Context" = Option<String>, Header, description = "Answer only from a state that covers this context: read your own writes"),
         ("Accept" = Option<String>, Header, description = "application/json shows context and clocks too; with siblings, application/json or multipart/mixed", example = "application/octet-stream"),
@@ -84,8 +83,7 @@ pub(crate) async fn get(
     operation_id = "head_key",
     tag = "keys",
     params(
-        ("keyspace" = String, Path, description = "Name or number of the keyspace", example = "default"),
-        ("key" = String, Path, description = "The key: any bytes, percent-encoded; a slash is %2F", example = "greeting"),
+        KeyAddress,
         LevelParams,
         ("Henge-Context" = Option<String>, Header, description = "Answer only from a state that covers this context: read your own writes"),
     ),
@@ -172,8 +170,7 @@ impl PutParams {
     operation_id = "put_key",
     tag = "keys",
     params(
-        ("keyspace" = String, Path, description = "Name or number of the keyspace", example = "default"),
-        ("key" = String, Path, description = "The key: any bytes, percent-encoded; a slash is %2F", example = "greeting"),
+        KeyAddress,
         PutParams,
         ("Henge-Context" = Option<String>, Header, description = "What a read returned: those values are replaced. Without it the write is blind, and in a keyspace of siblings stands beside what is there"),
         ("Henge-Priority" = Option<u8>, Header, description = "The importance of the writer, 0 to 255, for keyspaces of the priority policy", example = 10),
@@ -222,8 +219,7 @@ pub(crate) async fn put(
     operation_id = "delete_key",
     tag = "keys",
     params(
-        ("keyspace" = String, Path, description = "Name or number of the keyspace", example = "default"),
-        ("key" = String, Path, description = "The key: any bytes, percent-encoded; a slash is %2F", example = "greeting"),
+        KeyAddress,
         LevelParams,
         ("Henge-Context" = Option<String>, Header, description = "What a read returned: those values are deleted. Without it the delete covers what a read at r finds"),
         ("Accept" = Option<String>, Header, description = "application/json asks for a body with the context", example = "application/json"),
