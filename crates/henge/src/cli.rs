@@ -170,13 +170,31 @@ pub(crate) struct At {
     pub(crate) json: bool,
 }
 
+/// Which key.
 #[derive(Debug, Args)]
-pub(crate) struct Get {
+pub(crate) struct Place {
     /// The key.
     pub(crate) key: String,
     /// The keyspace, by name or number.
     #[arg(long, value_name = "KEYSPACE", default_value = "default")]
     pub(crate) keyspace: String,
+}
+
+/// How a key is changed.
+#[derive(Debug, Args)]
+pub(crate) struct Change {
+    /// How many owners must hold the write.
+    #[arg(long, value_name = "LEVEL")]
+    pub(crate) w: Option<String>,
+    /// What was read before: those values are replaced or deleted.
+    #[arg(long, value_name = "TOKEN")]
+    pub(crate) context: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Get {
+    #[command(flatten)]
+    pub(crate) place: Place,
     /// How many owners must answer: a number, or one, two, three, quorum, all, local-one, local-quorum, each-quorum.
     #[arg(long, value_name = "LEVEL")]
     pub(crate) r: Option<String>,
@@ -189,20 +207,13 @@ pub(crate) struct Get {
 
 #[derive(Debug, Args)]
 pub(crate) struct Put {
-    /// The key.
-    pub(crate) key: String,
+    #[command(flatten)]
+    pub(crate) place: Place,
     /// The value; `-` reads it from standard input.
     #[arg(allow_hyphen_values = true)]
     pub(crate) value: String,
-    /// The keyspace, by name or number.
-    #[arg(long, value_name = "KEYSPACE", default_value = "default")]
-    pub(crate) keyspace: String,
-    /// How many owners must hold it.
-    #[arg(long, value_name = "LEVEL")]
-    pub(crate) w: Option<String>,
-    /// What was read before: those values are replaced.
-    #[arg(long, value_name = "TOKEN")]
-    pub(crate) context: Option<String>,
+    #[command(flatten)]
+    pub(crate) change: Change,
     /// The importance of the writer, for keyspaces of the policy `priority`.
     #[arg(long, value_name = "0..255")]
     pub(crate) priority: Option<u8>,
@@ -212,28 +223,18 @@ pub(crate) struct Put {
 
 #[derive(Debug, Args)]
 pub(crate) struct Del {
-    /// The key.
-    pub(crate) key: String,
-    /// The keyspace, by name or number.
-    #[arg(long, value_name = "KEYSPACE", default_value = "default")]
-    pub(crate) keyspace: String,
-    /// How many owners must hold the delete.
-    #[arg(long, value_name = "LEVEL")]
-    pub(crate) w: Option<String>,
-    /// What was read before: those values are deleted.
-    #[arg(long, value_name = "TOKEN")]
-    pub(crate) context: Option<String>,
+    #[command(flatten)]
+    pub(crate) place: Place,
+    #[command(flatten)]
+    pub(crate) change: Change,
     #[command(flatten)]
     pub(crate) at: At,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Explain {
-    /// The key.
-    pub(crate) key: String,
-    /// The keyspace, by name or number.
-    #[arg(long, value_name = "KEYSPACE", default_value = "default")]
-    pub(crate) keyspace: String,
+    #[command(flatten)]
+    pub(crate) place: Place,
     #[command(flatten)]
     pub(crate) at: At,
 }

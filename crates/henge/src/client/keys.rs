@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use super::{Node, key_path};
-use crate::cli::{Del, Get, Put};
+use crate::cli::{Change, Del, Get, Place, Put};
 
 const KEYS: &str = "/v1/keyspaces/{ks}/keys/";
 
@@ -18,7 +18,7 @@ const NOT_FOUND: u8 = 1;
 
 /// Prints the value of a key; all of them, and how to go on, where there are siblings.
 pub(crate) fn get(arguments: &Get) -> Result<ExitCode> {
-    let mut path = key_path(KEYS, &arguments.keyspace, &arguments.key);
+    let mut path = key_path(KEYS, &arguments.place.keyspace, &arguments.place.key);
     if let Some(r) = &arguments.r {
         path.push_str(&format!("?r={r}"));
     }
@@ -61,15 +61,8 @@ pub(crate) fn get(arguments: &Get) -> Result<ExitCode> {
 
 /// Writes a key.
 pub(crate) fn put(arguments: &Put) -> Result<ExitCode> {
-    let mut path = key_path(KEYS, &arguments.keyspace, &arguments.key);
-    if let Some(w) = &arguments.w {
-        path.push_str(&format!("?w={w}"));
-    }
+    let (path, mut headers) = change(&arguments.place, &arguments.change);
     let priority = arguments.priority.map(|priority| priority.to_string());
-    let mut headers = Vec::new();
-    if let Some(context) = &arguments.context {
-        headers.push(("henge-context", context.as_str()));
-    }
     if let Some(priority) = &priority {
         headers.push(("henge-priority", priority));
     }
@@ -94,14 +87,7 @@ pub(crate) fn put(arguments: &Put) -> Result<ExitCode> {
 
 /// Deletes a key.
 pub(crate) fn del(arguments: &Del) -> Result<ExitCode> {
-    let mut path = key_path(KEYS, &arguments.keyspace, &arguments.key);
-    if let Some(w) = &arguments.w {
-        path.push_str(&format!("?w={w}"));
-    }
-    let mut headers = Vec::new();
-    if let Some(context) = &arguments.context {
-        headers.push(("henge-context", context.as_str()));
-    }
+    let (path, headers) = change(&arguments.place, &arguments.change);
     let answered = Node::new(arguments.at.at).delete(&path, &headers)?;
     answered.check()?;
     match answered.header("henge-existed") {
@@ -109,6 +95,16 @@ pub(crate) fn del(arguments: &Del) -> Result<ExitCode> {
         _ => println!("deleted"),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The path and the header fields of a request to change a key.
+fn change<'a>(place: &Place, change: &'a Change) -> (String, Vec<(&'static str, &'a str)>) {
+    let mut path = key_path(KEYS, &place.keyspace, &place.key);
+    if let Some(w) = &change.w {
+        path.push_str(&format!("?w={w}"));
+    }
+    let headers = change.context.iter().map(|context| ("henge-context", context.as_str())).collect();
+    (path, headers)
 }
 
 fn is_absent(body: &[u8]) -> bool {

@@ -77,7 +77,7 @@ pub(crate) fn ring(at: &At) -> Result<ExitCode> {
 /// Where a key lives and what each owner holds of it.
 pub(crate) fn explain(arguments: &Explain) -> Result<ExitCode> {
     let mut out = String::new();
-    let path = key_path("/v1/explain/{ks}/", &arguments.keyspace, &arguments.key);
+    let path = key_path("/v1/explain/{ks}/", &arguments.place.keyspace, &arguments.place.key);
     let found = Node::new(arguments.at.at).document(&path)?;
     if arguments.at.json {
         say!(out, "{found}");
@@ -86,7 +86,7 @@ pub(crate) fn explain(arguments: &Explain) -> Result<ExitCode> {
     say!(
         out,
         "{} hashes to slot {}, in partition {} of {}",
-        arguments.key,
+        arguments.place.key,
         text(&found["slot"]),
         text(&found["partition"]),
         text(&found["partitions"])
