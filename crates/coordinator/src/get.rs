@@ -27,28 +27,24 @@ enum Phase {
 }
 
 impl Get {
-    /// Begins a read at this level, to be answered only by what covers the context demanded. Nothing is left to do where it
-    /// can never be answered.
+    /// Begins a read at this level, to be answered only by what covers the context demanded.
+    ///
+    /// # Errors
+    /// It can never be answered. Then nobody is asked.
     pub fn start(
         target: &Target,
         level: Option<Level>,
         demanded: Option<Context>,
         detail: Detail,
         turn: &mut Turn<'_>,
-    ) -> Option<Get> {
+    ) -> Result<Get, Error> {
         let level = level.unwrap_or(target.keyspace().r);
-        match Read::start(target, level, turn) {
-            Ok(read) => Some(Get {
-                demanded: demanded.filter(|context| !context.is_empty()),
-                detail,
-                level,
-                phase: Phase::Reading(read),
-            }),
-            Err(error) => {
-                turn.finish(Err(error));
-                None
-            }
-        }
+        Ok(Get {
+            demanded: demanded.filter(|context| !context.is_empty()),
+            detail,
+            level,
+            phase: Phase::Reading(Read::start(target, level, turn)?),
+        })
     }
 
     /// Takes an event.

@@ -78,8 +78,11 @@ struct Ingredients {
 }
 
 impl Mutation {
-    /// Begins a write on a node that is an owner. Nothing is stored yet where this finishes with an error.
-    pub fn start(target: &Target, operation: Operation, turn: &mut Turn<'_>) -> Option<Mutation> {
+    /// Begins a write on a node that is an owner.
+    ///
+    /// # Errors
+    /// It can never be done. Then nobody is asked, and nothing is stored.
+    pub fn start(target: &Target, operation: Operation, turn: &mut Turn<'_>) -> Result<Mutation, Error> {
         let keyspace = target.keyspace();
         let (ask, read, write) = match operation {
             Operation::Put { value, context, write, expiry, priority } => {
@@ -91,28 +94,21 @@ impl Mutation {
             Operation::Expire { change, read, write } => {
                 (Ask::Expire { change, found: Found::default() }, read, write)
             }
-            Operation::Get { .. } => return None,
+            Operation::Get { .. } => return Err(Error::Invalid("a read changes nothing".to_owned())),
         };
         let (level, read_level) = (write.unwrap_or(keyspace.w), read.unwrap_or(keyspace.r));
         if let Some(error) = too_few_reachable(target, level, turn) {
-            turn.finish(Err(error));
-            return None;
+            return Err(error);
         }
         let rests_on_a_read = !matches!(&ask, Ask::Put { expiry, .. } if *expiry != ExpiryChange::Keep);
         let mut mutation =
             Mutation { ask, level, read_level, phase: Phase::Begun, answered: false, hidden: false };
         if rests_on_a_read {
-            match Read::start(target, read_level, turn) {
-                Ok(read) => mutation.phase = Phase::Reading(read),
-                Err(error) => {
-                    turn.finish(Err(error));
-                    return None;
-                }
-            }
+            mutation.phase = Phase::Reading(Read::start(target, read_level, turn)?);
         } else {
             mutation.make_put(target, None, turn);
         }
-        Some(mutation)
+        Ok(mutation)
     }
 
     /// Takes an event.

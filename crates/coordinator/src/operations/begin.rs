@@ -43,7 +43,7 @@ impl Operations {
                 };
                 self.begin(now, origin, timeout, 0, Some(target), out, |target, turn| {
                     let target = target.expect("just given");
-                    Some(Machine::Explain(Box::new(Explain::start(target, turn))))
+                    Ok(Machine::Explain(Box::new(Explain::start(target, turn))))
                 });
             }
             Command::AwaitAcknowledgements { operation, replicas } => {
@@ -104,7 +104,7 @@ impl Operations {
                 write if target.is_owner() => {
                     Mutation::start(target, write, turn).map(|mutation| Machine::Mutation(Box::new(mutation)))
                 }
-                write => Some(Machine::Forward(Box::new(Forward::start(target, write, turn)))),
+                write => Ok(Machine::Forward(Box::new(Forward::start(target, write, turn)))),
             }
         });
     }
@@ -144,7 +144,7 @@ impl Operations {
         }
         self.begin(now, origin, timeout, 0, None, out, |_, turn| {
             walk.start(turn);
-            Some(Machine::Walk(Box::new(walk)))
+            Ok(Machine::Walk(Box::new(walk)))
         });
     }
 
@@ -165,11 +165,14 @@ impl Operations {
             return;
         }
         let id =
-            self.begin(now, origin, timeout, 0, None, out, |_, _| Some(Machine::Await { write, replicas }));
-        self.awaiting.entry(write).or_default().push(id);
+            self.begin(now, origin, timeout, 0, None, out, |_, _| Ok(Machine::Await { write, replicas }));
+        if let Some(id) = id {
+            self.awaiting.entry(write).or_default().push(id);
+        }
     }
 
-    /// Puts an operation into the table and carries out its first steps. Where it is over already, it has answered.
+    /// Puts an operation into the table and carries out its first steps. Where there is no room, or `start` says why it
+    /// cannot begin, having asked nobody, that is the answer, and there is no operation.
     #[allow(clippy::too_many_arguments, reason = "what every kind of operation begins with")]
     fn begin(
         &mut self,
@@ -179,19 +182,24 @@ impl Operations {
         bytes: usize,
         target: Option<Target>,
         out: &mut Vec<Effect>,
-        start: impl FnOnce(Option<&Target>, &mut Turn<'_>) -> Option<Machine>,
-    ) -> OperationId {
+        start: impl FnOnce(Option<&Target>, &mut Turn<'_>) -> Result<Machine, Error>,
+    ) -> Option<OperationId> {
         if let Some(error) = self.overload(bytes) {
             self.answer_to(origin, Err(error), out);
-            return OperationId(0);
+            return None;
         }
         let id = self.next_id();
         let mut steps = std::mem::take(&mut self.steps);
         let mut turn = Turn { now, id, topology: &self.topology, steps: &mut steps };
-        let machine = start(target.as_ref(), &mut turn);
+        let machine = match start(target.as_ref(), &mut turn) {
+            Ok(machine) => machine,
+            Err(error) => {
+                self.steps = steps;
+                self.answer_to(origin, Err(error), out);
+                return None;
+            }
+        };
         let deadline = now.mono + timeout.min(self.options.timeout);
-        // A machine that ended at once still needs a place for its origin; its `End` step removes it again.
-        let machine = machine.unwrap_or(Machine::Await { write: OperationId(0), replicas: 0 });
         self.by_id
             .insert(id, Operation { machine, target, origin: Some(origin), deadline, wake: deadline, bytes });
         self.wakes.insert((deadline, id));
@@ -199,7 +207,7 @@ impl Operations {
         self.unanswered += 1;
         self.carry_out(now, id, &mut steps, out);
         self.steps = steps;
-        id
+        Some(id)
     }
 
     fn next_id(&mut self) -> OperationId {
