@@ -22,13 +22,13 @@ enum Command {
     /// Run the whole cluster in the simulator, from a seed or a range of them.
     Sim(sim::Arguments),
     /// All that must hold before a change lands: format, lints, tests, documentation, seeds.
-    Check,
+    Check(check::Arguments),
 }
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Sim(arguments) => sim::run(&arguments),
-        Command::Check => check::run(),
+        Command::Check(arguments) => check::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,4 +1,5 @@
-//! Keeping the tables few and sorted: choosing what to merge ([`choose`], a pure function), and merging it ([`run`]).
+//! Keeping the tables few and sorted: choosing what to merge ([`mod@choose`], a pure function), and merging it
+//! ([`run`]).
 
 pub(crate) mod choose;
 pub(crate) mod run;
