@@ -103,8 +103,13 @@ impl Options {
 
     /// How much may be written to the log before the active memtable is frozen whatever its size, so that
     /// overwriting one key for ever does not keep the log for ever.
-    pub(crate) fn log_bytes_per_memtable(&self) -> u64 {
-        2 * self.memtable_bytes().max(self.log_segment_bytes) as u64
+    pub(crate) fn log_bytes_per_memtable(&self) -> usize {
+        2 * self.memtable_bytes().max(self.log_segment_bytes)
+    }
+
+    /// How many segments so much log takes.
+    pub(crate) fn log_segments_per_memtable(&self) -> usize {
+        self.log_bytes_per_memtable().div_ceil(self.log_segment_bytes - crate::log::OVERHEAD_BYTES_MAX)
     }
 
     /// The record cache, in bytes: a quarter of the memory.

@@ -5,9 +5,9 @@ mod support;
 
 use bytes::Bytes;
 use env::disk::CrashMode;
-use env::{Rng, SimDisk};
+use env::{Disk, Rng, SimDisk};
 use storage::{Kind, Lookup, Options, PutError};
-use support::{get, open, open_with, scan_all, settle, sync};
+use support::{dir, get, open, open_with, scan_all, settle, sync};
 
 fn full(db: &mut storage::Db, key: &str, value: &str) {
     db.put(key.as_bytes(), Bytes::copy_from_slice(value.as_bytes()), Kind::Full).unwrap();
@@ -104,6 +104,29 @@ fn there_is_room_for_more_than_the_longest_entry_as_soon_as_there_is_for_that() 
     assert!(matches!(db.room_for(more), Err(PutError::Stalled { .. })));
     settle(&mut db).unwrap();
     assert!(db.room_for(more).is_ok());
+}
+
+/// Once there are as many segments as the log ever needs at a time, no new one is made: a new one is written with zeros.
+#[test]
+fn segments_are_used_again_and_not_made_anew() {
+    let disk = SimDisk::new();
+    let (mut db, _) = open_with(&disk, Options { memory_bytes: 1 << 20, ..Options::tiny() }).unwrap();
+    let segments = |disk: &SimDisk| -> Vec<String> {
+        let files = disk.list(&dir()).unwrap();
+        files.into_iter().filter(|name| name.starts_with("log-")).collect()
+    };
+    let overwrite_for_some_memtables = |db: &mut storage::Db| {
+        let flushes = db.stats().counters.flushes;
+        while db.stats().counters.flushes < flushes + 4 {
+            full(db, "k", &"v".repeat(1000));
+            sync(db).unwrap();
+            settle(db).unwrap();
+        }
+    };
+    overwrite_for_some_memtables(&mut db);
+    let made = segments(&disk);
+    overwrite_for_some_memtables(&mut db);
+    assert_eq!(segments(&disk), made);
 }
 
 /// Segments are as long as the values that must fit, whatever the memory, and never shorter than without.

@@ -67,7 +67,7 @@ impl Db {
     fn active_is_full(&self) -> bool {
         let log_bytes = self.log.bytes_written() - self.log_bytes_at_freeze;
         self.active.bytes() >= self.options.memtable_bytes()
-            || log_bytes >= self.options.log_bytes_per_memtable()
+            || log_bytes >= self.options.log_bytes_per_memtable() as u64
     }
 
     fn behind(&mut self, waiting_for: &'static str) -> PutError {

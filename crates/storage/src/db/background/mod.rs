@@ -29,9 +29,6 @@ use segment::Prepare;
 pub(crate) use segment::{create_segment, lay_out_segment};
 use tables::{Compact, Flush};
 
-/// Segments without a use are kept up to this many, to be used again; the rest are removed.
-const SEGMENTS_KEPT: usize = 4;
-
 /// What is in flight and what waits to be done.
 #[derive(Debug, Default)]
 pub(crate) struct Background {
@@ -39,7 +36,8 @@ pub(crate) struct Background {
     flushing: bool,
     compacting: bool,
     removing: bool,
-    /// Segments without records that nothing waits for.
+    /// Segments without records that nothing waits for: as many as one memtable's log takes, and the rest are removed.
+    /// A flush sets that many free at once, and each new one costs as much as is written to it.
     recyclable: Vec<SegmentFile>,
     /// Tables that the manifest no longer names; removed when no read holds them.
     obsolete: Vec<Arc<Table>>,
@@ -190,7 +188,7 @@ impl Db {
         }
         let background = &mut self.background;
         let recycled = background.recyclable.pop();
-        let surplus = background.recyclable.len().saturating_sub(SEGMENTS_KEPT);
+        let surplus = background.recyclable.len().saturating_sub(self.options.log_segments_per_memtable());
         let retired = background.recyclable.drain(..surplus).collect();
         let segment = background.next_segment;
         background.next_segment += 1;
