@@ -58,19 +58,20 @@ impl Memtable {
         self.slots.get(key)
     }
 
-    /// Sets a key's one entry; the caller has merged it with the one that it replaces.
-    pub(crate) fn set(&mut self, key: &[u8], slot: Slot, sequence: u64) {
+    /// Sets a key's one entry; the caller has merged it with the one that it replaces. Whether the key is new here.
+    pub(crate) fn set(&mut self, key: &[u8], slot: Slot, sequence: u64) -> bool {
         self.last_sequence = sequence;
         self.bytes += slot.value.len();
         if let Some(present) = self.slots.get_mut(key) {
             self.bytes -= present.value.len();
             *present = slot;
-            return;
+            return false;
         }
         let key = Bytes::copy_from_slice(key);
         self.bytes += key.len() + ENTRY_OVERHEAD_BYTES;
         self.order.insert(OrderedKey::new(key.clone()));
         self.slots.insert(key, slot);
+        true
     }
 
     /// An estimate of the memory it takes.
@@ -174,8 +175,8 @@ mod tests {
     #[test]
     fn memory_is_counted_once_per_key() {
         let mut table = Memtable::new(1, 0);
-        table.set(b"k", full("first value"), 1);
-        table.set(b"k", full("v"), 2);
+        assert!(table.set(b"k", full("first value"), 1));
+        assert!(!table.set(b"k", full("v"), 2));
         assert_eq!((table.bytes(), table.len(), table.last_sequence()), (2 + ENTRY_OVERHEAD_BYTES, 1, 2));
     }
 

@@ -27,8 +27,10 @@ impl Db {
         let sequence = self.log.gather(key, kind, &value);
         self.counters.puts += 1;
         self.counters.put_bytes += (key.len() + value.len()) as u64;
-        self.active.set(key, merged.unwrap_or(Slot { kind, value }), sequence);
-        self.records.remove(key);
+        let is_new = self.active.set(key, merged.unwrap_or(Slot { kind, value }), sequence);
+        if is_new {
+            self.records.remove(key);
+        }
         Ok(SequenceNumber(sequence))
     }
 
@@ -141,11 +143,12 @@ pub(crate) fn merged_slot(
     kind: Kind,
     value: &[u8],
 ) -> Result<Option<Slot>, MergeError> {
-    match memtable.get(key) {
-        Some(present) if kind == Kind::Merge => {
-            let merged = merge.merge(key, &present.value, value)?;
-            Ok(Some(Slot { kind: present.kind, value: Bytes::from(merged) }))
-        }
-        _ => Ok(None),
+    if kind == Kind::Full {
+        return Ok(None);
     }
+    let Some(present) = memtable.get(key) else {
+        return Ok(None);
+    };
+    let merged = merge.merge(key, &present.value, value)?;
+    Ok(Some(Slot { kind: present.kind, value: Bytes::from(merged) }))
 }
