@@ -147,7 +147,7 @@ pub enum Step {
     /// Show reads here what was hidden.
     Show,
     /// Answer whoever asked. The operation may live on.
-    Answer(Box<api::Outcome>),
+    Answer(api::Outcome),
     /// Wake at this time.
     Wake(Instant),
     /// The operation is over.
@@ -175,7 +175,7 @@ impl Turn<'_> {
 
     /// Answers whoever asked.
     pub fn answer(&mut self, outcome: api::Outcome) {
-        self.steps.push(Step::Answer(Box::new(outcome)));
+        self.steps.push(Step::Answer(outcome));
     }
 
     /// Answers, and ends.

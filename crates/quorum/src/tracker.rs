@@ -38,14 +38,18 @@ pub struct Tracker {
 impl Tracker {
     /// A tracker that has heard nothing, for a coordinator in data center `local`. An owner listed twice counts once.
     pub fn new(level: Level, owners: &[Owner], local: DataCenter) -> Tracker {
-        let mut distinct: Vec<Owner> = Vec::with_capacity(owners.len());
-        for owner in owners {
-            if distinct.iter().all(|known| known.0 != owner.0) {
-                distinct.push(*owner);
+        let mut answers: Vec<(Owner, Answer)> = Vec::with_capacity(owners.len());
+        for &owner in owners {
+            if answers.iter().all(|(known, _)| known.0 != owner.0) {
+                answers.push((owner, Answer::Awaited));
             }
         }
-        let requirement = required(level, &distinct, local);
-        let answers = distinct.into_iter().map(|owner| (owner, Answer::Awaited)).collect();
+        let requirement = if answers.len() == owners.len() {
+            required(level, owners, local)
+        } else {
+            let distinct: Vec<Owner> = answers.iter().map(|(owner, _)| *owner).collect();
+            required(level, &distinct, local)
+        };
         Tracker { requirement, answers }
     }
 

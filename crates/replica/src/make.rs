@@ -27,7 +27,7 @@ pub struct Make {
     /// What is to change.
     pub change: Change,
     /// What a read at R found, where the change rests on one; merged below what is held.
-    pub base: Option<Record>,
+    pub base: Option<Box<Record>>,
     /// Set when the write is stamped again.
     pub again: Option<Again>,
     /// Whether reads here are to be answered with what was there before, until the operation lets go.
@@ -37,7 +37,7 @@ pub struct Make {
 impl Make {
     /// About how many bytes of value the record will have.
     pub fn bytes(&self) -> usize {
-        let base = self.base.as_ref().map_or(0, Record::encoded_len);
+        let base = self.base.as_ref().map_or(0, |base| base.encoded_len());
         match &self.change {
             Change::Put { value, .. } => base + value.len(),
             Change::Delete { .. } | Change::Expire { .. } => base,
@@ -141,36 +141,47 @@ pub struct Mint<'a> {
     pub now: Moment,
 }
 
-/// The record that comes of a change on top of what is held.
+/// What comes of a change on top of what is held.
 pub fn make(
     held: Option<&Record>,
-    ask: &Make,
+    ask: Make,
     keyspace: &Keyspace,
     mint: &mut Mint<'_>,
-) -> Result<(Record, Made), MakeError> {
-    if let (Some(Record::Siblings(base)), actor) = (&ask.base, mint.actors.actor(mint.partition))
+) -> Result<Made, MakeError> {
+    let Make { base, change, operation, again, .. } = ask;
+    if let (Some(Record::Siblings(base)), actor) = (base.as_deref(), mint.actors.actor(mint.partition))
         && held.map_or(base.seen().highest_of(actor) > 0, |held| held.is_behind(actor, base.seen()))
     {
         begin_stint(mint)?;
     }
-    let merged = match (held, &ask.base) {
-        (Some(held), Some(base)) => Some(held.merge(base)?),
-        (None, Some(base)) => Some(base.clone()),
+    let merged = match (held, base) {
+        (Some(held), Some(base)) => Some(held.merge(&base)?),
+        (None, Some(base)) => Some(*base),
         (_, None) => None,
     };
     let held = merged.as_ref().or(held);
-    match &ask.change {
+    match change {
         Change::Put { value, context, expiry, priority } => {
-            check_context(held, context, keyspace, mint.now)?;
-            let at = new_expiry(held, *expiry, keyspace, mint.now);
-            let payload = Payload::Value(value.clone());
-            write(held, ask, context, (payload, at, *priority), keyspace, mint)
+            check_context(held, &context, keyspace, mint.now)?;
+            let at = new_expiry(held, expiry, keyspace, mint.now);
+            let new = New { payload: Payload::Value(value), expires: at, priority, operation, again };
+            write(held, &context, new, keyspace, mint)
         }
         Change::Delete { context } => {
-            write(held, ask, context, (Payload::Tombstone, None, 0), keyspace, mint)
+            let new = New { payload: Payload::Tombstone, expires: None, priority: 0, operation, again };
+            write(held, &context, new, keyspace, mint)
         }
-        Change::Expire { context, at } => expire(held, context, *at, mint),
+        Change::Expire { context, at } => expire(held, &context, at, mint),
     }
+}
+
+/// A version without its name and stamp.
+struct New {
+    payload: Payload,
+    expires: Option<types::WallTime>,
+    priority: u8,
+    operation: OperationId,
+    again: Option<Again>,
 }
 
 fn check_context(
@@ -203,20 +214,17 @@ fn new_expiry(
 
 fn write(
     held: Option<&Record>,
-    ask: &Make,
     context: &Context,
-    (payload, expires, priority): (Payload, Option<types::WallTime>, u8),
+    New { payload, expires, priority, operation, again }: New,
     keyspace: &Keyspace,
     mint: &mut Mint<'_>,
-) -> Result<(Record, Made), MakeError> {
+) -> Result<Made, MakeError> {
     let floor = held.map_or(Stamp::default(), newest_stamp);
-    let above = ask.again.map_or(floor, |again| again.above.max(floor));
+    let above = again.map_or(floor, |again| again.above.max(floor));
     let stamp = mint.clock.mint_above(mint.now.wall, above);
     let context = if keyspace.policy.keeps_siblings() { context } else { &Context::Empty };
-    let version = |dot| {
-        Version::new(dot, stamp, payload.clone(), ask.operation).with_priority(priority).ending(expires)
-    };
-    let (record, dot) = match ask.again {
+    let version = |dot| Version::new(dot, stamp, payload, operation).with_priority(priority).ending(expires);
+    let (record, dot) = match again {
         Some(again) => (put(held, keyspace, context, version(again.dot))?, again.dot),
         None => put_under_a_new_dot(held, keyspace, context, version, mint)?,
     };
@@ -226,8 +234,7 @@ fn write(
         record.context_after(context, dot).map_err(|error| MakeError::Context(error.to_string()))?;
     let by_clock = stamp.millis() <= mint.now.wall.0;
     let path = if by_clock { WritePath::Client } else { WritePath::ClientAboveHeld };
-    let made = Made { record: record.to_bytes(), context, dot: Some(dot), path };
-    Ok((record, made))
+    Ok(Made { record: record.to_bytes(), context, dot: Some(dot), path })
 }
 
 /// Mints a dot and puts the version under it. Where the record or the context shows that this actor has forgotten some of
@@ -236,11 +243,16 @@ fn put_under_a_new_dot(
     held: Option<&Record>,
     keyspace: &Keyspace,
     context: &Context,
-    version: impl Fn(Dot) -> Version,
+    version: impl FnOnce(Dot) -> Version,
     mint: &mut Mint<'_>,
 ) -> Result<(Record, Dot), MakeError> {
     let dot = mint.actors.mint(mint.partition);
-    match Record::put(held, keyspace.policy, context, version(dot)) {
+    let version = version(dot);
+    if !keyspace.policy.keeps_siblings() {
+        // No dot is ever refused here: those of `lww` claim nothing of their predecessors.
+        return Ok((put(held, keyspace, context, version)?, dot));
+    }
+    match Record::put(held, keyspace.policy, context, version.clone()) {
         Ok(record) => Ok((record, dot)),
         Err(PutError::DotIsNotNew { known, .. }) if known > mint.actors.issued(mint.partition) => {
             Err(MakeError::Context(format!(
@@ -251,7 +263,7 @@ fn put_under_a_new_dot(
         Err(PutError::ActorHasForgotten { .. } | PutError::DotIsNotNew { .. }) => {
             begin_stint(mint)?;
             let dot = mint.actors.mint(mint.partition);
-            Ok((put(held, keyspace, context, version(dot))?, dot))
+            Ok((put(held, keyspace, context, Version { dot, ..version })?, dot))
         }
         Err(error) => Err(MakeError::Context(error.to_string())),
     }
@@ -303,7 +315,7 @@ fn expire(
     context: &Context,
     at: Option<types::WallTime>,
     mint: &mut Mint<'_>,
-) -> Result<(Record, Made), MakeError> {
+) -> Result<Made, MakeError> {
     let held = held.ok_or_else(|| {
         MakeError::CannotSay("the version whose expiry was to change is not here".to_owned())
     })?;
@@ -312,9 +324,7 @@ fn expire(
     let record = held
         .with_expiry(context, Expiry { stamp, at })
         .map_err(|error| MakeError::Context(error.to_string()))?;
-    let made =
-        Made { record: record.to_bytes(), context: record.context(), dot: None, path: WritePath::Merge };
-    Ok((record, made))
+    Ok(Made { record: record.to_bytes(), context: record.context(), dot: None, path: WritePath::Merge })
 }
 
 /// The greatest stamp of a record's versions.

@@ -256,7 +256,7 @@ impl Test {
             key: Bytes::from_static(KEYS[key.1]),
             operation: OperationId(operation),
             change,
-            base: if expires { shown } else { None },
+            base: if expires { shown.map(Box::new) } else { None },
             again: None,
             hide,
         };

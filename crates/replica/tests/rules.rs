@@ -199,7 +199,7 @@ fn a_change_of_expiry_does_not_carry_a_hidden_write_to_others() {
     let at = Some(rig.now.wall.plus_millis(5_000));
     let expire = Make {
         change: Change::Expire { context: old.context(), at },
-        base: Some(old.clone()),
+        base: Some(Box::new(old.clone())),
         ..put(3, LWW, b"k", b"")
     };
     let said = rig.make(3, expire);

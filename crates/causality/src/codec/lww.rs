@@ -19,7 +19,7 @@
 
 use std::ops::Range;
 
-use bytes::{BufMut, Bytes};
+use bytes::{Buf, BufMut, Bytes};
 use types::{Incarnation, OperationId, Stint, WallTime};
 
 use super::{DecodeError, FORMAT, KIND_LWW};
@@ -114,21 +114,24 @@ pub(super) fn encode(record: &Lww, out: &mut Vec<u8>) {
     let version = record.version();
     let tombstone = if record.value().is_none() { TOMBSTONE } else { 0 };
     let ends = if version.expiry.at.is_some() { ENDS } else { 0 };
-    out.put_slice(&[KIND_LWW, FORMAT, tombstone | ends, version.priority]);
-    out.put_u64_le(version.stamp.0);
-    out.put_u64_le(version.dot.actor.incarnation.0);
-    out.put_u32_le(version.dot.actor.stint.0);
-    out.put_u64_le(version.dot.counter);
-    out.put_u64_le(version.operation.0);
-    out.put_u64_le(version.expiry.stamp.0);
-    out.put_u64_le(version.expiry.at.map_or(0, |at| at.0));
-    out.put_slice(record.value().map_or(&[], |value| value));
+    let mut header = [0; HEADER_BYTES];
+    let mut fields = &mut header[..];
+    fields.put_slice(&[KIND_LWW, FORMAT, tombstone | ends, version.priority]);
+    fields.put_u64_le(version.stamp.0);
+    fields.put_u64_le(version.dot.actor.incarnation.0);
+    fields.put_u32_le(version.dot.actor.stint.0);
+    fields.put_u64_le(version.dot.counter);
+    fields.put_u64_le(version.operation.0);
+    fields.put_u64_le(version.expiry.stamp.0);
+    fields.put_u64_le(version.expiry.at.map_or(0, |at| at.0));
+    out.extend_from_slice(&header);
+    out.extend_from_slice(record.value().map_or(&[], |value| value));
 }
 
-pub(super) fn decode(bytes: &Bytes) -> Result<Lww, DecodeError> {
-    let peek = LwwPeek::of(bytes)?;
-    let payload =
-        if peek.is_tombstone { Payload::Tombstone } else { Payload::Value(bytes.slice(peek.value)) };
+pub(super) fn decode(mut bytes: Bytes) -> Result<Lww, DecodeError> {
+    let peek = LwwPeek::of(&bytes)?;
+    bytes.advance(HEADER_BYTES);
+    let payload = if peek.is_tombstone { Payload::Tombstone } else { Payload::Value(bytes) };
     Ok(Lww::new(Version {
         dot: peek.dot,
         stamp: peek.stamp,

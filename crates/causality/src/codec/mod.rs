@@ -86,7 +86,7 @@ impl Record {
 
     /// The record's bytes, in one allocation.
     pub fn to_bytes(&self) -> Bytes {
-        let mut out = Vec::new();
+        let mut out = Vec::with_capacity(self.encoded_len());
         self.encode(&mut out);
         Bytes::from(out)
     }
@@ -97,7 +97,7 @@ impl Record {
     /// [`DecodeError`], for anything that [`encode`](Self::encode) would not have written.
     pub fn decode(bytes: Bytes) -> Result<Record, DecodeError> {
         match kind_of(&bytes)? {
-            KIND_LWW => Ok(Record::Lww(lww::decode(&bytes)?)),
+            KIND_LWW => Ok(Record::Lww(lww::decode(bytes)?)),
             _ => Ok(Record::Siblings(siblings::decode(bytes)?)),
         }
     }

@@ -62,19 +62,19 @@ enum Ask {
 enum Phase {
     /// Nothing has been asked of anyone.
     Begun,
-    Reading(Read),
+    Reading(Box<Read>),
     /// There is nothing to change, and the client is told so once what was found is certain to stay found.
-    Settling(Settling, Reply),
+    Settling(Box<(Settling, Reply)>),
     /// Waiting for the local store.
-    Making(Ingredients),
+    Making(Option<Box<Ingredients>>),
     Writing(Box<Writing>),
 }
 
-/// What the record is made of, kept for stamping it again: the change, and what a read found that it rests on.
+/// What the record is made of, where it may have to be stamped again: the change, and what a read found that it rests on.
 #[derive(Clone, Debug)]
 struct Ingredients {
     change: Change,
-    base: Option<Record>,
+    base: Option<Box<Record>>,
 }
 
 impl Mutation {
@@ -82,7 +82,7 @@ impl Mutation {
     ///
     /// # Errors
     /// It can never be done. Then nobody is asked, and nothing is stored.
-    pub fn start(target: &Target, operation: Operation, turn: &mut Turn<'_>) -> Result<Mutation, Error> {
+    pub fn start(target: &Target, operation: Operation, turn: &mut Turn<'_>) -> Result<Box<Mutation>, Error> {
         let keyspace = target.keyspace();
         let (ask, read, write) = match operation {
             Operation::Put { value, context, write, expiry, priority } => {
@@ -101,10 +101,16 @@ impl Mutation {
             return Err(error);
         }
         let rests_on_a_read = !matches!(&ask, Ask::Put { expiry, .. } if *expiry != ExpiryChange::Keep);
-        let mut mutation =
-            Mutation { ask, level, read_level, phase: Phase::Begun, answered: false, hidden: false };
+        let mut mutation = Box::new(Mutation {
+            ask,
+            level,
+            read_level,
+            phase: Phase::Begun,
+            answered: false,
+            hidden: false,
+        });
         if rests_on_a_read {
-            mutation.phase = Phase::Reading(Read::start(target, read_level, turn)?);
+            mutation.phase = Phase::Reading(Box::new(Read::start(target, read_level, turn)?));
         } else {
             mutation.make_put(target, None, turn);
         }
@@ -123,18 +129,18 @@ impl Mutation {
                 },
             },
             Phase::Begun => {}
-            Phase::Settling(settling, reply) => match settling.step(&event) {
+            Phase::Settling(settling) => match settling.0.step(&event) {
                 Decision::Waiting => {}
                 Decision::Impossible => {
-                    let error = settling.error(target);
+                    let error = settling.0.error(target);
                     self.finish(Err(error), turn);
                 }
                 Decision::Met => {
-                    let reply = reply.clone();
+                    let reply = settling.1.clone();
                     self.finish(Ok(reply), turn);
                 }
             },
-            Phase::Making(..) => {
+            Phase::Making(_) => {
                 if let Event::Made(made) = event {
                     self.made(target, made, turn);
                 }
@@ -150,8 +156,8 @@ impl Mutation {
         }
         Some(match &self.phase {
             Phase::Reading(read) => read.timed_out(target),
-            Phase::Settling(settling, _) => settling.error(target),
-            Phase::Begun | Phase::Making(..) => Error::Unknown {
+            Phase::Settling(settling) => settling.0.error(target),
+            Phase::Begun | Phase::Making(_) => Error::Unknown {
                 level: self.level,
                 needed: 1,
                 got: 0,
@@ -166,7 +172,7 @@ impl Mutation {
     pub fn acknowledged(&self) -> u8 {
         match &self.phase {
             Phase::Writing(writing) => u8::try_from(writing.holding.successes().count()).unwrap_or(u8::MAX),
-            Phase::Begun | Phase::Reading(_) | Phase::Settling(..) | Phase::Making(..) => 0,
+            Phase::Begun | Phase::Reading(_) | Phase::Settling(_) | Phase::Making(_) => 0,
         }
     }
 
@@ -215,7 +221,7 @@ impl Mutation {
     fn settle(&mut self, target: &Target, merged: &Merged, reply: Reply, turn: &mut Turn<'_>) {
         match Settling::begin(target, self.read_level, merged, turn) {
             None => self.finish(Ok(reply), turn),
-            Some(settling) => self.phase = Phase::Settling(settling, reply),
+            Some(settling) => self.phase = Phase::Settling(Box::new((settling, reply))),
         }
     }
 
@@ -233,16 +239,24 @@ impl Mutation {
     }
 
     fn make(&mut self, target: &Target, change: Change, base: Option<Record>, turn: &mut Turn<'_>) {
-        let may_stamp_again =
-            !target.keyspace().policy.keeps_siblings() && !matches!(change, Change::Expire { .. });
+        let base = base.map(Box::new);
+        let has_others = target.owners.len() > 1;
+        let may_stamp_again = has_others
+            && !target.keyspace().policy.keeps_siblings()
+            && !matches!(change, Change::Expire { .. });
+        self.hidden = may_stamp_again && self.needs_others(target) && self.readers_never_go_back(target);
+        let kept =
+            may_stamp_again.then(|| Box::new(Ingredients { change: change.clone(), base: base.clone() }));
+        self.phase = Phase::Making(kept);
+        let make = self.make_of(target, Ingredients { change, base }, None, turn);
+        turn.steps.push(Step::Make(FIRST_ROUND, Box::new(make)));
+    }
+
+    /// Whether this node alone is too few for the level.
+    fn needs_others(&self, target: &Target) -> bool {
         let mut alone = Tracker::new(self.level, &target.owners, target.local);
         alone.succeeded(target.here);
-        let needs_others = alone.decided() != Decision::Met;
-        self.hidden = may_stamp_again && needs_others && self.readers_never_go_back(target);
-        let ingredients = Ingredients { change, base };
-        let make = self.make_of(target, ingredients.clone(), None, turn);
-        self.phase = Phase::Making(ingredients);
-        turn.steps.push(Step::Make(FIRST_ROUND, Box::new(make)));
+        alone.decided() != Decision::Met
     }
 
     /// Whether any of the keyspace's readers are promised never to go back in time over this write. It is their R that
@@ -282,7 +296,7 @@ impl Mutation {
             return;
         };
         let writing = Writing {
-            ingredients: Some(ingredients),
+            ingredients,
             round: FIRST_ROUND,
             dot: made.dot,
             made,
@@ -377,7 +391,7 @@ impl Mutation {
         writing.without.clear();
         writing.problems.clear();
         let round = writing.round;
-        let make = self.make_of(target, ingredients, Some(again), turn);
+        let make = self.make_of(target, *ingredients, Some(again), turn);
         turn.steps.push(Step::Make(round, Box::new(make)));
     }
 

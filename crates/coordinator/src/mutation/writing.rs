@@ -14,8 +14,9 @@ use crate::target::{Failure, Target, Turn};
 /// A round of asking the other owners to hold the write.
 #[derive(Debug)]
 pub(super) struct Writing {
-    /// Let go once the client has been answered: a write that only counts acknowledgements holds no value.
-    pub(super) ingredients: Option<Ingredients>,
+    /// Nothing where no owner refuses a stamp. Let go once the client has been answered: a write that only counts
+    /// acknowledgements holds no value.
+    pub(super) ingredients: Option<Box<Ingredients>>,
     pub(super) round: u32,
     pub(super) made: Made,
     pub(super) dot: Option<Dot>,

@@ -101,9 +101,7 @@ impl Operations {
                 Asked::Get { read, context, detail } => {
                     Get::start(target, read, context, detail, turn).map(|get| Machine::Get(Box::new(get)))
                 }
-                write if target.is_owner() => {
-                    Mutation::start(target, write, turn).map(|mutation| Machine::Mutation(Box::new(mutation)))
-                }
+                write if target.is_owner() => Mutation::start(target, write, turn).map(Machine::Mutation),
                 write => Ok(Machine::Forward(Box::new(Forward::start(target, write, turn)))),
             }
         });

@@ -294,7 +294,7 @@ impl Operations {
         if hidden {
             steps.push(Step::Show);
         }
-        steps.extend(outcome.map(|outcome| Step::Answer(Box::new(outcome))));
+        steps.extend(outcome.map(Step::Answer));
         steps.push(Step::End);
         self.carry_out(now, id, &mut steps, out);
     }
@@ -316,7 +316,7 @@ impl Operations {
                         out.push(Effect::Show(target.keyspace_id, target.key.clone(), id));
                     }
                 }
-                Step::Answer(outcome) => self.answer(id, *outcome, out),
+                Step::Answer(outcome) => self.answer(id, outcome, out),
                 Step::Wake(at) => self.wake(id, at),
                 Step::End => ended = true,
             }

@@ -15,7 +15,7 @@ impl Replica {
         now: Moment,
         key: &Bytes,
         ticket: Ticket,
-        ask: &Make,
+        ask: Make,
         held: Option<Bytes>,
         out: &mut Vec<Effect>,
     ) -> Option<Bytes> {
@@ -24,10 +24,12 @@ impl Replica {
         {
             return self.expire_shown(now, key, ticket, ask, (shown, held), out);
         }
-        match self.try_make(now, key, ticket, ask, held) {
-            Ok((made, stored, sequence)) => {
+        let relaxed = self.is_relaxed(ask.keyspace);
+        match self.try_make(now, key, ticket, ask, held, relaxed) {
+            Ok((made, sequence)) => {
+                let stored = made.record.clone();
                 out.push(Effect::Made(ticket, Ok(made)));
-                self.acknowledge(ticket, sequence, self.is_relaxed(ask.keyspace));
+                self.acknowledge(ticket, sequence, relaxed);
                 Some(stored)
             }
             Err(error) => {
@@ -44,15 +46,16 @@ impl Replica {
         now: Moment,
         key: &Bytes,
         ticket: Ticket,
-        ask: &Make,
+        ask: Make,
         (shown, held): (Option<Bytes>, Option<Bytes>),
         out: &mut Vec<Effect>,
     ) -> Option<Bytes> {
-        match self.make_record(now, ticket.partition, ask, shown.as_ref()) {
+        let keyspace = ask.keyspace;
+        match self.make_record(now, ticket.partition, ask, shown) {
             Ok(made) => {
                 let record = made.record.clone();
                 out.push(Effect::Made(ticket, Ok(made)));
-                self.write(now, key, ticket, ask.keyspace, &record, WritePath::Merge, held, out)
+                self.write(now, key, ticket, keyspace, &record, WritePath::Merge, held, out)
             }
             Err(error) => {
                 out.push(Effect::Made(ticket, Err(error)));
@@ -66,20 +69,19 @@ impl Replica {
         now: Moment,
         key: &Bytes,
         ticket: Ticket,
-        ask: &Make,
+        ask: Make,
         held: Option<Bytes>,
-    ) -> Result<(Made, Bytes, SequenceNumber), MakeError> {
-        let made = self.make_record(now, ticket.partition, ask, held.as_ref())?;
-        let stored = made.record.clone();
-        let relaxed = self.is_relaxed(ask.keyspace);
-        let sequence = self.store(now, key, stored.clone(), relaxed).map_err(not_stored)?;
-        if ask.hide {
-            self.recent.hide(key.clone(), ask.operation, held);
-        } else {
+        relaxed: bool,
+    ) -> Result<(Made, SequenceNumber), MakeError> {
+        let hidden = ask.hide.then(|| (ask.operation, held.clone()));
+        let made = self.make_record(now, ticket.partition, ask, held)?;
+        let sequence = self.store(now, key, made.record.clone(), relaxed).map_err(not_stored)?;
+        match hidden {
+            Some((operation, before)) => self.recent.hide(key.clone(), operation, before),
             // It outranks all that is hidden, and may be acknowledged with no other owner holding it: reads must see it.
-            self.recent.show_all(key);
+            None => self.recent.show_all(key),
         }
-        Ok((made, stored, sequence))
+        Ok((made, sequence))
     }
 
     /// Makes the record of a change on top of another, and stores nothing.
@@ -87,15 +89,14 @@ impl Replica {
         &mut self,
         now: Moment,
         partition: PartitionId,
-        ask: &Make,
-        on: Option<&Bytes>,
+        ask: Make,
+        on: Option<Bytes>,
     ) -> Result<Made, MakeError> {
         let keyspace = self.state.keyspace(ask.keyspace).expect("checked when the request arrived");
-        let decode = |bytes: &Bytes| Record::decode(bytes.clone());
-        let on = on.map(decode).transpose().map_err(|error| MakeError::CannotSay(error.to_string()))?;
+        let on =
+            on.map(Record::decode).transpose().map_err(|error| MakeError::CannotSay(error.to_string()))?;
         let mut mint = Mint { clock: &mut self.clock, actors: &mut self.actors, partition, now };
-        let (_, made) = make::make(on.as_ref(), ask, keyspace, &mut mint)?;
-        Ok(made)
+        make::make(on.as_ref(), ask, keyspace, &mut mint)
     }
 }
 

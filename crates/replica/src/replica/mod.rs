@@ -1,6 +1,6 @@
 //! The machine: (now, request or completion) in, effects out, in the order in which they must happen.
 //!
-//! Every path to a record goes through [`Replica::with_held`]: a key whose record is in memory is served at once, else its
+//! Every path to a record goes through [`Replica::held`]: a key whose record is in memory is served at once, else its
 //! work waits, in order, behind one read from disk. So a write never meets a record older than the one that it should be
 //! merged with, and equal reads of a cold key cost one.
 //!
@@ -19,7 +19,7 @@ use causality::HybridClock;
 use cluster::{ClusterState, Durability};
 use storage::{
     BackgroundJob, BackgroundKind, BackgroundOutcome, Db, Installed, Kind, LogError, Lookup, PutError,
-    ReadJob, ReadOutcome, ScanJob, ScanOutcome, SequenceNumber, SyncJob, SyncOutcome,
+    ReadError, ReadJob, ReadOutcome, ScanJob, ScanOutcome, SequenceNumber, SyncJob, SyncOutcome,
 };
 use types::{Instant, KeyspaceId, Moment, NodeId, OperationId, PartitionId, ShardId};
 use wire::{ReplicaReply, ReplicaRequest, ScanAsk};
@@ -223,7 +223,12 @@ impl Replica {
             return;
         }
         let key = store_key(ask.keyspace, &ask.key);
-        self.with_held(now, key, Waiting { ticket, task: Task::Make(Box::new(ask)) }, out);
+        match self.held(&key, Some(ask.bytes())) {
+            Ok(held) => {
+                self.make_on(now, &key, ticket, ask, held, out);
+            }
+            Err(why) => self.put_off(why, key, Waiting { ticket, task: Task::Make(Box::new(ask)) }, out),
+        }
     }
 
     /// Shows reads what an operation wrote here, which was hidden so far.
@@ -268,7 +273,8 @@ impl Replica {
         for one in waiting {
             if one.is_late(now) {
                 out.push(one.fail(TOO_LATE));
-            } else if one.is_write() && (!kept.is_empty() || self.must_wait(key, &one, held.as_ref())) {
+            } else if one.is_write() && (!kept.is_empty() || self.must_wait(key, one.bytes(), held.as_ref()))
+            {
                 kept.push((key.clone(), one));
             } else if let Some(stored) = self.run(now, key, one, held.clone(), out) {
                 held = Some(stored);
@@ -383,12 +389,9 @@ impl Replica {
         }
     }
 
-    /// Whether a write must be kept until storage has caught up with its background work.
-    fn must_wait(&mut self, key: &Bytes, one: &Waiting, held: Option<&Bytes>) -> bool {
-        if !one.is_write() {
-            return false;
-        }
-        let at_most = key.len() + one.bytes() + held.map_or(0, Bytes::len) + RECORD_OVERHEAD_BYTES;
+    /// Whether a write of so many bytes must be kept until storage has caught up with its background work.
+    fn must_wait(&mut self, key: &Bytes, bytes: usize, held: Option<&Bytes>) -> bool {
+        let at_most = key.len() + bytes + held.map_or(0, Bytes::len) + RECORD_OVERHEAD_BYTES;
         matches!(self.db.room_for(at_most), Err(PutError::Stalled { .. }))
     }
 
@@ -410,31 +413,44 @@ impl Replica {
 
     /// Runs a task on what is held of its key: at once where memory knows, else in its turn once the disk has said.
     fn with_held(&mut self, now: Moment, key: Bytes, one: Waiting, out: &mut Vec<Effect>) {
-        if one.is_write() && !self.stalled.is_empty() {
-            out.extend(self.stalled.push(key, one));
-            return;
+        match self.held(&key, one.is_write().then(|| one.bytes())) {
+            Ok(held) => {
+                self.run(now, &key, one, held, out);
+            }
+            Err(why) => self.put_off(why, key, one, out),
         }
-        if self.cold.has(&key) {
-            out.extend(self.cold.push(&key, one));
-            return;
+    }
+
+    /// What is held of a key, for a read or for a write of so many bytes; or why that cannot be done now.
+    fn held(&mut self, key: &Bytes, write_bytes: Option<usize>) -> Result<Option<Bytes>, NotNow> {
+        if write_bytes.is_some() && !self.stalled.is_empty() {
+            return Err(NotNow::Stalled);
         }
-        let held = match self.db.get(&key) {
+        if self.cold.has(key) {
+            return Err(NotNow::BehindARead);
+        }
+        let held = match self.db.get(key) {
             Lookup::Found(record) => Some(record),
             Lookup::Absent => None,
-            Lookup::Cold(job) => {
-                out.push(self.cold.begin(key, one, job));
-                return;
-            }
-            Lookup::Unreadable(error) => {
+            Lookup::Cold(job) => return Err(NotNow::Cold(job)),
+            Lookup::Unreadable(error) => return Err(NotNow::Unreadable(error)),
+        };
+        match write_bytes {
+            Some(bytes) if self.must_wait(key, bytes, held.as_ref()) => Err(NotNow::Stalled),
+            _ => Ok(held),
+        }
+    }
+
+    /// Puts a task where it has to wait, or refuses it.
+    fn put_off(&mut self, why: NotNow, key: Bytes, one: Waiting, out: &mut Vec<Effect>) {
+        match why {
+            NotNow::Stalled => out.extend(self.stalled.push(key, one)),
+            NotNow::BehindARead => out.extend(self.cold.push(&key, one)),
+            NotNow::Cold(job) => out.push(self.cold.begin(key, one, job)),
+            NotNow::Unreadable(error) => {
                 self.unreadable(&key);
                 out.push(one.fail(&error.to_string()));
-                return;
             }
-        };
-        if self.must_wait(&key, &one, held.as_ref()) {
-            out.extend(self.stalled.push(key, one));
-        } else {
-            self.run(now, &key, one, held, out);
         }
     }
 
@@ -456,7 +472,7 @@ impl Replica {
             Task::Write { keyspace, record, path } => {
                 self.write(now, key, ticket, keyspace, &record, path, held, out)
             }
-            Task::Make(ask) => self.make_on(now, key, ticket, &ask, held, out),
+            Task::Make(ask) => self.make_on(now, key, ticket, *ask, held, out),
         }
     }
 
@@ -513,6 +529,18 @@ impl Replica {
     fn forget(&mut self, partition: PartitionId) {
         let _ = self.actors.begin_stint(partition);
     }
+}
+
+/// Why a task cannot be done now.
+enum NotNow {
+    /// Earlier writes wait for storage, or this one has to.
+    Stalled,
+    /// A read from disk is under way for its key.
+    BehindARead,
+    /// This read is to be begun.
+    Cold(ReadJob),
+    /// What is held cannot be read, now or later.
+    Unreadable(ReadError),
 }
 
 /// What a record has beside its values and what is held already: its header, and a clock entry or two.
