@@ -58,6 +58,16 @@ impl Requirement {
         }
     }
 
+    /// Whether these owners are enough; each is to be named once.
+    pub fn is_met_by(&self, owners: impl Iterator<Item = Owner> + Clone) -> bool {
+        let within = |home| owners.clone().filter(|owner| owner.1 == home).count();
+        match self {
+            Requirement::Anywhere(count) => owners.count() >= *count,
+            Requirement::Within(home, count) => within(*home) >= *count,
+            Requirement::Each(counts) => counts.iter().all(|&(home, count)| within(home) >= count),
+        }
+    }
+
     /// The counts that are due in particular data centers; none if the owners may be anywhere.
     pub(crate) fn per_data_center(&self) -> Option<Vec<(DataCenter, usize)>> {
         match self {

@@ -1,33 +1,33 @@
 //! What a client is told of a write that was not done.
 
 use api::{Action, Error, Part};
-use quorum::{Decision, Level, Tracker};
+use quorum::{Level, Owner, Tracker, required};
 use replica::MakeError;
 
 use crate::target::{Target, Turn};
 
 /// Not done, said before anything is stored: W owners cannot be reached.
 pub(super) fn too_few_reachable(target: &Target, level: Level, turn: &Turn<'_>) -> Option<Error> {
-    let mut reachable = Tracker::new(level, &target.owners, target.local);
-    let mut missing = Vec::new();
-    for &(node, _) in &target.owners {
-        if node == target.here || turn.topology.is_reachable(node) {
-            reachable.succeeded(node);
-        } else {
-            reachable.failed(node);
-            missing.push(target.name_of(node));
-        }
+    let is_reachable = |node| node == target.here || turn.topology.is_reachable(node);
+    let owners = target.owners.iter().copied();
+    let needed = required(level, &target.owners, target.local);
+    if needed.is_met_by(owners.clone().filter(|(node, _)| is_reachable(*node))) {
+        return None;
     }
-    (reachable.decided() != Decision::Met).then(|| Error::Unavailable {
+    let (there, missing): (Vec<Owner>, Vec<Owner>) = owners.partition(|(node, _)| is_reachable(*node));
+    let mut reachable = Tracker::new(level, &target.owners, target.local);
+    there.iter().for_each(|(node, _)| reachable.succeeded(*node));
+    Some(Error::Unavailable {
         action: Action::Write,
         level,
-        needed: u8::try_from(reachable.needed()).unwrap_or(u8::MAX),
+        needed: u8::try_from(needed.total()).unwrap_or(u8::MAX),
         got: u8::try_from(reachable.got()).unwrap_or(u8::MAX),
         owners: target.owner_count(),
         detail: if missing.is_empty() {
             "there are not so many owners".to_owned()
         } else {
-            format!("cannot reach {}", missing.join(", "))
+            let names: Vec<&str> = missing.iter().map(|(node, _)| target.name_of(*node)).collect();
+            format!("cannot reach {}", names.join(", "))
         },
     })
 }
@@ -48,8 +48,7 @@ pub(super) fn refusal(target: &Target, error: MakeError, level: Level) -> Error 
         MakeError::CannotSay(why) => Error::Unavailable {
             action: Action::Write,
             level,
-            needed: u8::try_from(Tracker::new(level, &target.owners, target.local).needed())
-                .unwrap_or(u8::MAX),
+            needed: u8::try_from(required(level, &target.owners, target.local).total()).unwrap_or(u8::MAX),
             got: 0,
             owners: target.owner_count(),
             detail: format!("{}: {why}", target.name_of(target.here)),

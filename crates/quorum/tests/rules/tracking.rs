@@ -119,6 +119,8 @@ proptest! {
             naive.hear(reply);
             prop_assert_eq!(tracker.decided(), naive.decision());
             prop_assert_eq!(&tracker.successes().collect::<BTreeSet<_>>(), &naive.succeeded);
+            let succeeded = owners.iter().copied().filter(|owner| naive.succeeded.contains(&owner.0));
+            prop_assert_eq!(tracker.requirement().is_met_by(succeeded), tracker.decided() == Decision::Met);
             prop_assert!(tracker.decided() != Decision::Met || tracker.got() >= tracker.needed());
         }
     }
