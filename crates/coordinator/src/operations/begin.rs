@@ -200,7 +200,7 @@ impl Operations {
         let deadline = now.mono + timeout.min(self.options.timeout);
         self.by_id
             .insert(id, Operation { machine, target, origin: Some(origin), deadline, wake: deadline, bytes });
-        self.wakes.insert((deadline, id));
+        self.wakes.insert(deadline, id);
         self.bytes += bytes;
         self.unanswered += 1;
         self.carry_out(now, id, &mut steps, out);

@@ -6,9 +6,11 @@
 
 mod admission;
 mod begin;
+mod ids;
 mod outcome;
+mod wakes;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +20,8 @@ use replica::{Made, Make, MakeError, Ticket};
 use types::{Instant, KeyspaceId, Moment, NodeId, OperationId, ShardId};
 use wire::{Body, Envelope, ReplicaReply, ReplicaRequest};
 
+use self::ids::ById;
+use self::wakes::Wakes;
 use crate::explain::Explain;
 use crate::forward::Forward;
 use crate::get::Get;
@@ -124,10 +128,10 @@ pub struct Operations {
     topology: Arc<Topology>,
     ids: Ids,
     last_id: u64,
-    by_id: HashMap<OperationId, Operation>,
+    by_id: HashMap<OperationId, Operation, ById>,
     batches: BTreeMap<OperationId, Batch>,
     /// When each operation is to be woken next; its deadline at the latest.
-    wakes: BTreeSet<(Instant, OperationId)>,
+    wakes: Wakes,
     /// Answered writes that still count acknowledgements, oldest first; may name ended ones.
     lingering: VecDeque<OperationId>,
     /// Waits for acknowledgements, by the write that they wait on.
@@ -173,9 +177,9 @@ impl Operations {
             topology,
             ids,
             last_id: ids.first + u64::from(ids.shard.0),
-            by_id: HashMap::new(),
+            by_id: HashMap::default(),
             batches: BTreeMap::new(),
-            wakes: BTreeSet::new(),
+            wakes: Wakes::default(),
             lingering: VecDeque::new(),
             awaiting: BTreeMap::new(),
             past: VecDeque::new(),
@@ -244,16 +248,16 @@ impl Operations {
 
     /// When [`timer`](Self::timer) is to be called next.
     pub fn next_timer(&self) -> Option<Instant> {
-        self.wakes.first().map(|(at, _)| *at)
+        self.wakes.first().map(|(at, _)| at)
     }
 
     /// Wakes those that asked for it, and ends those whose time is up.
     pub fn timer(&mut self, now: Moment, out: &mut Vec<Effect>) {
-        while let Some(&(at, id)) = self.wakes.first() {
+        while let Some((at, id)) = self.wakes.first() {
             if at > now.mono {
                 break;
             }
-            self.wakes.pop_first();
+            self.wakes.remove(at, id);
             let Some(operation) = self.by_id.get_mut(&id) else {
                 continue;
             };
@@ -261,7 +265,7 @@ impl Operations {
                 self.time_out(now, id, out);
             } else {
                 operation.wake = operation.deadline;
-                self.wakes.insert((operation.deadline, id));
+                self.wakes.insert(operation.deadline, id);
                 self.tell(now, id, Event::Timer, out);
             }
         }
@@ -301,7 +305,7 @@ impl Operations {
 
     /// Turns what an operation wants into effects.
     fn carry_out(&mut self, now: Moment, id: OperationId, steps: &mut Vec<Step>, out: &mut Vec<Effect>) {
-        let mut ended = false;
+        let (mut answered, mut ended) = (false, false);
         for step in steps.drain(..) {
             match step {
                 Step::Send(to, round, request) => self.send(now, id, to, round, request, out),
@@ -316,16 +320,22 @@ impl Operations {
                         out.push(Effect::Show(target.keyspace_id, target.key.clone(), id));
                     }
                 }
-                Step::Answer(outcome) => self.answer(id, outcome, out),
+                Step::Answer(outcome) => {
+                    self.answer(id, outcome, out);
+                    answered = true;
+                }
                 Step::Wake(at) => self.wake(id, at),
                 Step::End => ended = true,
             }
         }
         if ended {
             self.end(id, out);
-        } else {
-            self.count_acknowledgements(id, out);
+            return;
         }
+        if answered {
+            self.linger(id, out);
+        }
+        self.count_acknowledgements(id, out);
     }
 
     fn send(
@@ -380,9 +390,9 @@ impl Operations {
             return;
         };
         if at < operation.wake {
-            self.wakes.remove(&(operation.wake, id));
+            self.wakes.remove(operation.wake, id);
             operation.wake = at;
-            self.wakes.insert((at, id));
+            self.wakes.insert(at, id);
         }
     }
 
@@ -390,7 +400,7 @@ impl Operations {
         let Some(operation) = self.by_id.remove(&id) else {
             return;
         };
-        self.wakes.remove(&(operation.wake, id));
+        self.wakes.remove(operation.wake, id);
         self.bytes -= operation.bytes;
         match &operation.machine {
             Machine::Mutation(mutation) => self.remember(id, mutation.acknowledged(), out),

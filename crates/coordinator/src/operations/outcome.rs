@@ -6,7 +6,7 @@ use types::OperationId;
 use super::{Effect, Machine, Operations, Origin, PAST_MAX};
 
 impl Operations {
-    /// Answers whoever waits for an operation. A write may live on to count acknowledgements.
+    /// Answers whoever waits for an operation.
     pub(super) fn answer(&mut self, id: OperationId, outcome: Outcome, out: &mut Vec<Effect>) {
         let Some(operation) = self.by_id.get_mut(&id) else {
             return;
@@ -15,12 +15,7 @@ impl Operations {
             return;
         };
         self.unanswered -= 1;
-        if matches!(operation.machine, Machine::Mutation(_)) {
-            self.bytes -= std::mem::take(&mut operation.bytes);
-            self.lingering.push_back(id);
-        }
         self.answer_to(origin, outcome, out);
-        self.bound_lingering(out);
     }
 
     pub(super) fn answer_to(&mut self, origin: Origin, outcome: Outcome, out: &mut Vec<Effect>) {
@@ -98,7 +93,16 @@ impl Operations {
         }
     }
 
-    fn bound_lingering(&mut self, out: &mut Vec<Effect>) {
+    /// A write that is answered and not over lives on to count acknowledgements, one of so many.
+    pub(super) fn linger(&mut self, id: OperationId, out: &mut Vec<Effect>) {
+        let Some(operation) = self.by_id.get_mut(&id) else {
+            return;
+        };
+        if !matches!(operation.machine, Machine::Mutation(_)) {
+            return;
+        }
+        self.bytes -= std::mem::take(&mut operation.bytes);
+        self.lingering.push_back(id);
         while self.lingering.front().is_some_and(|id| !self.by_id.contains_key(id)) {
             self.lingering.pop_front();
         }
