@@ -35,6 +35,9 @@ struct Hold {
 /// The keys of all unfinished commands.
 #[derive(Debug, Default)]
 pub(crate) struct Holds {
+    /// One hold, kept beside the table: where a client waits for each answer it is the only one. The key, and whether it is
+    /// written.
+    first: Option<(u64, bool)>,
     by_key: HashMap<u64, Hold>,
 }
 
@@ -64,9 +67,9 @@ impl Held {
 impl Holds {
     /// Whether a command may run now: nothing unfinished touches one of its keys, unless both only read.
     pub(crate) fn allow(&self, held: &Held) -> bool {
-        let is_free = |key: &u64| match self.by_key.get(key) {
-            Some(hold) => hold.writers == 0 && !held.writes,
-            None => true,
+        let is_free = |key: &u64| {
+            let first = self.first.is_none_or(|(other, writes)| other != *key || !(writes || held.writes));
+            first && self.by_key.get(key).is_none_or(|hold| hold.writers == 0 && !held.writes)
         };
         held.keys().iter().all(is_free)
     }
@@ -74,15 +77,20 @@ impl Holds {
     /// A command is unfinished.
     pub(crate) fn add(&mut self, held: &Held) {
         for &key in held.keys() {
-            let hold = self.by_key.entry(key).or_default();
-            *hold.count(held.writes) += 1;
+            if self.first.is_none() {
+                self.first = Some((key, held.writes));
+            } else {
+                *self.by_key.entry(key).or_default().count(held.writes) += 1;
+            }
         }
     }
 
     /// It is finished.
     pub(crate) fn remove(&mut self, held: &Held) {
         for key in held.keys() {
-            if let Some(hold) = self.by_key.get_mut(key) {
+            if self.first == Some((*key, held.writes)) {
+                self.first = None;
+            } else if let Some(hold) = self.by_key.get_mut(key) {
                 *hold.count(held.writes) -= 1;
                 if *hold == Hold::default() {
                     self.by_key.remove(key);
@@ -133,6 +141,26 @@ mod tests {
         holds.remove(&read);
         assert!(!holds.allow(&held(&[1], false)));
         holds.remove(&write);
-        assert!(holds.by_key.is_empty());
+        assert!(holds.by_key.is_empty() && holds.first.is_none());
+    }
+
+    proptest::proptest! {
+        /// Whatever is added and removed, a command may run if none that is left touches its keys, or all only read.
+        #[test]
+        fn what_is_left_decides(steps in proptest::collection::vec((proptest::collection::vec(0u64..4, 0..3), proptest::bool::ANY, 0usize..8), 0..60)) {
+            let (mut holds, mut left) = (Holds::default(), Vec::new());
+            for (keys, writes, place) in steps {
+                let free = |other: &Held| {
+                    (!other.writes && !writes) || other.keys().iter().all(|key| !keys.contains(key))
+                };
+                proptest::prop_assert_eq!(holds.allow(&held(&keys, writes)), left.iter().all(free));
+                if place < left.len() {
+                    holds.remove(&left.remove(place));
+                } else {
+                    holds.add(&held(&keys, writes));
+                    left.push(held(&keys, writes));
+                }
+            }
+        }
     }
 }

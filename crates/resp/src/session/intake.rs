@@ -40,6 +40,9 @@ impl Intake {
 
     /// Looks for the next command.
     pub(crate) fn parse(&mut self, limits: &Limits) -> Result<Parsed, ProtocolError> {
+        if self.is_exhausted() {
+            return Ok(Parsed::Incomplete);
+        }
         let parsed = self.parser.parse(&self.buffer, limits)?;
         self.is_exhausted = parsed == Parsed::Incomplete;
         Ok(parsed)
