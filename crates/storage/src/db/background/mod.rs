@@ -22,12 +22,13 @@ use crate::compaction::{Choice, choose};
 use crate::error::{LogError, ReadError};
 use crate::log::segment::{Life, Prepared, SegmentFile};
 use crate::manifest::CommitError;
+use crate::memtable::Memtable;
 use crate::sstable::Table;
 use crate::sstable::writer::TableSink;
 pub use kind::BackgroundKind;
 use segment::Prepare;
 pub(crate) use segment::{create_segment, lay_out_segment};
-use tables::{Compact, Flush};
+use tables::{Compact, Flush, LetGo};
 
 /// What is in flight and what waits to be done.
 #[derive(Debug, Default)]
@@ -41,6 +42,8 @@ pub(crate) struct Background {
     recyclable: Vec<SegmentFile>,
     /// Tables that the manifest no longer names; removed when no read holds them.
     obsolete: Vec<Arc<Table>>,
+    /// Memtables that are in tables. To let go of one takes tens of milliseconds, which the owner's thread does not have.
+    flushed: Vec<Arc<Memtable>>,
     next_segment: u64,
     flushed_through: u64,
     /// Whether the last job that puts wait for, a segment or a flush, found no room.
@@ -65,6 +68,7 @@ pub struct BackgroundJob(Work);
 enum Work {
     Prepare(Prepare),
     Flush(Flush),
+    LetGo(LetGo),
     Compact(Compact),
     Remove(Remove),
 }
@@ -77,6 +81,7 @@ pub struct BackgroundOutcome(Done);
 enum Done {
     Prepared { result: Result<Prepared, Trouble>, unused: Vec<SegmentFile> },
     Flushed(Result<(Arc<Table>, u64), Trouble>),
+    LetGo,
     Compacted { choice: Choice, result: Result<Vec<Arc<Table>>, Trouble> },
     Removed,
 }
@@ -128,6 +133,7 @@ impl BackgroundJob {
         BackgroundOutcome(match self.0 {
             Work::Prepare(job) => job.run(),
             Work::Flush(job) => Done::Flushed(job.run()),
+            Work::LetGo(job) => job.run(),
             Work::Compact(job) => job.run(),
             Work::Remove(job) => job.run(),
         })
@@ -137,7 +143,8 @@ impl BackgroundJob {
     pub fn kind(&self) -> BackgroundKind {
         match self.0 {
             Work::Prepare(_) => BackgroundKind::Segment,
-            Work::Flush(_) => BackgroundKind::Flush,
+            // Letting go of a memtable is the end of its flush.
+            Work::Flush(_) | Work::LetGo(_) => BackgroundKind::Flush,
             Work::Compact(_) => BackgroundKind::Compaction,
             Work::Remove(_) => BackgroundKind::Removal,
         }
@@ -149,7 +156,7 @@ impl BackgroundOutcome {
     pub fn kind(&self) -> BackgroundKind {
         match self.0 {
             Done::Prepared { .. } => BackgroundKind::Segment,
-            Done::Flushed(_) => BackgroundKind::Flush,
+            Done::Flushed(_) | Done::LetGo => BackgroundKind::Flush,
             Done::Compacted { .. } => BackgroundKind::Compaction,
             Done::Removed => BackgroundKind::Removal,
         }
@@ -171,7 +178,10 @@ impl Db {
         }
         let work = match kind {
             BackgroundKind::Segment => self.prepare_job().map(Work::Prepare),
-            BackgroundKind::Flush => self.flush_job().map(Work::Flush),
+            BackgroundKind::Flush => {
+                let flush = self.flush_job().map(Work::Flush);
+                flush.or_else(|| self.let_go_job().map(Work::LetGo))
+            }
             BackgroundKind::Compaction => self.compact_job().map(Work::Compact),
             BackgroundKind::Removal => self.remove_job().map(Work::Remove),
         };
@@ -224,6 +234,11 @@ impl Db {
         })
     }
 
+    fn let_go_job(&mut self) -> Option<LetGo> {
+        let flushed = std::mem::take(&mut self.background.flushed);
+        (!flushed.is_empty()).then_some(LetGo(flushed))
+    }
+
     /// What was just written is likely to be read, so a flush fills the block cache; a compaction does not.
     fn table_sink(&self, warm: bool) -> TableSink {
         TableSink {
@@ -274,6 +289,7 @@ impl Db {
         let trouble = match outcome.0 {
             Done::Prepared { result, unused } => self.install_segment(result, unused),
             Done::Flushed(result) => self.install_flush(result),
+            Done::LetGo => return Ok(Installed::Done),
             Done::Compacted { choice, result } => self.install_compaction(&choice, result),
             Done::Removed => {
                 self.background.removing = false;
@@ -305,7 +321,7 @@ impl Db {
     fn install_flush(&mut self, result: Result<(Arc<Table>, u64), Trouble>) -> Result<(), Trouble> {
         self.background.flushing = false;
         let (table, flushed_through) = result?;
-        self.frozen.pop_front();
+        self.background.flushed.extend(self.frozen.pop_front());
         self.background.flushed_through = flushed_through;
         self.counters.flushes += 1;
         self.counters.flushed_bytes += table.meta().bytes;

@@ -62,6 +62,22 @@ impl Flush {
     }
 }
 
+/// Frees the memory of memtables that are in tables, where no scan reads them any more.
+pub(super) struct LetGo(pub(super) Vec<Arc<Memtable>>);
+
+impl std::fmt::Debug for LetGo {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "LetGo({})", self.0.len())
+    }
+}
+
+impl LetGo {
+    pub(super) fn run(self) -> Done {
+        drop(self.0);
+        Done::LetGo
+    }
+}
+
 /// Merges the chosen tables and lets the manifest name the outcome in place of them.
 pub(super) struct Compact {
     pub(super) manifest: Arc<Mutex<Manifest>>,
