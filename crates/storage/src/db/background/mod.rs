@@ -239,7 +239,8 @@ impl Db {
         (!flushed.is_empty()).then_some(LetGo(flushed))
     }
 
-    /// What was just written is likely to be read, so a flush fills the block cache; a compaction does not.
+    /// What was just written is likely to be read, so a flush fills the block cache. A compaction does if all tables fit in:
+    /// what it moves is then there already, under names that end with it.
     fn table_sink(&self, warm: bool) -> TableSink {
         TableSink {
             disk: Arc::clone(&self.disk),
@@ -259,12 +260,17 @@ impl Db {
             manifest: Arc::clone(&self.manifest),
             work: Compaction {
                 choice,
-                sink: self.table_sink(false),
+                sink: self.table_sink(self.fits_into_block_cache()),
                 numbers: Arc::clone(&self.numbers),
                 cache: Arc::clone(&self.blocks),
                 merge: Arc::clone(&self.merge),
             },
         })
+    }
+
+    fn fits_into_block_cache(&self) -> bool {
+        let tables: u64 = self.tables.iter().map(|(_, table)| table.meta().bytes).sum();
+        tables <= self.options.block_cache_bytes(self.tables.resident_bytes()) as u64
     }
 
     fn remove_job(&mut self) -> Option<Remove> {
