@@ -106,6 +106,40 @@ fn there_is_room_for_more_than_the_longest_entry_as_soon_as_there_is_for_that() 
     assert!(db.room_for(more).is_ok());
 }
 
+/// Where the block cache has room for all, neither a flush nor a compaction makes anything cold.
+#[test]
+fn what_fits_into_memory_stays_there() {
+    let (mut db, _) = open(&SimDisk::new()).unwrap();
+    for round in 0..8 {
+        for key in 0..10 {
+            full(&mut db, &format!("key {key}"), &format!("value {round}"));
+        }
+        sync(&mut db).unwrap();
+        db.freeze();
+        settle(&mut db).unwrap();
+    }
+    assert!(db.stats().counters.compactions > 0);
+    for key in 0..10 {
+        let found = db.get(format!("key {key}").as_bytes());
+        assert!(matches!(&found, Lookup::Found(value) if value == "value 7"), "{key}: {found:?}");
+    }
+}
+
+/// What is looked up to be replaced is found like anything else, and not kept.
+#[test]
+fn a_look_up_before_a_put_leaves_nothing_in_the_record_cache() {
+    let (mut db, _) = open(&SimDisk::new()).unwrap();
+    full(&mut db, "k", "v");
+    sync(&mut db).unwrap();
+    db.freeze();
+    settle(&mut db).unwrap();
+    assert!(matches!(db.get_to_replace(b"k"), Lookup::Found(value) if value == "v"));
+    assert!(matches!(db.get_to_replace(b"other"), Lookup::Absent));
+    assert_eq!(db.stats().record_cache_bytes, 0);
+    assert!(matches!(db.get(b"k"), Lookup::Found(value) if value == "v"));
+    assert!(db.stats().record_cache_bytes > 0);
+}
+
 /// Once there are as many segments as the log ever needs at a time, no new one is made: a new one is written with zeros.
 #[test]
 fn segments_are_used_again_and_not_made_anew() {

@@ -429,7 +429,11 @@ impl Replica {
         if self.cold.has(key) {
             return Err(NotNow::BehindARead);
         }
-        let held = match self.db.get(key) {
+        let found = match write_bytes {
+            Some(_) => self.db.get_to_replace(key),
+            None => self.db.get(key),
+        };
+        let held = match found {
             Lookup::Found(record) => Some(record),
             Lookup::Absent => None,
             Lookup::Cold(job) => return Err(NotNow::Cold(job)),

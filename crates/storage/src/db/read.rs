@@ -84,6 +84,16 @@ impl<E: Into<ReadError>> From<E> for Stop {
 impl Db {
     /// The value of a key, as of now. Memory only.
     pub fn get(&mut self, key: &[u8]) -> Lookup {
+        self.look_up(key, true)
+    }
+
+    /// The same for whoever is about to replace it: what tables have is not put into the record cache, where the next put
+    /// would only look for it.
+    pub fn get_to_replace(&mut self, key: &[u8]) -> Lookup {
+        self.look_up(key, false)
+    }
+
+    fn look_up(&mut self, key: &[u8], is_to_stay: bool) -> Lookup {
         self.counters.gets += 1;
         let above = match self.search_memtables(key) {
             Ok(above) => above,
@@ -99,7 +109,7 @@ impl Db {
             self.counters.record_cache_hits += 1;
             return Lookup::Found(value.clone());
         }
-        self.get_from_tables(key, above)
+        self.get_from_tables(key, above, is_to_stay)
     }
 
     fn search_memtables(&self, key: &[u8]) -> Result<Option<Fold>, MergeError> {
@@ -112,7 +122,7 @@ impl Db {
     }
 
     /// The part of a read that a cached block or a filter may still answer.
-    fn get_from_tables(&mut self, key: &[u8], above: Option<Fold>) -> Lookup {
+    fn get_from_tables(&mut self, key: &[u8], above: Option<Fold>, is_to_stay: bool) -> Lookup {
         let had_operand = above.is_some();
         let fetch = |table: &Table, block| {
             let name = table.block_name(block);
@@ -121,8 +131,11 @@ impl Db {
         match search_tables(&self.tables, key, &*self.merge, above.clone(), fetch) {
             Ok(fold) => {
                 self.counters.block_cache_hits += 1;
-                let value = fold.map(Fold::value).map(|value| self.remember(key, value, had_operand));
-                value.map_or(Lookup::Absent, Lookup::Found)
+                match fold.map(Fold::value) {
+                    Some(value) if is_to_stay => Lookup::Found(self.remember(key, value, had_operand)),
+                    Some(value) => Lookup::Found(value),
+                    None => Lookup::Absent,
+                }
             }
             Err(Stop::Cold) => {
                 self.counters.cold_reads += 1;
