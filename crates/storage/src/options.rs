@@ -90,7 +90,7 @@ impl Options {
     }
 
     /// The size at which the active memtable is frozen, in bytes: an eighth of the memory, but no more than what a start
-    /// after a crash can replay in a moment (the log holds up to six times as much).
+    /// after a crash can replay in a moment (the log holds up to twelve times as much).
     pub fn memtable_bytes(&self) -> usize {
         (self.memory_bytes / 8).min(MEMTABLE_BYTES_MAX)
     }
@@ -102,9 +102,11 @@ impl Options {
     }
 
     /// How much may be written to the log before the active memtable is frozen whatever its size, so that
-    /// overwriting one key for ever does not keep the log for ever.
+    /// overwriting one key for ever does not keep the log for ever. Where keys are overwritten, this and not the memtable's
+    /// size decides how often everything is flushed and then found in a table again; what it costs is disk, and time at a
+    /// start after a crash. RocksDB allows four times as well (`max_total_wal_size`).
     pub(crate) fn log_bytes_per_memtable(&self) -> usize {
-        2 * self.memtable_bytes().max(self.log_segment_bytes)
+        4 * self.memtable_bytes().max(self.log_segment_bytes)
     }
 
     /// How many segments so much log takes.

@@ -151,7 +151,7 @@ fn segments_are_used_again_and_not_made_anew() {
     };
     let overwrite_for_some_memtables = |db: &mut storage::Db| {
         let flushes = db.stats().counters.flushes;
-        while db.stats().counters.flushes < flushes + 4 {
+        while db.stats().counters.flushes < flushes + 8 {
             full(db, "k", &"v".repeat(1000));
             sync(db).unwrap();
             settle(db).unwrap();
