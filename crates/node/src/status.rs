@@ -76,6 +76,11 @@ pub fn counters(shard: &Shard) -> Vec<Counter> {
         counter("table_bytes", "Their size.", storage.table_bytes()),
         counter("table_entries", "Entries in them; a key may have several.", storage.table_entries),
         counter("damaged_tables", "Tables in which damage was found.", storage.damaged_tables as u64),
+        counter(
+            "unread_tables",
+            "Tables that the disk did not read when last asked; compactions try them again.",
+            storage.unread_tables as u64,
+        ),
         counter("log_segments", "Segments of the commit log on disk.", storage.log_segments as u64),
         counter("log_written_bytes_total", "Bytes written to the commit log.", storage.log_bytes_written),
         counter("flushes_total", "Memtables written out as tables.", reads.flushes),

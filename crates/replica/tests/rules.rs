@@ -460,8 +460,12 @@ fn a_compaction_that_comes_to_nothing_holds_up_no_write() {
         let pause = Duration::from_secs(1);
         assert_eq!(rig.replica().next_timer(), Some(rig.now.mono + pause), "{obstacle:?}");
         rig.now.mono = rig.now.mono + pause;
+        let compactions = rig.replica().db().stats().counters.compactions;
         rig.settle();
         assert_eq!(rig.replica().next_timer(), None, "{obstacle:?}: a pause that is over is gone");
+        let stats = rig.replica().db().stats();
+        assert!(stats.counters.compactions > compactions, "{obstacle:?}: it is tried again");
+        assert_eq!(stats.damaged_tables, 0, "{obstacle:?}");
     }
 }
 

@@ -5,8 +5,8 @@
 //! A block of 8 KiB kept for one hot record of 200 bytes wastes most of its room; a record kept alone wastes none.
 //!
 //! What must hold for the record cache: a key in it is in no memtable, and its value is the merge of all tables. So a
-//! put that brings a key into the active memtable removes it here, and a value that a job found is admitted only if no
-//! put and no flush came in between (`db::read`).
+//! put or delete that brings a key into the active memtable removes it here, and a value that a job found is admitted only if no
+//! put, delete or flush came in between (`db::read`).
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! The storage engine of one shard: a log-structured merge tree over the `Disk` seam.
 //!
 //! It keeps a sorted map from keys to values, both byte strings whose meaning is the owner's; how two values of a key
-//! become one is passed in ([`Merge`]). Writes go to the commit log and a memtable, memtables are flushed to tables,
+//! become one is passed in ([`Merge`]), and a delete leaves nothing of a key. Writes go to the commit log and a memtable, memtables are flushed to tables,
 //! tables are compacted into levels (O'Neil et al. 1996; LevelDB's `doc/impl.md` is the two-page version).
 //!
 //! What must always hold. After any crash the database is what a model would be that has taken every synced batch, and
@@ -12,7 +12,7 @@
 //! directory. The owner calls it from one thread; whatever may block is a job to be run elsewhere:
 //!
 //! ```text
-//!  put ──> memtable + batch ── write_log ──> page cache ── sync_job().run() ──> synced(outcome): durable
+//!  put, delete ──> memtable + batch ── write_log ──> page cache ── sync_job().run() ──> synced(outcome): durable
 //!  get ──> Found | Absent | Cold(job) ── job.run() ──> complete(outcome): Found | Absent ...
 //!  background_job() ── job.run() ──> install(outcome)        (segments, flushes, compactions, removals)
 //! ```

@@ -6,7 +6,8 @@
 //! insert seldom follows a pointer to a key. Key and value are reference-counted: the two indexes, a scan, a frozen
 //! copy share them.
 //!
-//! An operand that meets an entry of its key is merged with it at once: a key never has two entries here.
+//! An operand that meets an entry of its key is merged with it at once: a key never has two entries here. A delete marker
+//! takes the place of what it hides, and stays: what it hides may also be in a table.
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasher, Hasher};

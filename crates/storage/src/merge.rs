@@ -10,6 +10,8 @@ pub enum Kind {
     Full,
     /// It is an operand: the truth is its merge with whatever is older.
     Merge,
+    /// It is a delete marker: its key is gone, and whatever is older no longer counts. It has no value.
+    Delete,
 }
 
 impl Kind {
@@ -17,6 +19,7 @@ impl Kind {
         match self {
             Kind::Full => 1,
             Kind::Merge => 2,
+            Kind::Delete => 3,
         }
     }
 
@@ -24,6 +27,7 @@ impl Kind {
         match byte {
             1 => Some(Kind::Full),
             2 => Some(Kind::Merge),
+            3 => Some(Kind::Delete),
             _ => None,
         }
     }
@@ -35,8 +39,8 @@ pub trait Merge: Send + Sync + 'static {
     /// but always passes the older one first.
     fn merge(&self, key: &[u8], older: &[u8], newer: &[u8]) -> Result<Vec<u8>, MergeError>;
 
-    /// Whether this value, of which nothing older is left in any table, may be forgotten when a compaction meets it.
-    /// Entries in the log or a memtable do not matter, since those are newer.
+    /// Whether this value, of whose key nothing older is left in any table, may be forgotten when a compaction meets it.
+    /// Entries in the log or a memtable do not matter, since those are newer. Never asked about a delete marker.
     fn may_drop(&self, _key: &[u8], _value: &[u8]) -> bool {
         false
     }

@@ -23,7 +23,7 @@ impl EntrySource for Gathered {
     }
 }
 
-/// What several sources say of one key, joined newest to oldest until a full entry ends it.
+/// What several sources say of one key, joined newest to oldest until an entry that hides everything older ends it.
 #[derive(Clone, Debug)]
 pub(crate) struct Fold {
     kind: Kind,
@@ -37,8 +37,8 @@ impl Fold {
     }
 
     /// Whether nothing older counts any more.
-    pub(crate) fn is_full(&self) -> bool {
-        self.kind == Kind::Full
+    pub(crate) fn is_settled(&self) -> bool {
+        self.kind != Kind::Merge
     }
 
     /// Takes in the next older entry.
@@ -49,15 +49,22 @@ impl Fold {
         kind: Kind,
         value: &[u8],
     ) -> Result<(), MergeError> {
-        if !self.is_full() {
-            self.value = Bytes::from(merge.merge(key, value, &self.value)?);
-            self.kind = kind;
+        if self.is_settled() {
+            return Ok(());
         }
+        if kind == Kind::Delete {
+            // Below the marker there is nothing, so the operand is all that there is.
+            self.kind = Kind::Full;
+            return Ok(());
+        }
+        self.value = Bytes::from(merge.merge(key, value, &self.value)?);
+        self.kind = kind;
         Ok(())
     }
 
-    pub(crate) fn value(self) -> Bytes {
-        self.value
+    /// The value, where no older source has anything to add; none where the key is deleted.
+    pub(crate) fn value(self) -> Option<Bytes> {
+        (self.kind != Kind::Delete).then_some(self.value)
     }
 }
 

@@ -5,9 +5,11 @@ use crate::db::SequenceNumber;
 /// What has happened since the database was opened.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Counters {
-    /// Entries accepted.
+    /// Puts accepted.
     pub puts: u64,
-    /// Bytes of their keys and values.
+    /// Deletes accepted.
+    pub deletes: u64,
+    /// Bytes of keys and values of both.
     pub put_bytes: u64,
     /// Point reads asked for.
     pub gets: u64,
@@ -27,7 +29,9 @@ pub struct Counters {
     pub flushed_bytes: u64,
     /// Bytes of tables that compactions wrote.
     pub compacted_bytes: u64,
-    /// Puts refused because background work was behind.
+    /// Delete markers that compactions have left out because nothing was left for them to hide.
+    pub markers_dropped: u64,
+    /// Puts and deletes refused because background work was behind.
     pub stalls: u64,
 }
 
@@ -54,8 +58,10 @@ pub struct Stats {
     pub level_bytes: Vec<u64>,
     /// Entries in tables; a key counts once per table that has it.
     pub table_entries: u64,
-    /// Tables with a damaged block.
+    /// Tables with a damaged block, and tables whose values could not be merged: compactions leave them alone.
     pub damaged_tables: usize,
+    /// Tables that the disk did not read when last asked. Compactions try them again.
+    pub unread_tables: usize,
     /// Segments of the commit log, spare ones included.
     pub log_segments: usize,
     /// Bytes written to the commit log since opening.

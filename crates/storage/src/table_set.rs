@@ -43,8 +43,18 @@ impl TableSet {
 
     /// The tables that may hold a key by their key ranges, newest first.
     pub(crate) fn candidates<'a>(&'a self, key: &'a [u8]) -> impl Iterator<Item = &'a Arc<Table>> {
-        let level0 = self.levels[0].iter();
-        level0.chain(self.levels[1..].iter().filter_map(|level| table_for(level, key)))
+        self.candidates_from(0, key)
+    }
+
+    /// Those of a level and of the deeper ones.
+    pub(crate) fn candidates_from<'a>(
+        &'a self,
+        level: usize,
+        key: &'a [u8],
+    ) -> impl Iterator<Item = &'a Arc<Table>> {
+        let level0 = if level == 0 { self.level(0) } else { &[] };
+        let sorted = self.levels.iter().skip(level.max(1));
+        level0.iter().chain(sorted.filter_map(|level| table_for(level, key)))
     }
 
     /// The set after an edit: without the tables whose numbers are in `gone`, with those in `added`.

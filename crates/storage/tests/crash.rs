@@ -9,7 +9,7 @@ use env::{Rng, SimDisk};
 use support::script::{Contents, Model, options, reopen_and_check, step};
 use support::{open_with, settle, sync};
 
-const STEPS: usize = 80;
+const STEPS: usize = 110;
 
 /// Runs the script of a seed until it ends or the disk stops it.
 fn run(disk: &SimDisk, model: &mut Model, seed: u64) -> Result<storage::Stats, String> {
@@ -64,7 +64,9 @@ fn crash_at(seed: u64, at: u64, mode: CrashMode) {
 fn changes_of(seed: u64) -> u64 {
     let disk = SimDisk::new();
     let stats = run(&disk, &mut Model::starting_with(Contents::new()), seed).unwrap();
-    assert!(stats.counters.flushes > 3 && stats.counters.compactions > 1, "{stats:?}");
+    let counters = &stats.counters;
+    assert!(counters.flushes > 3 && counters.compactions > 1, "{stats:?}");
+    assert!(counters.deletes > 10 && counters.markers_dropped > 0, "{stats:?}");
     assert!(
         stats.log_bytes_written > 3 * options().log_segment_bytes as u64,
         "segments are used again: {stats:?}"

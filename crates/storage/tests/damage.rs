@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use env::disk::CrashMode;
 use env::{Rng, SimDisk};
-use storage::{Db, Kind, OpenError};
+use storage::{BackgroundKind, Db, Installed, Kind, OpenError};
 use support::script::{Contents, Model, contents, options, step};
-use support::{file, get, open_with, scan_all, settle, sync};
+use support::{file, flush, get, open_with, scan_all, settle, sync};
 
 /// A disk with tables on two levels and entries in the log, all synced, and what is in them.
 fn filled(seed: u64, clean: bool) -> (SimDisk, Contents) {
@@ -188,6 +188,44 @@ fn damage_of_a_block_concerns_that_block_alone() {
     db.freeze();
     settle(&mut db).unwrap();
     assert_eq!(get(&mut db, &[9]).unwrap().unwrap(), "new");
+}
+
+/// What the disk does not read for a while is not damaged: the compaction is tried again, without a restart, and until then
+/// writes nothing in vain and holds up nothing else.
+#[test]
+fn what_could_not_be_read_is_compacted_later() {
+    let disk = SimDisk::new();
+    let options = storage::Options { level0_tables: 2, compression: false, ..options() };
+    let (mut db, _) = open_with(&disk, options).unwrap();
+    let fill = |db: &mut Db, round: u8| {
+        for number in 0..12u8 {
+            db.put(&[number], Bytes::from(vec![round * 16 + number; 400]), Kind::Full).unwrap();
+        }
+        flush(db);
+    };
+    fill(&mut db, 0);
+    fill(&mut db, 1);
+    settle(&mut db).unwrap();
+    assert!(db.stats().level_tables[1] > 1, "what is in the way is met only after something was written");
+    let last = file(&disk, "table-");
+    disk.fail_reads(&last, true);
+    fill(&mut db, 2);
+    fill(&mut db, 3);
+    assert!(settle(&mut db).unwrap_err().contains("simulated read error"));
+    let stats = db.stats();
+    assert_eq!((stats.damaged_tables, stats.unread_tables), (0, 1));
+    let (changes, tables) = (disk.changes(), stats.level_tables);
+    let again = db.background_job_of(BackgroundKind::Compaction).unwrap();
+    assert!(matches!(db.install(again.run()).unwrap(), Installed::Retry(_)));
+    assert_eq!((disk.changes(), db.stats().level_tables), (changes, tables), "nothing is written for it");
+    fill(&mut db, 4);
+    disk.fail_reads(&last, false);
+    settle(&mut db).unwrap();
+    let stats = db.stats();
+    assert_eq!((stats.level_tables[0], stats.damaged_tables, stats.unread_tables), (0, 0, 0));
+    for number in 0..12 {
+        assert_eq!(get(&mut db, &[number]).unwrap().unwrap(), vec![4 * 16 + number; 400]);
+    }
 }
 
 /// A block that was written to another block's place, or a stale table under a newer one's name, fails its checksum.

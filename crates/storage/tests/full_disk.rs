@@ -9,7 +9,7 @@ use env::disk::CrashMode;
 use env::{Rng, SimDisk};
 use storage::{BackgroundKind, Installed, Kind, OpenError, PutError};
 use support::script::{Contents, Model, check_reads, contents, options, reopen_and_check, step};
-use support::{file, get, open_with, settle, sync};
+use support::{compact_to_the_bottom, file, get, open_with, settle, sync};
 
 /// One script under every capacity from almost none to plenty: refusals are clean, nothing accepted is lost.
 #[test]
@@ -74,6 +74,43 @@ fn a_refusal_names_the_full_disk() {
     disk.set_capacity(None);
     let (db, _) = open_with(&disk, options()).unwrap();
     assert_eq!(contents(&db).len(), accepted as usize);
+}
+
+/// A delete needs room for its key and no more: on a full disk it is taken where a longer put no longer is, and what it
+/// deletes is given back once a compaction finds room.
+#[test]
+fn a_delete_needs_little_room() {
+    let disk = SimDisk::new();
+    let (mut db, _) = open_with(&disk, options()).unwrap();
+    settle(&mut db).unwrap();
+    disk.set_capacity(Some(disk.used_bytes()));
+    let keys = (0u32..).map(u32::to_be_bytes).take_while(|key| {
+        let put = db.put(key, Bytes::from(vec![1; 1500]), Kind::Full);
+        sync(&mut db).unwrap();
+        if let Some(job) = db.background_job() {
+            assert!(matches!(db.install(job.run()).unwrap(), Installed::Done | Installed::Retry(_)));
+        }
+        put.is_ok()
+    });
+    let keys: Vec<[u8; 4]> = keys.collect();
+    assert_eq!(db.put(&keys[0], Bytes::from(vec![1; 1500]), Kind::Full), Err(PutError::Full));
+    let mut deleted = 0;
+    while deleted < keys.len() && db.delete(&keys[deleted]).is_ok() {
+        deleted += 1;
+    }
+    assert!(deleted > 0);
+    assert_eq!(contents(&db).len(), keys.len() - deleted);
+    disk.set_capacity(None);
+    sync(&mut db).unwrap();
+    keys[deleted..].iter().for_each(|key| {
+        settle(&mut db).unwrap();
+        db.delete(key).unwrap();
+        sync(&mut db).unwrap();
+    });
+    db.freeze();
+    settle(&mut db).unwrap();
+    compact_to_the_bottom(&mut db);
+    assert_eq!((db.stats().table_entries, contents(&db).len()), (0, 0));
 }
 
 /// A compaction that finds no room says nothing of the flush that puts wait for, and which needs less: they are told to

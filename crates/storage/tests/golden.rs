@@ -1,6 +1,7 @@
-//! A directory written by the first version of each format stays readable: its files are kept in `testdata/v1`.
+//! A directory written by the first version of each format stays readable: its files are kept in `testdata/v1`, and those of
+//! one with delete markers, which the first programs did not write, in `testdata/v1-deletes`.
 //! After a deliberate change of a format, raise its version, keep reading the old one, and keep a sample of the new one
-//! (`HENGE_ACCEPT=1 cargo test -p henge-storage --test golden` writes it).
+//! (`HENGE_ACCEPT=1 cargo test -p henge-storage --test golden` writes those that are missing).
 #![allow(clippy::unwrap_used, reason = "a test may stop at surprises")]
 
 mod support;
@@ -9,54 +10,90 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use env::SimDisk;
-use storage::{Kind, Options};
-use support::{get, open_with, scan_all, settle, sync};
-
-fn samples() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/v1")
-}
+use storage::{Db, Kind, Options, Recovery};
+use support::{flush, get, open_with, scan_all, settle, sync};
 
 fn options() -> Options {
     Options { level0_tables: 2, ..support::script::options() }
 }
 
 /// Two levels of tables, compressed and plain blocks, full entries and operands, and a log with some of each.
-fn write_sample(disk: &SimDisk) {
-    let (mut db, _) = open_with(disk, options()).unwrap();
+fn write_sample(db: &mut Db) {
     for round in 0..3u8 {
         for number in 0..20u8 {
             let value = vec![round * 32 + number; if number < 10 { 100 } else { 3 }];
             db.put(&[b'k', number], Bytes::from(value), Kind::Full).unwrap();
             db.put(b"operands", Bytes::from(vec![b'a' + round]), Kind::Merge).unwrap();
         }
-        sync(&mut db).unwrap();
+        sync(db).unwrap();
         if round < 2 {
             db.freeze();
-            settle(&mut db).unwrap();
+            settle(db).unwrap();
         }
     }
-    db.close().unwrap();
+}
+
+/// A level 1 with values, a level 0 with markers over some of them, and a log with markers over others.
+fn write_sample_with_deletes(db: &mut Db) {
+    for number in 0..20u8 {
+        db.put(&[b'k', number], Bytes::from(vec![number; 30]), Kind::Full).unwrap();
+    }
+    flush(db);
+    db.put(b"operands", Bytes::from("older"), Kind::Merge).unwrap();
+    flush(db);
+    settle(db).unwrap();
+    for number in 0..5u8 {
+        db.delete(&[b'k', number]).unwrap();
+    }
+    db.delete(b"operands").unwrap();
+    flush(db);
+    settle(db).unwrap();
+    for number in 5..10u8 {
+        db.delete(&[b'k', number]).unwrap();
+    }
+    db.put(b"operands", Bytes::from("newer"), Kind::Merge).unwrap();
+}
+
+/// Opens a sample, which is written first if it is missing and may be written.
+fn open_sample(name: &str, write: impl Fn(&mut Db)) -> (Db, Recovery) {
+    let samples: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata").join(name);
+    if std::env::var_os("HENGE_ACCEPT").is_some() && !samples.exists() {
+        let disk = SimDisk::new();
+        let (mut db, _) = open_with(&disk, options()).unwrap();
+        write(&mut db);
+        db.close().unwrap();
+        std::fs::create_dir_all(&samples).unwrap();
+        for path in disk.paths() {
+            std::fs::write(samples.join(path.file_name().unwrap()), disk.read_file(&path).unwrap()).unwrap();
+        }
+    }
+    let disk = SimDisk::new();
+    for entry in std::fs::read_dir(samples).unwrap() {
+        let entry = entry.unwrap();
+        disk.write_file(&support::dir().join(entry.file_name()), std::fs::read(entry.path()).unwrap());
+    }
+    open_with(&disk, options()).unwrap()
 }
 
 #[test]
 fn version_1_is_readable() {
-    if std::env::var_os("HENGE_ACCEPT").is_some() {
-        let disk = SimDisk::new();
-        write_sample(&disk);
-        for path in disk.paths() {
-            std::fs::write(samples().join(path.file_name().unwrap()), disk.read_file(&path).unwrap())
-                .unwrap();
-        }
-    }
-    let disk = SimDisk::new();
-    for entry in std::fs::read_dir(samples()).unwrap() {
-        let entry = entry.unwrap();
-        disk.write_file(&support::dir().join(entry.file_name()), std::fs::read(entry.path()).unwrap());
-    }
-    let (mut db, recovery) = open_with(&disk, options()).unwrap();
+    let (mut db, recovery) = open_sample("v1", write_sample);
     assert!(recovery.was_clean && recovery.tables > 0 && recovery.replayed_entries == 40);
     assert_eq!(scan_all(&db, 100).unwrap().len(), 21);
     assert_eq!(get(&mut db, &[b'k', 7]).unwrap().unwrap(), vec![71; 100]);
     let operands = [[b'a'; 20], [b'b'; 20], [b'c'; 20]].concat();
     assert_eq!(get(&mut db, b"operands").unwrap().unwrap(), operands);
+}
+
+#[test]
+fn version_1_with_delete_markers_is_readable() {
+    let (mut db, recovery) = open_sample("v1-deletes", write_sample_with_deletes);
+    assert!(recovery.was_clean && recovery.replayed_entries == 6);
+    let stats = db.stats();
+    assert_eq!((stats.level_tables[0], stats.level_tables[1], stats.table_entries), (1, 1, 21 + 6));
+    let expected = (10..20u8).map(|number| (Bytes::from(vec![b'k', number]), Bytes::from(vec![number; 30])));
+    let expected: Vec<(Bytes, Bytes)> =
+        expected.chain([(Bytes::from("operands"), Bytes::from("newer"))]).collect();
+    assert_eq!(scan_all(&db, 100).unwrap(), expected);
+    assert_eq!(get(&mut db, &[b'k', 3]).unwrap(), None);
 }

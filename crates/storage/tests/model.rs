@@ -1,5 +1,5 @@
-//! The engine beside a sorted map: any sequence of puts, reads, scans, background work that runs and is installed late,
-//! clean stops and crashes gives what the map gives.
+//! The engine beside a sorted map: any sequence of puts, deletes, reads, scans, background work that runs and is installed
+//! late, compactions that nothing asked for, clean stops and crashes gives what the map gives.
 #![allow(clippy::unwrap_used, reason = "a test may stop at surprises")]
 
 mod support;
@@ -13,7 +13,7 @@ use storage::{
     ScanOutcome,
 };
 use support::script::{Contents, Model, apply, contents, options, reopen_and_check};
-use support::{TOMBSTONE, get, open_with, sync};
+use support::{TOMBSTONE, compact_any, get, open_with, sync};
 
 #[derive(Clone, Copy, Debug)]
 enum Op {
@@ -22,11 +22,22 @@ enum Op {
         kind: u8,
         len: u16,
     },
+    Delete {
+        key: u8,
+    },
     Write,
     Sync,
     Freeze,
     /// Takes a background job, and may leave it for later.
     TakeJob,
+    /// The same with a compaction, whether it is worth it or not.
+    TakeCompaction {
+        number: u8,
+    },
+    /// Compacts at once, so that entries get far down.
+    Compact {
+        number: u8,
+    },
     RunJob,
     InstallOutcome,
     Get {
@@ -53,10 +64,13 @@ enum Op {
 fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         12 => (0..20u8, 0..6u8, 0..500u16).prop_map(|(key, kind, len)| Op::Put { key, kind, len }),
+        4 => (0..20u8).prop_map(|key| Op::Delete { key }),
         4 => Just(Op::Write),
         3 => Just(Op::Sync),
-        1 => Just(Op::Freeze),
+        2 => Just(Op::Freeze),
         4 => Just(Op::TakeJob),
+        3 => any::<u8>().prop_map(|number| Op::TakeCompaction { number }),
+        3 => any::<u8>().prop_map(|number| Op::Compact { number }),
         4 => Just(Op::RunJob),
         4 => Just(Op::InstallOutcome),
         3 => (0..22u8).prop_map(|key| Op::Get { key }),
@@ -109,8 +123,12 @@ impl World {
             (1, 0 | 1) => (Kind::Merge, Bytes::from(format!("+{}", self.puts))),
             _ => (Kind::Full, Bytes::from(format!("{}{}", self.puts, "v".repeat(usize::from(len))))),
         };
-        match self.db.put(&key, value.clone(), kind) {
-            Ok(_) => apply(&mut self.now, &key, kind, &value),
+        self.take_in(&key, kind, &value);
+    }
+
+    fn take_in(&mut self, key: &Bytes, kind: Kind, value: &Bytes) {
+        match self.db.put(key, value.clone(), kind) {
+            Ok(_) => apply(&mut self.now, key, kind, value),
             Err(PutError::Stalled { .. }) => {}
             Err(error) => panic!("{error}"),
         }
@@ -149,7 +167,7 @@ impl World {
         let found: Vec<&Bytes> =
             entries.iter().filter(|(_, value)| value != TOMBSTONE).map(|(key, _)| key).collect();
         assert_eq!(found, expected);
-        assert!(entries.len() <= limit.entries && (next.is_none() || !entries.is_empty()));
+        assert!(entries.len() <= limit.entries && next.is_none_or(|next| next > range.start));
         assert!(entries.iter().all(|(key, value)| value == TOMBSTONE || self.now.get(key) == Some(value)));
     }
 
@@ -189,10 +207,15 @@ impl World {
     fn step(&mut self, op: Op) {
         match op {
             Op::Put { key, kind, len } => self.put(key, kind, len),
+            Op::Delete { key } => self.take_in(&key_of(key), Kind::Delete, &Bytes::new()),
             Op::Write => self.write(),
             Op::Sync => self.sync(),
             Op::Freeze => self.db.freeze(),
             Op::TakeJob => self.jobs.extend(self.db.background_job()),
+            Op::TakeCompaction { number } => {
+                self.jobs.extend(self.db.any_compaction_job(usize::from(number)));
+            }
+            Op::Compact { number } => drop(compact_any(&mut self.db, usize::from(number)).unwrap()),
             Op::RunJob => self.outcomes.extend(self.jobs.pop().map(BackgroundJob::run)),
             Op::InstallOutcome => {
                 if let Some(outcome) = self.outcomes.pop() {

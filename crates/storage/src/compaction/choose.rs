@@ -15,6 +15,7 @@
 
 use std::sync::Arc;
 
+use super::outside::Outside;
 use crate::options::Options;
 use crate::sstable::Table;
 use crate::table_set::{LEVELS, TableSet, key_span};
@@ -28,8 +29,15 @@ pub(crate) struct Choice {
     pub(crate) lower: Vec<Arc<Table>>,
     /// The level that the upper ones are in; the outcome goes one down.
     pub(crate) level: usize,
-    /// Whether no deeper level holds any key of these: what is left of a key then is all that there is.
-    pub(crate) is_bottom: bool,
+    /// Where something older than these may be.
+    pub(crate) outside: Outside,
+}
+
+impl Choice {
+    /// Every table that goes in.
+    pub(crate) fn inputs(&self) -> impl Iterator<Item = &Arc<Table>> + Clone {
+        self.upper.iter().chain(&self.lower)
+    }
 }
 
 /// How many bytes a level should have at most.
@@ -40,28 +48,52 @@ fn target_bytes(options: &Options, level: usize) -> u64 {
 }
 
 /// The most pressing compaction, if any level is over its limit.
-pub(crate) fn choose(tables: &TableSet, options: &Options) -> Option<Choice> {
-    if tables.level(0).len() >= options.level0_tables
-        && let Some(choice) = from_level0(tables)
-    {
-        return Some(choice);
-    }
+///
+/// One with a table that the disk did not read when last asked comes after all others, so that it does not hold them up. It
+/// does come: the disk may read the table now.
+pub(crate) fn choose(tables: &Arc<TableSet>, options: &Options) -> Option<Choice> {
+    let levels = pressing_levels(tables, options);
+    let choose_from = |may_take: &dyn Fn(&Choice) -> bool| {
+        levels.iter().find_map(|level| cheapest_of(choices_of(tables, *level).filter(may_take)))
+    };
+    let is_unread = |choice: &Choice| choice.inputs().any(|table| table.is_unread());
+    let choice = choose_from(&|choice| !is_unread(choice));
+    let anything_unread = || !levels.is_empty() && tables.iter().any(|(_, table)| table.is_unread());
+    choice.or_else(|| if anything_unread() { choose_from(&|_| true) } else { None })
+}
+
+/// Of all compactions that would be right, whether they are worth it or not, the one of this number, counted round.
+pub(crate) fn any_choice(tables: &Arc<TableSet>, number: usize) -> Option<Choice> {
+    let level0 = tables.level(0);
+    let oldest = (0..level0.len()).filter_map(|newer| with_lower(tables, 0, level0[newer..].to_vec()));
+    let deeper = (1..LEVELS - 1).flat_map(|level| choices_of(tables, level));
+    let mut choices: Vec<Choice> = oldest.chain(deeper).collect();
+    let number = number.checked_rem(choices.len())?;
+    Some(choices.swap_remove(number))
+}
+
+/// The levels that are over their limits, the one that is most so first.
+fn pressing_levels(tables: &TableSet, options: &Options) -> Vec<usize> {
     let fullness =
         |level: &usize| tables.bytes(*level).saturating_mul(1000) / target_bytes(options, *level).max(1);
     let mut levels: Vec<usize> = (1..LEVELS - 1).filter(|level| fullness(level) > 1000).collect();
     levels.sort_by_key(|level| std::cmp::Reverse(fullness(level)));
-    levels.into_iter().find_map(|level| cheapest_of(tables, level))
+    if tables.level(0).len() >= options.level0_tables {
+        levels.insert(0, 0);
+    }
+    levels
 }
 
-/// All of level 0: its tables overlap, so the older ones must not stay above what the newer ones become.
-fn from_level0(tables: &TableSet) -> Option<Choice> {
-    with_lower(tables, 0, tables.level(0).to_vec())
+/// What may be moved down from a level. Of level 0 that is everything at once: its tables overlap, so the older ones must
+/// not stay above what the newer ones become. Of a deeper one it is each table by itself.
+fn choices_of(tables: &Arc<TableSet>, level: usize) -> impl Iterator<Item = Choice> + '_ {
+    let upper = tables.level(level);
+    let at_a_time = if level == 0 { upper.len() } else { 1 };
+    upper.chunks(at_a_time.max(1)).filter_map(move |upper| with_lower(tables, level, upper.to_vec()))
 }
 
-/// The table of a level that costs least to move down for the bytes that it frees.
-fn cheapest_of(tables: &TableSet, level: usize) -> Option<Choice> {
-    let choices =
-        tables.level(level).iter().filter_map(|table| with_lower(tables, level, vec![Arc::clone(table)]));
+/// The one that costs least for the bytes that it frees.
+fn cheapest_of(choices: impl Iterator<Item = Choice>) -> Option<Choice> {
     choices.min_by_key(|choice| {
         let dragged: u64 = choice.lower.iter().map(|table| table.meta().bytes).sum();
         let own = choice.upper.iter().map(|table| table.meta().bytes).sum::<u64>().max(1);
@@ -71,40 +103,26 @@ fn cheapest_of(tables: &TableSet, level: usize) -> Option<Choice> {
 
 /// The choice of these tables with what they overlap below. None if one of them is damaged: merging around a damaged
 /// block would turn "cannot say" into "absent".
-fn with_lower(tables: &TableSet, level: usize, upper: Vec<Arc<Table>>) -> Option<Choice> {
+fn with_lower(tables: &Arc<TableSet>, level: usize, upper: Vec<Arc<Table>>) -> Option<Choice> {
     let (smallest, largest) = key_span(upper.iter().map(|table| table.meta()))?;
-    let overlapping = |level: usize| {
-        tables.level(level).iter().filter(|table| table.meta().overlaps(smallest, largest)).cloned()
-    };
-    let lower: Vec<Arc<Table>> = overlapping(level + 1).collect();
-    let is_bottom = (level + 2..LEVELS).all(|deeper| overlapping(deeper).next().is_none());
-    let damaged = upper.iter().chain(&lower).any(|table| table.is_damaged());
-    (!damaged).then_some(Choice { upper, lower, level, is_bottom })
+    let below = tables.level(level + 1).iter();
+    let lower: Vec<Arc<Table>> =
+        below.filter(|table| table.meta().overlaps(smallest, largest)).cloned().collect();
+    let inputs = || upper.iter().chain(&lower);
+    if inputs().any(|table| table.is_damaged()) {
+        return None;
+    }
+    let outside = Outside::new(tables, level, inputs());
+    Some(Choice { upper, lower, level, outside })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::merge::Kind;
-    use crate::sstable::writer::{TableSink, TableWriter};
-    use env::{Disk, SimDisk};
-    use std::path::{Path, PathBuf};
+    use crate::compaction::testing::tables;
 
-    /// Tables with the keys `from` and `to`, at a level, numbered from 1.
-    fn tables(of: &[(u8, &str, &str)]) -> TableSet {
-        let disk: Arc<dyn Disk> = Arc::new(SimDisk::new());
-        let dir = PathBuf::from("d");
-        disk.create_dir_all(&dir).unwrap();
-        let options = Arc::new(Options::tiny());
-        let sink = TableSink { disk: Arc::clone(&disk), dir: dir.clone(), options, warm: None };
-        let made = of.iter().zip(1..).map(|((level, from, to), number)| {
-            let mut writer = TableWriter::create(sink.clone(), number).unwrap();
-            writer.add(from.as_bytes(), Kind::Full, b"v").unwrap();
-            writer.add(to.as_bytes(), Kind::Full, b"v").unwrap();
-            let meta = writer.finish(1).unwrap();
-            (*level, Arc::new(Table::open(&*disk, &dir, meta, Path::new("manifest")).unwrap()))
-        });
-        TableSet::new(made.collect::<Vec<_>>())
+    fn set(of: &[(u8, &str, &str)]) -> Arc<TableSet> {
+        Arc::new(tables(of))
     }
 
     fn numbers(tables: &[Arc<Table>]) -> Vec<u64> {
@@ -114,38 +132,24 @@ mod tests {
     #[test]
     fn nothing_is_chosen_below_the_limits() {
         let options = Options { level0_tables: 2, ..Options::tiny() };
-        assert!(choose(&tables(&[]), &options).is_none());
-        assert!(choose(&tables(&[(0, "a", "z"), (1, "a", "c"), (2, "d", "e")]), &options).is_none());
+        let few = [(0, "a", "z"), (1, "a", "c"), (2, "d", "e")];
+        assert!(choose(&set(&[]), &options).is_none() && choose(&set(&few), &options).is_none());
     }
 
     /// All of level 0 goes down together, newest first, with what it overlaps and nothing else.
     #[test]
     fn level0_takes_along_what_it_overlaps() {
-        let set = tables(&[
-            (0, "c", "f"),
-            (0, "d", "g"),
-            (1, "a", "b"),
-            (1, "c", "d"),
-            (1, "g", "h"),
-            (1, "i", "k"),
-        ]);
+        let set =
+            set(&[(0, "c", "f"), (0, "d", "g"), (1, "a", "b"), (1, "c", "d"), (1, "g", "h"), (1, "i", "k")]);
         let choice = choose(&set, &Options { level0_tables: 2, ..Options::tiny() }).unwrap();
         assert_eq!((numbers(&choice.upper), numbers(&choice.lower)), (vec![2, 1], vec![4, 5]));
-        assert!(choice.is_bottom && choice.level == 0);
-    }
-
-    /// A tombstone may go only where nothing deeper has its key.
-    #[test]
-    fn an_overlap_further_down_is_not_the_bottom() {
-        let options = Options { level0_tables: 1, ..Options::tiny() };
-        assert!(!choose(&tables(&[(0, "c", "f"), (3, "e", "z")]), &options).unwrap().is_bottom);
-        assert!(choose(&tables(&[(0, "c", "f"), (3, "g", "z")]), &options).unwrap().is_bottom);
+        assert_eq!(choice.level, 0);
     }
 
     /// A level above its limit gives up the table that drags along the least.
     #[test]
     fn a_full_level_gives_up_its_cheapest_table() {
-        let set = tables(&[(1, "a", "c"), (1, "d", "f"), (2, "a", "b"), (2, "bx", "c"), (2, "e", "f")]);
+        let set = set(&[(1, "a", "c"), (1, "d", "f"), (2, "a", "b"), (2, "bx", "c"), (2, "e", "f")]);
         let options = Options { level0_tables: 2, memory_bytes: 64, ..Options::tiny() };
         let choice = choose(&set, &options).unwrap();
         assert_eq!((choice.level, numbers(&choice.upper), numbers(&choice.lower)), (1, vec![2], vec![5]));
@@ -153,8 +157,31 @@ mod tests {
 
     #[test]
     fn damaged_tables_are_left_alone() {
-        let set = tables(&[(0, "a", "b"), (0, "c", "d")]);
+        let set = set(&[(0, "a", "b"), (0, "c", "d")]);
         set.level(0)[0].set_aside();
         assert!(choose(&set, &Options { level0_tables: 2, ..Options::tiny() }).is_none());
+    }
+
+    /// A table that the disk did not read is left for last, and is not forgotten.
+    #[test]
+    fn what_could_not_be_read_comes_after_all_else() {
+        let set = set(&[(0, "a", "c"), (1, "a", "c"), (1, "d", "f"), (1, "g", "i")]);
+        let options = Options { level0_tables: 1, memory_bytes: 64, ..Options::tiny() };
+        let chosen = || numbers(&choose(&set, &options).unwrap().upper);
+        assert_eq!(chosen(), [1], "level 0 is what presses most");
+        set.level(1)[0].set_unread(0);
+        assert_eq!(chosen(), [3], "level 0 would take along what could not be read");
+        set.level(1).iter().for_each(|table| table.set_unread(0));
+        assert_eq!(chosen(), [1], "there is nothing else");
+    }
+
+    /// Every choice keeps what is newer above what is older.
+    #[test]
+    fn any_choice_is_a_right_one() {
+        let set = set(&[(0, "c", "f"), (0, "d", "g"), (1, "a", "b"), (1, "c", "d"), (6, "c", "d")]);
+        let upper: Vec<Vec<u64>> =
+            (0..5).map(|number| numbers(&any_choice(&set, number).unwrap().upper)).collect();
+        assert_eq!(upper, [vec![2, 1], vec![1], vec![3], vec![4], vec![2, 1]]);
+        assert!(any_choice(&Arc::new(TableSet::default()), 3).is_none());
     }
 }

@@ -2,6 +2,9 @@
 //!
 //! Nothing that is there is touched. The outputs count once the manifest names them, in the same edit that lets go of
 //! the inputs; a crash before that leaves files that nobody names, which opening removes.
+//!
+//! A delete marker is dropped only where nothing older of its key can be left anywhere (INVARIANTS H6); what that means, and
+//! why it is enough, stands in [`super::outside`].
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -21,6 +24,13 @@ use crate::sstable::writer::{TableSink, TableWriter};
 
 /// Where the outputs of a job get their file numbers.
 pub(crate) type FileNumbers = Arc<std::sync::atomic::AtomicU64>;
+
+/// What a compaction wrote.
+pub(crate) struct Written {
+    pub(crate) tables: Vec<TableMeta>,
+    /// Delete markers that were left out.
+    pub(crate) markers_dropped: u64,
+}
 
 pub(crate) struct Compaction {
     pub(crate) choice: Choice,
@@ -51,27 +61,32 @@ impl From<DiskError> for CompactionError {
 
 impl Compaction {
     /// Writes the outputs and syncs them, files and names. On an error the files that were begun are removed.
-    pub(crate) fn run(&self) -> Result<Vec<TableMeta>, CompactionError> {
+    pub(crate) fn run(&self) -> Result<Written, CompactionError> {
+        // What could not be read the last time comes first: if it still cannot, nothing is written in vain.
+        self.choice.inputs().try_for_each(|table| table.read_again())?;
         let mut outputs = Outputs { made: Vec::new(), current: None };
         let result = self.merge_into(&mut outputs);
         if result.is_err() {
             outputs.remove(&self.sink);
         }
-        result.map(|()| outputs.made)
+        result.map(|markers_dropped| Written { tables: outputs.made, markers_dropped })
     }
 
-    fn merge_into(&self, outputs: &mut Outputs) -> Result<(), CompactionError> {
+    /// How many delete markers were left out.
+    fn merge_into(&self, outputs: &mut Outputs) -> Result<u64, CompactionError> {
         let mut entries = MergeIterator::new(self.sources(), Arc::clone(&self.merge))?;
-        let inputs = self.choice.upper.iter().chain(&self.choice.lower);
-        let last_sequence = inputs.map(|table| table.meta().last_sequence).max().unwrap_or(0);
+        let last_sequence = self.choice.inputs().map(|table| table.meta().last_sequence).max().unwrap_or(0);
+        let mut markers_dropped = 0;
         while let Some(entry) = entries.next()? {
-            if let Some(entry) = self.settle(entry) {
-                outputs.add(self, &entry, last_sequence)?;
+            let is_marker = entry.kind == Kind::Delete;
+            match self.settle(entry) {
+                Some(entry) => outputs.add(self, &entry, last_sequence)?,
+                None => markers_dropped += u64::from(is_marker),
             }
         }
         outputs.end(last_sequence)?;
         self.sink.disk.sync_dir(&self.sink.dir)?;
-        Ok(())
+        Ok(markers_dropped)
     }
 
     /// Newest first: each table of level 0 by itself, or the run of upper tables, then the run of lower ones.
@@ -88,13 +103,13 @@ impl Compaction {
         sources
     }
 
-    /// What is left of a key's entry. Where nothing older can exist, an operand is all that there is, and the owner
-    /// may say that it is no longer needed (INVARIANTS H6).
+    /// What is left of a key's entry. Where nothing older can exist, a delete marker has nothing to hide, an operand is all
+    /// that there is, and the owner may say that a value is no longer needed (INVARIANTS H6).
     fn settle(&self, entry: Entry) -> Option<Entry> {
-        if !self.choice.is_bottom {
+        if self.choice.outside.may_hold_older(&entry.key) {
             return Some(entry);
         }
-        let droppable = self.merge.may_drop(&entry.key, &entry.value);
+        let droppable = entry.kind == Kind::Delete || self.merge.may_drop(&entry.key, &entry.value);
         (!droppable).then_some(Entry { kind: Kind::Full, ..entry })
     }
 }

@@ -7,7 +7,7 @@
 //! One exception: [`Db::write_log`] writes to the page cache on the caller's thread, because a hop to another thread
 //! costs more than the write.
 //!
-//! In reading order: `write` (put, write, sync), `read`, `scan`, `background` (flush, compaction, segments,
+//! In reading order: `write` (put, delete, write, sync), `read`, `scan`, `background` (flush, compaction, segments,
 //! removal), `recover` (opening).
 
 pub(crate) mod background;
@@ -132,6 +132,7 @@ impl Db {
             level_bytes: (0..LEVELS).map(|level| self.tables.bytes(level)).collect(),
             table_entries: self.tables.iter().map(|(_, table)| table.meta().entries).sum(),
             damaged_tables: self.tables.iter().filter(|(_, table)| table.is_damaged()).count(),
+            unread_tables: self.tables.iter().filter(|(_, table)| table.is_unread()).count(),
             log_segments: self.log.segment_count(),
             log_bytes_written: self.log.bytes_written(),
             manifest_bytes_written: locked(&self.manifest).bytes_written(),

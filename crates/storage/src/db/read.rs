@@ -1,7 +1,7 @@
 //! Point reads: from memory on the caller's thread, from disk as a job.
 //!
 //! Newest first: active memtable, frozen ones, record cache, then the tables by level, each asked only if its key range
-//! and its filter allow. A full entry ends the search; operands are merged on the way.
+//! and its filter allow. A full entry or a delete marker ends the search; operands are merged on the way.
 //!
 //! The race to mind: a job reads the tables of the moment it was made, and meanwhile the key is put again, perhaps even
 //! flushed. [`Db::complete`] therefore answers as of its own moment: if the key may have changed it looks again. For the
@@ -99,7 +99,7 @@ impl Db {
             Ok(above) => above,
             Err(error) => return Lookup::Unreadable(error.into()),
         };
-        if above.as_ref().is_some_and(Fold::is_full) {
+        if above.as_ref().is_some_and(Fold::is_settled) {
             self.counters.memtable_hits += 1;
             return found(above);
         }
@@ -131,7 +131,7 @@ impl Db {
         match search_tables(&self.tables, key, &*self.merge, above.clone(), fetch) {
             Ok(fold) => {
                 self.counters.block_cache_hits += 1;
-                match fold.map(Fold::value) {
+                match fold.and_then(Fold::value) {
                     Some(value) if is_to_stay => Lookup::Found(self.remember(key, value, had_operand)),
                     Some(value) => Lookup::Found(value),
                     None => Lookup::Absent,
@@ -196,7 +196,7 @@ impl Db {
 }
 
 fn found(fold: Option<Fold>) -> Lookup {
-    fold.map_or(Lookup::Absent, |fold| Lookup::Found(fold.value()))
+    fold.and_then(Fold::value).map_or(Lookup::Absent, Lookup::Found)
 }
 
 fn take_in(
@@ -215,7 +215,7 @@ fn take_in(
     }
 }
 
-/// Goes through the tables from newest to oldest until a full entry is met. `fetch` gets a block.
+/// Goes through the tables from newest to oldest until nothing older counts. `fetch` gets a block.
 fn search_tables(
     tables: &TableSet,
     key: &[u8],
@@ -236,7 +236,7 @@ fn search_tables(
             None => fold = Some(Fold::new(entry.kind, entry.value)),
             Some(fold) => fold.older(merge, key, entry.kind, &entry.value)?,
         }
-        if fold.as_ref().is_some_and(Fold::is_full) {
+        if fold.as_ref().is_some_and(Fold::is_settled) {
             break;
         }
     }
@@ -250,7 +250,7 @@ impl ReadJob {
         let blocks = &self.blocks;
         let fetch = |table: &Table, block| table.block(block, blocks, true).map_err(Stop::Unreadable);
         let value = match search_tables(&self.tables, &self.key, &*self.merge, self.above, fetch) {
-            Ok(fold) => Ok(fold.map(Fold::value)),
+            Ok(fold) => Ok(fold.and_then(Fold::value)),
             Err(Stop::Unreadable(error)) => Err(error),
             Err(Stop::Cold) => unreachable!("a job's blocks come from disk"),
         };

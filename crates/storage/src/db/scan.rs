@@ -2,6 +2,11 @@
 //!
 //! The memtables' part is gathered on the caller's thread and bounded by the page's limits, the tables' part is read
 //! when the job runs. A page is a moment's truth; two pages may have writes between them.
+//!
+//! Delete markers hide what is older of their keys and are not shown. They count for a page's limits all the same, so that
+//! a page's work is bounded where a great many keys were deleted. A scan sees the memtables and the set of tables of the
+//! moment it was made, and both stay as they were for as long as it holds them: a marker that a compaction drops meanwhile
+//! is still there for it, beside what it hides.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -13,12 +18,13 @@ use crate::cache::BlockCache;
 use crate::error::ReadError;
 use crate::key_range::{KeyRange, successor};
 use crate::memtable::{Entry, Memtable};
-use crate::merge::Merge;
+use crate::merge::{Kind, Merge};
 use crate::merge_iterator::{EntrySource, Gathered, MergeIterator};
 use crate::sstable::iterator::TableIterator;
 use crate::table_set::{LEVELS, TableSet};
 
-/// How large a page may get. It ends with the entry that reaches either limit, so it has at least one.
+/// How large a page may get. It ends with the entry that reaches either limit. Deleted keys that are still to be compacted
+/// away count, and are not shown: a page may be empty and not be the last.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ScanLimit {
     /// How many entries.
@@ -112,13 +118,17 @@ impl ScanJob {
     fn page(self) -> Result<(Vec<(Bytes, Bytes)>, Option<Bytes>), ReadError> {
         let (limit, horizon) = (self.limit, self.horizon.clone());
         let mut merged = MergeIterator::new(self.sources(), Arc::clone(&self.merge))?;
-        let (mut entries, mut bytes) = (Vec::new(), 0);
+        let (mut entries, mut met, mut bytes) = (Vec::new(), 0, 0);
         while let Some(entry) = merged.next()? {
+            met += 1;
             bytes += entry.key.len() + entry.value.len();
             let at_horizon = horizon.as_ref() == Some(&entry.key);
-            entries.push((entry.key, entry.value));
-            if entries.len() >= limit.entries || bytes >= limit.bytes || at_horizon {
-                let next = entries.last().map(|(key, _)| successor(key));
+            let is_last = met >= limit.entries || bytes >= limit.bytes || at_horizon;
+            let next = is_last.then(|| successor(&entry.key));
+            if entry.kind != Kind::Delete {
+                entries.push((entry.key, entry.value));
+            }
+            if next.is_some() {
                 return Ok((entries, next));
             }
         }

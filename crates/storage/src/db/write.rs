@@ -2,6 +2,12 @@
 //!
 //! An entry is visible at once, written with the turn's batch by [`Db::write_log`], and durable when a sync that began
 //! after that has come back through [`Db::synced`]. Only then may its writer be told that it is safe.
+//!
+//! A delete is an entry like any other: a marker without a value, which hides what is older until compactions have brought
+//! the two together. So it needs room in the log and in memory, and is refused where there is none. While the disk is full
+//! it goes in wherever a put of its few bytes would. To promise more, room would have to be held back from puts in three
+//! places: in the log a spare segment that only deletes may begin, in memory a share of the active memtable (no flush can
+//! end it), and on disk what a flush and the compactions down to the bottom write before their inputs can go.
 
 use std::sync::Arc;
 
@@ -18,20 +24,30 @@ impl Db {
     /// Takes an entry in. Memory only. After an error nothing of it exists or ever will.
     ///
     /// The value is kept as it is: it should own its memory and not be a slice of a larger buffer, which it would
-    /// keep alive uncounted.
+    /// keep alive uncounted. With [`Kind::Delete`] there is none, and what is passed is left out.
     pub fn put(&mut self, key: &[u8], value: Bytes, kind: Kind) -> Result<SequenceNumber, PutError> {
+        let value = if kind == Kind::Delete { Bytes::new() } else { value };
         self.check_usable().map_err(|LogError(why)| PutError::Poisoned(why))?;
         self.check_sizes(key, &value)?;
         self.make_room(ENTRY_HEADER_BYTES + key.len() + value.len())?;
         let merged = merged_slot(&self.active, &*self.merge, key, kind, &value)?;
         let sequence = self.log.gather(key, kind, &value);
-        self.counters.puts += 1;
+        match kind {
+            Kind::Delete => self.counters.deletes += 1,
+            Kind::Full | Kind::Merge => self.counters.puts += 1,
+        }
         self.counters.put_bytes += (key.len() + value.len()) as u64;
         let is_new = self.active.set(key, merged.unwrap_or(Slot { kind, value }), sequence);
         if is_new {
             self.records.remove(key);
         }
         Ok(SequenceNumber(sequence))
+    }
+
+    /// Takes a key out: absent at once, durable like a put. A later put or operand of the key begins with nothing. Memory
+    /// only; after an error the key is as it was.
+    pub fn delete(&mut self, key: &[u8]) -> Result<SequenceNumber, PutError> {
+        self.put(key, Bytes::new(), Kind::Delete)
     }
 
     fn check_sizes(&self, key: &[u8], value: &Bytes) -> Result<(), PutError> {
@@ -135,20 +151,23 @@ impl Db {
 }
 
 /// What a memtable is to have for a key once an entry is in, if that is not the entry itself: an operand is merged
-/// with the entry that it meets.
+/// with the entry that it meets, and is all that there is where it meets a delete marker.
 pub(crate) fn merged_slot(
     memtable: &Memtable,
     merge: &dyn Merge,
     key: &[u8],
     kind: Kind,
-    value: &[u8],
+    value: &Bytes,
 ) -> Result<Option<Slot>, MergeError> {
-    if kind == Kind::Full {
+    if kind != Kind::Merge {
         return Ok(None);
     }
     let Some(present) = memtable.get(key) else {
         return Ok(None);
     };
+    if present.kind == Kind::Delete {
+        return Ok(Some(Slot { kind: Kind::Full, value: value.clone() }));
+    }
     let merged = merge.merge(key, &present.value, value)?;
     Ok(Some(Slot { kind: present.kind, value: Bytes::from(merged) }))
 }

@@ -6,7 +6,7 @@
 //!  |crc32c |length | segment      | first sequence | synced through |entries| flags | entries      | pad |
 //!  +-------+-------+--------------+----------------+----------------+-------+-------+---------...--+-----+
 //!
-//!  entry:  | kind u8 | key length u16 | value length u32 | key | value |
+//!  entry:  | kind u8 | key length u16 | value length u32 | key | value |      kind: 1 full, 2 operand, 3 delete marker
 //! ```
 //!
 //! All numbers are little-endian. `length` counts from the record's first byte to the last entry's last byte; the

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  | entry | entry | ... | offset of entry 0: u32 | offset of entry 1: u32 | ... | number of entries: u32 |
-//!  entry:  | kind u8 | key length u16 | value length u32 | key | value |
+//!  entry:  | kind u8 | key length u16 | value length u32 | key | value |      kind: 1 full, 2 operand, 3 delete marker
 //! ```
 //!
 //! Keys are stored whole. What neighbours have in common LZ4 takes out anyway, and a whole key can be compared where

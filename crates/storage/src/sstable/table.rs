@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use env::disk::DiskErrorKind;
@@ -20,6 +20,9 @@ use crate::error::{Damage, OpenError, ReadError};
 use crate::files;
 use crate::manifest::TableMeta;
 
+/// Stands for no block.
+const NO_BLOCK: usize = usize::MAX;
+
 #[derive(Debug)]
 pub(crate) struct Table {
     meta: TableMeta,
@@ -30,6 +33,8 @@ pub(crate) struct Table {
     /// Set once a block of it was found damaged: compactions leave the table alone, so that what is damaged stays
     /// known as damaged, and what is not stays readable.
     damaged: AtomicBool,
+    /// The block that the disk did not read when last asked for it. That says nothing of what is in it, and may pass.
+    unread: AtomicUsize,
 }
 
 impl Table {
@@ -61,7 +66,15 @@ impl Table {
                 parts.damage(footer.properties.offset, "the table is not the one that the manifest names")
             );
         }
-        Ok(Table { meta, path, file, filter, index, damaged: AtomicBool::new(false) })
+        Ok(Table {
+            meta,
+            path,
+            file,
+            filter,
+            index,
+            damaged: AtomicBool::new(false),
+            unread: AtomicUsize::new(NO_BLOCK),
+        })
     }
 
     pub(crate) fn meta(&self) -> &TableMeta {
@@ -84,6 +97,24 @@ impl Table {
     /// Keeps compactions off this table from now on.
     pub(crate) fn set_aside(&self) {
         self.damaged.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the disk has not read a block of it when last asked.
+    pub(crate) fn is_unread(&self) -> bool {
+        self.unread.load(Ordering::Relaxed) != NO_BLOCK
+    }
+
+    pub(crate) fn set_unread(&self, block: usize) {
+        self.unread.store(block, Ordering::Relaxed);
+    }
+
+    /// Reads the block that could not be read the last time, if there is one.
+    pub(crate) fn read_again(&self) -> Result<(), ReadError> {
+        let block = self.unread.load(Ordering::Relaxed);
+        match self.index.handle(block) {
+            Some(handle) => self.read_block(block, handle).map(drop),
+            None => Ok(()),
+        }
     }
 
     /// False only if the key is not in it. Costs no I/O.
@@ -117,18 +148,24 @@ impl Table {
         if let Some(cached) = cache.get(name) {
             return Ok(cached);
         }
-        let read = Arc::new(self.read_block(handle)?);
+        let read = Arc::new(self.read_block(block, handle)?);
         if fill {
             cache.insert(name, Arc::clone(&read));
         }
         Ok(read)
     }
 
-    fn read_block(&self, handle: Handle) -> Result<Block, ReadError> {
+    fn read_block(&self, block: usize, handle: Handle) -> Result<Block, ReadError> {
         let framed = read_framed(&*self.file, handle).map_err(|error| match error.kind {
             DiskErrorKind::Short => self.damage(handle.offset, "the file ends before the block does"),
-            _ => ReadError::Disk(error),
+            _ => {
+                self.set_unread(block);
+                ReadError::Disk(error)
+            }
         })?;
+        if self.unread.load(Ordering::Relaxed) == block {
+            self.set_unread(NO_BLOCK);
+        }
         let raw = frame::open(&framed, self.meta.file, handle.offset, BlockKind::Data);
         let raw = raw.map_err(|what| self.damage(handle.offset, what))?;
         Block::parse(raw).map_err(|Malformed| self.malformed(handle.offset))

@@ -13,7 +13,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use env::SimDisk;
 use storage::{
-    Db, Installed, KeyRange, Lookup, Merge, MergeError, OpenError, Options, Recovery, ScanLimit, ScanOutcome,
+    BackgroundJob, BackgroundKind, Db, Installed, KeyRange, Lookup, Merge, MergeError, OpenError, Options,
+    Recovery, ScanLimit, ScanOutcome,
 };
 
 /// Joins values by writing the newer behind the older: associative, and a lost or doubled operand shows.
@@ -88,13 +89,39 @@ pub(crate) fn sync(db: &mut Db) -> Result<(), String> {
 /// Runs background jobs until there are none, or until the disk refuses one.
 pub(crate) fn settle(db: &mut Db) -> Result<(), String> {
     while let Some(job) = db.background_job() {
-        match db.install(job.run()).map_err(|e| e.to_string())? {
-            Installed::Done => {}
-            Installed::Retry(error) => return Err(error.to_string()),
-            Installed::Unreadable(error) => return Err(error.to_string()),
-        }
+        carry_out(db, job)?;
     }
     Ok(())
+}
+
+fn carry_out(db: &mut Db, job: BackgroundJob) -> Result<(), String> {
+    match db.install(job.run()).map_err(|e| e.to_string())? {
+        Installed::Done => Ok(()),
+        Installed::Retry(error) => Err(error.to_string()),
+        Installed::Unreadable(error) => Err(error.to_string()),
+    }
+}
+
+/// Carries out a compaction, whether it is worth it or not; false where none can be done.
+pub(crate) fn compact_any(db: &mut Db, number: usize) -> Result<bool, String> {
+    match db.any_compaction_job(number) {
+        Some(job) => carry_out(db, job).map(|()| true),
+        None => Ok(false),
+    }
+}
+
+/// Makes a table of what is in memory.
+pub(crate) fn flush(db: &mut Db) {
+    sync(db).unwrap();
+    db.freeze();
+    while let Some(job) = db.background_job_of(BackgroundKind::Flush) {
+        carry_out(db, job).unwrap();
+    }
+}
+
+/// Moves everything down to the deepest level.
+pub(crate) fn compact_to_the_bottom(db: &mut Db) {
+    while compact_any(db, 0).unwrap() {}
 }
 
 /// The one file in the directory whose name begins so, the last by name if there are several.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use env::{Rng, SimDisk};
 use storage::{Db, Kind, Options};
 
-use super::{TOMBSTONE, get, open_with, scan_all, settle, sync};
+use super::{TOMBSTONE, compact_any, get, open_with, scan_all, settle, sync};
 
 pub(crate) type Contents = BTreeMap<Bytes, Bytes>;
 
@@ -62,6 +62,7 @@ pub(crate) fn contents(db: &Db) -> Contents {
 /// Applies a put to a model.
 pub(crate) fn apply(model: &mut Contents, key: &Bytes, kind: Kind, value: &Bytes) {
     let value = match (kind, model.get(key)) {
+        (Kind::Delete, _) => Bytes::from_static(TOMBSTONE),
         (Kind::Merge, Some(older)) => Bytes::from([older.as_ref(), value.as_ref()].concat()),
         _ => value.clone(),
     };
@@ -72,13 +73,15 @@ pub(crate) fn apply(model: &mut Contents, key: &Bytes, kind: Kind, value: &Bytes
     }
 }
 
-/// A random put. Operands go to keys that are never deleted: a dropped tombstone and a kept one merge differently.
+/// A random put or delete. Operands go to keys that have no tombstones: a dropped one and a kept one merge differently.
+/// A delete marker does not, dropped or kept.
 fn random_put(rng: &mut Rng) -> (Bytes, Kind, Bytes) {
     let key = Bytes::from(format!("key-{:02}", rng.below(24)));
-    let deletable = key.last().is_some_and(|last| last % 2 == 0);
+    let has_tombstones = key.last().is_some_and(|last| last % 2 == 0);
     let size = usize::try_from(rng.below(900)).unwrap();
     let value = Bytes::from(format!("<{}>", "abcdefgh".repeat(size / 8) + &rng.next_u64().to_string()));
-    match (deletable, rng.below(4)) {
+    match (has_tombstones, rng.below(5)) {
+        (_, 4) => (key, Kind::Delete, Bytes::new()),
         (true, 0) => (key, Kind::Full, Bytes::from_static(TOMBSTONE)),
         (false, 0 | 1) => (key, Kind::Merge, value.slice(..value.len().min(20))),
         _ => (key, Kind::Full, value),
@@ -103,7 +106,7 @@ pub(crate) fn batch(db: &mut Db, model: &mut Model, rng: &mut Rng) -> Result<(),
     Ok(())
 }
 
-/// One random step: a batch, and now and then a sync, a freeze, background work, a read.
+/// One random step: a batch, and now and then a sync, a freeze, background work, a compaction that nothing asks for.
 pub(crate) fn step(db: &mut Db, model: &mut Model, rng: &mut Rng) -> Result<(), String> {
     batch(db, model, rng)?;
     if rng.chance(1, 3) {
@@ -115,6 +118,9 @@ pub(crate) fn step(db: &mut Db, model: &mut Model, rng: &mut Rng) -> Result<(), 
     }
     if rng.chance(1, 4) {
         settle(db)?;
+    }
+    if rng.chance(1, 8) {
+        compact_any(db, usize::try_from(rng.below(64)).unwrap())?;
     }
     Ok(())
 }

@@ -18,7 +18,7 @@ use env::{Disk, DiskError};
 
 use super::Db;
 use crate::compaction::run::Compaction;
-use crate::compaction::{Choice, choose};
+use crate::compaction::{Choice, any_choice, choose};
 use crate::error::{LogError, ReadError};
 use crate::log::segment::{Life, Prepared, SegmentFile};
 use crate::manifest::CommitError;
@@ -28,7 +28,7 @@ use crate::sstable::writer::TableSink;
 pub use kind::BackgroundKind;
 use segment::Prepare;
 pub(crate) use segment::{create_segment, lay_out_segment};
-use tables::{Compact, Flush, LetGo};
+use tables::{Compact, Compacted, Flush, LetGo};
 
 /// What is in flight and what waits to be done.
 #[derive(Debug, Default)]
@@ -82,7 +82,7 @@ enum Done {
     Prepared { result: Result<Prepared, Trouble>, unused: Vec<SegmentFile> },
     Flushed(Result<(Arc<Table>, u64), Trouble>),
     LetGo,
-    Compacted { choice: Choice, result: Result<Vec<Arc<Table>>, Trouble> },
+    Compacted { choice: Choice, result: Result<Compacted, Trouble> },
     Removed,
 }
 
@@ -91,7 +91,7 @@ enum Done {
 enum Trouble {
     /// Nothing changed; another try may succeed.
     Again(DiskError),
-    /// An input cannot be read; another try would fail as well.
+    /// An input is damaged, or its values do not merge; another try would fail as well.
     Unreadable(ReadError),
     /// What is on disk is unknown.
     Broken(String),
@@ -102,11 +102,11 @@ enum Trouble {
 pub enum Installed {
     /// It is done.
     Done,
-    /// The disk refused, usually because it is full. Nothing is lost and the same work will be handed out again: wait a
-    /// while before asking for this kind, and for this kind only.
+    /// The disk refused: usually because it is full, or it did not read what a compaction needs. Nothing is lost and the
+    /// same work will be handed out again: wait a while before asking for this kind, and for this kind only.
     Retry(DiskError),
-    /// It met damaged or unreadable data. The tables concerned are left as they are, readable where they are whole, and
-    /// are not chosen again.
+    /// It met damaged data, or values that cannot be merged. The tables concerned are left as they are, readable where they
+    /// are whole, and are not chosen again.
     Unreadable(ReadError),
 }
 
@@ -254,9 +254,22 @@ impl Db {
         if self.background.compacting {
             return None;
         }
-        let choice = choose(&self.tables, &self.options)?;
+        choose(&self.tables, &self.options).map(|choice| self.compaction_of(choice))
+    }
+
+    /// A compaction that need not be worth its cost: of all that would be right at this moment the one of this number,
+    /// counted round. For tests, since what is read must be the same whichever is chosen.
+    pub fn any_compaction_job(&mut self, number: usize) -> Option<BackgroundJob> {
+        if self.background.compacting || self.failure.is_some() {
+            return None;
+        }
+        let choice = any_choice(&self.tables, number)?;
+        Some(BackgroundJob(Work::Compact(self.compaction_of(choice))))
+    }
+
+    fn compaction_of(&mut self, choice: Choice) -> Compact {
         self.background.compacting = true;
-        Some(Compact {
+        Compact {
             manifest: Arc::clone(&self.manifest),
             work: Compaction {
                 choice,
@@ -265,7 +278,7 @@ impl Db {
                 cache: Arc::clone(&self.blocks),
                 merge: Arc::clone(&self.merge),
             },
-        })
+        }
     }
 
     fn fits_into_block_cache(&self) -> bool {
@@ -338,20 +351,21 @@ impl Db {
     fn install_compaction(
         &mut self,
         choice: &Choice,
-        result: Result<Vec<Arc<Table>>, Trouble>,
+        result: Result<Compacted, Trouble>,
     ) -> Result<(), Trouble> {
         self.background.compacting = false;
-        let inputs = || choice.upper.iter().chain(&choice.lower);
-        if matches!(result, Err(Trouble::Unreadable(_))) {
-            inputs().for_each(|table| table.set_aside());
+        // A damaged table has set itself aside; which of several has the value that does not merge, nobody knows.
+        if matches!(result, Err(Trouble::Unreadable(ReadError::Merge(_)))) {
+            choice.inputs().for_each(|table| table.set_aside());
         }
-        let outputs = result?;
+        let Compacted { tables: outputs, markers_dropped } = result?;
         self.counters.compactions += 1;
+        self.counters.markers_dropped += markers_dropped;
         self.counters.compacted_bytes += outputs.iter().map(|table| table.meta().bytes).sum::<u64>();
         let level = u8::try_from(choice.level + 1).expect("levels are few");
-        let gone: Vec<u64> = inputs().map(|table| table.meta().file).collect();
+        let gone: Vec<u64> = choice.inputs().map(|table| table.meta().file).collect();
         let added: Vec<(u8, Arc<Table>)> = outputs.into_iter().map(|table| (level, table)).collect();
-        self.background.obsolete.extend(inputs().cloned());
+        self.background.obsolete.extend(choice.inputs().cloned());
         self.replace_tables(&gone, &added);
         Ok(())
     }

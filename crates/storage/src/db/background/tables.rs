@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex};
 use env::DiskError;
 
 use super::{Done, Trouble, remove_quietly, write_trouble};
-use crate::compaction::run::{Compaction, CompactionError, FileNumbers};
+use crate::compaction::run::{Compaction, CompactionError, FileNumbers, Written};
 use crate::db::locked;
-use crate::error::OpenError;
+use crate::error::{OpenError, ReadError};
 use crate::files;
 use crate::key_range::KeyRange;
 use crate::manifest::{Edit, Manifest, TableMeta};
@@ -78,6 +78,14 @@ impl LetGo {
     }
 }
 
+/// What a compaction has made.
+#[derive(Debug)]
+pub(super) struct Compacted {
+    pub(super) tables: Vec<Arc<Table>>,
+    /// Delete markers that are no more.
+    pub(super) markers_dropped: u64,
+}
+
 /// Merges the chosen tables and lets the manifest name the outcome in place of them.
 pub(super) struct Compact {
     pub(super) manifest: Arc<Mutex<Manifest>>,
@@ -96,15 +104,16 @@ impl Compact {
         Done::Compacted { choice: self.work.choice, result }
     }
 
-    fn merge_and_commit(&self) -> Result<Vec<Arc<Table>>, Trouble> {
-        let metas = self.work.run().map_err(|error| match error {
+    fn merge_and_commit(&self) -> Result<Compacted, Trouble> {
+        let Written { tables: metas, markers_dropped } = self.work.run().map_err(|error| match error {
+            // Bytes that did not come say nothing of what they are.
+            CompactionError::Read(ReadError::Disk(error)) => Trouble::Again(error),
             CompactionError::Read(error) => Trouble::Unreadable(error),
             CompactionError::Write(error) => write_trouble(error),
         })?;
-        let inputs = self.work.choice.upper.iter().chain(&self.work.choice.lower);
         let edit = Edit {
             next_file: Some(self.work.numbers.load(Ordering::Relaxed)),
-            tables_gone: inputs.map(|table| table.meta().file).collect(),
+            tables_gone: self.work.choice.inputs().map(|table| table.meta().file).collect(),
             ..Edit::default()
         };
         let level = u8::try_from(self.work.choice.level + 1).expect("levels are few");
@@ -114,7 +123,7 @@ impl Compact {
         if matches!(result, Err(Trouble::Again(_))) {
             paths.iter().for_each(|path| remove_quietly(&*sink.disk, path));
         }
-        result
+        Ok(Compacted { tables: result?, markers_dropped })
     }
 }
 
