@@ -1,12 +1,11 @@
 //! What is shown of the cluster: the parts of an [`api::Status`] that a topology knows.
 //!
-//! What must hold: nothing is shown stronger than it is. A sloppy quorum that acts as a strict one, relaxed durability
-//! and too few nodes for N are said in words wherever a keyspace is shown ([`Topology::notices`]).
+//! What must hold: nothing is shown stronger than it is. Relaxed durability and too few nodes for N are said in words wherever a keyspace is shown ([`Topology::notices`]).
 
 use std::collections::BTreeMap;
 
 use api::{KeyspaceStatus, NodeState, NodeStatus, SlotRange};
-use quorum::{Durability, QuorumMode};
+use quorum::Durability;
 use ring::ReplicaCount;
 use types::NodeId;
 
@@ -80,12 +79,6 @@ impl ClusterState {
     fn keyspace_notices(&self, keyspace: &Keyspace) -> Vec<String> {
         let name = &keyspace.name;
         let mut notices = Vec::new();
-        if keyspace.quorum_mode == QuorumMode::Sloppy {
-            notices.push(format!(
-                "keyspace {name}: quorum is sloppy, and acts as strict in this version: no stand-in serves for an owner \
-                 that cannot be reached"
-            ));
-        }
         if keyspace.durability == Durability::Interval {
             notices.push(format!(
                 "keyspace {name}: durability is interval: a node that loses power forgets the last acknowledged writes"

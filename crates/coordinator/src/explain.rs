@@ -25,7 +25,8 @@ impl Explain {
     /// Begins: asks every owner.
     pub fn start(target: &Target, turn: &mut Turn<'_>) -> Explain {
         for (node, _) in &target.owners {
-            let request = ReplicaRequest::Read { keyspace: target.keyspace_id, key: target.key.clone() };
+            let (keyspace, key) = (target.keyspace_id, target.key.clone());
+            let request = ReplicaRequest::Read { keyspace, key, in_place_of: None };
             turn.send(*node, 0, request);
         }
         let until = turn.now.mono + PATIENCE;

@@ -4,7 +4,7 @@
 //! *unknown*: asking another would make the write twice, under two dots (INVARIANTS A6).
 
 use api::{Action, Error, KeyRequest, Operation, Outcome, Reply};
-use quorum::{Level, Tracker};
+use quorum::{Level, Owner, Tracker};
 use types::{NodeId, OperationId};
 use wire::{Forward as Passed, ReplicaReply, ReplicaRequest};
 
@@ -15,7 +15,7 @@ use crate::target::{Event, Failure, Target, Turn};
 pub struct Forward {
     request: KeyRequest,
     level: Level,
-    /// Owners not asked yet, the next one last.
+    /// Owners, and fallbacks that may stand in, who were not asked yet; the next one last.
     makers: Vec<NodeId>,
     asked: Option<NodeId>,
     /// How many owners held the write when its maker said so.
@@ -65,6 +65,11 @@ impl Forward {
                 }
                 ReplicaReply::Failed { why } => {
                     self.problems.push(format!("{}: {why}", target.name_of(from)));
+                    // An owner that is there and will not is no reason for a fallback to stand in.
+                    let is_owner = |node: &NodeId| target.owners.iter().any(|(owner, _)| owner == node);
+                    if is_owner(&from) {
+                        self.makers.retain(is_owner);
+                    }
                     self.ask_next(target, turn);
                 }
                 _ => turn.finish(Err(self.unknown(target, "it answered something else than what was asked"))),
@@ -146,11 +151,26 @@ impl Forward {
     }
 }
 
-/// The owners in the order in which to ask them to be the maker, from the back: those that can be reached, and of these the
-/// ones in this data center; among equals in the order of the preference list.
+/// Whom to ask to be the maker, from the back: the owners that can be reached, and of these first the ones in this data
+/// center; then, where fallbacks may stand in, those that can be reached, this node perhaps among them; then the other owners.
+/// Among equals in the order of the preference list.
 fn first_last(target: &Target, turn: &Turn<'_>) -> Vec<NodeId> {
+    let reachable = |node: NodeId| node == target.here || turn.topology.is_reachable(node);
+    let rank = |&(node, data_center): &Owner| (!reachable(node), data_center != target.local);
     let mut owners = target.owners.clone();
-    owners
-        .sort_by_key(|&(node, data_center)| (!turn.topology.is_reachable(node), data_center != target.local));
-    owners.into_iter().rev().map(|(node, _)| node).collect()
+    owners.sort_by_key(rank);
+    let mut makers: Vec<NodeId> = owners.into_iter().map(|(node, _)| node).collect();
+    if target.is_sloppy() {
+        let state = target.state();
+        let fallbacks = state.fallbacks(target.keyspace_id, target.partition).into_iter();
+        let mut stand_ins: Vec<Owner> = fallbacks
+            .filter(|node| reachable(*node))
+            .map(|node| (node, state.data_center_of(node)))
+            .collect();
+        stand_ins.sort_by_key(rank);
+        let place = makers.iter().position(|node| !reachable(*node)).unwrap_or(makers.len());
+        makers.splice(place..place, stand_ins.into_iter().map(|(node, _)| node));
+    }
+    makers.reverse();
+    makers
 }

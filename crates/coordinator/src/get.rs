@@ -57,8 +57,10 @@ impl Get {
             },
             Phase::Settling(settling, _) => match settling.step(&event) {
                 Decision::Waiting => {}
-                Decision::Impossible => turn.finish(Err(settling.error(target))),
-                Decision::Met => {
+                Decision::Impossible if !settling.tells_anyway(target) => {
+                    turn.finish(Err(settling.error(target)));
+                }
+                Decision::Impossible | Decision::Met => {
                     if let Phase::Settling(_, merged) = &self.phase {
                         self.answer(target, merged, turn);
                     }
@@ -128,7 +130,8 @@ impl Get {
     }
 
     fn answer(&self, target: &Target, merged: &Merged, turn: &mut Turn<'_>) {
-        let found = answer::found(target, merged.record.as_ref(), turn.now.wall, self.detail);
+        let mut found = answer::found(target, merged.record.as_ref(), turn.now.wall, self.detail);
+        found.marks.stand_in = merged.stand_in;
         turn.finish(Ok(Reply::Found(found)));
     }
 }

@@ -21,6 +21,7 @@ pub mod mutation;
 pub mod operations;
 pub mod read;
 pub mod settle;
+pub mod stand_ins;
 pub mod target;
 pub mod walk;
 

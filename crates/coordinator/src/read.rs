@@ -12,6 +12,7 @@ use quorum::{Decision, Level, Tracker};
 use types::{Instant, NodeId};
 use wire::{ReplicaReply, ReplicaRequest};
 
+use crate::stand_ins::StandIns;
 use crate::target::{Event, Failure, Target, Turn};
 
 /// The round of questions that reads are sent in. What follows a read uses others, so that a late answer to it is not
@@ -33,6 +34,7 @@ pub struct Read {
     answers: Vec<Answered>,
     problems: Vec<(NodeId, String)>,
     hedge_at: Instant,
+    stand_ins: StandIns,
 }
 
 #[derive(Debug)]
@@ -55,6 +57,8 @@ pub struct Merged {
     pub unsynced: Vec<NodeId>,
     /// Who holds all of it on stable storage.
     pub holders: Vec<NodeId>,
+    /// Whether a stand-in was one of them that answered (INVARIANTS C4).
+    pub stand_in: bool,
 }
 
 /// How the collecting stands.
@@ -74,21 +78,23 @@ impl Read {
     /// # Errors
     /// The level can never be met, because there are not so many owners. Then nobody is asked.
     pub fn start(target: &Target, level: Level, turn: &mut Turn<'_>) -> Result<Read, Error> {
+        let stand_ins = StandIns::begin(target, turn.topology, false);
         let mut read = Read {
             level,
-            tracker: Tracker::new(level, &target.owners, target.local),
+            tracker: stand_ins.tracker(level, target),
             eligible: 0,
-            unasked: nearest_last(target, turn),
+            unasked: nearest_last(target, &stand_ins, turn),
             answers: Vec::new(),
             problems: Vec::new(),
             hedge_at: turn.now.mono + HEDGE_AFTER,
+            stand_ins,
         };
         if read.tracker.decided() == Decision::Impossible {
             return Err(read.error(target, "there are not so many owners".to_owned()));
         }
         let local_only = matches!(level, Level::LocalOne | Level::LocalQuorum);
         if local_only {
-            let is_local = |node: &NodeId| target.owners.contains(&(*node, target.local));
+            let is_local = |node: &NodeId| target.state().data_center_of(*node) == target.local;
             read.unasked.retain(is_local);
         }
         read.eligible = read.unasked.len();
@@ -111,7 +117,9 @@ impl Read {
                     Failure::NotSent => "it cannot be reached",
                     Failure::Lost => "the connection to it was lost",
                 };
-                self.failed(target, from, why.to_owned(), turn);
+                if !self.stand_in_for(target, from, why, turn) {
+                    self.failed(target, from, why.to_owned(), turn);
+                }
             }
             Event::Timer if turn.now.mono >= self.hedge_at => self.ask_all(target, turn),
             Event::Reply { .. } | Event::Made(_) | Event::Timer => {}
@@ -155,9 +163,20 @@ impl Read {
                 (record, encoded)
             }
         };
-        let mut merged =
-            Merged { record, encoded, behind: Vec::new(), unsynced: Vec::new(), holders: Vec::new() };
+        let mut merged = Merged {
+            record,
+            encoded,
+            behind: Vec::new(),
+            unsynced: Vec::new(),
+            holders: Vec::new(),
+            stand_in: false,
+        };
         for answer in &self.answers {
+            // What a stand-in has goes to its owner; nothing is kept by it for good.
+            if self.stand_ins.owner_of(answer.from).is_some() {
+                merged.stand_in = true;
+                continue;
+            }
             let list = match (answer.record == merged.encoded, answer.synced) {
                 (false, _) => &mut merged.behind,
                 (true, false) => &mut merged.unsynced,
@@ -207,10 +226,34 @@ impl Read {
             | ReplicaReply::Refused { .. }
             | ReplicaReply::Scanned(_)
             | ReplicaReply::Counted { .. }
+            | ReplicaReply::Granted { .. }
             | ReplicaReply::Forwarded(_) => {
                 self.failed(target, from, "it answered something else than what was asked".to_owned(), turn);
             }
         }
+    }
+
+    /// Asks a fallback in place of a node that cannot be reached; false where there is none.
+    fn stand_in_for(&mut self, target: &Target, node: NodeId, why: &str, turn: &mut Turn<'_>) -> bool {
+        if !target.is_sloppy() || self.is_known(node) {
+            return false;
+        }
+        let Some(next) = self.stand_ins.next(target, turn.topology, node) else { return false };
+        if !self.tracker.replace(node, next) {
+            return false;
+        }
+        self.problems.push((node, why.to_owned()));
+        self.eligible += 1;
+        self.unasked.push(next);
+        self.ask_next(target, turn);
+        true
+    }
+
+    /// Whether a node has answered or failed already, or was not asked.
+    fn is_known(&self, node: NodeId) -> bool {
+        self.answers.iter().any(|answer| answer.from == node)
+            || self.problems.iter().any(|(other, _)| *other == node)
+            || self.unasked.contains(&node)
     }
 
     fn answered(&mut self, from: NodeId, record: Option<Bytes>, synced: bool) {
@@ -219,10 +262,7 @@ impl Read {
     }
 
     fn failed(&mut self, target: &Target, from: NodeId, why: String, turn: &mut Turn<'_>) {
-        let known = self.answers.iter().any(|answer| answer.from == from)
-            || self.problems.iter().any(|(node, _)| *node == from)
-            || self.unasked.contains(&from);
-        if known {
+        if self.is_known(from) {
             return;
         }
         self.tracker.failed(from);
@@ -232,7 +272,11 @@ impl Read {
 
     fn ask_next(&mut self, target: &Target, turn: &mut Turn<'_>) {
         if let Some(node) = self.unasked.pop() {
-            let request = ReplicaRequest::Read { keyspace: target.keyspace_id, key: target.key.clone() };
+            let request = ReplicaRequest::Read {
+                keyspace: target.keyspace_id,
+                key: target.key.clone(),
+                in_place_of: self.stand_ins.owner_of(node),
+            };
             turn.send(node, READ_ROUND, request);
         }
     }
@@ -274,21 +318,24 @@ fn decode(bytes: &Bytes) -> Result<Record, Error> {
 }
 
 /// The owners in the order in which to ask them, from the back: this node, then its data center's, then others; among
-/// equals those that answer, and else in a rotation, so that no owner is everybody's second choice.
-fn nearest_last(target: &Target, turn: &Turn<'_>) -> Vec<NodeId> {
+/// equals those that answer, and else in a rotation, so that no owner is everybody's second choice. Stand-ins, who know least,
+/// come after all owners that can be reached.
+fn nearest_last(target: &Target, stand_ins: &StandIns, turn: &Turn<'_>) -> Vec<NodeId> {
     // Where answers come from soonest, which need not be where the level counts: the maker of a write that was passed on
     // reads for a coordinator elsewhere.
     let near = target.topology.local_data_center();
     let count = target.owners.len().max(1);
     let turned = usize::try_from(turn.id.0 % count as u64).unwrap_or(0);
-    let mut owners: Vec<(bool, bool, bool, usize, NodeId)> = target
+    let mut owners: Vec<(bool, bool, bool, bool, usize, NodeId)> = target
         .owners
         .iter()
         .enumerate()
-        .map(|(place, &(node, data_center))| {
+        .map(|(place, &(owner, data_center))| {
+            let stand_in = stand_ins.of(owner);
+            let node = stand_in.unwrap_or(owner);
             let here = node == target.here;
             let up = here || turn.topology.is_reachable(node);
-            (!up, !here, data_center != near, (place + turned) % count, node)
+            (!up, stand_in.is_some(), !here, data_center != near, (place + turned) % count, node)
         })
         .collect();
     owners.sort_unstable_by(|a, b| b.cmp(a));

@@ -38,7 +38,10 @@ impl Settling {
         for node in &merged.holders {
             holding.succeeded(*node);
         }
-        if !target.never_goes_back(read, level) || holding.decided() == Decision::Met {
+        // Where fallbacks may stand in, a client is not made to wait for owners that cannot be reached.
+        let keeps_order = !target.is_sloppy() || target.all_reachable(turn.topology);
+        let never_goes_back = keeps_order && target.never_goes_back(read, level);
+        if !never_goes_back || holding.decided() == Decision::Met {
             repair(target, merged, &merged.behind, turn);
             return None;
         }
@@ -58,6 +61,12 @@ impl Settling {
             Event::Reply { .. } | Event::Made(_) | Event::Timer => {}
         }
         self.holding.decided()
+    }
+
+    /// Whether the client is told what was found though too few could be brought to hold it: in a sloppy keyspace, which
+    /// promises no order that a failure could not end.
+    pub fn tells_anyway(&self, target: &Target) -> bool {
+        target.is_sloppy()
     }
 
     /// What the client is told where too few hold it.
@@ -82,6 +91,7 @@ fn repair(target: &Target, merged: &Merged, lacking: &[NodeId], turn: &mut Turn<
             key: target.key.clone(),
             record: record.clone(),
             path: WritePath::Merge,
+            in_place_of: None,
         };
         turn.send(*node, REPAIR_ROUND, request);
     }

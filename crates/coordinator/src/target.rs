@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use cluster::{ClusterState, Keyspace, Topology};
+use cluster::{ClusterState, Keyspace, QuorumMode, Topology};
 use quorum::{DataCenter, Level, Owner, required};
 use replica::{Made, Make, MakeError};
 use types::{Instant, KeyspaceId, Moment, NodeId, OperationId, PartitionId};
@@ -69,13 +69,29 @@ impl Target {
         self.owners.iter().any(|(node, _)| *node == self.here)
     }
 
+    /// Whether fallbacks may serve in place of owners that cannot be reached.
+    pub fn is_sloppy(&self) -> bool {
+        self.keyspace().quorum_mode == QuorumMode::Sloppy
+    }
+
+    /// Whether this node may make writes: as an owner, or as a fallback where fallbacks stand in.
+    pub fn may_make(&self) -> bool {
+        let stands_in = || self.state().fallbacks(self.keyspace_id, self.partition).contains(&self.here);
+        self.is_owner() || (self.is_sloppy() && stands_in())
+    }
+
+    /// Whether every owner can be reached.
+    pub fn all_reachable(&self, topology: &Topology) -> bool {
+        self.owners.iter().all(|(node, _)| *node == self.here || topology.is_reachable(*node))
+    }
+
     /// How many owners, as messages say it.
     pub fn owner_count(&self) -> u8 {
         u8::try_from(self.owners.len()).unwrap_or(u8::MAX)
     }
 
-    /// Whether the keyspace promises, at these levels, that reads never go back in time (INVARIANTS C2): strict quorums,
-    /// R and W both majorities. Sloppy quorums act as strict ones for now.
+    /// Whether reads at these levels never go back in time (INVARIANTS C2): R and W both majorities. Strict quorums promise it
+    /// whatever happens, sloppy ones keep it while all owners can be reached.
     pub fn never_goes_back(&self, read: Level, write: Level) -> bool {
         self.is_majority(read, self.local) && self.is_majority(write, self.local)
     }

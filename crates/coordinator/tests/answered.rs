@@ -216,7 +216,7 @@ impl Test {
                 Effect::Serve(ticket, _) | Effect::Make(ticket, _) => {
                     self.asked.push((ticket.from, ticket.operation, ticket.round));
                 }
-                Effect::Show(..) | Effect::Forwarded(..) => {}
+                Effect::Show { .. } | Effect::Forwarded(..) => {}
                 Effect::Answer(client, _) => *self.answers.entry(client).or_default() += 1,
             }
         }

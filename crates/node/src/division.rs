@@ -264,8 +264,8 @@ impl Copy<'_> {
                 };
                 for (key, value) in entries {
                     bytes += (key.len() + value.len()) as u64;
-                    let place = store_key::parse(&key).ok_or(CopyError::Foreign)?;
-                    let (partition, _) = self.state.partition_of_slot(place.slot);
+                    let slot = store_key::slot_of(&key).ok_or(CopyError::Foreign)?;
+                    let (partition, _) = self.state.partition_of_slot(slot);
                     let target = &mut targets[usize::from(self.shards.of_partition(partition).0)];
                     put(target, &key, value)?;
                 }

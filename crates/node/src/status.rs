@@ -38,7 +38,9 @@ pub fn status(topology: &Topology, facts: &Facts) -> Status {
 
 /// The shard's figures now; those of a node are their sums. Names end in `_total` where they only go up.
 #[allow(clippy::cast_precision_loss, reason = "figures for people and graphs; 2^53 is far away")]
-pub fn counters(shard: &Shard) -> Vec<Counter> {
+pub fn counters(shard: &Shard, now: WallTime) -> Vec<Counter> {
+    let handoff = shard.replica().handoff();
+    let oldest_seconds = handoff.oldest.map_or(0, |since| now.0.saturating_sub(since.0) / 1000);
     let figures = shard.figures();
     let storage = shard.replica().db().stats();
     let reads = &storage.counters;
@@ -50,6 +52,14 @@ pub fn counters(shard: &Shard) -> Vec<Counter> {
         counter("cold_reads_total", "Reads that memory could not answer.", figures.cold_reads),
         counter("log_syncs_total", "Times that the commit log was made durable.", figures.syncs),
         counter("operations_under_way", "Client operations under way.", shard.operations_under_way() as u64),
+        counter("hints_waiting", "Hints kept for owners that could not be reached.", handoff.waiting),
+        counter(
+            "hints_oldest_seconds",
+            "How long the oldest of them may have been waiting; those of before the start count from the start.",
+            oldest_seconds,
+        ),
+        counter("hints_stored_total", "Hints stored for owners that could not be reached.", handoff.stored),
+        counter("hints_delivered_total", "Hints that their owners have taken in.", handoff.delivered),
         counter("storage_gets_total", "Lookups of a record.", reads.gets),
         counter("storage_memtable_hits_total", "Lookups answered by a memtable.", reads.memtable_hits),
         counter(

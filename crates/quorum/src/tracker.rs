@@ -1,7 +1,7 @@
 //! Counts replies, by who sent them.
 //!
 //! Always true: a node counts once, however often it answers and by whatever path (INVARIANTS A2); an answer of a node
-//! that is no owner does not count; a node that succeeded stays counted if it fails later (it did what was asked), and
+//! that is no owner, and stands in for none, does not count; a node that succeeded stays counted if it fails later (it did what was asked), and
 //! one that failed counts if it succeeds after all. So a decision of `Met` is final, and so is `Impossible` for those
 //! who stop listening; who goes on listening may still see a late success. Both hold whatever the order of replies.
 
@@ -64,6 +64,23 @@ impl Tracker {
     pub fn failed(&mut self, node: NodeId) {
         if let Some(answer) = self.answer_of(node).filter(|answer| **answer == Answer::Awaited) {
             *answer = Answer::Failed;
+        }
+    }
+
+    /// Lets another node of the same data center stand in for one that has not succeeded; from here on that one's answers
+    /// do not count, and the stand-in's do. False, and of no effect, where that one is none of those counted or has
+    /// succeeded, or the other is counted already: no node counts twice (INVARIANTS A2).
+    pub fn replace(&mut self, node: NodeId, by: NodeId) -> bool {
+        if self.answers.iter().any(|(owner, _)| owner.0 == by) {
+            return false;
+        }
+        match self.answers.iter_mut().find(|(owner, _)| owner.0 == node) {
+            Some((owner, answer)) if *answer != Answer::Succeeded => {
+                owner.0 = by;
+                *answer = Answer::Awaited;
+                true
+            }
+            _ => false,
         }
     }
 

@@ -5,7 +5,7 @@
 //!
 //! Every start of a node is a new stint for all its partitions, reserved on disk before the first dot is minted, so a
 //! counter need never be found again after a crash: it starts at 1. A partition that may have forgotten something while
-//! the node runs moves to a stint of its own, from the block that the start reserved. Why not one counter kept on disk:
+//! the node runs moves to the next stint of the block that the start reserved. Why not one counter kept on disk:
 //! after an unclean stop a counter alone cannot say whether peers hold writes that this disk has lost, and extending it
 //! would claim them.
 
@@ -18,9 +18,9 @@ use types::{Incarnation, PartitionId, Stint};
 #[derive(Debug)]
 pub struct Actors {
     incarnation: Incarnation,
-    /// Stints reserved on disk for this run; the first is everyone's.
+    /// Stints reserved on disk for this run. Each partition goes through them by itself: a dot is told apart by its partition
+    /// too, so what one has used is still there for another.
     reserved: Range<u32>,
-    first: Stint,
     /// By partition; as long as the highest partition that was asked for.
     issuers: Vec<Issuer>,
 }
@@ -33,14 +33,18 @@ struct Issuer {
 
 impl Actors {
     /// The actors of a run for which these stints are durably reserved. The range must not be empty.
-    pub fn new(incarnation: Incarnation, mut reserved: Range<u32>) -> Actors {
-        let first = Stint(reserved.next().expect("a run reserves at least one stint"));
-        Actors { incarnation, reserved, first, issuers: Vec::new() }
+    pub fn new(incarnation: Incarnation, reserved: Range<u32>) -> Actors {
+        assert!(!reserved.is_empty(), "a run reserves at least one stint");
+        Actors { incarnation, reserved, issuers: Vec::new() }
+    }
+
+    fn first(&self) -> Stint {
+        Stint(self.reserved.start)
     }
 
     /// Who issues dots for this partition now.
     pub fn actor(&self, partition: PartitionId) -> Actor {
-        let stint = self.issuers.get(usize::from(partition.0)).map_or(self.first, |issuer| issuer.stint);
+        let stint = self.issuers.get(usize::from(partition.0)).map_or(self.first(), |issuer| issuer.stint);
         Actor { incarnation: self.incarnation, stint }
     }
 
@@ -61,19 +65,20 @@ impl Actors {
     /// run are used up; then nothing may be minted for the partition until the node starts again.
     #[must_use]
     pub fn begin_stint(&mut self, partition: PartitionId) -> bool {
-        match self.reserved.next() {
-            Some(stint) => {
-                *self.issuer(partition) = Issuer { stint: Stint(stint), counter: 0 };
-                true
-            }
-            None => false,
+        let end = self.reserved.end;
+        let issuer = self.issuer(partition);
+        let next = issuer.stint.0 + 1;
+        if next < end {
+            *issuer = Issuer { stint: Stint(next), counter: 0 };
         }
+        next < end
     }
 
     fn issuer(&mut self, partition: PartitionId) -> &mut Issuer {
         let place = usize::from(partition.0);
         if place >= self.issuers.len() {
-            self.issuers.resize(place + 1, Issuer { stint: self.first, counter: 0 });
+            let first = self.first();
+            self.issuers.resize(place + 1, Issuer { stint: first, counter: 0 });
         }
         &mut self.issuers[place]
     }

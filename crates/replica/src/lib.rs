@@ -11,10 +11,11 @@
 //! - Operations on a key whose record must come from disk run in the order in which they came, on the record that came.
 //!
 //! In reading order: [`store_key`] says where a record lives, [`actors`] who issues dots, [`make`] how a client's change
-//! becomes a record, [`recent`] what is not yet synced or not yet shown, [`replica`] the machine, [`scan`] runs of keys,
+//! becomes a record, [`handoff`] how what a stand-in keeps reaches its owner, [`recent`] what is not yet synced or not yet shown, [`replica`] the machine, [`scan`] runs of keys,
 //! [`identity`] who this data directory is.
 
 pub mod actors;
+pub mod handoff;
 pub mod identity;
 pub mod make;
 pub mod recent;
@@ -22,6 +23,7 @@ pub mod replica;
 pub mod scan;
 pub mod store_key;
 
+mod granting;
 mod merge;
 mod waiting;
 

@@ -10,7 +10,7 @@ use causality::{
     Context, Dot, Expiry, HybridClock, MergeError, Payload, PutError, Record, Stamp, Version, View,
 };
 use cluster::Keyspace;
-use types::{KeyspaceId, Moment, OperationId, PartitionId};
+use types::{KeyspaceId, Moment, NodeId, OperationId, PartitionId};
 use wire::WritePath;
 
 use crate::actors::Actors;
@@ -32,6 +32,8 @@ pub struct Make {
     pub again: Option<Again>,
     /// Whether reads here are to be answered with what was there before, until the operation lets go.
     pub hide: bool,
+    /// For which owner this node stands in; nothing where it is one.
+    pub in_place_of: Option<NodeId>,
 }
 
 impl Make {

@@ -79,6 +79,11 @@ impl Recent {
         }
     }
 
+    /// Whether something is stored of this key that readers are not shown.
+    pub fn is_hidden(&self, key: &[u8]) -> bool {
+        self.hidden.contains_key(key)
+    }
+
     /// Merges something that arrived into what is shown in place of the hidden writes, which outrank it.
     pub fn merge_below(&mut self, key: &[u8], mut merge: impl FnMut(Option<&Bytes>) -> Bytes) {
         if self.hidden.is_empty() {

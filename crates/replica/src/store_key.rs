@@ -9,10 +9,19 @@
 //!
 //! Big endian, so that the order of bytes is the order of (slot, keyspace, hash, key): a partition is a run of slots and
 //! so one range, either half of it is one too, and an iteration can go on at (slot, hash) on any node (DESIGN 6).
+//!
+//! What is kept for an owner who cannot be reached is not this node's: it has a place behind all slots, by owner, so that
+//! all that waits for one is one range ([`hint_key`]).
+//!
+//! ```text
+//!   0  0xFFFF
+//!   2  owner      u16, big endian
+//!   4  the storage key that the record has with him
+//! ```
 
 use bytes::{BufMut, Bytes, BytesMut};
 use ring::Slot;
-use types::KeyspaceId;
+use types::{KeyspaceId, NodeId};
 
 /// Bytes before the key itself.
 pub const PREFIX_BYTES: usize = 14;
@@ -49,6 +58,40 @@ pub fn position(slot: u16, keyspace: KeyspaceId, hash: u64) -> Bytes {
     bytes.freeze()
 }
 
+/// Where hints are: behind all slots.
+const HINTS: u16 = u16::MAX;
+
+/// The storage key of what is kept for an owner: [`HINTS`], the owner, and the storage key that the record has with him.
+pub fn hint_key(owner: NodeId, key: &[u8]) -> Bytes {
+    let mut bytes = BytesMut::with_capacity(4 + key.len());
+    bytes.put_u16(HINTS);
+    bytes.put_u16(owner.0);
+    bytes.put_slice(key);
+    bytes.freeze()
+}
+
+/// The first key of all hints.
+pub fn hints() -> Bytes {
+    hint_key(NodeId(0), b"")
+}
+
+/// The first key and the end of the hints for one owner.
+pub fn hints_of(owner: NodeId) -> (Bytes, Option<Bytes>) {
+    (hint_key(owner, b""), owner.0.checked_add(1).map(|next| hint_key(NodeId(next), b"")))
+}
+
+/// For which owner a hint is, and the parts of the key that its record has with him; nothing where the bytes are no hint's.
+pub fn parse_hint(bytes: &Bytes) -> Option<(NodeId, StoreKey)> {
+    let kind = u16::from_be_bytes(bytes.get(0..2)?.try_into().ok()?);
+    let owner = NodeId(u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?));
+    (kind == HINTS).then(|| parse(&bytes.slice(4..))).flatten().map(|place| (owner, place))
+}
+
+/// The slot of a record, whether it is this node's own or kept for an owner.
+pub fn slot_of(bytes: &Bytes) -> Option<u16> {
+    parse_hint(bytes).map(|(_, place)| place).or_else(|| parse(bytes)).map(|place| place.slot)
+}
+
 /// The first storage key behind a slot; nothing where it is the last.
 pub fn end_of_slot(slot: u16) -> Option<Bytes> {
     slot.checked_add(1).map(|next| Bytes::copy_from_slice(&next.to_be_bytes()))
@@ -77,6 +120,20 @@ mod tests {
             prop_assert_eq!(parsed.keyspace, KeyspaceId(keyspace));
             prop_assert_eq!(parsed.hash, ring::key_hash(&key));
             prop_assert_eq!(&parsed.key[..], &key[..]);
+        }
+
+        /// A hint names its owner and the key that it is of, behind all keys of this node's own.
+        #[test]
+        fn hints_are_told_apart(owner in any::<u16>(), key in proptest::collection::vec(any::<u8>(), 0..64)) {
+            let own = store_key(KeyspaceId(3), &key);
+            let hint = hint_key(NodeId(owner), &own);
+            let (parsed, place) = parse_hint(&hint).expect("a hint");
+            prop_assert_eq!((parsed, &place.key[..]), (NodeId(owner), &key[..]));
+            prop_assert_eq!(parse_hint(&own), None);
+            prop_assert_eq!((slot_of(&own), slot_of(&hint)), (Some(place.slot), Some(place.slot)));
+            prop_assert!(hint > own);
+            let (start, end) = hints_of(NodeId(owner));
+            prop_assert!(start <= hint && end.is_none_or(|end| hint < end));
         }
 
         /// The order of storage keys is that of (slot, keyspace, hash, key).

@@ -259,6 +259,7 @@ impl Test {
             base: if expires { shown.map(Box::new) } else { None },
             again: None,
             hide,
+            in_place_of: None,
         };
         self.rig.make(operation, ask)
     }
@@ -269,7 +270,7 @@ impl Test {
         }
         let place = place % self.hidden.len();
         let (operation, key) = self.hidden.remove(place);
-        self.rig.replica().show(key.0, KEYS[key.1], OperationId(operation));
+        self.rig.replica().show(key.0, KEYS[key.1], None, OperationId(operation));
         for (_, hidden_by) in &mut self.history(key).arrived {
             if *hidden_by == Some(operation) {
                 *hidden_by = None;

@@ -32,6 +32,7 @@ fn put(operation: u64, keyspace: KeyspaceId, key: &'static [u8], value: &[u8]) -
         base: None,
         again: None,
         hide: false,
+        in_place_of: None,
     }
 }
 
@@ -182,7 +183,7 @@ fn a_hidden_write_is_not_shown_and_hides_nothing_else() {
     assert_eq!(value_read(&mut rig, LWW, b"k"), Some(Bytes::from("repair")));
     let refused = rig.write(4, LWW, b"k", &lww(4, Stamp::new(now - 10, 0), b"late"), WritePath::Client);
     assert!(matches!(&replies(&refused)[..], [(4, ReplicaReply::Refused { .. })]));
-    rig.replica().show(LWW, b"k", OperationId(2));
+    rig.replica().show(LWW, b"k", None, OperationId(2));
     assert_eq!(value_read(&mut rig, LWW, b"k"), Some(Bytes::from("hidden")));
     rig.make(5, Make { operation: OperationId(5), ..hidden });
     rig.write(6, LWW, b"k", &lww(6, Stamp::new(now + 50, 0), b"above"), WritePath::Client);
@@ -492,6 +493,7 @@ fn bytes_that_are_no_record_are_refused() {
         key: Bytes::from_static(b"k"),
         record: Bytes::from_static(b"no record at all"),
         path: WritePath::Merge,
+        in_place_of: None,
     };
     rig.replica().serve(now, ticket, request, &mut out);
     assert!(matches!(&out[..], [replica::Effect::Reply(_, ReplicaReply::Failed { .. })]), "{out:?}");

@@ -15,7 +15,8 @@ pub fn disagreements(world: &World) -> Vec<String> {
     for host in world.hosts() {
         match host.contents() {
             Ok(contents) => {
-                for (key, record) in contents {
+                // What is kept for an owner is no opinion of one's own.
+                for (key, record) in contents.into_iter().filter(|(key, _)| !is_hint(key)) {
                     held.entry(key).or_default().insert(host.id, record);
                 }
             }
@@ -26,6 +27,16 @@ pub fn disagreements(world: &World) -> Vec<String> {
         problems.extend(disagreement(world, key, holders));
     }
     problems
+}
+
+/// How many hints are kept for owners, on all machines that run.
+pub fn hints(world: &World) -> usize {
+    let contents = world.hosts().iter().filter_map(|host| host.contents().ok()).flatten();
+    contents.filter(|(key, _)| is_hint(key)).count()
+}
+
+fn is_hint(key: &Bytes) -> bool {
+    store_key::parse_hint(key).is_some()
 }
 
 fn disagreement(world: &World, key: &Bytes, holders: &BTreeMap<NodeId, Bytes>) -> Option<String> {

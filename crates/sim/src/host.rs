@@ -209,13 +209,13 @@ impl Host {
         }
         let limit = ScanLimit { entries: usize::MAX, bytes: usize::MAX };
         let mut contents = Vec::new();
-        // A shard has a run of partitions, and a partition a run of keys: one after another they are in order.
         for running in &self.shards {
             match running.shard.replica().db().scan(KeyRange::new(b"", None), limit).run() {
                 ScanOutcome::Page { entries, .. } => contents.extend(entries),
                 ScanOutcome::Unreadable(error) => return Err(error.to_string()),
             }
         }
+        contents.sort();
         Ok(contents)
     }
 

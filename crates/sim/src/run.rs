@@ -27,6 +27,9 @@ const FAULT: u64 = u64::MAX;
 /// A cluster that has healed must be whole again within this time.
 const WHOLE_WITHIN: Duration = Duration::from_secs(60);
 
+/// What stand-ins keep must have reached its owners within this time after a heal.
+const HANDED_OFF_WITHIN: Duration = Duration::from_secs(60);
+
 /// What came of a run.
 #[derive(Clone, Debug)]
 pub struct Report {
@@ -169,6 +172,7 @@ impl Run {
     }
 
     fn agreement(&mut self) {
+        self.wait_for_handoff();
         self.read_everything();
         if !self.world.violations().is_empty() {
             return;
@@ -180,6 +184,7 @@ impl Run {
         self.workload.power_was_cut();
         self.world.start_all();
         self.wait_until_whole();
+        self.wait_for_handoff();
         self.read_everything();
         self.check_owners_agree();
         self.world.check_nobody_waits();
@@ -276,6 +281,22 @@ impl Run {
                 return self.world.violated("a healed cluster is whole again (liveness)", what);
             }
             self.go_on(self.world.now() + Duration::from_millis(50));
+        }
+    }
+
+    /// When faults are over, what stand-ins keep reaches its owners, without anybody reading it (INVARIANTS A3, F1).
+    fn wait_for_handoff(&mut self) {
+        let latest = self.world.now() + HANDED_OFF_WITHIN;
+        loop {
+            let hints = crate::agreement::hints(&self.world);
+            if hints == 0 || !self.world.violations().is_empty() {
+                return;
+            }
+            if self.world.now() >= latest {
+                let what = format!("{hints} are still kept after {HANDED_OFF_WITHIN:?}");
+                return self.world.violated("hints reach their owners (A3, liveness)", what);
+            }
+            self.go_on(self.world.now() + Duration::from_millis(250));
         }
     }
 

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use causality::Policy;
-use cluster::{Addresses, ClusterState, Durability, FoundingPlan, Keyspace, MemberPlan, Preset};
+use cluster::{Addresses, ClusterState, Durability, FoundingPlan, Keyspace, MemberPlan, Preset, QuorumMode};
 use env::Rng;
 use quorum::Level;
 use ring::{Partitions, ReplicaCount};
@@ -31,6 +31,8 @@ pub const FAST_WRITE: KeyspaceId = KeyspaceId(4);
 pub const RELAXED: KeyspaceId = KeyspaceId(5);
 /// One value a key, majorities of one data center: a keyspace for the clients in each.
 pub const LOCAL: [KeyspaceId; DATA_CENTERS_MAX] = [KeyspaceId(6), KeyspaceId(7)];
+/// One value a key, majorities, where fallbacks stand in.
+pub const SLOPPY: KeyspaceId = KeyspaceId(8);
 
 /// The most data centers that a simulated cluster has.
 pub const DATA_CENTERS_MAX: usize = 2;
@@ -52,6 +54,8 @@ pub struct Scenario {
     pub shards: Vec<u8>,
     /// Whether a node that starts again may be divided otherwise than before.
     pub redivides: bool,
+    /// Whether fallbacks stand in for owners in the keyspace of siblings too.
+    pub sloppy_siblings: bool,
     /// Clients at work at once.
     pub clients: usize,
     /// How long clients think between two requests, at the most.
@@ -126,6 +130,7 @@ impl Scenario {
             fault_gap: millis(rng, 200, 1_500),
             safety: millis(rng, 4_000, 14_000),
             liveness: Duration::from_secs(3),
+            sloppy_siblings: rng.chance(1, 3),
             shards: shards(rng),
             redivides: rng.chance(1, 2),
             data_centers: if rng.chance(1, 3) { DATA_CENTERS_MAX } else { 1 },
@@ -143,6 +148,7 @@ impl Scenario {
             partitions: 8,
             shards: vec![1],
             redivides: false,
+            sloppy_siblings: false,
             clients: 4,
             think_max: Duration::from_millis(20),
             keys: 4,
@@ -233,19 +239,25 @@ impl Scenario {
             r,
             w,
             n: ReplicaCount::Everywhere(self.replicas),
+            quorum_mode: QuorumMode::Strict,
             ..Keyspace::new(id.0, name)
         };
         let majorities = Preset::Quorum.levels();
         let local = (Level::LocalQuorum, Level::LocalQuorum);
         vec![
             registers(REGISTERS, "default", majorities),
-            Keyspace { policy: Policy::Siblings, ..registers(SIBLINGS, "siblings", majorities) },
+            Keyspace {
+                policy: Policy::Siblings,
+                quorum_mode: if self.sloppy_siblings { QuorumMode::Sloppy } else { QuorumMode::Strict },
+                ..registers(SIBLINGS, "siblings", majorities)
+            },
             registers(EVENTUAL, "eventual", (Level::One, Level::One)),
             registers(FAST_READ, "fast-read", Preset::FastRead.levels()),
             registers(FAST_WRITE, "fast-write", Preset::FastWrite.levels()),
             Keyspace { durability: Durability::Interval, ..registers(RELAXED, "relaxed", majorities) },
             registers(LOCAL[0], "local-1", local),
             registers(LOCAL[1], "local-2", local),
+            Keyspace { quorum_mode: QuorumMode::Sloppy, ..registers(SLOPPY, "sloppy", majorities) },
         ]
     }
 }

@@ -50,6 +50,39 @@ fn minting_a_dot_twice_is_noticed() {
     assert_eq!(rule(report), "no dot is issued twice (B1)");
 }
 
+/// A3: a stand-in that says that it keeps a write, and does not, is found out when nobody has it in the end.
+#[test]
+fn forgetting_hints_is_noticed() {
+    let report = (0..10).find_map(|seed| {
+        let report = sim::run_scenario(of_strangers(seed, Some(Sabotage::ForgetHints)), false);
+        (!report.is_clean()).then_some(report)
+    });
+    assert_eq!(rule(report), "no acknowledged write is lost (A1)");
+}
+
+/// The same without sabotage is clean.
+#[test]
+fn hints_that_are_kept_reach_their_owners() {
+    for seed in 0..4 {
+        let report = sim::run_scenario(of_strangers(seed, None), false);
+        assert!(report.is_clean(), "seed {seed}:\n{}", report.complaints());
+    }
+}
+
+/// Five nodes of which one owns a key and the others stand in; and one is always down.
+fn of_strangers(seed: u64, sabotage: Option<Sabotage>) -> Scenario {
+    Scenario {
+        sabotage,
+        faults: vec![FaultKind::Kill, FaultKind::PowerCut],
+        fault_gap: Duration::from_millis(600),
+        think_max: Duration::from_millis(5),
+        keys: 2,
+        replicas: 1,
+        sloppy_siblings: true,
+        ..Scenario::calm(seed, 5)
+    }
+}
+
 /// The same scenarios without sabotage are clean: it is the sabotage that is noticed.
 #[test]
 fn without_sabotage_there_is_nothing_to_notice() {

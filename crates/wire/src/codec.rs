@@ -9,6 +9,9 @@
 //!  18 Scan          postcard ScanAsk
 //!  19 Count         postcard ScanAsk
 //!  20 Forward       postcard Forward
+//!  21 ReadInPlace   of node u16 | as Read
+//!  22 WriteInPlace  of node u16 | as Write
+//!  23 Grant         -
 //!  32 Found         synced u8 | record ..
 //!  33 Absent        -
 //!  34 CannotSay     text ..
@@ -19,13 +22,14 @@
 //!  39 Counted       live u64 | more u8 | slot u16 | hash u64
 //!  40 Forwarded     postcard Outcome
 //!  41 StaleEpoch    epoch u64
+//!  42 Granted       bytes u32
 //! ```
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use causality::Stamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use types::{Epoch, KeyspaceId};
+use types::{Epoch, KeyspaceId, NodeId};
 
 use crate::message::{Body, ReplicaReply, ReplicaRequest, WritePath};
 
@@ -47,6 +51,9 @@ mod kind {
     pub(super) const SCAN: u8 = 18;
     pub(super) const COUNT: u8 = 19;
     pub(super) const FORWARD: u8 = 20;
+    pub(super) const READ_IN_PLACE: u8 = 21;
+    pub(super) const WRITE_IN_PLACE: u8 = 22;
+    pub(super) const GRANT: u8 = 23;
     pub(super) const FOUND: u8 = 32;
     pub(super) const ABSENT: u8 = 33;
     pub(super) const CANNOT_SAY: u8 = 34;
@@ -57,6 +64,7 @@ mod kind {
     pub(super) const COUNTED: u8 = 39;
     pub(super) const FORWARDED: u8 = 40;
     pub(super) const STALE_EPOCH: u8 = 41;
+    pub(super) const GRANTED: u8 = 42;
 }
 
 /// The kind byte of a body.
@@ -65,11 +73,14 @@ pub fn kind_of(body: &Body) -> u8 {
         Body::Ping => kind::PING,
         Body::Pong => kind::PONG,
         Body::Request(request) => match request {
-            ReplicaRequest::Read { .. } => kind::READ,
-            ReplicaRequest::Write { .. } => kind::WRITE,
+            ReplicaRequest::Read { in_place_of: None, .. } => kind::READ,
+            ReplicaRequest::Read { .. } => kind::READ_IN_PLACE,
+            ReplicaRequest::Write { in_place_of: None, .. } => kind::WRITE,
+            ReplicaRequest::Write { .. } => kind::WRITE_IN_PLACE,
             ReplicaRequest::Scan(_) => kind::SCAN,
             ReplicaRequest::Count(_) => kind::COUNT,
             ReplicaRequest::Forward(_) => kind::FORWARD,
+            ReplicaRequest::Grant => kind::GRANT,
         },
         Body::Reply(reply) => match reply {
             ReplicaReply::Found { .. } => kind::FOUND,
@@ -81,6 +92,7 @@ pub fn kind_of(body: &Body) -> u8 {
             ReplicaReply::Scanned(_) => kind::SCANNED,
             ReplicaReply::Counted { .. } => kind::COUNTED,
             ReplicaReply::Forwarded(_) => kind::FORWARDED,
+            ReplicaReply::Granted { .. } => kind::GRANTED,
             ReplicaReply::StaleEpoch { .. } => kind::STALE_EPOCH,
         },
     }
@@ -97,11 +109,13 @@ pub fn encode_body(body: &Body, out: &mut BytesMut) {
 
 fn encode_request(request: &ReplicaRequest, out: &mut BytesMut) {
     match request {
-        ReplicaRequest::Read { keyspace, key } => {
+        ReplicaRequest::Read { keyspace, key, in_place_of } => {
+            in_place_of.iter().for_each(|node| out.put_u16_le(node.0));
             out.put_u32_le(keyspace.0);
             out.put_slice(key);
         }
-        ReplicaRequest::Write { keyspace, key, record, path } => {
+        ReplicaRequest::Write { keyspace, key, record, path, in_place_of } => {
+            in_place_of.iter().for_each(|node| out.put_u16_le(node.0));
             out.reserve(9 + key.len() + record.len());
             out.put_u32_le(keyspace.0);
             out.put_u8(match path {
@@ -117,6 +131,7 @@ fn encode_request(request: &ReplicaRequest, out: &mut BytesMut) {
         }
         ReplicaRequest::Scan(ask) | ReplicaRequest::Count(ask) => put_postcard(ask, out),
         ReplicaRequest::Forward(forward) => put_postcard(forward, out),
+        ReplicaRequest::Grant => {}
     }
 }
 
@@ -139,6 +154,7 @@ fn encode_reply(reply: &ReplicaReply, out: &mut BytesMut) {
             out.put_u64_le(hash);
         }
         ReplicaReply::Forwarded(outcome) => put_postcard(outcome, out),
+        ReplicaReply::Granted { bytes } => out.put_u32_le(*bytes),
         ReplicaReply::StaleEpoch { newest } => out.put_u64_le(newest.0),
     }
 }
@@ -154,11 +170,13 @@ pub fn decode_body(kind: u8, mut bytes: Bytes) -> Result<Body, DecodeError> {
     let body = match kind {
         kind::PING => Body::Ping,
         kind::PONG => Body::Pong,
-        kind::READ => {
+        kind::READ | kind::READ_IN_PLACE => {
+            let in_place_of = decode_in_place_of(kind, &mut bytes)?;
             let keyspace = KeyspaceId(bytes.try_get_u32_le().map_err(short)?);
-            Body::Request(ReplicaRequest::Read { keyspace, key: bytes })
+            Body::Request(ReplicaRequest::Read { keyspace, key: bytes, in_place_of })
         }
-        kind::WRITE => Body::Request(decode_write(bytes)?),
+        kind::WRITE | kind::WRITE_IN_PLACE => Body::Request(decode_write(kind, bytes)?),
+        kind::GRANT => Body::Request(ReplicaRequest::Grant),
         kind::SCAN => Body::Request(ReplicaRequest::Scan(get_postcard(kind, &bytes)?)),
         kind::COUNT => Body::Request(ReplicaRequest::Count(get_postcard(kind, &bytes)?)),
         kind::FORWARD => Body::Request(ReplicaRequest::Forward(get_postcard(kind, &bytes)?)),
@@ -176,6 +194,7 @@ pub fn decode_body(kind: u8, mut bytes: Bytes) -> Result<Body, DecodeError> {
         kind::SCANNED => Body::Reply(ReplicaReply::Scanned(get_postcard(kind, &bytes)?)),
         kind::COUNTED => Body::Reply(decode_counted(bytes)?),
         kind::FORWARDED => Body::Reply(ReplicaReply::Forwarded(get_postcard(kind, &bytes)?)),
+        kind::GRANTED => Body::Reply(ReplicaReply::Granted { bytes: bytes.try_get_u32_le().map_err(short)? }),
         kind::STALE_EPOCH => {
             Body::Reply(ReplicaReply::StaleEpoch { newest: Epoch(bytes.try_get_u64_le().map_err(short)?) })
         }
@@ -186,9 +205,18 @@ pub fn decode_body(kind: u8, mut bytes: Bytes) -> Result<Body, DecodeError> {
     Ok(body)
 }
 
-fn decode_write(mut bytes: Bytes) -> Result<ReplicaRequest, DecodeError> {
-    let error = |why| DecodeError { kind: kind::WRITE, why };
+fn decode_in_place_of(kind: u8, bytes: &mut Bytes) -> Result<Option<NodeId>, DecodeError> {
+    if !matches!(kind, kind::READ_IN_PLACE | kind::WRITE_IN_PLACE) {
+        return Ok(None);
+    }
+    let short = |_| DecodeError { kind, why: "it is too short" };
+    Ok(Some(NodeId(bytes.try_get_u16_le().map_err(short)?)))
+}
+
+fn decode_write(kind: u8, mut bytes: Bytes) -> Result<ReplicaRequest, DecodeError> {
+    let error = |why| DecodeError { kind, why };
     let short = |_| error("it is too short");
+    let in_place_of = decode_in_place_of(kind, &mut bytes)?;
     let keyspace = KeyspaceId(bytes.try_get_u32_le().map_err(short)?);
     let path = match bytes.try_get_u8().map_err(short)? {
         0 => WritePath::Client,
@@ -201,7 +229,7 @@ fn decode_write(mut bytes: Bytes) -> Result<ReplicaRequest, DecodeError> {
         return Err(error("its key is longer than the message"));
     }
     let key = bytes.split_to(key_len);
-    Ok(ReplicaRequest::Write { keyspace, key, record: bytes, path })
+    Ok(ReplicaRequest::Write { keyspace, key, record: bytes, path, in_place_of })
 }
 
 fn decode_counted(mut bytes: Bytes) -> Result<ReplicaReply, DecodeError> {

@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use causality::Stamp;
 use serde::{Deserialize, Serialize};
-use types::{Epoch, KeyspaceId, OperationId, PartitionId};
+use types::{Epoch, KeyspaceId, NodeId, OperationId, PartitionId};
 
 /// A message and where it belongs.
 #[derive(Clone, PartialEq, Debug)]
@@ -47,6 +47,8 @@ pub enum ReplicaRequest {
         keyspace: KeyspaceId,
         /// Which key.
         key: Bytes,
+        /// For which owner the node asked stands in; nothing where it is one itself.
+        in_place_of: Option<NodeId>,
     },
     /// Merge this record into what is held of the key.
     Write {
@@ -58,6 +60,8 @@ pub enum ReplicaRequest {
         record: Bytes,
         /// On whose behalf.
         path: WritePath,
+        /// For which owner the node asked stands in, and keeps it as a hint; nothing where it is one itself.
+        in_place_of: Option<NodeId>,
     },
     /// A run of keys of a partition, with their records stripped of values.
     Scan(ScanAsk),
@@ -65,6 +69,9 @@ pub enum ReplicaRequest {
     Count(ScanAsk),
     /// A client's request that only an owner can make the record for.
     Forward(Box<Forward>),
+    /// How much the node asked takes in of what is not a client's: hints that are handed off. Whoever hands off sends no
+    /// more than he was granted.
+    Grant,
 }
 
 /// On whose behalf a record is written.
@@ -139,6 +146,11 @@ pub enum ReplicaReply {
     },
     /// What came of a forwarded request.
     Forwarded(Box<api::Outcome>),
+    /// So many bytes may be handed off now; none for the moment, if zero.
+    Granted {
+        /// Of records.
+        bytes: u32,
+    },
     /// The request was routed by an epoch older than this, and was not served.
     StaleEpoch {
         /// The epoch that the replica knows.

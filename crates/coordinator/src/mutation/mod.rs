@@ -21,19 +21,24 @@ use api::{Deleted, Detail, Error, ExpiryChange, Found, Marks, Operation, Reply, 
 use bytes::Bytes;
 use causality::{Context, Record, Stamp};
 use cluster::Durability;
-use quorum::{Decision, Level, Tracker};
+use quorum::{Decision, Level};
 use replica::make::Again;
 use replica::{Change, Made, Make, MakeError};
+use types::NodeId;
 
 use self::refusal::{refusal, too_few_reachable};
 use self::writing::Writing;
 use crate::answer;
 use crate::read::{Merged, Progress, READ_ROUND, Read};
 use crate::settle::Settling;
+use crate::stand_ins::StandIns;
 use crate::target::{Event, Step, Target, Turn};
 
 /// How often a write is stamped again before the coordinator gives up.
 const STAMPINGS_MAX: u32 = 16;
+
+/// A record up to this size is kept while owners have not answered, though the client has been.
+const KEPT_FOR_HINTS_BYTES_MAX: usize = 16 * 1024;
 
 /// The first round of questions about the write itself; those before it were about the read that it rests on.
 const FIRST_ROUND: u32 = READ_ROUND + 1;
@@ -48,6 +53,7 @@ pub struct Mutation {
     phase: Phase,
     answered: bool,
     hidden: bool,
+    stand_ins: StandIns,
 }
 
 /// What is to change, and what its answer is made of.
@@ -97,7 +103,8 @@ impl Mutation {
             Operation::Get { .. } => return Err(Error::Invalid("a read changes nothing".to_owned())),
         };
         let (level, read_level) = (write.unwrap_or(keyspace.w), read.unwrap_or(keyspace.r));
-        if let Some(error) = too_few_reachable(target, level, turn) {
+        let stand_ins = StandIns::begin(target, turn.topology, true);
+        if let Some(error) = too_few_reachable(target, &stand_ins, level, turn) {
             return Err(error);
         }
         let rests_on_a_read = !matches!(&ask, Ask::Put { expiry, .. } if *expiry != ExpiryChange::Keep);
@@ -108,6 +115,7 @@ impl Mutation {
             phase: Phase::Begun,
             answered: false,
             hidden: false,
+            stand_ins,
         });
         if rests_on_a_read {
             mutation.phase = Phase::Reading(Box::new(Read::start(target, read_level, turn)?));
@@ -174,6 +182,11 @@ impl Mutation {
             Phase::Writing(writing) => u8::try_from(writing.holding.successes().count()).unwrap_or(u8::MAX),
             Phase::Begun | Phase::Reading(_) | Phase::Settling(_) | Phase::Making(_) => 0,
         }
+    }
+
+    /// For which owner this node stands in; nothing where it is one.
+    pub fn in_place_of(&self, target: &Target) -> Option<NodeId> {
+        self.stand_ins.owner_of(target.here)
     }
 
     /// Whether reads here are still answered with what was there before.
@@ -254,7 +267,7 @@ impl Mutation {
 
     /// Whether this node alone is too few for the level.
     fn needs_others(&self, target: &Target) -> bool {
-        let mut alone = Tracker::new(self.level, &target.owners, target.local);
+        let mut alone = self.stand_ins.tracker(self.level, target);
         alone.succeeded(target.here);
         alone.decided() != Decision::Met
     }
@@ -280,6 +293,7 @@ impl Mutation {
             base,
             again,
             hide: self.hidden,
+            in_place_of: self.in_place_of(target),
         }
     }
 
@@ -300,13 +314,13 @@ impl Mutation {
             round: FIRST_ROUND,
             dot: made.dot,
             made,
-            holding: Tracker::new(self.level, &target.owners, target.local),
+            holding: self.stand_ins.tracker(self.level, target),
             refused: BTreeSet::new(),
             refused_with: Stamp::default(),
             without: BTreeSet::new(),
             problems: Vec::new(),
         };
-        writing.send_to_others(target, turn);
+        writing.send_to_others(target, &self.stand_ins, turn);
         self.phase = Phase::Writing(Box::new(writing));
     }
 
@@ -317,7 +331,7 @@ impl Mutation {
         match event {
             Event::Made(Ok(made)) => {
                 writing.made = made;
-                writing.send_to_others(target, turn);
+                writing.send_to_others(target, &self.stand_ins, turn);
                 return;
             }
             Event::Made(Err(error)) => {
@@ -329,7 +343,9 @@ impl Mutation {
                 return;
             }
             Event::Reply { from, round, reply } if round == writing.round => writing.reply(from, reply),
-            Event::Failed { from, failure } => writing.peer_failed(from, failure),
+            Event::Failed { from, failure } => {
+                writing.peer_failed(target, from, failure, &mut self.stand_ins, turn);
+            }
             Event::Reply { .. } | Event::Timer => return,
         }
         if self.hidden && writing.is_held_elsewhere(target) {
@@ -348,7 +364,7 @@ impl Mutation {
                 self.answered = true;
                 let reply = self.reply(target, turn);
                 turn.answer(Ok(reply));
-                self.let_go();
+                self.let_go(target);
             }
             Decision::Impossible if !self.answered => {
                 if writing.refused.is_empty() {
@@ -377,7 +393,7 @@ impl Mutation {
         let Phase::Writing(writing) = &mut self.phase else {
             return;
         };
-        let seen_by_none = writing.nobody_else_may_have_it(target);
+        let seen_by_none = writing.nobody_else_may_have_it(target, &self.stand_ins);
         let may = writing.round < FIRST_ROUND + STAMPINGS_MAX && (!promised || seen_by_none);
         let (true, Some(dot), Some(ingredients)) = (may, writing.dot, writing.ingredients.clone()) else {
             let error = self.unknown_of(target);
@@ -386,7 +402,7 @@ impl Mutation {
         };
         let again = Again { dot, above: writing.refused_with };
         writing.round += 1;
-        writing.holding = Tracker::new(self.level, &target.owners, target.local);
+        writing.holding = self.stand_ins.tracker(self.level, target);
         writing.refused.clear();
         writing.without.clear();
         writing.problems.clear();
@@ -395,11 +411,14 @@ impl Mutation {
         turn.steps.push(Step::Make(round, Box::new(make)));
     }
 
-    /// The client has been answered: what the record was made of is not needed any more, nor is the record.
-    fn let_go(&mut self) {
+    /// The client has been answered: what the record was made of is not needed any more. Nor is the record, unless it is small
+    /// and a fallback may still have to keep it for an owner that turns out not to be reachable.
+    fn let_go(&mut self, target: &Target) {
         if let Phase::Writing(writing) = &mut self.phase {
             writing.ingredients = None;
-            writing.made.record = Bytes::new();
+            if !target.is_sloppy() || writing.made.record.len() > KEPT_FOR_HINTS_BYTES_MAX {
+                writing.made.record = Bytes::new();
+            }
         }
     }
 
@@ -410,7 +429,7 @@ impl Mutation {
             context: writing.made.context.clone(),
             operation: turn.id,
             acknowledged: self.acknowledged(),
-            marks: Marks { stand_in: false, relaxed_durability: relaxed },
+            marks: Marks { stand_in: self.counts_stand_ins(writing), relaxed_durability: relaxed },
         };
         match &mut self.ask {
             Ask::Put { .. } => Reply::Written(written),
@@ -422,6 +441,11 @@ impl Mutation {
                 Reply::Touched(Touched { found, changed: true })
             }
         }
+    }
+
+    /// Whether a stand-in is one of those that hold the write (INVARIANTS C4).
+    fn counts_stand_ins(&self, writing: &Writing) -> bool {
+        writing.holding.successes().any(|node| self.stand_ins.owner_of(node).is_some())
     }
 
     fn unknown_of(&self, target: &Target) -> Error {

@@ -4,11 +4,18 @@ use api::{Action, Error, Part};
 use quorum::{Level, Owner, Tracker, required};
 use replica::MakeError;
 
+use crate::stand_ins::StandIns;
 use crate::target::{Target, Turn};
 
-/// Not done, said before anything is stored: W owners cannot be reached.
-pub(super) fn too_few_reachable(target: &Target, level: Level, turn: &Turn<'_>) -> Option<Error> {
-    let is_reachable = |node| node == target.here || turn.topology.is_reachable(node);
+/// Not done, said before anything is stored: W owners cannot be reached, and too few stand in for them.
+pub(super) fn too_few_reachable(
+    target: &Target,
+    stand_ins: &StandIns,
+    level: Level,
+    turn: &Turn<'_>,
+) -> Option<Error> {
+    let is_reachable =
+        |node| node == target.here || turn.topology.is_reachable(node) || stand_ins.of(node).is_some();
     let owners = target.owners.iter().copied();
     let needed = required(level, &target.owners, target.local);
     if needed.is_met_by(owners.clone().filter(|(node, _)| is_reachable(*node))) {

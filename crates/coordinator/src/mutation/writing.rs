@@ -9,6 +9,7 @@ use types::NodeId;
 use wire::{ReplicaReply, ReplicaRequest};
 
 use super::Ingredients;
+use crate::stand_ins::StandIns;
 use crate::target::{Failure, Target, Turn};
 
 /// A round of asking the other owners to hold the write.
@@ -30,16 +31,21 @@ pub(super) struct Writing {
 }
 
 impl Writing {
-    pub(super) fn send_to_others(&self, target: &Target, turn: &mut Turn<'_>) {
-        for &(node, _) in target.owners.iter().filter(|(node, _)| *node != target.here) {
-            let request = ReplicaRequest::Write {
-                keyspace: target.keyspace_id,
-                key: target.key.clone(),
-                record: self.made.record.clone(),
-                path: self.made.path,
-            };
-            turn.send(node, self.round, request);
+    pub(super) fn send_to_others(&self, target: &Target, stand_ins: &StandIns, turn: &mut Turn<'_>) {
+        for node in self.holding.awaited().filter(|node| *node != target.here) {
+            self.send(node, target, stand_ins, turn);
         }
+    }
+
+    fn send(&self, node: NodeId, target: &Target, stand_ins: &StandIns, turn: &mut Turn<'_>) {
+        let request = ReplicaRequest::Write {
+            keyspace: target.keyspace_id,
+            key: target.key.clone(),
+            record: self.made.record.clone(),
+            path: self.made.path,
+            in_place_of: stand_ins.owner_of(node),
+        };
+        turn.send(node, self.round, request);
     }
 
     pub(super) fn reply(&mut self, from: NodeId, reply: ReplicaReply) {
@@ -69,11 +75,20 @@ impl Writing {
             | ReplicaReply::Absent
             | ReplicaReply::Scanned(_)
             | ReplicaReply::Counted { .. }
+            | ReplicaReply::Granted { .. }
             | ReplicaReply::Forwarded(_) => {}
         }
     }
 
-    pub(super) fn peer_failed(&mut self, from: NodeId, failure: Failure) {
+    /// A node that was asked cannot be reached: where fallbacks may stand in, the next one is asked to keep the write for it.
+    pub(super) fn peer_failed(
+        &mut self,
+        target: &Target,
+        from: NodeId,
+        failure: Failure,
+        stand_ins: &mut StandIns,
+        turn: &mut Turn<'_>,
+    ) {
         if !self.holding.awaited().any(|node| node == from) {
             return;
         }
@@ -85,17 +100,23 @@ impl Writing {
             }
             Failure::Lost => self.problems.push((from, "the connection to it was lost".to_owned())),
         }
+        if !self.made.record.is_empty()
+            && let Some(next) = stand_ins.next(target, turn.topology, from)
+            && self.holding.replace(from, next)
+        {
+            self.send(next, target, stand_ins, turn);
+        }
     }
 
     pub(super) fn is_held_elsewhere(&self, target: &Target) -> bool {
         self.holding.successes().any(|node| node != target.here)
     }
 
-    pub(super) fn nobody_else_may_have_it(&self, target: &Target) -> bool {
-        target
-            .owners
-            .iter()
-            .filter(|(node, _)| *node != target.here)
-            .all(|(node, _)| self.refused.contains(node) || self.without.contains(node))
+    pub(super) fn nobody_else_may_have_it(&self, target: &Target, stand_ins: &StandIns) -> bool {
+        let owners = target.owners.iter().map(|(node, _)| *node).filter(|node| !stand_ins.passed_over(*node));
+        owners
+            .chain(stand_ins.nodes())
+            .filter(|node| *node != target.here && Some(*node) != stand_ins.owner_of(target.here))
+            .all(|node| self.refused.contains(&node) || self.without.contains(&node))
     }
 }

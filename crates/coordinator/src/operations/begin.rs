@@ -65,12 +65,12 @@ impl Operations {
         let timeout = Duration::from_millis(u64::from(deadline_ms));
         let request = passed.request;
         let owned = Target::new(&self.topology, request.keyspace, request.key.clone())
-            .is_some_and(|target| target.is_owner());
+            .is_some_and(|target| target.may_make());
         if owned {
             self.begin_key(now, Origin::Peer(ticket), timeout, request, out);
         } else {
             let here = self.topology.here;
-            let error = Error::Invalid(format!("{here} does not own {}", ticket.partition));
+            let error = Error::Invalid(format!("{here} neither owns {} nor stands in", ticket.partition));
             self.answer_to(Origin::Peer(ticket), Err(error), out);
         }
     }
@@ -95,13 +95,15 @@ impl Operations {
         if let Origin::Peer(ticket) = origin {
             target = target.asked_by(ticket.from);
         }
+        // Whoever is passed a write is to make it; whoever is asked by a client makes it if it is an owner.
+        let makes = target.is_owner() || matches!(origin, Origin::Peer(_));
         self.begin(now, origin, timeout, bytes, Some(target), out, |target, turn| {
             let target = target.expect("just given");
             match operation {
                 Asked::Get { read, context, detail } => {
                     Get::start(target, read, context, detail, turn).map(|get| Machine::Get(Box::new(get)))
                 }
-                write if target.is_owner() => Mutation::start(target, write, turn).map(Machine::Mutation),
+                write if makes => Mutation::start(target, write, turn).map(Machine::Mutation),
                 write => Ok(Machine::Forward(Box::new(Forward::start(target, write, turn)))),
             }
         });

@@ -39,7 +39,16 @@ pub enum Effect {
     /// Have this node's own replica make a record.
     Make(Ticket, Box<Make>),
     /// Have this node's own replica show what an operation wrote.
-    Show(KeyspaceId, bytes::Bytes, OperationId),
+    Show {
+        /// Of this keyspace.
+        keyspace: KeyspaceId,
+        /// Which key.
+        key: bytes::Bytes,
+        /// For which owner this node stands in; nothing where it is one.
+        in_place_of: Option<NodeId>,
+        /// Which operation.
+        operation: OperationId,
+    },
     /// Answer a client.
     Answer(u64, Outcome),
     /// Tell a peer what came of the write that it passed on.
@@ -315,10 +324,7 @@ impl Operations {
                     }
                 }
                 Step::Show => {
-                    if let Some(target) = self.by_id.get(&id).and_then(|operation| operation.target.as_ref())
-                    {
-                        out.push(Effect::Show(target.keyspace_id, target.key.clone(), id));
-                    }
+                    out.extend(self.by_id.get(&id).and_then(|operation| operation.show(id)));
                 }
                 Step::Answer(outcome) => {
                     self.answer(id, outcome, out);
@@ -413,6 +419,17 @@ impl Operations {
 }
 
 impl Operation {
+    /// What shows readers here what this operation wrote.
+    fn show(&self, operation: OperationId) -> Option<Effect> {
+        let target = self.target.as_ref()?;
+        let in_place_of = match &self.machine {
+            Machine::Mutation(mutation) => mutation.in_place_of(target),
+            _ => None,
+        };
+        let (keyspace, key) = (target.keyspace_id, target.key.clone());
+        Some(Effect::Show { keyspace, key, in_place_of, operation })
+    }
+
     fn step(&mut self, event: Event, turn: &mut Turn<'_>) {
         match (&mut self.machine, &self.target) {
             (Machine::Get(get), Some(target)) => get.step(target, event, turn),

@@ -7,7 +7,9 @@ use std::time::Duration;
 use api::{Command, Detail, ExpiryChange, KeyRequest, Operation, Request, ScanRequest, Scope};
 use bytes::Bytes;
 use causality::{Actor, Context, Dot, Expiry, Lww, Payload, Policy, Record, Siblings, Stamp, Version};
-use cluster::{Addresses, ClusterState, Durability, FoundingPlan, Keyspace, MemberPlan, Topology};
+use cluster::{
+    Addresses, ClusterState, Durability, FoundingPlan, Keyspace, MemberPlan, QuorumMode, Topology,
+};
 use coordinator::{Effect, Ids, Operations, Options};
 use quorum::Level;
 use replica::scan::prefix_of;
@@ -111,6 +113,10 @@ impl Play {
                 .named
                 .get("durability")
                 .map_or(Durability::Always, |durability| durability.parse().unwrap()),
+            quorum_mode: words
+                .named
+                .get("quorum")
+                .map_or(QuorumMode::Strict, |quorum| quorum.parse().unwrap()),
             ..Keyspace::new(KEYSPACE.0, "script")
         };
         let state = ClusterState::found(FoundingPlan {
@@ -386,7 +392,7 @@ impl Play {
                 self.rounds.insert((operation, ticket.from), ticket.round);
                 self.make = Some((operation, *make));
             }
-            Effect::Show(..) | Effect::Answer(..) | Effect::Forwarded(..) => {}
+            Effect::Show { .. } | Effect::Answer(..) | Effect::Forwarded(..) => {}
         }
         text
     }

@@ -29,7 +29,7 @@ pub(crate) fn effect(effect: &Effect, first_id: u64, play: &Play) -> String {
         Effect::Make(ticket, ask) => {
             line(&node(ticket.from), number(ticket.operation.0, ticket.round), &make(ask))
         }
-        Effect::Show(_, _, operation) => {
+        Effect::Show { operation, .. } => {
             line("here", format!("#{}", operation.0 - first_id), "show what was hidden")
         }
         Effect::Answer(client, outcome) => {
@@ -42,20 +42,27 @@ fn node(id: NodeId) -> String {
     format!("n{}", id.0)
 }
 
+fn place(in_place_of: Option<NodeId>) -> String {
+    in_place_of.map_or_else(String::new, |owner| format!("in place of {}: ", node(owner)))
+}
+
 fn request(request: &ReplicaRequest, play: &Play) -> String {
     match request {
-        ReplicaRequest::Read { key, .. } => format!("read {}", name(key, play)),
-        ReplicaRequest::Write { key, record, path, .. } => {
+        ReplicaRequest::Read { key, in_place_of, .. } => {
+            format!("{}read {}", place(*in_place_of), name(key, play))
+        }
+        ReplicaRequest::Write { key, record, path, in_place_of, .. } => {
             let path = match path {
                 WritePath::Client => "refuse it if not above",
                 WritePath::ClientAboveHeld => "refuse it if not above, whatever the clock",
                 WritePath::Merge => "merge",
             };
             let record = show(&Record::decode(record.clone()).unwrap());
-            format!("write {} {record} ({path})", name(key, play))
+            format!("{}write {} {record} ({path})", place(*in_place_of), name(key, play))
         }
         ReplicaRequest::Scan(ask) => format!("scan {}", run(ask)),
         ReplicaRequest::Count(ask) => format!("count {}", run(ask)),
+        ReplicaRequest::Grant => "grant".to_owned(),
         ReplicaRequest::Forward(forward) => {
             let what = match &forward.request.operation {
                 Operation::Get { .. } => "get",

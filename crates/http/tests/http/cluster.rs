@@ -15,7 +15,7 @@ async fn the_cluster_is_its_members_as_this_node_sees_them() {
     assert_eq!(document["epoch"], 7);
     assert_eq!(document["node"], "n1");
     assert_eq!(document["movements"], json!([]));
-    assert_eq!(document["notices"], json!(["quorum sloppy acts as strict"]));
+    assert_eq!(document["notices"], json!(["durability is interval"]));
     let expected = json!({
         "id": "n2", "number": 2, "state": "down", "datacenter": "dc2", "rack": "r1", "weight": 1.0, "partitions": 85,
         "replicas": 256, "resp": "127.0.0.1:7002", "cluster": null, "http": "127.0.0.1:8002", "peer": "127.0.0.1:9002"

@@ -239,7 +239,7 @@ fn status() -> Status {
         data_dir: PathBuf::from("data"),
         version: "0.1.0".to_owned(),
         started: NOW,
-        notices: vec!["quorum sloppy acts as strict".to_owned()],
+        notices: vec!["durability is interval".to_owned()],
     }
 }
 

@@ -172,12 +172,18 @@ impl Shard {
         out: &mut Vec<Output>,
     ) {
         let at = self.shards.of_partition(ticket.partition);
-        if at == self.index {
-            self.replica.serve(now, ticket, request, &mut self.serves);
-            return;
-        }
         let left: Duration = ticket.until.since(now.mono);
         let deadline_ms = u32::try_from(left.as_millis()).unwrap_or(u32::MAX);
+        if at == self.index {
+            match request {
+                // The next one to make the write is this node itself: it stands in.
+                ReplicaRequest::Forward(passed) => {
+                    self.operations.passed(now, ticket, deadline_ms, *passed, &mut self.asks);
+                }
+                request => self.replica.serve(now, ticket, request, &mut self.serves),
+            }
+            return;
+        }
         let envelope = Envelope { deadline_ms, ..self.envelope(ticket, Body::Request(request)) };
         out.push(Output::Pass(at, Passed::Message(asker_of(ticket), envelope)));
     }

@@ -17,6 +17,7 @@ use std::time::Duration;
 use api::Outcome;
 use cluster::Topology;
 use coordinator::{Operations, answer};
+use replica::handoff::is_own;
 use replica::{Replica, Ticket};
 use types::{Instant, Moment, NodeId, OperationId, ShardId};
 use wire::{Body, Envelope, Hello, ReplicaReply, ReplicaRequest};
@@ -180,12 +181,15 @@ impl Shard {
             Input::Message(from, envelope) => self.message(now, self.index, from, envelope, out),
             Input::Passed(from, passed) => self.take(now, from, passed, out),
             Input::NotPassed(to, passed) => self.not_passed(now, to, passed, out),
+            Input::NotSent(_, operation) if is_own(operation) => self.replica.not_sent(now, operation),
             Input::NotSent(to, operation) => self.operations.not_sent(now, to, operation, &mut self.asks),
             Input::PeerUp(hello) => {
+                self.replica.peer_up(now, hello.node);
                 self.set_topology(self.topology.with_reachable(hello.node, hello.incarnation));
             }
             Input::PeerLost(peer) => {
                 self.set_topology(self.topology.with_unreachable(peer));
+                self.replica.peer_lost(now, peer);
                 self.operations.peer_lost(now, peer, &mut self.asks);
             }
             Input::Completed(completion) => self.completed(now, completion),
@@ -222,6 +226,9 @@ impl Shard {
         match body {
             // Whether a connection stands is the business of whoever keeps it.
             Body::Ping | Body::Pong => {}
+            Body::Reply(reply) if is_own(operation) => {
+                self.replica.replied(now, from.node, operation, &reply, &mut self.serves);
+            }
             Body::Reply(reply) => {
                 self.operations.replied(now, from.node, (operation, round), reply, &mut self.asks);
             }
@@ -267,8 +274,8 @@ impl Shard {
             coordinator::Effect::Make(ticket, make) => {
                 self.replica.make(now, ticket, *make, &mut self.serves);
             }
-            coordinator::Effect::Show(keyspace, key, operation) => {
-                self.replica.show(keyspace, &key, operation);
+            coordinator::Effect::Show { keyspace, key, in_place_of, operation } => {
+                self.replica.show(keyspace, &key, in_place_of, operation);
             }
             coordinator::Effect::Answer(token, outcome) => self.answer(token, outcome, out),
             coordinator::Effect::Forwarded(ticket, outcome) => {
@@ -280,6 +287,17 @@ impl Shard {
     fn carry_serve(&mut self, now: Moment, effect: replica::Effect, out: &mut Vec<Output>) {
         match effect {
             replica::Effect::Reply(ticket, reply) => self.reply(now, ticket, reply, out),
+            replica::Effect::Ask { to, operation, partition, patience, request } => {
+                let envelope = Envelope {
+                    operation,
+                    round: 0,
+                    epoch: self.topology.state.epoch(),
+                    partition,
+                    deadline_ms: u32::try_from(patience.as_millis()).unwrap_or(u32::MAX),
+                    body: Body::Request(request),
+                };
+                out.push(Output::Send(to, envelope));
+            }
             replica::Effect::Made(ticket, made) => {
                 self.operations.made(now, ticket.operation, made, &mut self.asks);
             }

@@ -161,7 +161,7 @@ impl Directory {
         // Every shard may use all stints of this run: a dot's counter is its partition's, and that has one shard.
         let actors = Actors::new(self.identity.incarnation, self.identity.stints.clone());
         let (state, here) = (Arc::clone(&self.topology.state), self.topology.here);
-        let replica = Replica::new(here, state, db, actors, self.options.replica.divided(usize::from(count)));
+        let replica = Replica::new(here, state, db, actors, self.options.replica.of_shard(index.0, count));
         let options = self.options.coordinator.divided(usize::from(count));
         let operations = Operations::new(Arc::clone(&self.topology), ids, options);
         Ok(Shard {

@@ -57,7 +57,7 @@ impl Published {
         self.counters.write().unwrap_or_else(PoisonError::into_inner)[usize::from(of.0)] = counters;
     }
 
-    /// The sums over all shards.
+    /// What all shards' figures come to.
     pub(super) fn counters(&self) -> Vec<Counter> {
         let each = self.counters.read().unwrap_or_else(PoisonError::into_inner);
         let mut sums: Vec<Counter> = Vec::new();
@@ -67,7 +67,9 @@ impl Published {
                 continue;
             }
             for (sum, counter) in sums.iter_mut().zip(counters) {
-                sum.value += counter.value;
+                // Counts and sizes add up; of ages the greatest is the node's.
+                let is_age = sum.name.ends_with("_seconds");
+                sum.value = if is_age { sum.value.max(counter.value) } else { sum.value + counter.value };
             }
         }
         sums

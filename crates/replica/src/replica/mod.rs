@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use causality::HybridClock;
-use cluster::{ClusterState, Durability};
+use cluster::{ClusterState, Durability, QuorumMode};
 use storage::{
     BackgroundJob, BackgroundKind, BackgroundOutcome, Db, Installed, Kind, LogError, Lookup, PutError,
     ReadError, ReadJob, ReadOutcome, ScanJob, ScanOutcome, SequenceNumber, SyncJob, SyncOutcome,
@@ -25,6 +25,8 @@ use types::{Instant, KeyspaceId, Moment, NodeId, OperationId, PartitionId, Shard
 use wire::{ReplicaReply, ReplicaRequest, ScanAsk};
 
 use crate::actors::Actors;
+use crate::granting::Granting;
+use crate::handoff::{self, Handoff, Settled};
 use crate::make::{Made, Make, MakeError};
 use crate::recent::Recent;
 use crate::scan::Scans;
@@ -61,6 +63,20 @@ pub enum Effect {
     Read(u64, ReadJob),
     /// Run on a read thread, and hand the outcome to [`Replica::scan_done`].
     Scan(u64, ScanJob),
+    /// Ask a peer's replica something that no client has asked. The reply goes to [`Replica::replied`], and that it could not
+    /// be sent to [`Replica::not_sent`].
+    Ask {
+        /// Whom.
+        to: NodeId,
+        /// Under this name.
+        operation: OperationId,
+        /// About this partition.
+        partition: PartitionId,
+        /// How long the answer is waited for.
+        patience: Duration,
+        /// What.
+        request: ReplicaRequest,
+    },
     /// Run on the log thread, and hand the outcome to [`Replica::synced`].
     Sync(SyncJob),
     /// Run on the background thread, and hand the outcome to [`Replica::installed`].
@@ -82,6 +98,10 @@ pub struct ReplicaOptions {
     pub stalled_max: usize,
     /// How many bytes of values may wait in either of these two queues.
     pub waiting_bytes_max: usize,
+    /// Which of the node's shards it is of, and how many those are: by that its own questions are named.
+    pub shard: u8,
+    /// See `shard`.
+    pub shards: u8,
 }
 
 impl Default for ReplicaOptions {
@@ -92,19 +112,23 @@ impl Default for ReplicaOptions {
             cold_waiting_max: 16 * 1024,
             stalled_max: 16 * 1024,
             waiting_bytes_max: 64 * 1024 * 1024,
+            shard: 0,
+            shards: 1,
         }
     }
 }
 
 impl ReplicaOptions {
-    /// The same for one of so many replicas that share these limits.
+    /// The same for one shard of so many that share these limits.
     #[must_use]
-    pub fn divided(self, by: usize) -> ReplicaOptions {
-        let part = |limit: usize| (limit / by.max(1)).max(1);
+    pub fn of_shard(self, shard: u8, shards: u8) -> ReplicaOptions {
+        let part = |limit: usize| (limit / usize::from(shards.max(1))).max(1);
         ReplicaOptions {
             cold_waiting_max: part(self.cold_waiting_max),
             stalled_max: part(self.stalled_max),
             waiting_bytes_max: part(self.waiting_bytes_max),
+            shard,
+            shards,
             ..self
         }
     }
@@ -123,6 +147,8 @@ pub struct Replica {
     cold: Cold,
     scans: Scans,
     stalled: Stalled,
+    handoff: Handoff,
+    granting: Granting,
     /// Replies that wait until their sequence number is synced.
     unsynced: VecDeque<(SequenceNumber, Ticket, ReplicaReply)>,
     /// Replies that wait until the log is handed to the operating system, at the end of the turn.
@@ -158,6 +184,8 @@ impl Replica {
             cold: Cold::new(options.cold_waiting_max, options.waiting_bytes_max),
             scans: Scans::default(),
             stalled: Stalled::new(options.stalled_max, options.waiting_bytes_max),
+            handoff: Handoff::new(u64::from(options.shard), u64::from(options.shards)),
+            granting: Granting::default(),
             unsynced: VecDeque::new(),
             unwritten: Vec::new(),
             sync_due: None,
@@ -169,20 +197,24 @@ impl Replica {
     /// Serves a request of a coordinator, this node's own or a peer's.
     pub fn serve(&mut self, now: Moment, ticket: Ticket, request: ReplicaRequest, out: &mut Vec<Effect>) {
         match request {
-            ReplicaRequest::Read { keyspace, key } => match self.refusal(keyspace, ticket.partition) {
-                Some(why) => out.push(Effect::Reply(ticket, ReplicaReply::CannotSay { why })),
-                None => {
-                    self.with_held(now, store_key(keyspace, &key), Waiting { ticket, task: Task::Read }, out);
+            ReplicaRequest::Read { keyspace, key, in_place_of } => {
+                match self.place_of(keyspace, &key, ticket.partition, in_place_of) {
+                    Err(why) => out.push(Effect::Reply(ticket, ReplicaReply::CannotSay { why })),
+                    Ok(key) => self.with_held(now, key, Waiting { ticket, task: Task::Read }, out),
                 }
-            },
-            ReplicaRequest::Write { keyspace, key, record, path } => {
-                match self.refusal(keyspace, ticket.partition) {
-                    Some(why) => out.push(Effect::Reply(ticket, ReplicaReply::Failed { why })),
-                    None => {
+            }
+            ReplicaRequest::Write { keyspace, key, record, path, in_place_of } => {
+                match self.place_of(keyspace, &key, ticket.partition, in_place_of) {
+                    Err(why) => out.push(Effect::Reply(ticket, ReplicaReply::Failed { why })),
+                    Ok(key) => {
                         let task = Task::Write { keyspace, record, path };
-                        self.with_held(now, store_key(keyspace, &key), Waiting { ticket, task }, out);
+                        self.with_held(now, key, Waiting { ticket, task }, out);
                     }
                 }
+            }
+            ReplicaRequest::Grant => {
+                let bytes = if self.stalled.is_empty() { self.granting.grant(now.mono) } else { 0 };
+                out.push(Effect::Reply(ticket, ReplicaReply::Granted { bytes }));
             }
             ReplicaRequest::Scan(ask) => self.scan(ticket, ask, false, out),
             ReplicaRequest::Count(ask) => self.scan(ticket, ask, true, out),
@@ -218,11 +250,13 @@ impl Replica {
     /// Makes a client's change into a record and stores it. Answered by [`Effect::Made`], and when it is durable by a
     /// reply [`ReplicaReply::Stored`].
     pub fn make(&mut self, now: Moment, ticket: Ticket, ask: Make, out: &mut Vec<Effect>) {
-        if let Some(why) = self.refusal(ask.keyspace, ticket.partition) {
-            out.push(Effect::Made(ticket, Err(MakeError::CannotSay(why))));
-            return;
-        }
-        let key = store_key(ask.keyspace, &ask.key);
+        let key = match self.place_of(ask.keyspace, &ask.key, ticket.partition, ask.in_place_of) {
+            Ok(key) => key,
+            Err(why) => {
+                out.push(Effect::Made(ticket, Err(MakeError::CannotSay(why))));
+                return;
+            }
+        };
         match self.held(&key, Some(ask.bytes())) {
             Ok(held) => {
                 self.make_on(now, &key, ticket, ask, held, out);
@@ -232,8 +266,68 @@ impl Replica {
     }
 
     /// Shows reads what an operation wrote here, which was hidden so far.
-    pub fn show(&mut self, keyspace: KeyspaceId, key: &[u8], operation: OperationId) {
-        self.recent.show(&store_key(keyspace, key), operation);
+    pub fn show(
+        &mut self,
+        keyspace: KeyspaceId,
+        key: &[u8],
+        in_place_of: Option<NodeId>,
+        operation: OperationId,
+    ) {
+        let own = store_key(keyspace, key);
+        let key = match in_place_of {
+            Some(owner) => store_key::hint_key(owner, &own),
+            None => own,
+        };
+        self.recent.show(&key, operation);
+    }
+
+    /// A peer can be reached: what is kept for it may go.
+    pub fn peer_up(&mut self, now: Moment, node: NodeId) {
+        self.handoff.peer_up(now, node);
+    }
+
+    /// A peer cannot be reached any more.
+    pub fn peer_lost(&mut self, now: Moment, node: NodeId) {
+        self.handoff.peer_lost(now, node);
+    }
+
+    /// What this replica asked by itself ([`Effect::Ask`]) could not be sent.
+    pub fn not_sent(&mut self, now: Moment, operation: OperationId) {
+        self.handoff.not_sent(now, operation);
+    }
+
+    /// What this replica asked by itself ([`Effect::Ask`]) was answered.
+    pub fn replied(
+        &mut self,
+        now: Moment,
+        from: NodeId,
+        operation: OperationId,
+        reply: &ReplicaReply,
+        out: &mut Vec<Effect>,
+    ) {
+        if let Settled::Delivered(key) = self.handoff.replied(now, from, operation, reply, &self.db, out) {
+            self.let_go_of_hint(now, &key);
+        }
+    }
+
+    /// Deletes a hint that its owner has. What this node minted on it is now forgotten here: it goes on under a fresh stint
+    /// (INVARIANTS B2). If the delete is refused the hint is handed off once more.
+    fn let_go_of_hint(&mut self, now: Moment, key: &Bytes) {
+        if self.db.delete(key).is_err() {
+            return;
+        }
+        self.sync_due.get_or_insert(now.mono + self.options.sync_interval);
+        if let Some(slot) = store_key::slot_of(key) {
+            let (partition, _) = self.state.partition_of_slot(slot);
+            if self.actors.issued(partition) > 0 {
+                self.forget(partition);
+            }
+        }
+    }
+
+    /// What was and is to be handed off to owners.
+    pub fn handoff(&self) -> handoff::Figures {
+        self.handoff.figures()
     }
 
     /// A read from disk has ended.
@@ -285,6 +379,12 @@ impl Replica {
 
     /// A walk over tables has ended.
     pub fn scan_done(&mut self, now: Moment, token: u64, outcome: ScanOutcome, out: &mut Vec<Effect>) {
+        if self.handoff.is_looking(token) {
+            let (state, recent) = (&self.state, &self.recent);
+            let partition_of = |slot| state.partition_of_slot(slot).0;
+            self.handoff.scan_done(now, token, outcome, partition_of, |key| recent.is_hidden(key), out);
+            return;
+        }
         self.scans.done(&self.db, &self.state, now, token, outcome, out);
     }
 
@@ -324,6 +424,7 @@ impl Replica {
             return;
         }
         out.extend(self.unwritten.drain(..).map(|(ticket, reply)| Effect::Reply(ticket, reply)));
+        self.handoff.turn(now, &self.db, out);
         let due = self.sync_due.is_some_and(|due| due <= now.mono);
         if !self.syncing && (due || !self.unsynced.is_empty() || self.db.needs_sync()) {
             // A sync covers all that was written; where there is none to do, nothing was.
@@ -360,7 +461,7 @@ impl Replica {
     /// When [`end_turn`](Self::end_turn) must be called at the latest, though nothing else happens.
     pub fn next_timer(&self) -> Option<Instant> {
         let sync = if self.syncing { None } else { self.sync_due };
-        self.left_alone.values().copied().chain(sync).min()
+        self.left_alone.values().copied().chain(sync).chain(self.handoff.next_timer()).min()
     }
 
     /// The store, for its figures.
@@ -371,6 +472,26 @@ impl Replica {
     /// The store, to be closed.
     pub fn close(self) -> Db {
         self.db
+    }
+
+    /// Under which key a record is kept here: as an owner's own, or as a hint for the owner in whose place this node is asked;
+    /// or why it has nothing to say.
+    fn place_of(
+        &self,
+        keyspace: KeyspaceId,
+        key: &[u8],
+        partition: PartitionId,
+        in_place_of: Option<NodeId>,
+    ) -> Result<Bytes, String> {
+        let Some(owner) = in_place_of else {
+            return self.refusal(keyspace, partition).map_or_else(|| Ok(store_key(keyspace, key)), Err);
+        };
+        let sloppy = self.state.keyspace(keyspace).is_some_and(|one| one.quorum_mode == QuorumMode::Sloppy);
+        let owners = self.state.owners(keyspace, partition);
+        if !sloppy || owners.contains(&self.here) || !owners.contains(&owner) {
+            return Err(format!("this node does not stand in for {owner} in {partition}"));
+        }
+        Ok(store_key::hint_key(owner, &store_key(keyspace, key)))
     }
 
     /// Why this replica has nothing to say about the keyspace and partition; nothing if it does.
@@ -487,6 +608,10 @@ impl Replica {
         };
         match held {
             Some(record) => ReplicaReply::Found { record, synced: self.recent.unsynced(key).is_none() },
+            // A stand-in has what it was given while it stood in, and knows of nothing else (INVARIANTS C3).
+            None if store_key::parse_hint(key).is_some() => {
+                ReplicaReply::CannotSay { why: "it stands in, and was told nothing of this key".to_owned() }
+            }
             None => ReplicaReply::Absent,
         }
     }
@@ -499,6 +624,10 @@ impl Replica {
         relaxed: bool,
     ) -> Result<SequenceNumber, PutError> {
         let sequence = self.db.put(key, record, Kind::Full)?;
+        if let Some((owner, place)) = store_key::parse_hint(key) {
+            let (partition, _) = self.state.partition_of_slot(place.slot);
+            self.handoff.stored(now, owner, key, partition);
+        }
         if relaxed {
             self.sync_due.get_or_insert(now.mono + self.options.sync_interval);
         } else {
@@ -523,8 +652,8 @@ impl Replica {
     /// What is held of a key cannot be read. This node may have made writes that it now does not know: it goes on under a
     /// fresh stint (INVARIANTS B2).
     fn unreadable(&mut self, key: &Bytes) {
-        if let Some(place) = store_key::parse(key) {
-            let (partition, _) = self.state.partition_of_slot(place.slot);
+        if let Some(slot) = store_key::slot_of(key) {
+            let (partition, _) = self.state.partition_of_slot(slot);
             self.forget(partition);
         }
     }

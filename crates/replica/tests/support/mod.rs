@@ -142,7 +142,7 @@ impl Rig {
 
     pub(crate) fn read(&mut self, operation: u64, keyspace: KeyspaceId, key: &[u8]) -> Vec<Said> {
         let key = Bytes::copy_from_slice(key);
-        self.serve(operation, &key.clone(), ReplicaRequest::Read { keyspace, key })
+        self.serve(operation, &key.clone(), ReplicaRequest::Read { keyspace, key, in_place_of: None })
     }
 
     pub(crate) fn write(
@@ -158,6 +158,7 @@ impl Rig {
             key: Bytes::copy_from_slice(key),
             record: record.to_bytes(),
             path,
+            in_place_of: None,
         };
         self.serve(operation, key, request)
     }
@@ -229,6 +230,7 @@ impl Rig {
         let mut said = Vec::new();
         for effect in effects {
             match effect {
+                Effect::Ask { .. } => panic!("there are no hints in these tests"),
                 Effect::Reply(ticket, reply) => said.push(Said::Reply(ticket.operation.0, reply)),
                 Effect::Made(ticket, made) => said.push(Said::Made(ticket.operation.0, made)),
                 Effect::Read(token, job) => self.reads.push_back((token, job)),

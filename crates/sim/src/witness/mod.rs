@@ -71,7 +71,7 @@ impl Witness {
         let mut report = |rule, what| found.push(Violation { at: now, rule, what });
         let (operation, round) = (envelope.operation, envelope.round);
         match &envelope.body {
-            Body::Request(ReplicaRequest::Write { keyspace, key, record, .. }) => {
+            Body::Request(ReplicaRequest::Write { keyspace, key, record, in_place_of, .. }) => {
                 let Ok(record) = Record::decode(record.clone()) else {
                     return report(
                         "what is sent can be read",
@@ -82,7 +82,8 @@ impl Witness {
                 if let Err(what) = self.dots.saw(envelope.partition, &place, &record) {
                     report("no dot is issued twice (B1)", what);
                 }
-                let binds = self.is_durable(*keyspace);
+                // What a stand-in keeps it gives away again; whether it arrives is seen in the end.
+                let binds = self.is_durable(*keyspace) && in_place_of.is_none();
                 self.acknowledgers.asked(from, operation, round, &place, &record);
                 if binds {
                     self.promises.asked((to, from, operation, round), place, record);
@@ -151,6 +152,7 @@ impl Witness {
         if counted > others
             && let Some((place, record)) = self.acknowledgers.made(maker, written.operation)
             && self.is_durable(place.0)
+            && self.state.owners(place.0, self.state.partition_of(&place.1)).contains(&maker)
         {
             self.promises.keep(maker, place, record);
         }

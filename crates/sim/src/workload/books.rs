@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
+use cluster::QuorumMode;
 use quorum::Level;
 use types::KeyspaceId;
 
-use super::registers::{ReadPromise, Register, WritePromise};
+use super::registers::{OWNERS_MAX, ReadPromise, Register, WritePromise};
 use super::siblings::SiblingKey;
 use crate::scenario::{LOCAL, SIBLINGS, Scenario};
 
@@ -17,6 +18,9 @@ pub struct Books {
     /// The owners that levels count over, where these are not all.
     counted: BTreeMap<KeyspaceId, usize>,
     levels: BTreeMap<KeyspaceId, (Level, Level)>,
+    /// Keyspaces whose quorums need not overlap: nothing is promised of them but that what was acknowledged is there in the
+    /// end.
+    sloppy: BTreeSet<KeyspaceId>,
     /// Keys of one value.
     pub registers: BTreeMap<(KeyspaceId, Bytes), Register>,
     /// Keys of the keyspace of siblings.
@@ -34,6 +38,12 @@ impl Books {
             owners: scenario.owners(),
             counted: LOCAL.iter().enumerate().map(|(home, id)| (*id, scenario.owners_in(home))).collect(),
             levels,
+            sloppy: state
+                .keyspaces()
+                .iter()
+                .filter(|keyspace| keyspace.quorum_mode == QuorumMode::Sloppy)
+                .map(|keyspace| keyspace.id)
+                .collect(),
             registers: BTreeMap::new(),
             siblings: BTreeMap::new(),
             last_value: 0,
@@ -58,6 +68,9 @@ impl Books {
 
     /// What reads of the keyspace at this level promise.
     pub fn read_promise(&self, keyspace: KeyspaceId, read: Option<Level>) -> ReadPromise {
+        if self.sloppy.contains(&keyspace) {
+            return ReadPromise { meets: OWNERS_MAX + 1, leaves: None };
+        }
         let (r, w) = self.counts(keyspace, read, None);
         ReadPromise { meets: self.counted(keyspace) + 1 - r, leaves: self.are_majorities(r, w).then_some(w) }
     }
@@ -65,7 +78,8 @@ impl Books {
     /// What writes of the keyspace at this level promise.
     pub fn write_promise(&self, keyspace: KeyspaceId, write: Option<Level>) -> WritePromise {
         let (r, w) = self.counts(keyspace, None, write);
-        let outranks = self.are_majorities(r, w).then_some(self.counted(keyspace) + 1 - w);
+        let is_strict = !self.sloppy.contains(&keyspace);
+        let outranks = (is_strict && self.are_majorities(r, w)).then_some(self.counted(keyspace) + 1 - w);
         WritePromise { leaves: w, outranks }
     }
 

@@ -199,12 +199,13 @@ impl World {
         self.trace.line(self.now, &name, format_args!("<- {from_id} {}", Said(&envelope)));
         self.witness.arrived(from_id, self.hosts[to].id, &envelope);
         let sender = Sender { node: from_id, shard: packet.shard };
-        self.break_rules(sender, at, &envelope);
-        self.feed(at, Input::Message(sender, envelope));
+        if self.break_rules(sender, at, &envelope) {
+            self.feed(at, Input::Message(sender, envelope));
+        }
     }
 
-    /// Tells the receiver what is not true, where the scenario asks for it.
-    fn break_rules(&mut self, from: Sender, at: At, envelope: &Envelope) {
+    /// Tells the receiver what is not true, where the scenario asks for it. False where it is not to get the message either.
+    fn break_rules(&mut self, from: Sender, at: At, envelope: &Envelope) -> bool {
         let stored = matches!(envelope.body, Body::Reply(ReplicaReply::Stored));
         if self.sabotage(Sabotage::AcknowledgeTwice) && stored {
             let others: Vec<NodeId> = self
@@ -218,13 +219,17 @@ impl World {
                 self.feed(at, Input::Message(other, envelope.clone()));
             }
         }
-        if self.sabotage(Sabotage::AcknowledgeBeforeSync)
-            && let Body::Request(wire::ReplicaRequest::Write { .. }) = envelope.body
-        {
+        let is_write = matches!(envelope.body, Body::Request(wire::ReplicaRequest::Write { .. }));
+        let is_hint =
+            matches!(envelope.body, Body::Request(wire::ReplicaRequest::Write { in_place_of: Some(_), .. }));
+        let forgets = self.sabotage(Sabotage::ForgetHints) && is_hint;
+        if forgets || self.sabotage(Sabotage::AcknowledgeBeforeSync) && is_write {
             let body = Body::Reply(ReplicaReply::Stored);
             let envelope = Envelope { body, ..envelope.clone() };
             self.will_leave(at, Outgoing { to: from.node, shard: Some(from.shard), envelope });
+            self.turn_will_end(at);
         }
+        !forgets
     }
 
     pub(super) fn connect(&mut self, link: LinkId) {

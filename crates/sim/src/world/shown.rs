@@ -63,10 +63,12 @@ impl Display for Said<'_> {
         let Envelope { operation, round, partition, body, .. } = self.0;
         write!(f, "{operation}/{round} {partition} ")?;
         match body {
-            Body::Request(ReplicaRequest::Write { keyspace, key, record, path }) => {
+            Body::Request(ReplicaRequest::Write { keyspace, key, record, path, in_place_of }) => {
+                in_place_of.iter().try_for_each(|owner| write!(f, "in place of {owner} "))?;
                 write!(f, "write {keyspace} {} {path:?} {}", Plain(key), Encoded(record))
             }
-            Body::Request(ReplicaRequest::Read { keyspace, key }) => {
+            Body::Request(ReplicaRequest::Read { keyspace, key, in_place_of }) => {
+                in_place_of.iter().try_for_each(|owner| write!(f, "in place of {owner} "))?;
                 write!(f, "read {keyspace} {}", Plain(key))
             }
             Body::Request(ReplicaRequest::Forward(passed)) => write!(f, "forward {}", Key(&passed.request)),

@@ -11,7 +11,7 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use quorum::Level;
-use types::{Epoch, Incarnation, KeyspaceId, OperationId, PartitionId, Stint, WallTime};
+use types::{Epoch, Incarnation, KeyspaceId, NodeId, OperationId, PartitionId, Stint, WallTime};
 use wire::{
     Body, Envelope, Forward, ReplicaReply, ReplicaRequest, ScanAnswer, ScanAsk, ScanEntry, WritePath,
     encode_frame,
@@ -48,10 +48,17 @@ fn body() -> impl Strategy<Value = Body> {
 
 fn request() -> impl Strategy<Value = ReplicaRequest> {
     prop_oneof![
-        (keyspace(), bytes()).prop_map(|(keyspace, key)| ReplicaRequest::Read { keyspace, key }),
-        (keyspace(), bytes(), bytes(), path()).prop_map(|(keyspace, key, record, path)| {
-            ReplicaRequest::Write { keyspace, key, record, path }
+        (keyspace(), bytes(), in_place_of()).prop_map(|(keyspace, key, in_place_of)| ReplicaRequest::Read {
+            keyspace,
+            key,
+            in_place_of
         }),
+        (keyspace(), bytes(), bytes(), path(), in_place_of()).prop_map(
+            |(keyspace, key, record, path, in_place_of)| {
+                ReplicaRequest::Write { keyspace, key, record, path, in_place_of }
+            }
+        ),
+        Just(ReplicaRequest::Grant),
         scan_ask().prop_map(ReplicaRequest::Scan),
         scan_ask().prop_map(ReplicaRequest::Count),
         (keyspace(), bytes(), operation()).prop_map(|(keyspace, key, operation)| {
@@ -59,6 +66,10 @@ fn request() -> impl Strategy<Value = ReplicaRequest> {
             ReplicaRequest::Forward(Box::new(Forward { request }))
         }),
     ]
+}
+
+fn in_place_of() -> impl Strategy<Value = Option<NodeId>> {
+    option::of(any::<u16>().prop_map(NodeId))
 }
 
 fn reply() -> impl Strategy<Value = ReplicaReply> {
@@ -74,6 +85,7 @@ fn reply() -> impl Strategy<Value = ReplicaReply> {
             .prop_map(|(entries, next)| ReplicaReply::Scanned(ScanAnswer { entries, next })),
         (any::<u64>(), place()).prop_map(|(live, next)| ReplicaReply::Counted { live, next }),
         outcome().prop_map(|outcome| ReplicaReply::Forwarded(Box::new(outcome))),
+        any::<u32>().prop_map(|bytes| ReplicaReply::Granted { bytes }),
         any::<u64>().prop_map(|newest| ReplicaReply::StaleEpoch { newest: Epoch(newest) }),
     ]
 }

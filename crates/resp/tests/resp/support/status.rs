@@ -32,7 +32,7 @@ pub(crate) fn status() -> Status {
         data_dir: "data/n1".into(),
         version: "0.1.0".into(),
         started: WallTime(1_000_000),
-        notices: vec!["quorum = \"sloppy\" acts as strict".into()],
+        notices: vec!["durability is interval".into()],
     }
 }
 

@@ -9,7 +9,7 @@ use quorum::Level;
 use types::WallTime;
 
 use super::{Client, Kind, Known, Task};
-use crate::scenario::{EVENTUAL, FAST_READ, FAST_WRITE, LOCAL, REGISTERS, RELAXED, SIBLINGS};
+use crate::scenario::{EVENTUAL, FAST_READ, FAST_WRITE, LOCAL, REGISTERS, RELAXED, SIBLINGS, SLOPPY};
 use crate::workload::books::Books;
 use crate::workload::registers::rank_of;
 use crate::workload::siblings::value_bytes;
@@ -21,7 +21,7 @@ const WRITES_PER_KEY: usize = 40;
 impl Client {
     pub(super) fn register_task(&mut self, world: &World, books: &mut Books) -> (Task, KeyRequest) {
         let keyspaces =
-            [REGISTERS, REGISTERS, REGISTERS, REGISTERS, EVENTUAL, FAST_READ, FAST_WRITE, RELAXED];
+            [REGISTERS, REGISTERS, REGISTERS, SLOPPY, SLOPPY, EVENTUAL, FAST_READ, FAST_WRITE, RELAXED];
         let mut keyspace = *self.rng.pick(&keyspaces).unwrap_or(&REGISTERS);
         let scenario = world.scenario();
         if scenario.data_centers > 1 && self.rng.chance(1, 3) {
