@@ -10,6 +10,6 @@ pub enum Sabotage {
     /// A node that starts again finds its identity as it was at its second start, and mints under stints that it has
     /// used before (B1).
     ReuseStints,
-    /// A stand-in says that it keeps a write for an owner, and keeps nothing (A3).
-    ForgetHints,
+    /// A hint is given up before its owner has it: what is handed off is acknowledged on the way and never arrives (A3).
+    LoseHints,
 }

@@ -50,11 +50,11 @@ fn minting_a_dot_twice_is_noticed() {
     assert_eq!(rule(report), "no dot is issued twice (B1)");
 }
 
-/// A3: a stand-in that says that it keeps a write, and does not, is found out when nobody has it in the end.
+/// A3: a hint that is given up before its owner has it is found out when nobody has the write in the end.
 #[test]
-fn forgetting_hints_is_noticed() {
+fn losing_hints_is_noticed() {
     let report = (0..10).find_map(|seed| {
-        let report = sim::run_scenario(of_strangers(seed, Some(Sabotage::ForgetHints)), false);
+        let report = sim::run_scenario(of_strangers(seed, Some(Sabotage::LoseHints)), false);
         (!report.is_clean()).then_some(report)
     });
     assert_eq!(rule(report), "no acknowledged write is lost (A1)");

@@ -220,16 +220,15 @@ impl World {
             }
         }
         let is_write = matches!(envelope.body, Body::Request(wire::ReplicaRequest::Write { .. }));
-        let is_hint =
-            matches!(envelope.body, Body::Request(wire::ReplicaRequest::Write { in_place_of: Some(_), .. }));
-        let forgets = self.sabotage(Sabotage::ForgetHints) && is_hint;
-        if forgets || self.sabotage(Sabotage::AcknowledgeBeforeSync) && is_write {
+        let is_handed_off = is_write && replica::handoff::is_own(envelope.operation);
+        let is_lost = self.sabotage(Sabotage::LoseHints) && is_handed_off;
+        if is_lost || self.sabotage(Sabotage::AcknowledgeBeforeSync) && is_write {
             let body = Body::Reply(ReplicaReply::Stored);
             let envelope = Envelope { body, ..envelope.clone() };
             self.will_leave(at, Outgoing { to: from.node, shard: Some(from.shard), envelope });
             self.turn_will_end(at);
         }
-        !forgets
+        !is_lost
     }
 
     pub(super) fn connect(&mut self, link: LinkId) {
