@@ -83,6 +83,8 @@ struct Line {
     /// As the last whole round counted, and what came since.
     waiting: u64,
     counted: u64,
+    /// Stored since the round over the line began: what was read meanwhile may not have shown it.
+    newer: u64,
     failed: bool,
 }
 
@@ -145,6 +147,7 @@ impl Handoff {
     pub fn stored(&mut self, now: Moment, owner: NodeId, key: &Bytes, partition: PartitionId) {
         let line = self.lines.entry(owner).or_insert_with(|| Line::new(now, partition));
         line.waiting += 1;
+        line.newer += 1;
         self.figures.stored += 1;
         if let Some(flight) = self.by_key.get(key).and_then(|number| self.flights.get_mut(number)) {
             flight.changed = true;
@@ -301,7 +304,7 @@ impl Handoff {
         line.counted += count;
         line.cursor = next;
         if line.cursor.is_none() {
-            line.waiting = line.counted;
+            line.waiting = line.counted + line.newer;
             line.counted = 0;
         }
         if sent > 0 {
@@ -348,6 +351,9 @@ impl Handoff {
             return self.rest(now, owner, PAUSE);
         }
         line.phase = Phase::Reading;
+        if line.cursor.is_none() {
+            line.newer = 0;
+        }
         let (start, end) = store_key::hints_of(owner);
         let start = line.cursor.clone().unwrap_or(start);
         let limit = ScanLimit { entries: UNDER_WAY_MAX, bytes };
@@ -440,6 +446,7 @@ impl Line {
             since: now.wall,
             waiting: 0,
             counted: 0,
+            newer: 0,
             failed: false,
         }
     }
