@@ -451,3 +451,22 @@ impl Line {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hint_that_is_stored_while_its_line_is_read_is_looked_for_again() {
+        let (now, owner, partition) = (Moment::default(), NodeId(2), PartitionId(0));
+        let mut handoff = Handoff::new(0, 1);
+        handoff.lines.insert(owner, Line { phase: Phase::Reading, ..Line::new(now, partition) });
+        handoff.scans.insert(1, Looking::Along(owner));
+        // The read view was taken before this.
+        handoff.stored(now, owner, &Bytes::from_static(b"hint"), partition);
+        let nothing = ScanOutcome::Page { entries: Vec::new(), next: None };
+        handoff.scan_done(now, 1, nothing, |_| partition, |_| false, &mut Vec::new());
+        assert_eq!(handoff.figures().waiting, 1);
+        assert_eq!(handoff.lines.get(&owner).map(|line| line.phase), Some(Phase::Resting(now.mono)));
+    }
+}
