@@ -115,6 +115,10 @@ pub(crate) struct Server {
     /// The memory that the node may use, such as 1GiB [node.memory]
     #[arg(long, value_name = "BYTES", env = "HENGE_MEMORY", value_parser = crate::config::parse_bytes)]
     pub(crate) memory: Option<u64>,
+    /// Room on the disk that is kept for deletes and compactions: with less than this free the node refuses new values. As
+    /// much as they may need where nothing is said, but no more than a quarter of the disk [node.disk_reserve]
+    #[arg(long, value_name = "BYTES", env = "HENGE_DISK_RESERVE", value_parser = crate::config::parse_bytes)]
+    pub(crate) disk_reserve: Option<u64>,
     /// How many shards the node divides its work among, a power of two; half of the cores where nothing is said. Another
     /// number than before rewrites the store at the start [node.shards]
     #[arg(long, value_name = "N", env = "HENGE_SHARDS")]

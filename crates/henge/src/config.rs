@@ -33,7 +33,8 @@ pub(crate) struct File {
 struct NodeSection {
     id: Option<String>,
     data_dir: Option<PathBuf>,
-    memory: Option<Memory>,
+    memory: Option<Size>,
+    disk_reserve: Option<Size>,
     shards: Option<u8>,
     weight: Option<f64>,
     datacenter: Option<String>,
@@ -43,9 +44,18 @@ struct NodeSection {
 /// Bytes, as a number or a text with a unit.
 #[derive(Clone, PartialEq, Debug, Deserialize)]
 #[serde(untagged)]
-enum Memory {
+enum Size {
     Bytes(u64),
     Text(String),
+}
+
+impl Size {
+    fn bytes(&self, key: &str) -> Result<u64> {
+        match self {
+            Size::Bytes(bytes) => Ok(*bytes),
+            Size::Text(text) => parse_bytes(text).map_err(|why| anyhow!("{key}: {why}")),
+        }
+    }
 }
 
 #[derive(Clone, PartialEq, Debug, Default, Deserialize)]
@@ -65,6 +75,8 @@ pub(crate) struct NodeConfig {
     pub(crate) name: String,
     pub(crate) data_dir: PathBuf,
     pub(crate) memory_bytes: u64,
+    /// Room on the disk that only deletes and background work may use; nothing where storage is to choose.
+    pub(crate) disk_reserve_bytes: Option<u64>,
     pub(crate) shards: Wanted,
     pub(crate) listen: Listen,
     /// The keyspace that connections for Redis clients begin in, and that Redis Cluster clients are bound to; number 0
@@ -119,7 +131,8 @@ fn overlay(file: &mut File, arguments: &Server) {
     }
     set(&mut file.node.id, arguments.node_id.as_ref());
     set(&mut file.node.data_dir, arguments.data_dir.as_ref());
-    set(&mut file.node.memory, arguments.memory.map(Memory::Bytes).as_ref());
+    set(&mut file.node.memory, arguments.memory.map(Size::Bytes).as_ref());
+    set(&mut file.node.disk_reserve, arguments.disk_reserve.map(Size::Bytes).as_ref());
     set(&mut file.node.shards, arguments.shards.as_ref());
     set(&mut file.node.weight, arguments.weight.as_ref());
     set(&mut file.node.datacenter, arguments.datacenter.as_ref());
@@ -148,6 +161,8 @@ fn resolve(file: &File, insecure: bool) -> Result<NodeConfig> {
         )
     })?;
     let memory_bytes = memory_bytes(file.node.memory.as_ref())?;
+    let disk_reserve = file.node.disk_reserve.as_ref();
+    let disk_reserve_bytes = disk_reserve.map(|size| size.bytes("node.disk_reserve")).transpose()?;
     let listed = file.cluster.members.iter().find(|member| member.id == name);
     let this = this_member(file, &name, listed);
     let listen = Listen {
@@ -172,6 +187,7 @@ fn resolve(file: &File, insecure: bool) -> Result<NodeConfig> {
         name,
         data_dir,
         memory_bytes,
+        disk_reserve_bytes,
         shards,
         listen,
         state,
@@ -247,11 +263,10 @@ fn this_member(file: &File, name: &str, listed: Option<&MemberConfig>) -> Member
     }
 }
 
-fn memory_bytes(memory: Option<&Memory>) -> Result<u64> {
+fn memory_bytes(memory: Option<&Size>) -> Result<u64> {
     let bytes = match memory {
         None => (machine_memory_bytes() / 4).clamp(MEMORY_MIN_BYTES, MEMORY_DEFAULT_MAX_BYTES),
-        Some(Memory::Bytes(bytes)) => *bytes,
-        Some(Memory::Text(text)) => parse_bytes(text).map_err(|why| anyhow!("node.memory: {why}"))?,
+        Some(size) => size.bytes("node.memory")?,
     };
     if bytes < MEMORY_MIN_BYTES {
         bail!("node.memory is {bytes} bytes: a node needs at least 64MiB");

@@ -140,6 +140,7 @@ fn node_config(arguments: &Dev, member: &MemberConfig, state: &Arc<ClusterState>
         name: member.id.clone(),
         data_dir: arguments.data.join(&member.id),
         memory_bytes,
+        disk_reserve_bytes: None,
         shards: config::shards(Some(arguments.shards), memory_bytes, state)?,
         listen: Listen {
             resp: address(&member.resp)?,

@@ -36,8 +36,8 @@ pub(crate) struct Launched {
 
 /// Starts a node. Returns once it can serve.
 pub(crate) fn launch(config: NodeConfig) -> Result<Launched> {
-    let NodeConfig { name, data_dir, memory_bytes, shards, listen, state, resp_keyspace, cluster_keyspace } =
-        config;
+    let NodeConfig { name, data_dir, memory_bytes, disk_reserve_bytes, shards, listen, state, .. } = config;
+    let NodeConfig { resp_keyspace, cluster_keyspace, .. } = config;
     let bound = [resp_keyspace, cluster_keyspace];
     if memory_bytes < HUGE_PAGES_FROM_BYTES {
         do_without_huge_pages();
@@ -64,7 +64,10 @@ pub(crate) fn launch(config: NodeConfig) -> Result<Launched> {
         peer_listener,
         options: NodeOptions {
             shards,
-            storage: storage::Options::with_memory(store_bytes).with_values(record_bytes_max),
+            storage: storage::Options {
+                disk_reserve_bytes,
+                ..storage::Options::with_memory(store_bytes).with_values(record_bytes_max)
+            },
             ..NodeOptions::default()
         },
         readers: READERS,

@@ -42,7 +42,11 @@ pub fn counters(shard: &Shard, now: WallTime) -> Vec<Counter> {
     let handoff = shard.replica().handoff();
     let oldest_seconds = handoff.oldest.map_or(0, |since| now.0.saturating_sub(since.0) / 1000);
     let figures = shard.figures();
-    let storage = shard.replica().db().stats();
+    let db = shard.replica().db();
+    let storage = db.stats();
+    // The room is that of all shards, and their figures are added up.
+    let stores = db.options().stores as u64;
+    let disk_free_bytes = db.disk_space().map_or(0, |space| space.free_bytes);
     let reads = &storage.counters;
     let counter = |name, help, value: u64| Counter { name, help, value: value as f64 };
     vec![
@@ -77,10 +81,21 @@ pub fn counters(shard: &Shard, now: WallTime) -> Vec<Counter> {
             "Memory of memtables, caches, filters and indexes.",
             storage.memory_bytes as u64,
         ),
+        counter("memory_limit_bytes", "What that may come to.", db.options().memory_bytes as u64),
         counter(
-            "memory_limit_bytes",
-            "What that may come to.",
-            shard.replica().db().options().memory_bytes as u64,
+            "disk_free_bytes",
+            "Room on the disk, when last looked at; 0 if unknown.",
+            disk_free_bytes / stores,
+        ),
+        counter(
+            "disk_kept_back_bytes",
+            "Room on the disk that only deletes and background work may use.",
+            db.disk_kept_back_bytes() / stores,
+        ),
+        counter(
+            "disk_nearly_full",
+            "Shards that take in deletes only, because no more room is free than is kept back.",
+            u64::from(db.room_for_values().is_err()),
         ),
         counter("tables", "Tables on disk.", storage.level_tables.iter().sum::<usize>() as u64),
         counter("table_bytes", "Their size.", storage.table_bytes()),

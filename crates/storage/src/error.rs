@@ -95,6 +95,17 @@ pub enum PutError {
     /// As `Stalled`, and background jobs cannot run because the disk is full.
     #[error("the disk is full: free some space; nothing was written")]
     Full,
+    /// The disk has room for deletes and for what was taken in already, and is to have it still.
+    #[error(
+        "the disk is nearly full: {free_bytes} bytes are free, and {kept_back_bytes} are kept back for deletes and \
+         compactions; free some space or delete keys; nothing was written"
+    )]
+    KeptBack {
+        /// What is free.
+        free_bytes: u64,
+        /// What only deletes and background work may use.
+        kept_back_bytes: u64,
+    },
     /// An earlier write or sync failed. The process must stop and recover from what is on disk.
     #[error("storage stopped after a failed write: {0}")]
     Poisoned(String),

@@ -34,6 +34,11 @@ pub struct Options {
     pub level0_tables: usize,
     /// How many times larger each level is than the one above it. See `compaction::choose` for what follows.
     pub level_ratio: usize,
+    /// Room on the disk that only deletes and background work may use, in bytes; `None` is as much as they may need
+    /// ([`Options::disk_needed_bytes`]), but no more than a quarter of the disk. Zero writes until the disk refuses.
+    pub disk_reserve_bytes: Option<u64>,
+    /// How many stores like this one are on the same disk: what is free is free for all of them.
+    pub stores: usize,
     /// Makes hash tables and log records unguessable for clients. A process draws it at random; it changes no result.
     pub secret: u64,
 }
@@ -60,6 +65,8 @@ impl Options {
             compression: true,
             level0_tables: 4,
             level_ratio: 10,
+            disk_reserve_bytes: None,
+            stores: 1,
             secret: 0x6865_6e67_6520_6c73,
         }
     }
@@ -72,7 +79,8 @@ impl Options {
 
     /// The same for one of so many stores that share this memory. Values fit as before.
     pub fn divided(self, stores: usize) -> Options {
-        Options { memory_bytes: self.memory_bytes / stores.max(1), ..self }
+        let stores = stores.max(1);
+        Options { memory_bytes: self.memory_bytes / stores, stores: self.stores * stores, ..self }
     }
 
     /// Sizes so small that a few hundred writes go through every path: segment switches, flushes, compactions over
@@ -85,6 +93,7 @@ impl Options {
             block_bytes: 512,
             level0_tables: 2,
             level_ratio: 3,
+            disk_reserve_bytes: Some(0),
             ..Options::with_memory(128 << 10)
         }
     }
@@ -112,6 +121,14 @@ impl Options {
     /// How many segments so much log takes.
     pub(crate) fn log_segments_per_memtable(&self) -> usize {
         self.log_bytes_per_memtable().div_ceil(self.log_segment_bytes - crate::log::OVERHEAD_BYTES_MAX)
+    }
+
+    /// Room on the disk, in bytes, for the tables of all memtables that may wait to be flushed, the next segments of the log,
+    /// and a compaction that has written what it makes of its inputs before those can go; for all stores.
+    pub fn disk_needed_bytes(&self) -> u64 {
+        let memtables = (1 + self.frozen_max()) * self.memtable_bytes();
+        let compaction = (self.level0_tables * self.memtable_bytes()).max(2 * self.table_bytes);
+        (self.stores * (memtables + 2 * self.log_segment_bytes + compaction)) as u64
     }
 
     /// The record cache, in bytes: a quarter of the memory.

@@ -7,7 +7,7 @@ mod support;
 use bytes::Bytes;
 use env::disk::CrashMode;
 use env::{Rng, SimDisk};
-use storage::{BackgroundKind, Installed, Kind, OpenError, PutError};
+use storage::{BackgroundKind, Installed, Kind, OpenError, Options, PutError};
 use support::script::{Contents, Model, check_reads, contents, options, reopen_and_check, step};
 use support::{compact_to_the_bottom, file, get, open_with, settle, sync};
 
@@ -199,4 +199,56 @@ fn a_clean_stop_needs_no_room() {
     let (mut db, recovery) = open_with(&disk, options()).unwrap();
     assert!(recovery.was_clean);
     assert_eq!(get(&mut db, b"k").unwrap().unwrap(), "v");
+}
+
+/// Values are to be refused while so much of the disk is free as may be needed yet, and no longer than that.
+#[test]
+fn room_is_kept_back() {
+    let disk = SimDisk::new();
+    let options = Options { disk_reserve_bytes: Some(10_000), ..options() };
+    let (mut db, _) = open_with(&disk, options).unwrap();
+    settle(&mut db).unwrap();
+    assert_eq!(db.room_for_values(), Ok(()));
+    let all = disk.used_bytes() + 9_999;
+    disk.set_capacity(Some(all));
+    db.put(b"key", Bytes::from("value"), Kind::Full).unwrap();
+    sync(&mut db).unwrap();
+    db.freeze();
+    let refused = loop {
+        let job = db.background_job().expect("it looks after each job how much is free");
+        if let Installed::Retry(error) = db.install(job.run()).unwrap() {
+            break error;
+        }
+    };
+    let free_bytes = all - disk.used_bytes();
+    assert_eq!(db.room_for_values(), Err(PutError::KeptBack { free_bytes, kept_back_bytes: 10_000 }));
+    assert!(refused.to_string().contains(&format!("{free_bytes} bytes are free")), "{refused}");
+    db.delete(b"key").unwrap();
+    sync(&mut db).unwrap();
+    disk.set_capacity(None);
+    settle(&mut db).unwrap();
+    assert_eq!(db.room_for_values(), Ok(()), "it goes on looking, and needs no restart");
+}
+
+/// What a store keeps back by itself grows with what it may have to write, and leaves most of a small disk to be used.
+#[test]
+fn no_more_than_a_quarter_of_the_disk_is_kept_back_unasked() {
+    let disk = SimDisk::new();
+    let options = Options { disk_reserve_bytes: None, ..options() };
+    let needed = options.disk_needed_bytes();
+    assert_eq!(options.clone().divided(4).stores, 4);
+    let (mut db, _) = open_with(&disk, options).unwrap();
+    disk.set_capacity(Some(1 << 40));
+    settle(&mut db).unwrap();
+    assert_eq!(db.disk_kept_back_bytes(), needed);
+    disk.set_capacity(Some(needed));
+    db.put(b"key", Bytes::from("value"), Kind::Full).unwrap();
+    sync(&mut db).unwrap();
+    db.freeze();
+    while let Some(job) = db.background_job() {
+        if matches!(db.install(job.run()).unwrap(), Installed::Retry(_)) {
+            break;
+        }
+    }
+    assert_eq!(db.disk_kept_back_bytes(), needed / 4);
 }

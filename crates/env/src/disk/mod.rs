@@ -38,6 +38,17 @@ pub trait Disk: Send + Sync + fmt::Debug + 'static {
     /// Takes the directory for this process alone until the guard is dropped; an error of kind
     /// [`DiskErrorKind::Locked`] if another holds it.
     fn lock_dir(&self, dir: &Path) -> Result<Box<dyn DirLock>, DiskError>;
+    /// How much room there is where this directory is.
+    fn space(&self, dir: &Path) -> Result<Space, DiskError>;
+}
+
+/// The room of a file system.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Space {
+    /// What this process may still write, in bytes.
+    pub free_bytes: u64,
+    /// All that it has, in bytes.
+    pub total_bytes: u64,
 }
 
 /// Puts a small file into the place of the one of this name, whole and durable: written as `NAME.new`, synced, renamed, and

@@ -12,7 +12,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{DirLock, Disk, DiskError, DiskErrorKind, File};
+use super::{DirLock, Disk, DiskError, DiskErrorKind, File, Space};
 
 /// The name of the file whose lock stands for the directory's.
 const LOCK_FILE: &str = "LOCK";
@@ -75,6 +75,15 @@ impl Disk for RealDisk {
             }),
             Err(fs::TryLockError::Error(e)) => Err(failure("lock", &path, &e)),
         }
+    }
+
+    /// As statvfs(3) tells it; free is what is left to users without privileges, whoever asks.
+    fn space(&self, dir: &Path) -> Result<Space, DiskError> {
+        let found = rustix::fs::statvfs(dir).map_err(|e| failure("measure the room in", dir, &e.into()))?;
+        Ok(Space {
+            free_bytes: found.f_bavail.saturating_mul(found.f_frsize),
+            total_bytes: found.f_blocks.saturating_mul(found.f_frsize),
+        })
     }
 }
 
@@ -194,6 +203,14 @@ mod tests {
         let file = RealDisk.create(&path).unwrap();
         assert_eq!(RealDisk.create(&path).unwrap_err().kind, DiskErrorKind::Exists);
         assert_eq!(file.read_exact_at(0, &mut [0]).unwrap_err().kind, DiskErrorKind::Short);
+    }
+
+    #[test]
+    fn what_is_free_is_no_more_than_what_there_is() {
+        let scratch = Scratch::new("space");
+        let space = RealDisk.space(&scratch.0).unwrap();
+        assert!(space.total_bytes > 0 && space.free_bytes <= space.total_bytes, "{space:?}");
+        assert_eq!(RealDisk.space(&scratch.0.join("a")).unwrap_err().kind, DiskErrorKind::NotFound);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{DirLock, Disk, DiskError, DiskErrorKind, File};
+use super::{DirLock, Disk, DiskError, DiskErrorKind, File, Space};
 use crate::Rng;
 use content::Content;
 use faults::{Fate, Faults};
@@ -313,6 +313,12 @@ impl Disk for SimDisk {
         }
         let generation = state.generation;
         Ok(Box::new(SimLock { disk: self.clone(), dir: dir.to_owned(), generation }))
+    }
+
+    fn space(&self, dir: &Path) -> Result<Space, DiskError> {
+        let state = locked(&self.state);
+        state.check_read("measure the room in", dir)?;
+        Ok(Space { free_bytes: state.room(), total_bytes: state.faults.capacity.unwrap_or(u64::MAX) })
     }
 }
 

@@ -7,14 +7,6 @@ use crate::common::servers::Servers;
 const KEYSPACES: &str =
     "[[keyspaces]]\nname = \"default\"\n[[keyspaces]]\nname = \"firm\"\nquorum = \"strict\"\n";
 
-/// A figure that a node shows.
-fn figure(servers: &Servers, node: u16, name: &str) -> f64 {
-    let shown = servers.http(node).get("/metrics", &[]);
-    let text = shown.text();
-    let line = text.lines().find_map(|line| line.strip_prefix(&format!("henge_{name} ")).map(str::to_owned));
-    line.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no {name} in {text}"))
-}
-
 /// Two of five nodes are killed, so that of three owners up to two are away, and as many fallbacks are there. A strict keyspace refuses what it has too few
 /// owners for; a sloppy one takes every write, says that stand-ins had a part in it, and the holders are killed too before
 /// they could give away anything. When all are back each owner gets what it missed, and nobody has to read it.
@@ -35,7 +27,7 @@ fn what_stand_ins_keep_survives_them_and_reaches_its_owners() {
     }
     assert!(refused > 0, "some keys have two owners that are away");
     assert_eq!(connection.ask(&["GET", "key0"]), Reply::value("kept"));
-    let both = |name: &str| [3, 4, 5].map(|node| figure(&servers, node, name)).iter().sum::<f64>();
+    let both = |name: &str| [3, 4, 5].map(|node| servers.figure(node, name)).iter().sum::<f64>();
     wait_until("hints to be counted", || both("hints_stored_total") > 0.0);
     let info = connection.ask(&["INFO", "stats"]);
     let marked = info.text().lines().any(|line| {
@@ -61,6 +53,6 @@ fn what_stand_ins_keep_survives_them_and_reaches_its_owners() {
             });
         }
     }
-    let both = |name: &str| [3, 4, 5].map(|node| figure(&servers, node, name)).iter().sum::<f64>();
+    let both = |name: &str| [3, 4, 5].map(|node| servers.figure(node, name)).iter().sum::<f64>();
     wait_until("hints to be gone", || both("hints_delivered_total") > 0.0 && both("hints_waiting") == 0.0);
 }

@@ -22,8 +22,8 @@ impl Replica {
         out: &mut Vec<Effect>,
     ) -> Option<Bytes> {
         let relaxed = self.is_relaxed(keyspace);
-        match self.decide(now, key, ticket.partition, record, path, held) {
-            Ok(Decision::Store(bytes)) => match self.store(now, key, bytes.clone(), relaxed) {
+        match self.decide(now, key, ticket.partition, record, path, held.clone()) {
+            Ok(Decision::Store(bytes)) => match self.store(now, key, bytes.clone(), held.as_ref(), relaxed) {
                 Ok(sequence) => {
                     self.acknowledge(ticket, sequence, relaxed);
                     Some(bytes)

@@ -73,11 +73,12 @@ impl Replica {
         held: Option<Bytes>,
         relaxed: bool,
     ) -> Result<(Made, SequenceNumber), MakeError> {
-        let hidden = ask.hide.then(|| (ask.operation, held.clone()));
-        let made = self.make_record(now, ticket.partition, ask, held)?;
-        let sequence = self.store(now, key, made.record.clone(), relaxed).map_err(not_stored)?;
-        match hidden {
-            Some((operation, before)) => self.recent.hide(key.clone(), operation, before),
+        let hides = ask.hide.then_some(ask.operation);
+        let made = self.make_record(now, ticket.partition, ask, held.clone())?;
+        let sequence =
+            self.store(now, key, made.record.clone(), held.as_ref(), relaxed).map_err(not_stored)?;
+        match hides {
+            Some(operation) => self.recent.hide(key.clone(), operation, held),
             // It outranks all that is hidden, and may be acknowledged with no other owner holding it: reads must see it.
             None => self.recent.show_all(key),
         }

@@ -9,6 +9,7 @@
 
 mod arriving;
 mod making;
+mod room;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -621,8 +622,10 @@ impl Replica {
         now: Moment,
         key: &Bytes,
         record: Bytes,
+        held: Option<&Bytes>,
         relaxed: bool,
     ) -> Result<SequenceNumber, PutError> {
+        self.room_for_record(&record, held)?;
         let sequence = self.db.put(key, record, Kind::Full)?;
         if let Some((owner, place)) = store_key::parse_hint(key) {
             let (partition, _) = self.state.partition_of_slot(place.slot);

@@ -51,6 +51,8 @@ pub(crate) struct Rig {
     pub(crate) scans: VecDeque<(u64, ScanJob)>,
     /// When the operations asked from now on are over.
     pub(crate) until: Instant,
+    /// What the store keeps back of the disk from the next start on.
+    pub(crate) disk_reserve_bytes: u64,
     options: ReplicaOptions,
     state: Arc<ClusterState>,
     rng: Rng,
@@ -89,6 +91,7 @@ impl Rig {
             background: VecDeque::new(),
             scans: VecDeque::new(),
             until: Instant(u64::MAX),
+            disk_reserve_bytes: 0,
             options,
             state: Arc::new(state()),
             rng: Rng::from_seed(7),
@@ -102,7 +105,8 @@ impl Rig {
         let disk = Arc::new(self.disk.clone());
         let identity = Identity::open(disk.as_ref(), dir, "n1", b"state", &mut self.rng).unwrap();
         // Memtables of 8 KiB and a record cache of 16: a few dozen writes are beyond them.
-        let options = Options { memory_bytes: 64 << 10, ..Options::tiny() };
+        let disk_reserve_bytes = Some(self.disk_reserve_bytes);
+        let options = Options { memory_bytes: 64 << 10, disk_reserve_bytes, ..Options::tiny() };
         let (db, _) = Db::open(disk, &dir.join("store"), options, Arc::new(RecordMerge)).unwrap();
         let actors = Actors::new(identity.incarnation, identity.stints);
         let replica = Replica::new(HERE, Arc::clone(&self.state), db, actors, self.options);

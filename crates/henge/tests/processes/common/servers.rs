@@ -166,6 +166,14 @@ impl Servers {
         Resp::connect_to(self.resp_address(node), keyspace)
     }
 
+    /// A figure that a node shows.
+    #[track_caller]
+    pub(crate) fn figure(&self, node: u16, name: &str) -> f64 {
+        let text = self.http(node).get("/metrics", &[]).text();
+        let value = text.lines().find_map(|line| line.strip_prefix(&format!("henge_{name} ")));
+        value.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no {name} in {text}"))
+    }
+
     pub(crate) fn http(&self, node: u16) -> Http {
         Http::new(self.address(node, Listener::Http))
     }

@@ -14,12 +14,19 @@ pub enum BackgroundKind {
     Compaction,
     /// Removes files that nothing names any more.
     Removal,
+    /// Looks how much room the disk has left.
+    Space,
 }
 
 impl BackgroundKind {
     /// All kinds, the most pressing first.
-    pub const ALL: [BackgroundKind; 4] =
-        [BackgroundKind::Segment, BackgroundKind::Flush, BackgroundKind::Compaction, BackgroundKind::Removal];
+    pub const ALL: [BackgroundKind; 5] = [
+        BackgroundKind::Segment,
+        BackgroundKind::Flush,
+        BackgroundKind::Compaction,
+        BackgroundKind::Removal,
+        BackgroundKind::Space,
+    ];
 
     /// In a word, for logs.
     pub fn name(self) -> &'static str {
@@ -28,6 +35,7 @@ impl BackgroundKind {
             BackgroundKind::Flush => "flush",
             BackgroundKind::Compaction => "compaction",
             BackgroundKind::Removal => "removal",
+            BackgroundKind::Space => "space",
         }
     }
 

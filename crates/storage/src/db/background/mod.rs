@@ -1,4 +1,5 @@
-//! Work that keeps the database in shape: preparing log segments, flushing memtables, compacting tables, removing files.
+//! Work that keeps the database in shape: preparing log segments, flushing memtables, compacting tables, removing files,
+//! and looking how much room there is for all that.
 //!
 //! Each kind has at most one job in flight; kinds run side by side, and what keeps a compaction from its work keeps no
 //! flush from its own. A job does all its I/O itself, the manifest's edit included, so that when it comes back with
@@ -7,6 +8,7 @@
 
 mod kind;
 mod segment;
+mod space;
 mod tables;
 
 use std::path::{Path, PathBuf};
@@ -14,6 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use env::disk::DiskErrorKind;
+use env::disk::Space;
 use env::{Disk, DiskError};
 
 use super::Db;
@@ -28,6 +31,7 @@ use crate::sstable::writer::TableSink;
 pub use kind::BackgroundKind;
 use segment::Prepare;
 pub(crate) use segment::{create_segment, lay_out_segment};
+use space::{Measure, Room};
 use tables::{Compact, Compacted, Flush, LetGo};
 
 /// What is in flight and what waits to be done.
@@ -48,6 +52,7 @@ pub(crate) struct Background {
     flushed_through: u64,
     /// Whether the last job that puts wait for, a segment or a flush, found no room.
     disk_is_full: bool,
+    room: Room,
 }
 
 impl Background {
@@ -57,6 +62,10 @@ impl Background {
 
     pub(crate) fn disk_is_full(&self) -> bool {
         self.disk_is_full
+    }
+
+    pub(crate) fn room(&self) -> &Room {
+        &self.room
     }
 }
 
@@ -71,6 +80,7 @@ enum Work {
     LetGo(LetGo),
     Compact(Compact),
     Remove(Remove),
+    Measure(Measure),
 }
 
 /// What a [`BackgroundJob`] came to; to be handed to [`Db::install`].
@@ -84,6 +94,7 @@ enum Done {
     LetGo,
     Compacted { choice: Choice, result: Result<Compacted, Trouble> },
     Removed,
+    Measured(Result<Space, DiskError>),
 }
 
 /// Why a job came to nothing.
@@ -136,6 +147,7 @@ impl BackgroundJob {
             Work::LetGo(job) => job.run(),
             Work::Compact(job) => job.run(),
             Work::Remove(job) => job.run(),
+            Work::Measure(job) => job.run(),
         })
     }
 
@@ -147,6 +159,7 @@ impl BackgroundJob {
             Work::Flush(_) | Work::LetGo(_) => BackgroundKind::Flush,
             Work::Compact(_) => BackgroundKind::Compaction,
             Work::Remove(_) => BackgroundKind::Removal,
+            Work::Measure(_) => BackgroundKind::Space,
         }
     }
 }
@@ -159,6 +172,7 @@ impl BackgroundOutcome {
             Done::Flushed(_) | Done::LetGo => BackgroundKind::Flush,
             Done::Compacted { .. } => BackgroundKind::Compaction,
             Done::Removed => BackgroundKind::Removal,
+            Done::Measured(_) => BackgroundKind::Space,
         }
     }
 }
@@ -184,6 +198,7 @@ impl Db {
             }
             BackgroundKind::Compaction => self.compact_job().map(Work::Compact),
             BackgroundKind::Removal => self.remove_job().map(Work::Remove),
+            BackgroundKind::Space => self.measure_job().map(Work::Measure),
         };
         work.map(BackgroundJob)
     }
@@ -314,7 +329,11 @@ impl Db {
                 self.background.removing = false;
                 Ok(())
             }
+            Done::Measured(result) => self.install_space(result),
         };
+        if kind != BackgroundKind::Space {
+            self.background.room.has_changed();
+        }
         if kind.holds_up_puts() {
             self.background.disk_is_full = matches!(&trouble, Err(Trouble::Again(_)));
         }
