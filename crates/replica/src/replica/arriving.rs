@@ -18,12 +18,12 @@ impl Replica {
         keyspace: KeyspaceId,
         record: &Bytes,
         path: WritePath,
-        held: Option<Bytes>,
+        held: Option<&Bytes>,
         out: &mut Vec<Effect>,
     ) -> Option<Bytes> {
         let relaxed = self.is_relaxed(keyspace);
-        match self.decide(now, key, ticket.partition, record, path, held.clone()) {
-            Ok(Decision::Store(bytes)) => match self.store(now, key, bytes.clone(), held.as_ref(), relaxed) {
+        match self.decide(now, key, ticket.partition, record, path, held.cloned()) {
+            Ok(Decision::Store(bytes)) => match self.store(now, key, bytes.clone(), held, relaxed) {
                 Ok(sequence) => {
                     self.acknowledge(ticket, sequence, relaxed);
                     Some(bytes)

@@ -55,7 +55,7 @@ impl Replica {
             Ok(made) => {
                 let record = made.record.clone();
                 out.push(Effect::Made(ticket, Ok(made)));
-                self.write(now, key, ticket, keyspace, &record, WritePath::Merge, held, out)
+                self.write(now, key, ticket, keyspace, &record, WritePath::Merge, held.as_ref(), out)
             }
             Err(error) => {
                 out.push(Effect::Made(ticket, Err(error)));

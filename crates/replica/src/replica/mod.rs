@@ -596,7 +596,7 @@ impl Replica {
                 None
             }
             Task::Write { keyspace, record, path } => {
-                self.write(now, key, ticket, keyspace, &record, path, held, out)
+                self.write(now, key, ticket, keyspace, &record, path, held.as_ref(), out)
             }
             Task::Make(ask) => self.make_on(now, key, ticket, *ask, held, out),
         }
