@@ -8,7 +8,8 @@
 //! stored the write (A5); every operation ends by its deadline and every table here has a bound (J1); where R and W are
 //! majorities of a strict keyspace, what a read returned is held by a write quorum before it is returned (C2).
 //!
-//! In reading order: [`target`] (a key and its owners), [`read`] (collect R answers), [`settle`]
+//! In reading order: [`target`] (a key and its owners), [`pace`] (how fast owners answer, and what may be asked twice),
+//! [`read`] (collect R answers), [`settle`]
 //! (make sure that what was found stays found), [`get`], [`mutation`] (put, delete,
 //! expire at the maker), [`forward`] (to a maker), [`walk`] (scan, count), [`explain`], and [`operations`], which keeps
 //! them all.
@@ -19,6 +20,7 @@ pub mod forward;
 pub mod get;
 pub mod mutation;
 pub mod operations;
+pub mod pace;
 pub mod read;
 pub mod settle;
 pub mod stand_ins;

@@ -10,6 +10,8 @@ use replica::{Made, Make, MakeError};
 use types::{Instant, KeyspaceId, Moment, NodeId, OperationId, PartitionId};
 use wire::{ReplicaReply, ReplicaRequest};
 
+use crate::pace::Pace;
+
 /// What one operation is about.
 #[derive(Clone, Debug)]
 pub struct Target {
@@ -179,6 +181,8 @@ pub struct Turn<'a> {
     pub id: OperationId,
     /// The cluster, and who is reachable.
     pub topology: &'a Arc<Topology>,
+    /// How fast nodes answer, and what may be asked twice.
+    pub pace: &'a mut Pace,
     /// What it wants done.
     pub steps: &'a mut Vec<Step>,
 }

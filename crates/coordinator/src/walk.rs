@@ -193,7 +193,9 @@ impl Walk {
         };
         let tracker = Tracker::new(level, &target.owners, target.local);
         let mut unasked: Vec<NodeId> = target.owners.iter().map(|(node, _)| *node).collect();
-        let far = |node: &NodeId| (*node != target.here, !turn.topology.is_reachable(*node));
+        let far = |node: &NodeId| {
+            (!turn.topology.is_reachable(*node), turn.pace.class(*node), *node != target.here)
+        };
         unasked.sort_by_key(|node| std::cmp::Reverse(far(node)));
         let needed = tracker.needed();
         self.round += 1;

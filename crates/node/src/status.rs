@@ -42,6 +42,7 @@ pub fn counters(shard: &Shard, now: WallTime) -> Vec<Counter> {
     let handoff = shard.replica().handoff();
     let oldest_seconds = handoff.oldest.map_or(0, |since| now.0.saturating_sub(since.0) / 1000);
     let figures = shard.figures();
+    let pace = shard.operations().pace_figures();
     let db = shard.replica().db();
     let storage = db.stats();
     // The room is that of all shards, and their figures are added up.
@@ -56,6 +57,16 @@ pub fn counters(shard: &Shard, now: WallTime) -> Vec<Counter> {
         counter("cold_reads_total", "Reads that memory could not answer.", figures.cold_reads),
         counter("log_syncs_total", "Times that the commit log was made durable.", figures.syncs),
         counter("operations_under_way", "Client operations under way.", shard.operations_under_way() as u64),
+        counter("hedges_sent_total", "Owners asked in addition, because another was late.", pace.hedges_sent),
+        counter("hedges_won_total", "Reads decided by such an owner before the late one.", pace.hedges_won),
+        counter("hedges_withheld_total", "Owners not asked so, for want of budget.", pace.hedges_withheld),
+        counter(
+            "probes_sent_total",
+            "Reads sent to slow owners to see whether they are well.",
+            pace.probes_sent,
+        ),
+        counter("retries_spent_total", "Questions asked again after a refusal.", pace.retries_spent),
+        counter("retries_refused_total", "Those not asked again, for want of budget.", pace.retries_refused),
         counter("hints_waiting", "Hints kept for owners that could not be reached.", handoff.waiting),
         counter(
             "hints_oldest_seconds",

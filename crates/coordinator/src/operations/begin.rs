@@ -189,8 +189,9 @@ impl Operations {
             return None;
         }
         let id = self.next_id();
+        self.pace.request_begun();
         let mut steps = std::mem::take(&mut self.steps);
-        let mut turn = Turn { now, id, topology: &self.topology, steps: &mut steps };
+        let mut turn = Turn { now, id, topology: &self.topology, pace: &mut self.pace, steps: &mut steps };
         let machine = match start(target.as_ref(), &mut turn) {
             Ok(machine) => machine,
             Err(error) => {

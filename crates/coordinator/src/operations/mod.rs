@@ -26,6 +26,7 @@ use crate::explain::Explain;
 use crate::forward::Forward;
 use crate::get::Get;
 use crate::mutation::Mutation;
+use crate::pace::{Figures, Pace, Share};
 use crate::target::{Event, Failure, Step, Target, Turn};
 use crate::walk::Walk;
 
@@ -96,6 +97,10 @@ pub struct Options {
     pub bytes_max: usize,
     /// How many answered writes may go on counting acknowledgements at once.
     pub lingering_max: usize,
+    /// How often owners may be asked in addition, because others are late.
+    pub hedges: Share,
+    /// How often something may be asked again after a refusal.
+    pub retries: Share,
 }
 
 impl Default for Options {
@@ -105,6 +110,8 @@ impl Default for Options {
             operations_max: 32 * 1024,
             bytes_max: 256 * 1024 * 1024,
             lingering_max: 16 * 1024,
+            hedges: Share { percent: 10, per_second: 10, burst: 32 },
+            retries: Share { percent: 25, per_second: 50, burst: 256 },
         }
     }
 }
@@ -122,6 +129,8 @@ impl Options {
             operations_max: part(self.operations_max, OPERATIONS_AT_LEAST),
             bytes_max: part(self.bytes_max, BYTES_AT_LEAST),
             lingering_max: part(self.lingering_max, 0),
+            hedges: self.hedges.divided(by),
+            retries: self.retries.divided(by),
             ..self
         }
     }
@@ -148,6 +157,7 @@ pub struct Operations {
     past: VecDeque<(OperationId, u8)>,
     unanswered: usize,
     bytes: usize,
+    pace: Pace,
     steps: Vec<Step>,
 }
 
@@ -194,12 +204,18 @@ impl Operations {
             past: VecDeque::new(),
             unanswered: 0,
             bytes: 0,
+            pace: Pace::new(options.hedges, options.retries),
             steps: Vec::new(),
         }
     }
 
     /// The cluster has changed, or who is reachable in it. Operations under way go on with what they began with.
     pub fn set_topology(&mut self, topology: Arc<Topology>) {
+        for member in topology.state.members() {
+            if topology.is_reachable(member.id) && !self.topology.is_reachable(member.id) {
+                self.pace.reconnected(member.id);
+            }
+        }
         self.topology = topology;
     }
 
@@ -211,6 +227,11 @@ impl Operations {
     /// How many operations are under way.
     pub fn len(&self) -> usize {
         self.by_id.len()
+    }
+
+    /// What has been asked twice, and what was not.
+    pub fn pace_figures(&self) -> Figures {
+        self.pace.figures
     }
 
     /// Whether none is.
@@ -227,6 +248,10 @@ impl Operations {
         reply: ReplicaReply,
         out: &mut Vec<Effect>,
     ) {
+        if !self.by_id.contains_key(&operation) {
+            self.pace.answered_too_late(now.mono, from, operation);
+            return;
+        }
         self.tell(now, operation, Event::Reply { from, round, reply }, out);
     }
 
@@ -248,6 +273,7 @@ impl Operations {
 
     /// The connection to a peer is lost, with all that was under way on it.
     pub fn peer_lost(&mut self, now: Moment, peer: NodeId, out: &mut Vec<Effect>) {
+        self.pace.reconnected(peer);
         let mut concerned: Vec<OperationId> = self.by_id.keys().copied().collect();
         concerned.sort_unstable();
         for id in concerned {
@@ -285,7 +311,7 @@ impl Operations {
             return;
         };
         let mut steps = std::mem::take(&mut self.steps);
-        let mut turn = Turn { now, id, topology: &self.topology, steps: &mut steps };
+        let mut turn = Turn { now, id, topology: &self.topology, pace: &mut self.pace, steps: &mut steps };
         operation.step(event, &mut turn);
         self.carry_out(now, id, &mut steps, out);
         self.steps = steps;

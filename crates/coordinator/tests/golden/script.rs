@@ -10,6 +10,7 @@ use causality::{Actor, Context, Dot, Expiry, Lww, Payload, Policy, Record, Sibli
 use cluster::{
     Addresses, ClusterState, Durability, FoundingPlan, Keyspace, MemberPlan, QuorumMode, Topology,
 };
+use coordinator::pace::Share;
 use coordinator::{Effect, Ids, Operations, Options};
 use quorum::Level;
 use replica::scan::prefix_of;
@@ -135,6 +136,8 @@ impl Play {
         let options = Options {
             operations_max: usize::try_from(words.number("operations_max", 100)).unwrap(),
             lingering_max: usize::try_from(words.number("lingering_max", 100)).unwrap(),
+            hedges: share(words, "hedges"),
+            retries: share(words, "retries"),
             ..Options::default()
         };
         Play {
@@ -396,6 +399,11 @@ impl Play {
         }
         text
     }
+}
+
+/// `hedges=1`: a budget of one, and a tenth of what is earned.
+fn share(words: &Words<'_>, name: &str) -> Share {
+    Share { percent: 10, per_second: 0, burst: u32::try_from(words.number(name, 100)).unwrap() }
 }
 
 /// `3` in each data center, or `dc1:3` in that one only.

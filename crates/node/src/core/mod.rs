@@ -147,6 +147,11 @@ impl Shard {
         &self.replica
     }
 
+    /// The coordinator's operations, for their figures.
+    pub fn operations(&self) -> &Operations {
+        &self.operations
+    }
+
     /// How many operations are under way.
     pub fn operations_under_way(&self) -> usize {
         self.operations.len()

@@ -1,26 +1,25 @@
 //! Collects the answers of R owners and merges them: the first half of every read, and of every write that rests on one.
 //!
-//! The nearest owners are asked first, only as many as the level needs; when one fails or is slow, the next. An answer
-//! counts if its owner knows what it holds: *cannot say* is none (INVARIANTS C3).
+//! The nearest owners are asked first, only as many as the level needs; when one fails or is slow, the next ([`hedging`]).
+//! An answer counts if its owner knows what it holds: *cannot say* is none (INVARIANTS C3).
 
-use std::time::Duration;
+mod hedging;
 
 use api::{Action, Error};
 use bytes::Bytes;
 use causality::{Context, Record};
 use quorum::{Decision, Level, Tracker};
-use types::{Instant, NodeId};
+use types::NodeId;
 use wire::{ReplicaReply, ReplicaRequest};
 
+use self::hedging::Hedging;
+use crate::pace::RETRIES_SPENT;
 use crate::stand_ins::StandIns;
 use crate::target::{Event, Failure, Target, Turn};
 
 /// The round of questions that reads are sent in. What follows a read uses others, so that a late answer to it is not
 /// taken for an answer to that.
 pub const READ_ROUND: u32 = 0;
-
-/// How long the owners asked first may take before the others are asked too.
-pub const HEDGE_AFTER: Duration = Duration::from_millis(50);
 
 /// Answers being collected.
 #[derive(Debug)]
@@ -33,7 +32,7 @@ pub struct Read {
     unasked: Vec<NodeId>,
     answers: Vec<Answered>,
     problems: Vec<(NodeId, String)>,
-    hedge_at: Instant,
+    hedging: Hedging,
     stand_ins: StandIns,
 }
 
@@ -86,7 +85,7 @@ impl Read {
             unasked: nearest_last(target, &stand_ins, turn),
             answers: Vec::new(),
             problems: Vec::new(),
-            hedge_at: turn.now.mono + HEDGE_AFTER,
+            hedging: Hedging::begin(turn.now.mono),
             stand_ins,
         };
         if read.tracker.decided() == Decision::Impossible {
@@ -99,11 +98,13 @@ impl Read {
         }
         read.eligible = read.unasked.len();
         let first = if level == Level::EachQuorum { read.unasked.len() } else { read.tracker.needed() };
+        turn.pace.read_begun();
         for _ in 0..first {
             read.ask_next(target, turn);
         }
         if !read.unasked.is_empty() {
-            turn.wake(read.hedge_at);
+            read.probe(target, turn);
+            read.look_for_late(target, turn);
         }
         Ok(read)
     }
@@ -121,7 +122,7 @@ impl Read {
                     self.failed(target, from, why.to_owned(), turn);
                 }
             }
-            Event::Timer if turn.now.mono >= self.hedge_at => self.ask_all(target, turn),
+            Event::Timer if self.hedging.is_due(turn.now.mono) => self.look_for_late(target, turn),
             Event::Reply { .. } | Event::Made(_) | Event::Timer => {}
         }
         self.progress(target)
@@ -209,18 +210,14 @@ impl Read {
             return;
         }
         match reply {
-            ReplicaReply::Found { record, synced } => self.answered(from, Some(record), synced),
-            ReplicaReply::Absent => self.answered(from, None, true),
+            ReplicaReply::Found { record, synced } => self.answered(from, Some(record), synced, turn),
+            ReplicaReply::Absent => self.answered(from, None, true, turn),
             ReplicaReply::CannotSay { why } | ReplicaReply::Failed { why } => {
-                self.failed(target, from, why, turn);
+                self.refused(target, from, why, turn);
             }
             ReplicaReply::StaleEpoch { newest } => {
-                self.failed(
-                    target,
-                    from,
-                    format!("it knows epoch {newest}, and the request is of an older one"),
-                    turn,
-                );
+                let why = format!("it knows epoch {newest}, and the request is of an older one");
+                self.refused(target, from, why, turn);
             }
             ReplicaReply::Stored
             | ReplicaReply::Refused { .. }
@@ -228,7 +225,7 @@ impl Read {
             | ReplicaReply::Counted { .. }
             | ReplicaReply::Granted { .. }
             | ReplicaReply::Forwarded(_) => {
-                self.failed(target, from, "it answered something else than what was asked".to_owned(), turn);
+                self.refused(target, from, "it answered something else than what was asked".to_owned(), turn);
             }
         }
     }
@@ -256,22 +253,63 @@ impl Read {
             || self.unasked.contains(&node)
     }
 
-    fn answered(&mut self, from: NodeId, record: Option<Bytes>, synced: bool) {
+    fn answered(&mut self, from: NodeId, record: Option<Bytes>, synced: bool, turn: &mut Turn<'_>) {
+        turn.pace.answered(turn.now.mono, from, turn.now.mono.since(self.hedging.asked_at(from)));
         self.tracker.succeeded(from);
         self.answers.push(Answered { from, record, synced });
+        if self.hedging.is_hedge(from) && self.tracker.decided() == Decision::Met {
+            turn.pace.figures.hedges_won += 1;
+        }
     }
 
+    /// A node will not answer, because it could not be asked or is gone. Another is asked in its place: who never did the
+    /// work adds nothing to the load.
     fn failed(&mut self, target: &Target, from: NodeId, why: String, turn: &mut Turn<'_>) {
         if self.is_known(from) {
             return;
         }
         self.tracker.failed(from);
         self.problems.push((from, why));
-        self.ask_next(target, turn);
+        if self.is_short() {
+            self.ask_next(target, turn);
+        }
+    }
+
+    /// A node has answered that it will not say. Asking another in its place comes out of the budget for that (INVARIANTS
+    /// J2), unless it only stands in and was told nothing.
+    fn refused(&mut self, target: &Target, from: NodeId, why: String, turn: &mut Turn<'_>) {
+        let stands_in = self.stand_ins.owner_of(from).is_some();
+        if self.is_known(from) {
+            return;
+        }
+        if !stands_in {
+            turn.pace.refused(turn.now.mono, from);
+        }
+        self.tracker.failed(from);
+        self.problems.push((from, why));
+        if !self.is_short() || self.unasked.is_empty() {
+            return;
+        }
+        if stands_in || turn.pace.may_retry(turn.now.mono) {
+            self.ask_next(target, turn);
+            return;
+        }
+        for node in std::mem::take(&mut self.unasked) {
+            self.tracker.failed(node);
+            self.problems.push((node, RETRIES_SPENT.to_owned()));
+        }
+    }
+
+    /// Whether fewer are under way than are still needed.
+    fn is_short(&self) -> bool {
+        let counted = |node: &NodeId| !self.unasked.contains(node) && !self.hedging.is_probe(*node);
+        let under_way = self.tracker.awaited().filter(counted).count();
+        self.tracker.got() + under_way < self.tracker.needed()
     }
 
     fn ask_next(&mut self, target: &Target, turn: &mut Turn<'_>) {
         if let Some(node) = self.unasked.pop() {
+            self.hedging.asked(node, turn.now.mono);
             let request = ReplicaRequest::Read {
                 keyspace: target.keyspace_id,
                 key: target.key.clone(),
@@ -317,16 +355,16 @@ fn decode(bytes: &Bytes) -> Result<Record, Error> {
     Record::decode(bytes.clone()).map_err(|error| Error::Invalid(format!("a record cannot be read: {error}")))
 }
 
-/// The owners in the order in which to ask them, from the back: this node, then its data center's, then others; among
-/// equals those that answer, and else in a rotation, so that no owner is everybody's second choice. Stand-ins, who know least,
-/// come after all owners that can be reached.
+/// The owners in the order in which to ask them, from the back: those that have been quick, then slower ones; of equally quick
+/// ones this node, then its data center's, then others; and else in a rotation, so that no owner is everybody's second choice.
+/// Stand-ins, who know least, come after all owners that can be reached, and those that cannot come last.
 fn nearest_last(target: &Target, stand_ins: &StandIns, turn: &Turn<'_>) -> Vec<NodeId> {
     // Where answers come from soonest, which need not be where the level counts: the maker of a write that was passed on
     // reads for a coordinator elsewhere.
     let near = target.topology.local_data_center();
     let count = target.owners.len().max(1);
     let turned = usize::try_from(turn.id.0 % count as u64).unwrap_or(0);
-    let mut owners: Vec<(bool, bool, bool, bool, usize, NodeId)> = target
+    let mut owners: Vec<(bool, bool, u8, bool, bool, usize, NodeId)> = target
         .owners
         .iter()
         .enumerate()
@@ -335,7 +373,8 @@ fn nearest_last(target: &Target, stand_ins: &StandIns, turn: &Turn<'_>) -> Vec<N
             let node = stand_in.unwrap_or(owner);
             let here = node == target.here;
             let up = here || turn.topology.is_reachable(node);
-            (!up, stand_in.is_some(), !here, data_center != near, (place + turned) % count, node)
+            let class = turn.pace.class(node);
+            (!up, stand_in.is_some(), class, !here, data_center != near, (place + turned) % count, node)
         })
         .collect();
     owners.sort_unstable_by(|a, b| b.cmp(a));
