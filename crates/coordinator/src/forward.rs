@@ -8,6 +8,7 @@ use quorum::{Level, Owner, Tracker};
 use types::{NodeId, OperationId};
 use wire::{Forward as Passed, ReplicaReply, ReplicaRequest};
 
+use crate::pace::RETRIES_SPENT;
 use crate::target::{Event, Failure, Target, Turn};
 
 /// A write passed on.
@@ -61,7 +62,7 @@ impl Forward {
                         "{}: it knows epoch {newest}, and the request is of an older one",
                         target.name_of(from)
                     ));
-                    self.ask_next(target, turn);
+                    self.ask_again(target, turn);
                 }
                 ReplicaReply::Failed { why } => {
                     self.problems.push(format!("{}: {why}", target.name_of(from)));
@@ -70,7 +71,7 @@ impl Forward {
                     if is_owner(&from) {
                         self.makers.retain(is_owner);
                     }
-                    self.ask_next(target, turn);
+                    self.ask_again(target, turn);
                 }
                 _ => turn.finish(Err(self.unknown(target, "it answered something else than what was asked"))),
             },
@@ -110,6 +111,17 @@ impl Forward {
     /// The time is up.
     pub fn timed_out(&self, target: &Target) -> Error {
         self.unknown(target, "it did not answer in time")
+    }
+
+    /// A maker has refused. Asking another comes out of the budget for that (INVARIANTS J2); where it is spent, the write was
+    /// not done, for nobody took it.
+    fn ask_again(&mut self, target: &Target, turn: &mut Turn<'_>) {
+        if self.makers.is_empty() || turn.pace.may_retry(turn.now.mono) {
+            self.ask_next(target, turn);
+        } else {
+            self.problems.push(RETRIES_SPENT.to_owned());
+            turn.finish(Err(self.unavailable(target)));
+        }
     }
 
     fn ask_next(&mut self, target: &Target, turn: &mut Turn<'_>) {

@@ -29,6 +29,7 @@ use types::NodeId;
 use self::refusal::{refusal, too_few_reachable};
 use self::writing::Writing;
 use crate::answer;
+use crate::pace::RETRIES_SPENT;
 use crate::read::{Merged, Progress, READ_ROUND, Read};
 use crate::settle::Settling;
 use crate::stand_ins::StandIns;
@@ -395,7 +396,13 @@ impl Mutation {
         };
         let seen_by_none = writing.nobody_else_may_have_it(target, &self.stand_ins);
         let may = writing.round < FIRST_ROUND + STAMPINGS_MAX && (!promised || seen_by_none);
-        let (true, Some(dot), Some(ingredients)) = (may, writing.dot, writing.ingredients.clone()) else {
+        // All owners are sent it once more: that comes out of the budget for what is asked again (INVARIANTS J2).
+        let within_budget = may && turn.pace.may_retry(turn.now.mono);
+        if may && !within_budget {
+            writing.problems.push((target.here, RETRIES_SPENT.to_owned()));
+        }
+        let (true, Some(dot), Some(ingredients)) = (within_budget, writing.dot, writing.ingredients.clone())
+        else {
             let error = self.unknown_of(target);
             self.finish(Err(error), turn);
             return;
