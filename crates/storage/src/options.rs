@@ -127,7 +127,8 @@ impl Options {
     /// and a compaction that has written what it makes of its inputs before those can go; for all stores.
     pub fn disk_needed_bytes(&self) -> u64 {
         let memtables = (1 + self.frozen_max()) * self.memtable_bytes();
-        let compaction = (self.level0_tables * self.memtable_bytes()).max(2 * self.table_bytes);
+        let into_level1 = 2 * self.level0_tables * self.memtable_bytes();
+        let compaction = into_level1.max((1 + self.level_ratio) * self.table_bytes);
         (self.stores * (memtables + 2 * self.log_segment_bytes + compaction)) as u64
     }
 

@@ -252,3 +252,38 @@ fn no_more_than_a_quarter_of_the_disk_is_kept_back_unasked() {
     }
     assert_eq!(db.disk_kept_back_bytes(), needed / 4);
 }
+
+/// On a disk that is nearly full what was deleted goes, though no level is over its limit and no memtable is full.
+#[test]
+fn deletes_make_room_by_themselves() {
+    let disk = SimDisk::new();
+    let options =
+        Options { disk_reserve_bytes: Some(10_000), level0_tables: 100, compression: false, ..options() };
+    let (mut db, _) = open_with(&disk, options).unwrap();
+    for key in 0..8_u8 {
+        db.put(&[key], Bytes::from(vec![key; 500]), Kind::Full).unwrap();
+    }
+    sync(&mut db).unwrap();
+    db.freeze();
+    settle(&mut db).unwrap();
+    let table_bytes = |db: &storage::Db| db.stats().table_bytes();
+    let before = table_bytes(&db);
+    for key in 0..8_u8 {
+        db.delete(&[key]).unwrap();
+    }
+    sync(&mut db).unwrap();
+    settle(&mut db).unwrap();
+    assert_eq!(table_bytes(&db), before, "there is no hurry while there is room");
+
+    disk.set_capacity(Some(disk.used_bytes() + 9_000));
+    db.put(b"another", Bytes::from("value"), Kind::Full).unwrap();
+    sync(&mut db).unwrap();
+    db.freeze();
+    for _ in 0..40 {
+        if let Some(job) = db.background_job() {
+            db.install(job.run()).unwrap();
+        }
+    }
+    assert!(table_bytes(&db) < before / 4, "{} bytes of tables, {before} before", table_bytes(&db));
+    assert_eq!(get(&mut db, b"another").unwrap(), Some(Bytes::from("value")));
+}

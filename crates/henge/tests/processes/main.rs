@@ -19,5 +19,6 @@ mod protocols;
 mod shards;
 mod siblings;
 mod sizes;
+mod small_disk;
 mod staleness;
 mod survival;

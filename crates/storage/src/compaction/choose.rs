@@ -62,6 +62,21 @@ pub(crate) fn choose(tables: &Arc<TableSet>, options: &Options) -> Option<Choice
     choice.or_else(|| if anything_unread() { choose_from(&|_| true) } else { None })
 }
 
+/// A compaction that brings together what hides and what is hidden, though no level is over its limit: for a disk that has
+/// little room, where what was deleted must not wait for more to come. The smallest, since it writes before it removes.
+/// There is none once no table lies above another.
+pub(crate) fn choose_to_make_room(tables: &Arc<TableSet>) -> Option<Choice> {
+    let choices = (0..LEVELS - 1).flat_map(|level| choices_of(tables, level));
+    let lies_above = |choice: &Choice| {
+        let span = key_span(choice.upper.iter().map(|table| table.meta()));
+        let mut deeper = (choice.level + 1..LEVELS).flat_map(|level| tables.level(level));
+        span.is_some_and(|(smallest, largest)| deeper.any(|table| table.meta().overlaps(smallest, largest)))
+    };
+    choices
+        .filter(|choice| choice.upper.len() > 1 || lies_above(choice))
+        .min_by_key(|choice| choice.inputs().map(|table| table.meta().bytes).sum::<u64>())
+}
+
 /// Of all compactions that would be right, whether they are worth it or not, the one of this number, counted round.
 pub(crate) fn any_choice(tables: &Arc<TableSet>, number: usize) -> Option<Choice> {
     let level0 = tables.level(0);
@@ -153,6 +168,20 @@ mod tests {
         let options = Options { level0_tables: 2, memory_bytes: 64, ..Options::tiny() };
         let choice = choose(&set, &options).unwrap();
         assert_eq!((choice.level, numbers(&choice.upper), numbers(&choice.lower)), (1, vec![2], vec![5]));
+    }
+
+    /// To make room the smallest compaction is chosen that can free anything, until no table lies above another.
+    #[test]
+    fn room_is_made_as_long_as_anything_can_be_hidden() {
+        let chosen = |of: &[(u8, &str, &str)]| {
+            choose_to_make_room(&set(of)).map(|choice| (numbers(&choice.upper), numbers(&choice.lower)))
+        };
+        assert_eq!(chosen(&[(1, "a", "c"), (2, "d", "f"), (3, "g", "h")]), None);
+        assert_eq!(chosen(&[(0, "a", "c"), (2, "b", "c")]), Some((vec![1], vec![])), "it goes down to it");
+        assert_eq!(chosen(&[(1, "a", "c"), (2, "b", "c")]), Some((vec![1], vec![2])));
+        assert_eq!(chosen(&[(0, "a", "c"), (0, "b", "d")]), Some((vec![2, 1], vec![])));
+        let few = [(0, "a", "c"), (1, "a", "b"), (1, "c", "f"), (2, "e", "f")];
+        assert_eq!(chosen(&few), Some((vec![3], vec![4])), "two tables and not three");
     }
 
     #[test]

@@ -4,10 +4,9 @@
 //! after that has come back through [`Db::synced`]. Only then may its writer be told that it is safe.
 //!
 //! A delete is an entry like any other: a marker without a value, which hides what is older until compactions have brought
-//! the two together. So it needs room in the log and in memory, and is refused where there is none. While the disk is full
-//! it goes in wherever a put of its few bytes would. To promise more, room would have to be held back from puts in three
-//! places: in the log a spare segment that only deletes may begin, in memory a share of the active memtable (no flush can
-//! end it), and on disk what a flush and the compactions down to the bottom write before their inputs can go.
+//! the two together. So it needs room in the log and in memory, and is refused where there is none. That there is some on a
+//! disk that fills up is for whoever puts values to see to, by [`Db::room_for_values`]; where others have filled the disk
+//! all the same, a delete goes in wherever a put of its few bytes would.
 
 use std::sync::Arc;
 

@@ -21,7 +21,7 @@ use env::{Disk, DiskError};
 
 use super::Db;
 use crate::compaction::run::Compaction;
-use crate::compaction::{Choice, any_choice, choose};
+use crate::compaction::{Choice, any_choice, choose, choose_to_make_room};
 use crate::error::{LogError, ReadError};
 use crate::log::segment::{Life, Prepared, SegmentFile};
 use crate::manifest::CommitError;
@@ -62,10 +62,6 @@ impl Background {
 
     pub(crate) fn disk_is_full(&self) -> bool {
         self.disk_is_full
-    }
-
-    pub(crate) fn room(&self) -> &Room {
-        &self.room
     }
 }
 
@@ -269,7 +265,11 @@ impl Db {
         if self.background.compacting {
             return None;
         }
-        choose(&self.tables, &self.options).map(|choice| self.compaction_of(choice))
+        let choice = choose(&self.tables, &self.options).or_else(|| {
+            let is_nearly_full = self.room_for_values().is_err();
+            if is_nearly_full { choose_to_make_room(&self.tables) } else { None }
+        });
+        choice.map(|choice| self.compaction_of(choice))
     }
 
     /// A compaction that need not be worth its cost: of all that would be right at this moment the one of this number,

@@ -3,7 +3,8 @@
 //! What must hold (INVARIANTS H4): values are refused while there is still room to write what was taken in already, and to
 //! delete; and they are taken in again once there is room, without a restart. What a put fills is memory, and what fills the
 //! disk is the background's work. So it is enough to look after each of its jobs, and again and again while there is too
-//! little, for then somebody is expected to make room.
+//! little, for then somebody is expected to make room. Until then what deletes is flushed and compacted though nothing else
+//! calls for it, so that deleting does make room.
 //!
 //! Who takes values in asks [`Db::room_for_values`]; the database cannot tell by itself which values stand for deletes.
 
@@ -73,6 +74,10 @@ impl Db {
             return Ok(());
         };
         self.background.room.due = true;
+        // What deletes is to meet what it deletes, and that is in tables.
+        if self.frozen.is_empty() {
+            self.freeze();
+        }
         Err(Trouble::Again(DiskError {
             kind: DiskErrorKind::Full,
             action: "keep room in",
@@ -83,7 +88,7 @@ impl Db {
 
     /// How much room the disk had when last measured; `None` where that is not known.
     pub fn disk_space(&self) -> Option<Space> {
-        self.background.room().found
+        self.background.room.found
     }
 
     /// How much of that is kept back for deletes and for background work, in bytes.
