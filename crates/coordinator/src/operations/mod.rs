@@ -248,11 +248,9 @@ impl Operations {
         reply: ReplicaReply,
         out: &mut Vec<Effect>,
     ) {
-        if !self.by_id.contains_key(&operation) {
+        if !self.tell(now, operation, Event::Reply { from, round, reply }, out) {
             self.pace.answered_too_late(now.mono, from, operation);
-            return;
         }
-        self.tell(now, operation, Event::Reply { from, round, reply }, out);
     }
 
     /// This node's replica has made a record, or could not.
@@ -306,15 +304,17 @@ impl Operations {
         }
     }
 
-    fn tell(&mut self, now: Moment, id: OperationId, event: Event, out: &mut Vec<Effect>) {
+    /// False where the operation is over.
+    fn tell(&mut self, now: Moment, id: OperationId, event: Event, out: &mut Vec<Effect>) -> bool {
         let Some(operation) = self.by_id.get_mut(&id) else {
-            return;
+            return false;
         };
         let mut steps = std::mem::take(&mut self.steps);
         let mut turn = Turn { now, id, topology: &self.topology, pace: &mut self.pace, steps: &mut steps };
         operation.step(event, &mut turn);
         self.carry_out(now, id, &mut steps, out);
         self.steps = steps;
+        true
     }
 
     fn time_out(&mut self, now: Moment, id: OperationId, out: &mut Vec<Effect>) {

@@ -9,11 +9,11 @@ use types::Instant;
 /// What a budget allows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Share {
-    /// So many in a hundred of what is done once; nothing at all where it is zero.
+    /// So many in a hundred of what is done once.
     pub percent: u8,
     /// And so many a second.
     pub per_second: u32,
-    /// The most that can be saved up.
+    /// The most that can be saved up; where it is zero, nothing is done again.
     pub burst: u32,
 }
 
@@ -32,7 +32,7 @@ const NANOS_PER_SECOND: u128 = 1_000_000_000;
 
 /// A budget in use. It begins full.
 #[derive(Clone, Debug)]
-pub struct Budget {
+pub(super) struct Budget {
     share: Share,
     level: u64,
     /// Up to when the share per second has been counted.
@@ -41,18 +41,17 @@ pub struct Budget {
 
 impl Budget {
     /// A full one.
-    pub fn new(share: Share) -> Budget {
-        let share = if share.percent == 0 { Share { percent: 0, per_second: 0, burst: 0 } } else { share };
+    pub(super) fn new(share: Share) -> Budget {
         Budget { share, level: u64::from(share.burst) * ONE, counted: Instant::default() }
     }
 
     /// Something was done for the first time.
-    pub fn earn(&mut self) {
+    pub(super) fn earn(&mut self) {
         self.add(u64::from(self.share.percent));
     }
 
     /// Whether something may be done again; if so it is spent.
-    pub fn spend(&mut self, now: Instant) -> bool {
+    pub(super) fn spend(&mut self, now: Instant) -> bool {
         self.count_time(now);
         let may = self.level >= ONE;
         if may {
@@ -143,13 +142,13 @@ mod tests {
     }
 
     #[test]
-    fn time_alone_refills_it_and_zero_percent_is_none_at_all() {
+    fn time_alone_refills_it_and_without_a_burst_there_is_none_at_all() {
         let mut budget = Budget::new(Share { percent: 1, per_second: 10, burst: 1 });
         assert!(budget.spend(Instant(1)));
         let soon = Instant(1) + Duration::from_millis(99);
         assert!(!budget.spend(soon));
         assert!(budget.spend(soon + Duration::from_millis(2)));
-        let mut none = Budget::new(Share { percent: 0, per_second: 10, burst: 10 });
+        let mut none = Budget::new(Share { percent: 100, per_second: 10, burst: 0 });
         none.earn();
         assert!(!none.spend(soon));
     }

@@ -10,8 +10,8 @@
 //! a time. Nobody waits for a probe, so looking whether a node is well again costs no client anything. And nothing here
 //! allocates but the first time that a node is met.
 
-pub mod budget;
-pub mod window;
+mod budget;
+mod window;
 
 use std::time::Duration;
 
@@ -26,10 +26,10 @@ use self::window::Window;
 const LATE_PERCENT: u8 = 95;
 
 /// An answer is not late sooner than this: timers are no finer, and asking twice is not free.
-pub const HEDGE_MIN: Duration = Duration::from_millis(2);
+const HEDGE_MIN: Duration = Duration::from_millis(2);
 
 /// And late at this age, however slow the node is.
-pub const HEDGE_MAX: Duration = Duration::from_millis(250);
+const HEDGE_MAX: Duration = Duration::from_millis(250);
 
 /// When an answer is late of a node that is hardly known.
 pub const HEDGE_UNKNOWN: Duration = Duration::from_millis(50);
@@ -41,7 +41,7 @@ const KNOWN_SAMPLES: u16 = 32;
 const LOOKED_UP_EVERY: u8 = 16;
 
 /// How often a node that is asked after others is probed, at most.
-pub const PROBE_EVERY: Duration = Duration::from_millis(100);
+const PROBE_EVERY: Duration = Duration::from_millis(100);
 
 /// A probe that is not answered by then is not waited for any more, and the node is probed again.
 const PROBE_PATIENCE: Duration = Duration::from_secs(5);

@@ -13,13 +13,13 @@ use std::time::Duration;
 use types::Instant;
 
 /// How many samples fill a window.
-pub const SAMPLES: u16 = 256;
+pub(super) const SAMPLES: u16 = 256;
 
 /// A window is ended at this age, however few samples it has.
-pub const AGE_MAX: Duration = Duration::from_secs(10);
+pub(super) const AGE_MAX: Duration = Duration::from_secs(10);
 
 /// What takes longer counts as this.
-pub const LONGEST: Duration = Duration::from_micros((1 << OCTAVE_END) - 1);
+pub(super) const LONGEST: Duration = Duration::from_micros((1 << OCTAVE_END) - 1);
 
 /// Buckets per doubling: an eighth of the value is the most that a bucket is wide.
 const STEPS: usize = 1 << STEP_BITS;
@@ -29,7 +29,7 @@ const BUCKETS: usize = STEPS + (OCTAVE_END - STEP_BITS) as usize * STEPS;
 
 /// The samples of late.
 #[derive(Clone, Debug)]
-pub struct Window {
+pub(super) struct Window {
     filling: [u16; BUCKETS],
     before: [u16; BUCKETS],
     in_filling: u16,
@@ -40,12 +40,12 @@ pub struct Window {
 
 impl Window {
     /// Without samples.
-    pub fn new(now: Instant) -> Window {
+    pub(super) fn new(now: Instant) -> Window {
         Window { filling: [0; BUCKETS], before: [0; BUCKETS], in_filling: 0, in_before: 0, since: now }
     }
 
     /// Takes a sample in.
-    pub fn add(&mut self, now: Instant, took: Duration) {
+    pub(super) fn add(&mut self, now: Instant, took: Duration) {
         if self.in_filling >= SAMPLES || now.since(self.since) > AGE_MAX {
             self.before = std::mem::replace(&mut self.filling, [0; BUCKETS]);
             self.in_before = std::mem::take(&mut self.in_filling);
@@ -56,17 +56,12 @@ impl Window {
     }
 
     /// How many samples it speaks from.
-    pub fn len(&self) -> u16 {
+    pub(super) fn len(&self) -> u16 {
         self.in_filling + self.in_before
     }
 
-    /// Whether it has no samples.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     /// What so many percent of the samples did not exceed; nothing where there are none.
-    pub fn quantile(&self, percent: u8) -> Option<Duration> {
+    pub(super) fn quantile(&self, percent: u8) -> Option<Duration> {
         let rank = (u32::from(self.len()) * u32::from(percent.min(100))).div_ceil(100).max(1);
         let mut counted = 0;
         let mut both = self.filling.iter().zip(&self.before);

@@ -22,7 +22,7 @@ impl Replica {
         out: &mut Vec<Effect>,
     ) -> Option<Bytes> {
         let relaxed = self.is_relaxed(keyspace);
-        match self.decide(now, key, ticket.partition, record, path, held.cloned()) {
+        match self.decide(now, key, ticket.partition, record, path, held) {
             Ok(Decision::Store(bytes)) => match self.store(now, key, bytes.clone(), held, relaxed) {
                 Ok(sequence) => {
                     self.acknowledge(ticket, sequence, relaxed);
@@ -62,7 +62,7 @@ impl Replica {
         partition: PartitionId,
         record: &Bytes,
         path: WritePath,
-        held: Option<Bytes>,
+        held: Option<&Bytes>,
     ) -> Result<Decision, String> {
         let unreadable = |error: &dyn std::fmt::Display| format!("a record cannot be read: {error}");
         let incoming = Record::decode(record.clone()).map_err(|error| unreadable(&error))?;
