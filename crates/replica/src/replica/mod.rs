@@ -1,14 +1,15 @@
 //! The machine: (now, request or completion) in, effects out, in the order in which they must happen.
 //!
-//! Every path to a record goes through [`Replica::held`]: a key whose record is in memory is served at once, else its
+//! Every path to a record goes through `Replica::held`: a key whose record is in memory is served at once, else its
 //! work waits, in order, behind one read from disk. So a write never meets a record older than the one that it should be
 //! merged with, and equal reads of a cold key cost one.
 //!
-//! Here is the way of a request; [`arriving`] is what becomes of a record that another node made, [`making`] how this one
+//! Here is the way of a request; [`reaching`] is its way to the record, [`arriving`] is what becomes of a record that another node made, [`making`] how this one
 //! makes its own.
 
 mod arriving;
 mod making;
+mod reaching;
 mod room;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -20,7 +21,7 @@ use causality::HybridClock;
 use cluster::{ClusterState, Durability, QuorumMode};
 use storage::{
     BackgroundJob, BackgroundKind, BackgroundOutcome, Db, Installed, Kind, LogError, Lookup, PutError,
-    ReadError, ReadJob, ReadOutcome, ScanJob, ScanOutcome, SequenceNumber, SyncJob, SyncOutcome,
+    ReadJob, ReadOutcome, ScanJob, ScanOutcome, SequenceNumber, SyncJob, SyncOutcome,
 };
 use types::{Instant, KeyspaceId, Moment, NodeId, OperationId, PartitionId, ShardId};
 use wire::{ReplicaReply, ReplicaRequest, ScanAsk};
@@ -354,30 +355,6 @@ impl Replica {
         self.run_all(now, &key, waiting, held, out);
     }
 
-    /// Runs what waited for a record, in order. From the first write on that storage has no room for, writes wait on:
-    /// before those that came later, some of which may be of the same key.
-    fn run_all(
-        &mut self,
-        now: Moment,
-        key: &Bytes,
-        waiting: Vec<Waiting>,
-        mut held: Option<Bytes>,
-        out: &mut Vec<Effect>,
-    ) {
-        let mut kept = Vec::new();
-        for one in waiting {
-            if one.is_late(now) {
-                out.push(one.fail(TOO_LATE));
-            } else if one.is_write() && (!kept.is_empty() || self.must_wait(key, one.bytes(), held.as_ref()))
-            {
-                kept.push((key.clone(), one));
-            } else if let Some(stored) = self.run(now, key, one, held.clone(), out) {
-                held = Some(stored);
-            }
-        }
-        self.stalled.put_back(kept);
-    }
-
     /// A walk over tables has ended.
     pub fn scan_done(&mut self, now: Moment, token: u64, outcome: ScanOutcome, out: &mut Vec<Effect>) {
         if self.handoff.is_looking(token) {
@@ -511,75 +488,6 @@ impl Replica {
         }
     }
 
-    /// Whether a write of so many bytes must be kept until storage has caught up with its background work.
-    fn must_wait(&mut self, key: &Bytes, bytes: usize, held: Option<&Bytes>) -> bool {
-        let at_most = key.len() + bytes + held.map_or(0, Bytes::len) + RECORD_OVERHEAD_BYTES;
-        matches!(self.db.room_for(at_most), Err(PutError::Stalled { .. }))
-    }
-
-    /// Takes up the writes that were kept, as far as there is room for them.
-    fn take_up_stalled(&mut self, now: Moment, out: &mut Vec<Effect>) {
-        let mut kept = self.stalled.take();
-        while let Some((key, one)) = kept.pop_front() {
-            if one.is_late(now) {
-                out.push(one.fail(TOO_LATE));
-            } else {
-                self.with_held(now, key, one, out);
-            }
-            if !self.stalled.is_empty() {
-                break;
-            }
-        }
-        self.stalled.append(kept);
-    }
-
-    /// Runs a task on what is held of its key: at once where memory knows, else in its turn once the disk has said.
-    fn with_held(&mut self, now: Moment, key: Bytes, one: Waiting, out: &mut Vec<Effect>) {
-        match self.held(&key, one.is_write().then(|| one.bytes())) {
-            Ok(held) => {
-                self.run(now, &key, one, held, out);
-            }
-            Err(why) => self.put_off(why, key, one, out),
-        }
-    }
-
-    /// What is held of a key, for a read or for a write of so many bytes; or why that cannot be done now.
-    fn held(&mut self, key: &Bytes, write_bytes: Option<usize>) -> Result<Option<Bytes>, NotNow> {
-        if write_bytes.is_some() && !self.stalled.is_empty() {
-            return Err(NotNow::Stalled);
-        }
-        if self.cold.has(key) {
-            return Err(NotNow::BehindARead);
-        }
-        let found = match write_bytes {
-            Some(_) => self.db.get_to_replace(key),
-            None => self.db.get(key),
-        };
-        let held = match found {
-            Lookup::Found(record) => Some(record),
-            Lookup::Absent => None,
-            Lookup::Cold(job) => return Err(NotNow::Cold(job)),
-            Lookup::Unreadable(error) => return Err(NotNow::Unreadable(error)),
-        };
-        match write_bytes {
-            Some(bytes) if self.must_wait(key, bytes, held.as_ref()) => Err(NotNow::Stalled),
-            _ => Ok(held),
-        }
-    }
-
-    /// Puts a task where it has to wait, or refuses it.
-    fn put_off(&mut self, why: NotNow, key: Bytes, one: Waiting, out: &mut Vec<Effect>) {
-        match why {
-            NotNow::Stalled => out.extend(self.stalled.push(key, one)),
-            NotNow::BehindARead => out.extend(self.cold.push(&key, one)),
-            NotNow::Cold(job) => out.push(self.cold.begin(key, one, job)),
-            NotNow::Unreadable(error) => {
-                self.unreadable(&key);
-                out.push(one.fail(&error.to_string()));
-            }
-        }
-    }
-
     /// Runs one task on what is held, and says what is held afterwards if that is something else.
     fn run(
         &mut self,
@@ -666,21 +574,6 @@ impl Replica {
         let _ = self.actors.begin_stint(partition);
     }
 }
-
-/// Why a task cannot be done now.
-enum NotNow {
-    /// Earlier writes wait for storage, or this one has to.
-    Stalled,
-    /// A read from disk is under way for its key.
-    BehindARead,
-    /// This read is to be begun.
-    Cold(ReadJob),
-    /// What is held cannot be read, now or later.
-    Unreadable(ReadError),
-}
-
-/// What a record has beside its values and what is held already: its header, and a clock entry or two.
-const RECORD_OVERHEAD_BYTES: usize = 512;
 
 /// What is said of work that had to wait until nobody waited for it any more. It was not done.
 const TOO_LATE: &str = "its turn came when the time for it was over";

@@ -1,0 +1,121 @@
+//! The way to a record: what is held of a key, or why a task on it has to wait, and its turn when that is over.
+//!
+//! What must hold: tasks on one key run in the order in which they came, on the record that the one before left. So a task
+//! waits where an earlier one waits: behind a read from disk with its key, and behind any write that storage has no room for.
+
+use bytes::Bytes;
+use storage::{Lookup, PutError, ReadError, ReadJob};
+use types::Moment;
+
+use super::{Effect, Replica, TOO_LATE};
+use crate::waiting::Waiting;
+
+impl Replica {
+    /// Runs what waited for a record, in order. From the first write on that storage has no room for, writes wait on:
+    /// before those that came later, some of which may be of the same key.
+    pub(super) fn run_all(
+        &mut self,
+        now: Moment,
+        key: &Bytes,
+        waiting: Vec<Waiting>,
+        mut held: Option<Bytes>,
+        out: &mut Vec<Effect>,
+    ) {
+        let mut kept = Vec::new();
+        for one in waiting {
+            if one.is_late(now) {
+                out.push(one.fail(TOO_LATE));
+            } else if one.is_write() && (!kept.is_empty() || self.must_wait(key, one.bytes(), held.as_ref()))
+            {
+                kept.push((key.clone(), one));
+            } else if let Some(stored) = self.run(now, key, one, held.clone(), out) {
+                held = Some(stored);
+            }
+        }
+        self.stalled.put_back(kept);
+    }
+
+    /// Whether a write of so many bytes must be kept until storage has caught up with its background work.
+    fn must_wait(&mut self, key: &Bytes, bytes: usize, held: Option<&Bytes>) -> bool {
+        let at_most = key.len() + bytes + held.map_or(0, Bytes::len) + RECORD_OVERHEAD_BYTES;
+        matches!(self.db.room_for(at_most), Err(PutError::Stalled { .. }))
+    }
+
+    /// Takes up the writes that were kept, as far as there is room for them.
+    pub(super) fn take_up_stalled(&mut self, now: Moment, out: &mut Vec<Effect>) {
+        let mut kept = self.stalled.take();
+        while let Some((key, one)) = kept.pop_front() {
+            if one.is_late(now) {
+                out.push(one.fail(TOO_LATE));
+            } else {
+                self.with_held(now, key, one, out);
+            }
+            if !self.stalled.is_empty() {
+                break;
+            }
+        }
+        self.stalled.append(kept);
+    }
+
+    /// Runs a task on what is held of its key: at once where memory knows, else in its turn once the disk has said.
+    pub(super) fn with_held(&mut self, now: Moment, key: Bytes, one: Waiting, out: &mut Vec<Effect>) {
+        match self.held(&key, one.is_write().then(|| one.bytes())) {
+            Ok(held) => {
+                self.run(now, &key, one, held, out);
+            }
+            Err(why) => self.put_off(why, key, one, out),
+        }
+    }
+
+    /// What is held of a key, for a read or for a write of so many bytes; or why that cannot be done now.
+    pub(super) fn held(&mut self, key: &Bytes, write_bytes: Option<usize>) -> Result<Option<Bytes>, NotNow> {
+        if write_bytes.is_some() && !self.stalled.is_empty() {
+            return Err(NotNow::Stalled);
+        }
+        if self.cold.has(key) {
+            return Err(NotNow::BehindARead);
+        }
+        let found = match write_bytes {
+            Some(_) => self.db.get_to_replace(key),
+            None => self.db.get(key),
+        };
+        let held = match found {
+            Lookup::Found(record) => Some(record),
+            Lookup::Absent => None,
+            Lookup::Cold(job) => return Err(NotNow::Cold(job)),
+            Lookup::Unreadable(error) => return Err(NotNow::Unreadable(error)),
+        };
+        match write_bytes {
+            Some(bytes) if self.must_wait(key, bytes, held.as_ref()) => Err(NotNow::Stalled),
+            _ => Ok(held),
+        }
+    }
+
+    /// Puts a task where it has to wait, or refuses it.
+    pub(super) fn put_off(&mut self, why: NotNow, key: Bytes, one: Waiting, out: &mut Vec<Effect>) {
+        match why {
+            NotNow::Stalled => out.extend(self.stalled.push(key, one)),
+            NotNow::BehindARead => out.extend(self.cold.push(&key, one)),
+            NotNow::Cold(job) => out.push(self.cold.begin(key, one, job)),
+            NotNow::Unreadable(error) => {
+                self.unreadable(&key);
+                out.push(one.fail(&error.to_string()));
+            }
+        }
+    }
+}
+
+/// Why a task cannot be done now.
+pub(super) enum NotNow {
+    /// Earlier writes wait for storage, or this one has to.
+    Stalled,
+    /// A read from disk is under way for its key.
+    BehindARead,
+    /// This read is to be begun.
+    Cold(ReadJob),
+    /// What is held cannot be read, now or later.
+    Unreadable(ReadError),
+}
+
+/// What a record has beside its values and what is held already: its header, and a clock entry or two.
+const RECORD_OVERHEAD_BYTES: usize = 512;
