@@ -5,7 +5,8 @@
 //!
 //! In reading order: [`dot`] names writes; [`vector`] and [`dotted`] say which are known; [`stamp`] is hybrid time;
 //! [`version`] is one write; [`lww`] and [`siblings`] are the two kinds of [`record`]; [`view`] is what a reader is
-//! shown and [`context`] what it knows thereby, [`token`] the text of that; [`codec`] is the bytes of a record;
+//! shown and [`context`] what it knows thereby, [`token`] the text of that; [`frontier`] says when nothing is left to be
+//! known of a write; [`codec`] is the bytes of a record;
 //! [`clock`] prints vectors for people.
 
 mod carried;
@@ -14,6 +15,7 @@ pub mod codec;
 pub mod context;
 pub mod dot;
 pub mod dotted;
+pub mod frontier;
 pub mod lww;
 pub mod record;
 pub mod siblings;
@@ -28,6 +30,7 @@ pub use codec::{DecodeError, LwwPeek, Peek, peek};
 pub use context::Context;
 pub use dot::{Actor, Dot};
 pub use dotted::DottedVector;
+pub use frontier::Frontier;
 pub use lww::Lww;
 pub use record::{MergeError, PutError, Record, Usage};
 pub use siblings::Siblings;

@@ -165,6 +165,20 @@ impl Siblings {
         droppable
     }
 
+    /// Keeps the versions for which `keep` holds; the others are seen still, and so covered.
+    pub(crate) fn retain(&mut self, keep: impl FnMut(&Version) -> bool) {
+        self.versions.retain(keep);
+    }
+
+    /// The same record with all writes of this actor up to `counter` seen. Only for the actor itself, where those that the
+    /// record does not show are settled (see `frontier`).
+    pub(crate) fn claiming(mut self, actor: Actor, counter: u64) -> Siblings {
+        if counter > 0 {
+            self.seen.extend_own(Dot { actor, counter });
+        }
+        self
+    }
+
     pub(crate) fn stripped(&self) -> Siblings {
         Siblings { seen: self.seen.clone(), versions: self.versions.iter().map(Version::stripped).collect() }
     }

@@ -7,6 +7,7 @@ mod given;
 mod interleaving;
 mod oracle;
 mod prune;
+mod settled;
 mod stamps;
 mod tokens;
 mod view;
