@@ -6,6 +6,10 @@
 //! where it is not held was deleted or overwritten there, and is not taken in again ([`Record::unsettled`]): so what was
 //! dropped cannot come back (INVARIANTS D1), from whatever place and after however long a time.
 //!
+//! A delete may be dropped only once a *second* frontier is agreed on, behind which all is that was written until the first
+//! was. Where one value is kept per key, a write that was made behind the back of a settled delete, by a slow clock, may be
+//! outranked by it; its copies that are still under way must be settled too before the delete is forgotten.
+//!
 //! One entry per incarnation and not per actor: an incarnation mints under one stint of a partition after the other, so
 //! (stint, counter) rises, and an entry claims all that is not above it.
 //!
