@@ -41,6 +41,7 @@ pub fn status(topology: &Topology, facts: &Facts) -> Status {
 pub fn counters(shard: &Shard, now: WallTime) -> Vec<Counter> {
     let handoff = shard.replica().handoff();
     let oldest_seconds = handoff.oldest.map_or(0, |since| now.0.saturating_sub(since.0) / 1000);
+    let exchange = shard.replica().exchange();
     let figures = shard.figures();
     let pace = shard.operations().pace_figures();
     let db = shard.replica().db();
@@ -75,6 +76,64 @@ pub fn counters(shard: &Shard, now: WallTime) -> Vec<Counter> {
         ),
         counter("hints_stored_total", "Hints stored for owners that could not be reached.", handoff.stored),
         counter("hints_delivered_total", "Hints that their owners have taken in.", handoff.delivered),
+        counter(
+            "exchange_differing_keys",
+            "Keys that are known to differ between this node and other owners, counted for each of those.",
+            exchange.differing,
+        ),
+        counter(
+            "exchange_oldest_difference_seconds",
+            "How long the oldest of them has been known.",
+            exchange.oldest.map_or(0, |since| now.0.saturating_sub(since.0) / 1000),
+        ),
+        counter("exchange_pairs", "Hash trees to be compared, for each other owner.", exchange.pairs),
+        counter(
+            "exchange_agreeing_pairs",
+            "Those of which the last comparison left no difference.",
+            exchange.agreeing,
+        ),
+        counter(
+            "exchange_stuck_pairs",
+            "Those of which one comparison after the other finds and moves the same: a defect, or damage.",
+            exchange.stuck,
+        ),
+        counter(
+            "exchange_unreachable_pairs",
+            "Those whose other owner cannot be reached.",
+            exchange.unreachable,
+        ),
+        counter(
+            "exchange_hurried_pairs",
+            "Those still to be compared because somebody asked for it.",
+            exchange.hurried,
+        ),
+        counter("exchange_rounds_total", "Comparisons with other owners.", exchange.rounds),
+        counter(
+            "exchange_incomplete_rounds_total",
+            "Those that could not be completed.",
+            exchange.incomplete,
+        ),
+        counter("exchange_found_total", "Keys found to differ.", exchange.found),
+        counter("exchange_fetched_total", "Records fetched from other owners.", exchange.fetched),
+        counter("exchange_sent_total", "Records sent to other owners and taken in.", exchange.sent),
+        counter("exchange_moved_bytes_total", "Bytes of records fetched or sent.", exchange.bytes),
+        counter("tree_memory_bytes", "Memory of hash trees.", exchange.memory_bytes),
+        counter("trees_unbuilt", "Hash trees that are not built yet, or in doubt.", exchange.unbuilt),
+        counter(
+            "trees_built_total",
+            "Partitions whose hash trees were built from stored bytes.",
+            exchange.built,
+        ),
+        counter(
+            "trees_unreadable_total",
+            "Times that building them came to something which cannot be read.",
+            exchange.unreadable,
+        ),
+        counter(
+            "trees_corrected_leaves_total",
+            "Leaves of hash trees that were wrong though nobody had doubted them: defects.",
+            exchange.corrected,
+        ),
         counter("storage_gets_total", "Lookups of a record.", reads.gets),
         counter("storage_memtable_hits_total", "Lookups answered by a memtable.", reads.memtable_hits),
         counter(

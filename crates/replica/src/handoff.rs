@@ -34,7 +34,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const UNDER_WAY_MAX: usize = 64;
 
 /// The ids of what a replica asks by itself have this bit, which those of clients' operations never have.
-const OWN_ID: u64 = 1 << 63;
+pub(crate) const OWN_ID: u64 = 1 << 63;
 
 /// Whether a reply is to something that a replica asked by itself.
 pub fn is_own(operation: OperationId) -> bool {

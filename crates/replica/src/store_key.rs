@@ -92,6 +92,19 @@ pub fn slot_of(bytes: &Bytes) -> Option<u16> {
     parse_hint(bytes).map(|(_, place)| place).or_else(|| parse(bytes)).map(|place| place.slot)
 }
 
+/// The first storage key behind a keyspace's part of a slot; nothing where that is the last of all.
+pub fn end_of_keyspace(slot: u16, keyspace: KeyspaceId) -> Option<Bytes> {
+    match keyspace.0.checked_add(1) {
+        Some(next) => Some(position(slot, KeyspaceId(next), 0)),
+        None => end_of_slot(slot),
+    }
+}
+
+/// Slot, keyspace and hash of a storage key, or of the beginning of one; nothing where the bytes are too few.
+pub fn parse_place(bytes: &Bytes) -> Option<(u16, KeyspaceId, u64)> {
+    parse(bytes).map(|key| (key.slot, key.keyspace, key.hash))
+}
+
 /// The first storage key behind a slot; nothing where it is the last.
 pub fn end_of_slot(slot: u16) -> Option<Bytes> {
     slot.checked_add(1).map(|next| Bytes::copy_from_slice(&next.to_be_bytes()))

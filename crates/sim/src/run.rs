@@ -3,7 +3,8 @@
 //! ```text
 //!  safety      clients work, faults strike           checks: all that watch messages and answers
 //!  liveness    no faults, all nodes up               checks: requests are done again
-//!  agreement   every key is read at all its owners,  checks: nothing acknowledged is lost;
+//!  agreement   nobody asks anything                   checks: all owners come to hold equal records
+//!              every key is read at all its owners,  checks: nothing acknowledged is lost;
 //!              twice; the second time after a power          all owners hold equal records, nobody else any
 //!              cut of the whole cluster
 //! ```
@@ -29,6 +30,9 @@ const WHOLE_WITHIN: Duration = Duration::from_secs(60);
 
 /// What stand-ins keep must have reached its owners within this time after a heal.
 const HANDED_OFF_WITHIN: Duration = Duration::from_secs(60);
+
+/// All owners must hold equal records within this time after that, without anybody reading them.
+const EQUAL_WITHIN: Duration = Duration::from_secs(120);
 
 /// What came of a run.
 #[derive(Clone, Debug)]
@@ -173,6 +177,7 @@ impl Run {
 
     fn agreement(&mut self) {
         self.wait_for_handoff();
+        self.wait_for_exchange();
         self.read_everything();
         if !self.world.violations().is_empty() {
             return;
@@ -297,6 +302,23 @@ impl Run {
                 return self.world.violated("hints reach their owners (A3, liveness)", what);
             }
             self.go_on(self.world.now() + Duration::from_millis(250));
+        }
+    }
+
+    /// When faults are over, all owners come to hold the same, without anybody reading it (INVARIANTS F1).
+    fn wait_for_exchange(&mut self) {
+        let latest = self.world.now() + EQUAL_WITHIN;
+        loop {
+            let different = crate::agreement::disagreements(&self.world);
+            let Some(first) = different.first().filter(|_| self.world.violations().is_empty()) else {
+                return;
+            };
+            if self.world.now() >= latest {
+                let what =
+                    format!("{} keys differ after {EQUAL_WITHIN:?}, the first: {first}", different.len());
+                return self.world.violated("owners become equal without a client (F1, liveness)", what);
+            }
+            self.go_on(self.world.now() + Duration::from_millis(500));
         }
     }
 

@@ -12,4 +12,6 @@ pub enum Sabotage {
     ReuseStints,
     /// A hint is given up before its owner has it: what is handed off is acknowledged on the way and never arrives (A3).
     LoseHints,
+    /// Whoever compares what he has with another owner is told that there is no difference (F1).
+    CompareNothing,
 }

@@ -223,6 +223,10 @@ impl Scenario {
             replica: replica::ReplicaOptions {
                 sync_interval: self.sync_interval,
                 clock_drift_ms_max: drift,
+                exchange: replica::ExchangeOptions {
+                    cycle: EXCHANGE_CYCLE,
+                    ..replica::ExchangeOptions::default()
+                },
                 ..replica::ReplicaOptions::default()
             },
             coordinator: coordinator::Options {
@@ -261,6 +265,9 @@ impl Scenario {
         ]
     }
 }
+
+/// How long owners take to compare all that they have: less than usual, so that rounds and faults meet.
+const EXCHANGE_CYCLE: Duration = Duration::from_secs(2);
 
 fn storage_options(rng: &mut Rng) -> storage::Options {
     let tiny = storage::Options::tiny();

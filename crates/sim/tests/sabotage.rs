@@ -83,6 +83,13 @@ fn of_strangers(seed: u64, sabotage: Option<Sabotage>) -> Scenario {
     }
 }
 
+/// F1: owners that find no difference where there is one are found out when they stay different.
+#[test]
+fn comparing_nothing_is_noticed() {
+    let report = caught(Some(Sabotage::CompareNothing), &[FaultKind::Kill, FaultKind::PowerCut]);
+    assert_eq!(rule(report), "owners become equal without a client (F1, liveness)");
+}
+
 /// The same scenarios without sabotage are clean: it is the sabotage that is noticed.
 #[test]
 fn without_sabotage_there_is_nothing_to_notice() {

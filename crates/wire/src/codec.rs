@@ -12,6 +12,7 @@
 //!  21 ReadInPlace   of node u16 | as Read
 //!  22 WriteInPlace  of node u16 | as Write
 //!  23 Grant         -
+//!  24 Compare       postcard merkle::Ask
 //!  32 Found         synced u8 | record ..
 //!  33 Absent        -
 //!  34 CannotSay     text ..
@@ -23,6 +24,7 @@
 //!  40 Forwarded     postcard Outcome
 //!  41 StaleEpoch    epoch u64
 //!  42 Granted       bytes u32
+//!  43 Compared      postcard merkle::Answer
 //! ```
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -54,6 +56,7 @@ mod kind {
     pub(super) const READ_IN_PLACE: u8 = 21;
     pub(super) const WRITE_IN_PLACE: u8 = 22;
     pub(super) const GRANT: u8 = 23;
+    pub(super) const COMPARE: u8 = 24;
     pub(super) const FOUND: u8 = 32;
     pub(super) const ABSENT: u8 = 33;
     pub(super) const CANNOT_SAY: u8 = 34;
@@ -65,6 +68,7 @@ mod kind {
     pub(super) const FORWARDED: u8 = 40;
     pub(super) const STALE_EPOCH: u8 = 41;
     pub(super) const GRANTED: u8 = 42;
+    pub(super) const COMPARED: u8 = 43;
 }
 
 /// The kind byte of a body.
@@ -81,6 +85,7 @@ pub fn kind_of(body: &Body) -> u8 {
             ReplicaRequest::Count(_) => kind::COUNT,
             ReplicaRequest::Forward(_) => kind::FORWARD,
             ReplicaRequest::Grant => kind::GRANT,
+            ReplicaRequest::Compare(_) => kind::COMPARE,
         },
         Body::Reply(reply) => match reply {
             ReplicaReply::Found { .. } => kind::FOUND,
@@ -93,6 +98,7 @@ pub fn kind_of(body: &Body) -> u8 {
             ReplicaReply::Counted { .. } => kind::COUNTED,
             ReplicaReply::Forwarded(_) => kind::FORWARDED,
             ReplicaReply::Granted { .. } => kind::GRANTED,
+            ReplicaReply::Compared(_) => kind::COMPARED,
             ReplicaReply::StaleEpoch { .. } => kind::STALE_EPOCH,
         },
     }
@@ -131,6 +137,7 @@ fn encode_request(request: &ReplicaRequest, out: &mut BytesMut) {
         }
         ReplicaRequest::Scan(ask) | ReplicaRequest::Count(ask) => put_postcard(ask, out),
         ReplicaRequest::Forward(forward) => put_postcard(forward, out),
+        ReplicaRequest::Compare(ask) => put_postcard(ask, out),
         ReplicaRequest::Grant => {}
     }
 }
@@ -155,6 +162,7 @@ fn encode_reply(reply: &ReplicaReply, out: &mut BytesMut) {
         }
         ReplicaReply::Forwarded(outcome) => put_postcard(outcome, out),
         ReplicaReply::Granted { bytes } => out.put_u32_le(*bytes),
+        ReplicaReply::Compared(answer) => put_postcard(answer, out),
         ReplicaReply::StaleEpoch { newest } => out.put_u64_le(newest.0),
     }
 }
@@ -179,6 +187,7 @@ pub fn decode_body(kind: u8, mut bytes: Bytes) -> Result<Body, DecodeError> {
         kind::GRANT => Body::Request(ReplicaRequest::Grant),
         kind::SCAN => Body::Request(ReplicaRequest::Scan(get_postcard(kind, &bytes)?)),
         kind::COUNT => Body::Request(ReplicaRequest::Count(get_postcard(kind, &bytes)?)),
+        kind::COMPARE => Body::Request(ReplicaRequest::Compare(get_postcard(kind, &bytes)?)),
         kind::FORWARD => Body::Request(ReplicaRequest::Forward(get_postcard(kind, &bytes)?)),
         kind::FOUND => {
             let synced = bytes.try_get_u8().map_err(short)? != 0;
@@ -195,6 +204,7 @@ pub fn decode_body(kind: u8, mut bytes: Bytes) -> Result<Body, DecodeError> {
         kind::COUNTED => Body::Reply(decode_counted(bytes)?),
         kind::FORWARDED => Body::Reply(ReplicaReply::Forwarded(get_postcard(kind, &bytes)?)),
         kind::GRANTED => Body::Reply(ReplicaReply::Granted { bytes: bytes.try_get_u32_le().map_err(short)? }),
+        kind::COMPARED => Body::Reply(ReplicaReply::Compared(get_postcard(kind, &bytes)?)),
         kind::STALE_EPOCH => {
             Body::Reply(ReplicaReply::StaleEpoch { newest: Epoch(bytes.try_get_u64_le().map_err(short)?) })
         }

@@ -72,6 +72,8 @@ pub enum ReplicaRequest {
     /// How much the node asked takes in of what is not a client's: hints that are handed off. Whoever hands off sends no
     /// more than he was granted.
     Grant,
+    /// Another owner compares its hash tree of the partition with the one here.
+    Compare(Box<merkle::Ask>),
 }
 
 /// On whose behalf a record is written.
@@ -151,6 +153,8 @@ pub enum ReplicaReply {
         /// Of records.
         bytes: u32,
     },
+    /// To a comparison.
+    Compared(Box<merkle::Answer>),
     /// The request was routed by an epoch older than this, and was not served.
     StaleEpoch {
         /// The epoch that the replica knows.

@@ -76,6 +76,7 @@ impl Writing {
             | ReplicaReply::Scanned(_)
             | ReplicaReply::Counted { .. }
             | ReplicaReply::Granted { .. }
+            | ReplicaReply::Compared(_)
             | ReplicaReply::Forwarded(_) => {}
         }
     }

@@ -224,6 +224,7 @@ impl Read {
             | ReplicaReply::Scanned(_)
             | ReplicaReply::Counted { .. }
             | ReplicaReply::Granted { .. }
+            | ReplicaReply::Compared(_)
             | ReplicaReply::Forwarded(_) => {
                 self.refused(target, from, "it answered something else than what was asked".to_owned(), turn);
             }

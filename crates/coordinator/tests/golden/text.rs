@@ -63,6 +63,7 @@ fn request(request: &ReplicaRequest, play: &Play) -> String {
         ReplicaRequest::Scan(ask) => format!("scan {}", run(ask)),
         ReplicaRequest::Count(ask) => format!("count {}", run(ask)),
         ReplicaRequest::Grant => "grant".to_owned(),
+        ReplicaRequest::Compare(_) => "compare".to_owned(),
         ReplicaRequest::Forward(forward) => {
             let what = match &forward.request.operation {
                 Operation::Get { .. } => "get",

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use api::{Command, Error, Outcome, Request};
 use replica::Ticket;
+use replica::handoff::is_own;
 use types::{Moment, ShardId};
 use wire::{Body, Envelope, ReplicaReply, ReplicaRequest};
 
@@ -191,6 +192,10 @@ impl Shard {
     /// Sends a reply back the way that its question came.
     pub(super) fn reply(&mut self, now: Moment, ticket: Ticket, reply: ReplicaReply, out: &mut Vec<Output>) {
         let is_ours = ticket.from == self.topology.here;
+        if is_ours && is_own(ticket.operation) {
+            self.replica.replied(now, ticket.from, ticket.operation, reply, &mut self.serves);
+            return;
+        }
         if is_ours && ticket.via == self.index {
             let at = (ticket.operation, ticket.round);
             self.operations.replied(now, ticket.from, at, reply, &mut self.asks);

@@ -186,7 +186,9 @@ impl Shard {
             Input::Message(from, envelope) => self.message(now, self.index, from, envelope, out),
             Input::Passed(from, passed) => self.take(now, from, passed, out),
             Input::NotPassed(to, passed) => self.not_passed(now, to, passed, out),
-            Input::NotSent(_, operation) if is_own(operation) => self.replica.not_sent(now, operation),
+            Input::NotSent(_, operation) if is_own(operation) => {
+                self.replica.not_sent(now, operation, &mut self.serves);
+            }
             Input::NotSent(to, operation) => self.operations.not_sent(now, to, operation, &mut self.asks),
             Input::PeerUp(hello) => {
                 self.replica.peer_up(now, hello.node);
@@ -232,7 +234,7 @@ impl Shard {
             // Whether a connection stands is the business of whoever keeps it.
             Body::Ping | Body::Pong => {}
             Body::Reply(reply) if is_own(operation) => {
-                self.replica.replied(now, from.node, operation, &reply, &mut self.serves);
+                self.replica.replied(now, from.node, operation, reply, &mut self.serves);
             }
             Body::Reply(reply) => {
                 self.operations.replied(now, from.node, (operation, round), reply, &mut self.asks);
@@ -301,7 +303,12 @@ impl Shard {
                     deadline_ms: u32::try_from(patience.as_millis()).unwrap_or(u32::MAX),
                     body: Body::Request(request),
                 };
-                out.push(Output::Send(to, envelope));
+                if to == self.topology.here {
+                    let from = Sender { node: to, shard: self.index };
+                    self.hear(now, self.index, from, envelope, out);
+                } else {
+                    out.push(Output::Send(to, envelope));
+                }
             }
             replica::Effect::Made(ticket, made) => {
                 self.operations.made(now, ticket.operation, made, &mut self.asks);

@@ -11,7 +11,7 @@ use env::{Disk, Rng};
 use replica::actors::Actors;
 use replica::{Identity, IdentityError, RecordMerge, Replica, ReplicaOptions};
 use storage::Db;
-use types::ShardId;
+use types::{PartitionId, ShardId};
 use wire::Hello;
 
 use super::batch::Batches;
@@ -161,7 +161,13 @@ impl Directory {
         // Every shard may use all stints of this run: a dot's counter is its partition's, and that has one shard.
         let actors = Actors::new(self.identity.incarnation, self.identity.stints.clone());
         let (state, here) = (Arc::clone(&self.topology.state), self.topology.here);
-        let replica = Replica::new(here, state, db, actors, self.options.replica.of_shard(index.0, count));
+        let partitions: Vec<PartitionId> = state
+            .partitions()
+            .iter()
+            .filter(|partition| self.shards.of_partition(*partition) == index)
+            .collect();
+        let options = self.options.replica.of_shard(index.0, count);
+        let replica = Replica::new(here, state, &partitions, db, actors, options);
         let options = self.options.coordinator.divided(usize::from(count));
         let operations = Operations::new(Arc::clone(&self.topology), ids, options);
         Ok(Shard {

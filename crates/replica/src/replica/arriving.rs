@@ -23,7 +23,7 @@ impl Replica {
     ) -> Option<Bytes> {
         let relaxed = self.is_relaxed(keyspace);
         match self.decide(now, key, ticket.partition, record, path, held) {
-            Ok(Decision::Store(bytes)) => match self.store(now, key, bytes.clone(), held, relaxed) {
+            Ok(Decision::Store(bytes)) => match self.store(now, key, &bytes, held, relaxed) {
                 Ok(sequence) => {
                     self.acknowledge(ticket, sequence, relaxed);
                     Some(bytes)

@@ -75,8 +75,7 @@ impl Replica {
     ) -> Result<(Made, SequenceNumber), MakeError> {
         let hides = ask.hide.then_some(ask.operation);
         let made = self.make_record(now, ticket.partition, ask, held.clone())?;
-        let sequence =
-            self.store(now, key, made.record.clone(), held.as_ref(), relaxed).map_err(not_stored)?;
+        let sequence = self.store(now, key, &made.record, held.as_ref(), relaxed).map_err(not_stored)?;
         match hides {
             Some(operation) => self.recent.hide(key.clone(), operation, held),
             // It outranks all that is hidden, and may be acknowledged with no other owner holding it: reads must see it.

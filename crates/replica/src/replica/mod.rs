@@ -27,6 +27,7 @@ use types::{Instant, KeyspaceId, Moment, NodeId, OperationId, PartitionId, Shard
 use wire::{ReplicaReply, ReplicaRequest, ScanAsk};
 
 use crate::actors::Actors;
+use crate::exchange::{self, Exchange, ExchangeOptions};
 use crate::granting::Granting;
 use crate::handoff::{self, Handoff, Settled};
 use crate::make::{Made, Make, MakeError};
@@ -100,6 +101,8 @@ pub struct ReplicaOptions {
     pub stalled_max: usize,
     /// How many bytes of values may wait in either of these two queues.
     pub waiting_bytes_max: usize,
+    /// Of the exchange with other owners.
+    pub exchange: ExchangeOptions,
     /// Which of the node's shards it is of, and how many those are: by that its own questions are named.
     pub shard: u8,
     /// See `shard`.
@@ -114,6 +117,7 @@ impl Default for ReplicaOptions {
             cold_waiting_max: 16 * 1024,
             stalled_max: 16 * 1024,
             waiting_bytes_max: 64 * 1024 * 1024,
+            exchange: ExchangeOptions::default(),
             shard: 0,
             shards: 1,
         }
@@ -151,6 +155,7 @@ pub struct Replica {
     stalled: Stalled,
     handoff: Handoff,
     granting: Granting,
+    exchange: Exchange,
     /// Replies that wait until their sequence number is synced.
     unsynced: VecDeque<(SequenceNumber, Ticket, ReplicaReply)>,
     /// Replies that wait until the log is handed to the operating system, at the end of the turn.
@@ -167,14 +172,17 @@ pub struct Replica {
 const BACKGROUND_PAUSE: Duration = Duration::from_secs(1);
 
 impl Replica {
-    /// The replica over this store, minting under these actors.
+    /// The replica over this store, which has these partitions as far as the node owns them, minting under these actors.
     pub fn new(
         here: NodeId,
         state: Arc<ClusterState>,
+        partitions: &[PartitionId],
         db: Db,
         actors: Actors,
         options: ReplicaOptions,
     ) -> Replica {
+        let shard = (options.shard, options.shards);
+        let exchange = Exchange::new(here, Arc::clone(&state), partitions, shard, options.exchange);
         Replica {
             here,
             state,
@@ -188,6 +196,7 @@ impl Replica {
             stalled: Stalled::new(options.stalled_max, options.waiting_bytes_max),
             handoff: Handoff::new(u64::from(options.shard), u64::from(options.shards)),
             granting: Granting::default(),
+            exchange,
             unsynced: VecDeque::new(),
             unwritten: Vec::new(),
             sync_due: None,
@@ -218,6 +227,7 @@ impl Replica {
                 let bytes = if self.stalled.is_empty() { self.granting.grant(now.mono) } else { 0 };
                 out.push(Effect::Reply(ticket, ReplicaReply::Granted { bytes }));
             }
+            ReplicaRequest::Compare(ask) => self.exchange.ask(ticket, *ask, &self.db, out),
             ReplicaRequest::Scan(ask) => self.scan(ticket, ask, false, out),
             ReplicaRequest::Count(ask) => self.scan(ticket, ask, true, out),
             ReplicaRequest::Forward(_) => {
@@ -286,16 +296,22 @@ impl Replica {
     /// A peer can be reached: what is kept for it may go.
     pub fn peer_up(&mut self, now: Moment, node: NodeId) {
         self.handoff.peer_up(now, node);
+        self.exchange.peer_up(node);
     }
 
     /// A peer cannot be reached any more.
     pub fn peer_lost(&mut self, now: Moment, node: NodeId) {
         self.handoff.peer_lost(now, node);
+        self.exchange.peer_lost(now, node);
     }
 
     /// What this replica asked by itself ([`Effect::Ask`]) could not be sent.
-    pub fn not_sent(&mut self, now: Moment, operation: OperationId) {
-        self.handoff.not_sent(now, operation);
+    pub fn not_sent(&mut self, now: Moment, operation: OperationId, out: &mut Vec<Effect>) {
+        if exchange::is_its(operation) {
+            self.exchange.not_sent(now, operation, &self.db, &mut self.granting, out);
+        } else {
+            self.handoff.not_sent(now, operation);
+        }
     }
 
     /// What this replica asked by itself ([`Effect::Ask`]) was answered.
@@ -304,10 +320,14 @@ impl Replica {
         now: Moment,
         from: NodeId,
         operation: OperationId,
-        reply: &ReplicaReply,
+        reply: ReplicaReply,
         out: &mut Vec<Effect>,
     ) {
-        if let Settled::Delivered(key) = self.handoff.replied(now, from, operation, reply, &self.db, out) {
+        if exchange::is_its(operation) {
+            let of = (from, operation);
+            return self.exchange.replied(now, of, reply, &self.db, &mut self.granting, out);
+        }
+        if let Settled::Delivered(key) = self.handoff.replied(now, from, operation, &reply, &self.db, out) {
             self.let_go_of_hint(now, &key);
         }
     }
@@ -325,6 +345,16 @@ impl Replica {
                 self.forget(partition);
             }
         }
+    }
+
+    /// How far other owners and this one agree.
+    pub fn exchange(&self) -> exchange::Figures {
+        self.exchange.figures()
+    }
+
+    /// Compares all with all other owners, without the usual pauses. What comes back is how many rounds that takes.
+    pub fn repair(&mut self) -> u64 {
+        self.exchange.hurry()
     }
 
     /// What was and is to be handed off to owners.
@@ -357,6 +387,9 @@ impl Replica {
 
     /// A walk over tables has ended.
     pub fn scan_done(&mut self, now: Moment, token: u64, outcome: ScanOutcome, out: &mut Vec<Effect>) {
+        if self.exchange.is_reading(token) {
+            return self.exchange.scan_done(now, token, outcome, &self.db, &mut self.granting, out);
+        }
         if self.handoff.is_looking(token) {
             let (state, recent) = (&self.state, &self.recent);
             let partition_of = |slot| state.partition_of_slot(slot).0;
@@ -403,6 +436,7 @@ impl Replica {
         }
         out.extend(self.unwritten.drain(..).map(|(ticket, reply)| Effect::Reply(ticket, reply)));
         self.handoff.turn(now, &self.db, out);
+        self.exchange.turn(now, &self.db, &mut self.granting, out);
         let due = self.sync_due.is_some_and(|due| due <= now.mono);
         if !self.syncing && (due || !self.unsynced.is_empty() || self.db.needs_sync()) {
             // A sync covers all that was written; where there is none to do, nothing was.
@@ -439,7 +473,13 @@ impl Replica {
     /// When [`end_turn`](Self::end_turn) must be called at the latest, though nothing else happens.
     pub fn next_timer(&self) -> Option<Instant> {
         let sync = if self.syncing { None } else { self.sync_due };
-        self.left_alone.values().copied().chain(sync).chain(self.handoff.next_timer()).min()
+        self.left_alone
+            .values()
+            .copied()
+            .chain(sync)
+            .chain(self.handoff.next_timer())
+            .chain(self.exchange.next_timer())
+            .min()
     }
 
     /// The store, for its figures.
@@ -529,12 +569,13 @@ impl Replica {
         &mut self,
         now: Moment,
         key: &Bytes,
-        record: Bytes,
+        record: &Bytes,
         held: Option<&Bytes>,
         relaxed: bool,
     ) -> Result<SequenceNumber, PutError> {
-        self.room_for_record(&record, held)?;
-        let sequence = self.db.put(key, record, Kind::Full)?;
+        self.room_for_record(record, held)?;
+        let sequence = self.db.put(key, record.clone(), Kind::Full)?;
+        self.exchange.changed(key, held, Some(record));
         if let Some((owner, place)) = store_key::parse_hint(key) {
             let (partition, _) = self.state.partition_of_slot(place.slot);
             self.handoff.stored(now, owner, key, partition);
@@ -566,6 +607,7 @@ impl Replica {
         if let Some(slot) = store_key::slot_of(key) {
             let (partition, _) = self.state.partition_of_slot(slot);
             self.forget(partition);
+            self.exchange.doubt(partition);
         }
     }
 

@@ -5,6 +5,8 @@
     reason = "each test binary uses a part, and a test may stop at surprises"
 )]
 
+pub(crate) mod owners;
+
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -109,7 +111,8 @@ impl Rig {
         let options = Options { memory_bytes: 64 << 10, disk_reserve_bytes, ..Options::tiny() };
         let (db, _) = Db::open(disk, &dir.join("store"), options, Arc::new(RecordMerge)).unwrap();
         let actors = Actors::new(identity.incarnation, identity.stints);
-        let replica = Replica::new(HERE, Arc::clone(&self.state), db, actors, self.options);
+        let partitions: Vec<PartitionId> = self.state.partitions().iter().collect();
+        let replica = Replica::new(HERE, Arc::clone(&self.state), &partitions, db, actors, self.options);
         self.replica = Some(replica);
     }
 
@@ -234,7 +237,7 @@ impl Rig {
         let mut said = Vec::new();
         for effect in effects {
             match effect {
-                Effect::Ask { .. } => panic!("there are no hints in these tests"),
+                Effect::Ask { .. } => panic!("there are no other owners, and no hints, in these tests"),
                 Effect::Reply(ticket, reply) => said.push(Said::Reply(ticket.operation.0, reply)),
                 Effect::Made(ticket, made) => said.push(Said::Made(ticket.operation.0, made)),
                 Effect::Read(token, job) => self.reads.push_back((token, job)),

@@ -220,15 +220,31 @@ impl World {
             }
         }
         let is_write = matches!(envelope.body, Body::Request(wire::ReplicaRequest::Write { .. }));
-        let is_handed_off = is_write && replica::handoff::is_own(envelope.operation);
+        let by_itself = replica::handoff::is_own(envelope.operation);
+        let is_handed_off = is_write && by_itself && !replica::exchange::is_its(envelope.operation);
         let is_lost = self.sabotage(Sabotage::LoseHints) && is_handed_off;
-        if is_lost || self.sabotage(Sabotage::AcknowledgeBeforeSync) && is_write {
-            let body = Body::Reply(ReplicaReply::Stored);
-            let envelope = Envelope { body, ..envelope.clone() };
-            self.will_leave(at, Outgoing { to: from.node, shard: Some(from.shard), envelope });
-            self.turn_will_end(at);
+        let is_compared = self.sabotage(Sabotage::CompareNothing)
+            && matches!(envelope.body, Body::Request(wire::ReplicaRequest::Compare(_)));
+        if is_compared {
+            let nothing = merkle::Answer::Same { doubted: false };
+            self.say_instead(at, from, envelope, ReplicaReply::Compared(Box::new(nothing)));
+        } else if is_lost {
+            // The owner has said nothing; whoever kept the hint takes it for handed off.
+            let owner = Sender { node: self.hosts[at.place].id, shard: at.shard };
+            let envelope = Envelope { body: Body::Reply(ReplicaReply::Stored), ..envelope.clone() };
+            let holder = At { place: self.place_of_id(from.node), shard: from.shard };
+            self.feed(holder, Input::Message(owner, envelope));
+        } else if self.sabotage(Sabotage::AcknowledgeBeforeSync) && is_write {
+            self.say_instead(at, from, envelope, ReplicaReply::Stored);
         }
-        !is_lost
+        !is_lost && !is_compared
+    }
+
+    /// Has a node reply to something that it was not even told.
+    fn say_instead(&mut self, at: At, to: Sender, asked: &Envelope, reply: ReplicaReply) {
+        let envelope = Envelope { body: Body::Reply(reply), ..asked.clone() };
+        self.will_leave(at, Outgoing { to: to.node, shard: Some(to.shard), envelope });
+        self.turn_will_end(at);
     }
 
     pub(super) fn connect(&mut self, link: LinkId) {

@@ -1,0 +1,266 @@
+//! Making two owners hold the same of the keys in which they differ: fetch what the other has, and send what is here.
+//!
+//! What is fetched is merged into what is held here, and what is held then is sent; both are ordinary merges, so whatever is
+//! written meanwhile is neither lost nor undone. What must hold: a key counts as mended only once both have on stable storage
+//! what either had.
+//!
+//! The other one's share of what is sent is what he grants; what is fetched is charged to this node's own grants (INVARIANTS
+//! F4). A record's size is known only when it is there, so a share may be exceeded by as much as is under way.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::Bytes;
+use merkle::{Difference, Held};
+use types::{KeyspaceId, NodeId};
+use wire::{ReplicaReply, ReplicaRequest, WritePath};
+
+/// How many keys are under way at once.
+const UNDER_WAY_MAX: usize = 16;
+
+/// What is to be asked, of whom.
+#[derive(Debug)]
+pub(crate) struct Question {
+    pub(crate) to: NodeId,
+    pub(crate) of: Asked,
+    pub(crate) request: ReplicaRequest,
+}
+
+/// What a reply belongs to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Asked {
+    /// How much the other one takes in.
+    Grant,
+    /// This key, by number.
+    Key(u64),
+}
+
+/// What came of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Mended {
+    /// Records that were fetched and merged.
+    pub(crate) fetched: u64,
+    /// Records that were sent and taken in.
+    pub(crate) sent: u64,
+    /// Of either, in bytes.
+    pub(crate) bytes: u64,
+    /// Keys of which it came to nothing.
+    pub(crate) failed: u64,
+    /// What was looked at and moved, in one number: the same in two rounds that did the same.
+    pub(crate) signature: u64,
+}
+
+/// The keys in which two owners differ, as far as they are known, and how far each has come.
+#[derive(Debug)]
+pub(crate) struct Mending {
+    here: NodeId,
+    peer: NodeId,
+    keyspace: KeyspaceId,
+    waiting: VecDeque<Difference>,
+    under_way: BTreeMap<u64, Key>,
+    next_number: u64,
+    /// How much may be sent before the peer is asked for more.
+    granted: usize,
+    asking: bool,
+    /// Nothing was granted: it is to be asked again a little later.
+    put_off: bool,
+    mended: Mended,
+}
+
+#[derive(Debug)]
+struct Key {
+    key: Bytes,
+    stage: Stage,
+}
+
+/// A key of which it came to nothing.
+struct Failed;
+
+#[derive(Debug)]
+enum Stage {
+    /// What the other one has is asked. By now it may be what is here.
+    Fetching,
+    /// What is here is read, beside what the other one has.
+    Looking { theirs: Option<Bytes> },
+    /// What he has is merged into what is here.
+    Merging { theirs: Bytes },
+    /// What has come of that is read.
+    LookingAgain { theirs: Bytes },
+    /// What is here is sent.
+    Sending { record: Bytes },
+}
+
+impl Mending {
+    pub(crate) fn new(here: NodeId, peer: NodeId, keyspace: KeyspaceId) -> Mending {
+        Mending {
+            here,
+            peer,
+            keyspace,
+            waiting: VecDeque::new(),
+            under_way: BTreeMap::new(),
+            next_number: 0,
+            granted: 0,
+            asking: false,
+            put_off: false,
+            mended: Mended::default(),
+        }
+    }
+
+    pub(crate) fn add(&mut self, found: impl IntoIterator<Item = Difference>) {
+        self.waiting.extend(found);
+    }
+
+    /// How many keys are not yet mended.
+    pub(crate) fn left(&self) -> usize {
+        self.waiting.len() + self.under_way.len()
+    }
+
+    pub(crate) fn mended(&self) -> Mended {
+        self.mended
+    }
+
+    /// Whether to wait a little before going on, because nothing was granted. To be asked once for each refusal.
+    pub(crate) fn is_put_off(&mut self) -> bool {
+        std::mem::take(&mut self.put_off)
+    }
+
+    /// Whether the next key needs a share of what this node takes in.
+    pub(crate) fn wants_to_fetch(&self) -> bool {
+        self.under_way.len() < UNDER_WAY_MAX
+            && self.waiting.front().is_some_and(|next| next.held != Held::Here)
+    }
+
+    /// Goes on with the next keys. `belongs` says whether a key is the partition's; `fetchable` how many bytes may be
+    /// fetched, which is lowered as they arrive.
+    pub(crate) fn go_on(
+        &mut self,
+        belongs: impl Fn(&[u8]) -> bool,
+        fetchable: usize,
+        out: &mut Vec<Question>,
+    ) {
+        while self.under_way.len() < UNDER_WAY_MAX {
+            let Some(next) = self.waiting.front() else { return };
+            if next.held == Held::Here && self.granted == 0 {
+                if !self.asking {
+                    self.asking = true;
+                    out.push(Question { to: self.peer, of: Asked::Grant, request: ReplicaRequest::Grant });
+                }
+                return;
+            }
+            if next.held != Held::Here && fetchable == 0 {
+                return;
+            }
+            let Some(Difference { key, .. }) = self.waiting.pop_front() else { return };
+            if !belongs(&key) {
+                self.mended.failed += 1;
+                continue;
+            }
+            self.next_number += 1;
+            let number = self.next_number;
+            let key = Bytes::from(key);
+            self.mark(&key);
+            out.push(Question { to: self.peer, of: Asked::Key(number), request: self.read(&key) });
+            self.under_way.insert(number, Key { key, stage: Stage::Fetching });
+        }
+    }
+
+    /// A reply; nothing where none came. What comes back is how many bytes were fetched.
+    pub(crate) fn replied(
+        &mut self,
+        asked: Asked,
+        reply: Option<ReplicaReply>,
+        out: &mut Vec<Question>,
+    ) -> usize {
+        let number = match asked {
+            Asked::Key(number) => number,
+            Asked::Grant => {
+                self.asking = false;
+                if let Some(ReplicaReply::Granted { bytes }) = reply {
+                    self.granted = bytes as usize;
+                }
+                self.put_off = self.granted == 0;
+                return 0;
+            }
+        };
+        let Some(Key { key, stage }) = self.under_way.remove(&number) else { return 0 };
+        let fetched = match (&stage, &reply) {
+            (Stage::Fetching, Some(ReplicaReply::Found { record, .. })) => record.len(),
+            _ => 0,
+        };
+        match self.next(stage, reply) {
+            Err(Failed) => self.mended.failed += 1,
+            Ok(None) => {}
+            Ok(Some(stage)) => {
+                let (to, request) = match &stage {
+                    Stage::Fetching => (self.peer, self.read(&key)),
+                    Stage::Looking { .. } | Stage::LookingAgain { .. } => (self.here, self.read(&key)),
+                    Stage::Merging { theirs } => (self.here, self.write(&key, theirs.clone())),
+                    Stage::Sending { record } => (self.peer, self.write(&key, record.clone())),
+                };
+                out.push(Question { to, of: Asked::Key(number), request });
+                self.under_way.insert(number, Key { key, stage });
+            }
+        }
+        fetched
+    }
+
+    /// What follows for a key, if anything does.
+    fn next(&mut self, stage: Stage, reply: Option<ReplicaReply>) -> Result<Option<Stage>, Failed> {
+        let record = match reply.ok_or(Failed)? {
+            ReplicaReply::Found { record, .. } => Some(record),
+            ReplicaReply::Absent => None,
+            ReplicaReply::Stored => return self.stored(stage),
+            _ => return Err(Failed),
+        };
+        match (stage, record) {
+            (Stage::Fetching, theirs) => Ok(Some(Stage::Looking { theirs })),
+            (Stage::Looking { theirs }, own) if theirs == own => Ok(None),
+            (Stage::Looking { theirs: Some(theirs) }, _) => Ok(Some(Stage::Merging { theirs })),
+            (Stage::Looking { theirs: None }, Some(own)) => Ok(Some(self.send(own))),
+            (Stage::LookingAgain { theirs }, Some(own)) if theirs != own => Ok(Some(self.send(own))),
+            (Stage::Looking { .. } | Stage::LookingAgain { .. }, _) => Ok(None),
+            (Stage::Merging { .. } | Stage::Sending { .. }, _) => Err(Failed),
+        }
+    }
+
+    fn send(&mut self, record: Bytes) -> Stage {
+        self.granted = self.granted.saturating_sub(record.len());
+        self.mark(&record);
+        Stage::Sending { record }
+    }
+
+    fn stored(&mut self, stage: Stage) -> Result<Option<Stage>, Failed> {
+        match stage {
+            Stage::Merging { theirs } => {
+                self.mark(&theirs);
+                self.mended.fetched += 1;
+                self.mended.bytes += theirs.len() as u64;
+                Ok(Some(Stage::LookingAgain { theirs }))
+            }
+            Stage::Sending { record } => {
+                self.mended.sent += 1;
+                self.mended.bytes += record.len() as u64;
+                Ok(None)
+            }
+            Stage::Fetching | Stage::Looking { .. } | Stage::LookingAgain { .. } => Err(Failed),
+        }
+    }
+
+    /// Makes what was looked at and moved part of what a later round is known by, if it comes to the same.
+    fn mark(&mut self, bytes: &[u8]) {
+        self.mended.signature = self.mended.signature.wrapping_add(ring::key_hash(bytes));
+    }
+
+    fn read(&self, key: &Bytes) -> ReplicaRequest {
+        ReplicaRequest::Read { keyspace: self.keyspace, key: key.clone(), in_place_of: None }
+    }
+
+    fn write(&self, key: &Bytes, record: Bytes) -> ReplicaRequest {
+        ReplicaRequest::Write {
+            keyspace: self.keyspace,
+            key: key.clone(),
+            record,
+            path: WritePath::Merge,
+            in_place_of: None,
+        }
+    }
+}

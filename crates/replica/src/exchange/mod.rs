@@ -1,0 +1,412 @@
+//! The exchange: owners of a partition compare what they hold, and give each other what one has and the other has not.
+//!
+//! For each partition and keyspace that it owns a node keeps a hash tree ([`trees`]), true with each write and built from
+//! stored bytes ([`building`]). It goes round: one tree and one other owner after the other, all of them about once in a
+//! cycle, one [`round`] at a time. A round walks both trees, then has the records that differ fetched and sent
+//! ([`mending`]). Both owners of a pair ask each other, so each knows by itself what it has compared. What others ask is
+//! answered by [`answering`].
+//!
+//! What must hold (INVARIANTS F1, F2): while owners can be reached, all come to hold the same within a cycle or two, without
+//! any client; what crosses the network grows with what differs; and nothing waits for it.
+//!
+//! This is anti-entropy by Merkle trees as in Dynamo (SOSP 2007, section 4.7), but continuous, and with trees that follow
+//! the writes. `docs/protocols/exchange.md` draws it.
+
+mod answering;
+mod building;
+mod mending;
+mod pairs;
+mod reading;
+mod round;
+pub(crate) mod trees;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use cluster::ClusterState;
+use merkle::Ask;
+use storage::{Db, ScanOutcome};
+use types::{Instant, Moment, NodeId, OperationId, PartitionId};
+use wire::ReplicaReply;
+
+use self::answering::Answers;
+use self::building::Building;
+use self::pairs::Pairs;
+use self::round::{Ended, Round, Todo};
+use self::trees::Trees;
+use crate::granting::Granting;
+use crate::replica::{Effect, Ticket};
+
+pub use self::pairs::Figures;
+
+/// How long an owner may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a round waits where nothing is granted.
+const REST: Duration = Duration::from_millis(100);
+
+/// How much longer than a round to wait after it, if it found only what was on its way.
+const BUSY_SHARE: u32 = 20;
+
+/// What an exchange asks by itself is named by ids with this bit beside that of all of a replica's own.
+const EXCHANGE_ID: u64 = 1 << 62;
+
+/// Whether the exchange has asked this.
+pub fn is_its(operation: OperationId) -> bool {
+    is_its_id(operation.0)
+}
+
+fn is_its_id(id: u64) -> bool {
+    id & (crate::handoff::OWN_ID | EXCHANGE_ID) == crate::handoff::OWN_ID | EXCHANGE_ID
+}
+
+/// Settings.
+#[derive(Clone, Copy, Debug)]
+pub struct ExchangeOptions {
+    /// How long it takes to compare each tree with each other owner once, where nothing differs.
+    pub cycle: Duration,
+    /// How often each tree is built anew from stored bytes.
+    pub rebuild_every: Duration,
+}
+
+impl Default for ExchangeOptions {
+    fn default() -> ExchangeOptions {
+        ExchangeOptions { cycle: Duration::from_secs(10), rebuild_every: Duration::from_secs(24 * 3600) }
+    }
+}
+
+/// The exchange of one shard.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    here: NodeId,
+    state: Arc<ClusterState>,
+    options: ExchangeOptions,
+    trees: Trees,
+    building: Building,
+    rebuild_at: Instant,
+    answers: Answers,
+    pairs: Pairs,
+    next_at: Option<Instant>,
+    reachable: BTreeSet<NodeId>,
+    round: Option<Round>,
+    /// Of the page that the round waits for.
+    round_token: Option<u64>,
+    /// How many bytes may be fetched before more is to be granted.
+    fetchable: usize,
+    last_id: u64,
+    id_step: u64,
+    /// How many pairs are still to be compared without a pause, because somebody asked for it.
+    hurried: usize,
+}
+
+impl Exchange {
+    /// Over what this node owns of these partitions, those of the shard with this number, of so many.
+    pub(crate) fn new(
+        here: NodeId,
+        state: Arc<ClusterState>,
+        partitions: &[PartitionId],
+        (shard, shards): (u8, u8),
+        options: ExchangeOptions,
+    ) -> Exchange {
+        let trees = Trees::new(here, &state, partitions);
+        let owned: BTreeSet<PartitionId> = trees.ids().map(|id| id.partition).collect();
+        let pairs = Pairs::new(here, &state, trees.ids());
+        Exchange {
+            here,
+            options,
+            building: Building::of(owned),
+            rebuild_at: Instant::default(),
+            trees,
+            answers: Answers::default(),
+            pairs,
+            next_at: None,
+            reachable: BTreeSet::new(),
+            round: None,
+            round_token: None,
+            fetchable: 0,
+            last_id: crate::handoff::OWN_ID | EXCHANGE_ID | u64::from(shard),
+            id_step: u64::from(shards),
+            hurried: 0,
+            state,
+        }
+    }
+
+    /// What is stored under a key was one thing and is another. Told in the step in which it takes effect.
+    pub(crate) fn changed(&mut self, key: &[u8], before: Option<&Bytes>, after: Option<&Bytes>) {
+        self.trees.changed(key, before.map(|record| &record[..]), after.map(|record| &record[..]));
+    }
+
+    /// There is a reason to doubt what is stored in a partition: its trees are built anew.
+    pub(crate) fn doubt(&mut self, partition: PartitionId) {
+        let mut any = false;
+        for (_, _, tree) in self.trees.of_partition(partition) {
+            tree.doubt();
+            any = true;
+        }
+        if any {
+            self.building.hurry(partition);
+        }
+    }
+
+    /// A peer can be reached.
+    pub(crate) fn peer_up(&mut self, node: NodeId) {
+        self.reachable.insert(node);
+    }
+
+    /// A peer cannot be reached any more.
+    pub(crate) fn peer_lost(&mut self, now: Moment, node: NodeId) {
+        self.reachable.remove(&node);
+        if let Some(round) = self.round.take_if(|round| round.peer == node) {
+            self.ended(now, &round, round.given_up());
+        }
+    }
+
+    /// Another owner asks.
+    pub(crate) fn ask(&mut self, ticket: Ticket, ask: Ask, db: &Db, out: &mut Vec<Effect>) {
+        let token = self.next_id();
+        self.answers.ask((ticket, self.state.epoch(), ask), token, &mut self.trees, db, out);
+    }
+
+    /// All pairs are to be compared at once, without a pause between them. What comes back is how many those are.
+    pub(crate) fn hurry(&mut self) -> u64 {
+        self.hurried = self.pairs.len();
+        self.next_at = self.next_at.map(|_| Instant::default());
+        self.hurried as u64
+    }
+
+    /// How far owners agree.
+    pub(crate) fn figures(&self) -> Figures {
+        let built = self.building.figures();
+        let figures = self.pairs.figures(|peer| self.reachable.contains(&peer));
+        Figures {
+            differing: figures.differing + self.round.as_ref().map_or(0, |round| round.left() as u64),
+            unbuilt: self.trees.unbuilt() as u64,
+            built: built.built,
+            unreadable: built.unreadable,
+            corrected: built.corrected,
+            memory_bytes: self.trees.memory_bytes() as u64,
+            hurried: self.hurried as u64,
+            ..figures
+        }
+    }
+
+    /// When [`turn`](Self::turn) is to be called at the latest.
+    pub(crate) fn next_timer(&self) -> Option<Instant> {
+        let round = match &self.round {
+            Some(round) => round.next_timer(),
+            None => self.next_at.filter(|_| !self.reachable.is_empty()),
+        };
+        round.into_iter().chain(self.building.next_timer()).min()
+    }
+
+    /// Goes on with what is due.
+    pub(crate) fn turn(&mut self, now: Moment, db: &Db, granting: &mut Granting, out: &mut Vec<Effect>) {
+        self.build(now, db, out);
+        let late = self.round.as_ref().map_or_else(Vec::new, |round| round.late(now.mono));
+        for number in late {
+            self.reply(now, (None, OperationId(number)), None, db, out);
+        }
+        self.go_on(now, granting, out);
+        if self.round.is_none() {
+            self.begin(now, granting, out);
+        }
+    }
+
+    fn build(&mut self, now: Moment, db: &Db, out: &mut Vec<Effect>) {
+        if self.building.waiting() == 0 {
+            if self.rebuild_at == Instant::default() {
+                self.rebuild_at = now.mono + self.options.rebuild_every;
+            } else if self.rebuild_at <= now.mono {
+                self.rebuild_at = now.mono + self.options.rebuild_every;
+                let owned: BTreeSet<PartitionId> = self.trees.ids().map(|id| id.partition).collect();
+                owned.into_iter().for_each(|partition| self.building.add(partition));
+            }
+        }
+        let token = self.last_id + self.id_step;
+        let partitions = self.state.partitions();
+        let slots_of = |partition| partitions.slots_of(partition).map(|slots| (*slots.start(), *slots.end()));
+        if self.building.turn(now.mono, token, slots_of, &mut self.trees, db, out) {
+            self.last_id = token;
+        }
+    }
+
+    /// Begins the next round, if it is time for one.
+    fn begin(&mut self, now: Moment, granting: &mut Granting, out: &mut Vec<Effect>) {
+        let Some(next_at) = self.next_at else {
+            self.next_at = Some(now.mono + self.pause());
+            return;
+        };
+        if next_at > now.mono {
+            return;
+        }
+        for _ in 0..self.pairs.len() {
+            let Some((id, peer)) = self.pairs.next() else { break };
+            self.hurried = self.hurried.saturating_sub(1);
+            if !self.reachable.contains(&peer) {
+                continue;
+            }
+            let mut todo = Vec::new();
+            let who = (self.state.epoch(), self.here, peer);
+            let Some(tree) = self.trees.get(id) else { continue };
+            self.round = Round::begin(now.mono, who, id, tree, &mut todo);
+            if self.round.is_some() {
+                self.send(now, todo, out);
+                self.go_on(now, granting, out);
+                break;
+            }
+        }
+        let pause = if self.hurried > 0 { Duration::ZERO } else { self.pause() };
+        self.next_at = Some(now.mono + pause);
+    }
+
+    /// How long from the beginning of one round to that of the next.
+    fn pause(&self) -> Duration {
+        let pairs = u32::try_from(self.pairs.len()).unwrap_or(u32::MAX).max(1);
+        (self.options.cycle / pairs).max(Duration::from_millis(1))
+    }
+
+    /// Whether a page is one that the exchange has read.
+    pub(crate) fn is_reading(&self, token: u64) -> bool {
+        is_its_id(token)
+    }
+
+    /// A page was read.
+    pub(crate) fn scan_done(
+        &mut self,
+        now: Moment,
+        token: u64,
+        outcome: ScanOutcome,
+        db: &Db,
+        granting: &mut Granting,
+        out: &mut Vec<Effect>,
+    ) {
+        if self.building.is_reading(token) {
+            self.building.page(now.mono, outcome, &mut self.trees);
+        } else if self.answers.is_reading(token) {
+            let next = self.next_id();
+            let damaged = self.answers.page((token, next), outcome, &mut self.trees, db, out);
+            damaged.into_iter().for_each(|partition| self.doubt(partition));
+        } else if self.round_token == Some(token) {
+            self.round_token = None;
+            let Some(mut round) = self.round.take() else { return };
+            let damaged = matches!(outcome, ScanOutcome::Unreadable(_));
+            let seed = self.trees.seed(round.id.keyspace);
+            let mut todo = Vec::new();
+            if let Some(tree) = self.trees.get(round.id) {
+                round.page(outcome, seed, tree, db, &mut todo);
+            }
+            let partition = round.id.partition;
+            self.round = Some(round);
+            if damaged {
+                self.doubt(partition);
+            }
+            self.send(now, todo, out);
+            self.go_on(now, granting, out);
+        }
+    }
+
+    /// A reply to what the exchange has asked; nothing where there will be none.
+    pub(crate) fn replied(
+        &mut self,
+        now: Moment,
+        (from, operation): (NodeId, OperationId),
+        reply: ReplicaReply,
+        db: &Db,
+        granting: &mut Granting,
+        out: &mut Vec<Effect>,
+    ) {
+        self.reply(now, (Some(from), operation), Some(reply), db, out);
+        self.go_on(now, granting, out);
+    }
+
+    /// What it asked could not be sent.
+    pub(crate) fn not_sent(
+        &mut self,
+        now: Moment,
+        operation: OperationId,
+        db: &Db,
+        granting: &mut Granting,
+        out: &mut Vec<Effect>,
+    ) {
+        self.reply(now, (None, operation), None, db, out);
+        self.go_on(now, granting, out);
+    }
+
+    fn reply(
+        &mut self,
+        now: Moment,
+        (from, operation): (Option<NodeId>, OperationId),
+        reply: Option<ReplicaReply>,
+        db: &Db,
+        out: &mut Vec<Effect>,
+    ) {
+        let Some(mut round) = self.round.take() else { return };
+        let mut todo = Vec::new();
+        if let Some(tree) = self.trees.get(round.id) {
+            let fetched = round.replied(now.mono, (from, operation.0), reply, tree, db, &mut todo);
+            self.fetchable = self.fetchable.saturating_sub(fetched);
+        }
+        self.round = Some(round);
+        self.send(now, todo, out);
+    }
+
+    /// Goes on with the mending, and ends the round if it is over.
+    fn go_on(&mut self, now: Moment, granting: &mut Granting, out: &mut Vec<Effect>) {
+        let Some(mut round) = self.round.take() else { return };
+        let mut todo = Vec::new();
+        let (state, partition) = (&self.state, round.id.partition);
+        let ended = round.go_on(
+            now.mono,
+            |key| state.partition_of(key) == partition,
+            &mut self.fetchable,
+            || granting.grant(now.mono),
+            &mut todo,
+        );
+        match ended {
+            Some(ended) => self.ended(now, &round, ended),
+            None => {
+                self.round = Some(round);
+                self.send(now, todo, out);
+            }
+        }
+    }
+
+    fn ended(&mut self, now: Moment, round: &Round, ended: Ended) {
+        if ended.found > 0 && ended.mended.fetched + ended.mended.sent == 0 {
+            // What differed was under way. Clients write faster than that can be of use: they have the rest of the time.
+            let took = now.mono.since(round.began);
+            self.next_at = self.next_at.max(Some(now.mono + took * BUSY_SHARE));
+        }
+        self.pairs.ended(now, (round.id, round.peer), round.began, &ended);
+    }
+
+    fn send(&mut self, now: Moment, todo: Vec<Todo>, out: &mut Vec<Effect>) {
+        for todo in todo {
+            let number = self.next_id();
+            let Some(round) = &mut self.round else { return };
+            match todo {
+                Todo::Scan(job) => {
+                    self.round_token = Some(number);
+                    out.push(Effect::Scan(number, job));
+                }
+                Todo::Ask(what, to, request) => {
+                    round.asked(number, what, to, now.mono + PATIENCE);
+                    out.push(Effect::Ask {
+                        to,
+                        operation: OperationId(number),
+                        partition: round.id.partition,
+                        patience: PATIENCE,
+                        request,
+                    });
+                }
+            }
+        }
+    }
+
+    fn next_id(&mut self) -> u64 {
+        self.last_id += self.id_step;
+        self.last_id
+    }
+}

@@ -1,0 +1,140 @@
+//! Whom to compare which tree with, in turns; what has come of it; and the figures that say how far owners agree.
+
+use cluster::ClusterState;
+use types::{Instant, Moment, NodeId, WallTime};
+
+use super::round::Ended;
+use super::trees::TreeId;
+
+/// How many rounds in a row may find and move the same before that is called stuck.
+const STUCK_AFTER: u32 = 5;
+
+/// One tree and one other owner.
+#[derive(Debug)]
+struct Pair {
+    id: TreeId,
+    peer: NodeId,
+    /// When the last round began that ended with both holding what either had.
+    complete: Option<Instant>,
+    /// Keys that were found to differ and are not known to be mended.
+    differing: u64,
+    since: Option<WallTime>,
+    /// How many rounds in a row found and moved the same, and what that was.
+    repeated: u32,
+    signature: u64,
+}
+
+/// All pairs of one shard.
+#[derive(Debug)]
+pub(crate) struct Pairs {
+    pairs: Vec<Pair>,
+    next: usize,
+    figures: Figures,
+}
+
+/// How far owners agree, and what was done for it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Figures {
+    /// Pairs of a tree and another owner.
+    pub pairs: u64,
+    /// Of those, the ones whose last round left nothing that is known to differ.
+    pub agreeing: u64,
+    /// Keys that are known to differ from some other owner's.
+    pub differing: u64,
+    /// Since when the oldest of them is known.
+    pub oldest: Option<WallTime>,
+    /// Pairs of which one round after the other finds and moves the same: a defect, or damage.
+    pub stuck: u64,
+    /// Rounds that ended, since the start.
+    pub rounds: u64,
+    /// Those of them that could not be completed.
+    pub incomplete: u64,
+    /// Keys that were found to differ, since the start.
+    pub found: u64,
+    /// Records that were fetched from other owners.
+    pub fetched: u64,
+    /// Records that were sent to other owners and taken in.
+    pub sent: u64,
+    /// Of either, in bytes.
+    pub bytes: u64,
+    /// Trees of which is not known what is stored, or that are in doubt.
+    pub unbuilt: u64,
+    /// Partitions whose trees were built from stored bytes.
+    pub built: u64,
+    /// Leaves that were wrong though nobody had doubted them: defects.
+    pub corrected: u64,
+    /// Times that building came to something which cannot be read.
+    pub unreadable: u64,
+    /// Memory for trees.
+    pub memory_bytes: u64,
+    /// Pairs whose other owner cannot be reached.
+    pub unreachable: u64,
+    /// Pairs still to be compared because somebody asked for it.
+    pub hurried: u64,
+}
+
+impl Pairs {
+    /// Each of these trees with each other owner. Nodes that start together begin at different places.
+    pub(crate) fn new(here: NodeId, state: &ClusterState, ids: impl Iterator<Item = TreeId>) -> Pairs {
+        let mut pairs = Vec::new();
+        for id in ids {
+            let others = state.owners(id.keyspace, id.partition).iter().filter(|peer| **peer != here);
+            pairs.extend(others.map(|peer| Pair {
+                id,
+                peer: *peer,
+                complete: None,
+                differing: 0,
+                since: None,
+                repeated: 0,
+                signature: 0,
+            }));
+        }
+        let next = usize::from(here.0).wrapping_mul(0x9e37) % pairs.len().max(1);
+        Pairs { pairs, next, figures: Figures::default() }
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.pairs.len()
+    }
+
+    /// The next in turn.
+    pub(crate) fn next(&mut self) -> Option<(TreeId, NodeId)> {
+        let at = self.next;
+        self.next = if at + 1 < self.pairs.len() { at + 1 } else { 0 };
+        self.pairs.get(at).map(|pair| (pair.id, pair.peer))
+    }
+
+    /// A round that began at this time has ended.
+    pub(crate) fn ended(&mut self, now: Moment, of: (TreeId, NodeId), began: Instant, ended: &Ended) {
+        self.figures.rounds += 1;
+        self.figures.incomplete += u64::from(!ended.complete);
+        self.figures.found += ended.found;
+        self.figures.fetched += ended.mended.fetched;
+        self.figures.sent += ended.mended.sent;
+        self.figures.bytes += ended.mended.bytes;
+        let Some(pair) = self.pairs.iter_mut().find(|pair| (pair.id, pair.peer) == of) else { return };
+        if ended.complete {
+            pair.complete = Some(began);
+        }
+        let same = ended.found > 0 && ended.mended.signature == pair.signature;
+        pair.repeated = if same { pair.repeated + 1 } else { 0 };
+        pair.signature = ended.mended.signature;
+        pair.differing = ended.left;
+        pair.since = (ended.left > 0).then(|| pair.since.unwrap_or(now.wall));
+    }
+
+    /// How far owners agree.
+    pub(crate) fn figures(&self, is_reachable: impl Fn(NodeId) -> bool) -> Figures {
+        let count = |is: &dyn Fn(&Pair) -> bool| self.pairs.iter().filter(|pair| is(pair)).count() as u64;
+        Figures {
+            pairs: self.pairs.len() as u64,
+            agreeing: count(&|pair| pair.complete.is_some() && pair.differing == 0),
+            differing: self.pairs.iter().map(|pair| pair.differing).sum(),
+            oldest: self.pairs.iter().filter_map(|pair| pair.since).min(),
+            stuck: count(&|pair| pair.repeated >= STUCK_AFTER),
+            unreachable: count(&|pair| !is_reachable(pair.peer)),
+            ..self.figures
+        }
+    }
+}

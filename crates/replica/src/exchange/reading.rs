@@ -1,0 +1,49 @@
+//! Reading what is stored in a span of a tree, a page at a time.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use bytes::Bytes;
+use merkle::{Place, Run, runs};
+use storage::{Db, KeyRange, ScanJob, ScanLimit};
+use types::KeyspaceId;
+
+use crate::store_key;
+
+/// How much one page reads.
+const PAGE: ScanLimit = ScanLimit { entries: 512, bytes: 512 * 1024 };
+
+/// What is still to be read of a span.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    keyspace: KeyspaceId,
+    runs: VecDeque<Run>,
+    /// Where the first of these runs goes on; at its beginning, if nowhere.
+    from: Option<Bytes>,
+}
+
+impl Reading {
+    /// All of these places.
+    pub(crate) fn of(keyspace: KeyspaceId, places: Range<Place>) -> Reading {
+        Reading { keyspace, runs: runs(places).collect(), from: None }
+    }
+
+    /// The next page; nothing where all was read.
+    pub(crate) fn job(&self, db: &Db) -> Option<ScanJob> {
+        let run = self.runs.front()?;
+        let start = store_key::position(run.slot, self.keyspace, run.first);
+        let end = match run.last.checked_add(1) {
+            Some(behind) => Some(store_key::position(run.slot, self.keyspace, behind)),
+            None => store_key::end_of_keyspace(run.slot, self.keyspace),
+        };
+        Some(db.scan(KeyRange::new(self.from.as_ref().unwrap_or(&start), end.as_deref()), PAGE))
+    }
+
+    /// A page was read, and the next begins there; nothing where the run is over.
+    pub(crate) fn go_on(&mut self, next: Option<Bytes>) {
+        if next.is_none() {
+            self.runs.pop_front();
+        }
+        self.from = next;
+    }
+}

@@ -1,0 +1,178 @@
+//! The exchange between owners: whatever each holds, without any client all come to hold the same.
+#![allow(clippy::unwrap_used, reason = "a test may stop at surprises")]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use causality::{Actor, Context, Dot, Payload, Policy, Record, Stamp, Version};
+use proptest::prelude::*;
+use replica::{ExchangeOptions, ReplicaOptions};
+use storage::Options;
+use support::owners::{KEYSPACES, Owners};
+use support::{LWW, SIBLINGS, lww};
+use types::{Incarnation, KeyspaceId, OperationId, Stint};
+
+const CYCLE: Duration = Duration::from_secs(10);
+const STEP: Duration = Duration::from_millis(20);
+
+fn options() -> ReplicaOptions {
+    let exchange = ExchangeOptions { cycle: CYCLE, ..ExchangeOptions::default() };
+    ReplicaOptions { exchange, ..ReplicaOptions::default() }
+}
+
+fn owners(count: usize, partitions: u64) -> Owners {
+    Owners::new(count, partitions, options(), &Options { memory_bytes: 256 << 10, ..Options::tiny() })
+}
+
+/// What was written to one key, on one node, at one time.
+#[derive(Clone, Debug)]
+struct Wrote {
+    node: usize,
+    keyspace: usize,
+    key: u8,
+    version: u64,
+    deleted: bool,
+}
+
+fn any_write() -> impl Strategy<Value = Wrote> {
+    (0..3_usize, 0..2_usize, 0..12_u8, 1..9_u64, prop::bool::weighted(0.2))
+        .prop_map(|(node, keyspace, key, version, deleted)| Wrote { node, keyspace, key, version, deleted })
+}
+
+fn record(wrote: &Wrote) -> Record {
+    let payload = if wrote.deleted {
+        Payload::Tombstone
+    } else {
+        Payload::Value(Bytes::from(format!("{}", wrote.version)))
+    };
+    // A dot names one write, so what it wrote follows from it.
+    let counter = wrote.version * 2 + u64::from(wrote.deleted);
+    let dot = Dot { actor: Actor { incarnation: Incarnation(9), stint: Stint(1) }, counter };
+    let version = Version::new(dot, Stamp(counter), payload, OperationId(counter));
+    let policy = if KEYSPACES[wrote.keyspace] == LWW { Policy::Lww } else { Policy::Siblings };
+    Record::put(None, policy, &Context::Empty, version).unwrap()
+}
+
+fn key(number: u8) -> Vec<u8> {
+    format!("key:{number}").into_bytes()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// F1. The naive model: of each key, the merge of all that was ever written anywhere.
+    #[test]
+    fn owners_come_to_hold_the_same_without_a_client(
+        before in prop::collection::vec(any_write(), 0..40),
+        meanwhile in prop::collection::vec(any_write(), 0..12),
+    ) {
+        let mut owners = owners(3, 4);
+        let mut model: BTreeMap<(KeyspaceId, Vec<u8>), Record> = BTreeMap::new();
+        for (number, wrote) in before.iter().chain(&meanwhile).enumerate() {
+            if number > before.len() {
+                owners.pass(Duration::from_millis(400), STEP);
+            }
+            let (keyspace, key, record) = (KEYSPACES[wrote.keyspace], key(wrote.key), record(wrote));
+            owners.store(wrote.node, keyspace, &key, &record);
+            let known = model.entry((keyspace, key)).or_insert_with(|| record.clone());
+            *known = known.merge(&record).unwrap();
+        }
+        owners.pass(CYCLE * 3, STEP);
+        for ((keyspace, key), expected) in &model {
+            for node in 0..3 {
+                let held = owners.held(node, *keyspace, key);
+                prop_assert_eq!(held.as_ref(), Some(expected), "node {}", node);
+            }
+        }
+        // At rest: all agree, and a cycle costs a question for each tree and pair.
+        let frames = owners.frames;
+        owners.pass(CYCLE, STEP);
+        for node in &owners.nodes {
+            let figures = node.exchange();
+            prop_assert_eq!((figures.agreeing, figures.differing, figures.oldest), (figures.pairs, 0, None));
+            prop_assert_eq!((figures.unbuilt, figures.corrected, figures.stuck), (0, 0, 0));
+        }
+        let pairs: usize = 3 * 2 * 4 * 2;
+        prop_assert!((2 * pairs - pairs / 4..=2 * pairs + pairs / 4).contains(&(owners.frames - frames)));
+    }
+}
+
+#[test]
+fn an_owner_that_was_away_is_brought_up_and_what_it_alone_has_is_fetched() {
+    let mut owners = owners(3, 4);
+    owners.silent = Some(2);
+    for number in 0..50 {
+        let record = lww(1000 + u64::from(number), Stamp(5), b"written while it was away");
+        owners.store(0, LWW, &key(number), &record);
+        owners.store(1, LWW, &key(number), &record);
+    }
+    owners.store(2, LWW, b"its own", &lww(1, Stamp(5), b"before it was cut off"));
+    owners.pass(CYCLE * 2, STEP);
+    assert_eq!(owners.held(2, LWW, &key(7)), None);
+    owners.silent = None;
+    owners.pass(CYCLE * 2, STEP);
+    for number in 0..50 {
+        assert!(owners.held(2, LWW, &key(number)).is_some(), "{number}");
+    }
+    for node in 0..3 {
+        assert!(owners.held(node, LWW, b"its own").is_some(), "node {node}");
+    }
+}
+
+/// What one difference costs among many keys: the walk's few questions, and the record.
+#[test]
+fn bytes_grow_with_the_difference_and_not_with_the_data() {
+    let mut owners = Owners::new(2, 2, options(), &Options { memory_bytes: 64 << 20, ..Options::default() });
+    for number in 0_u32..20_000 {
+        let record = lww(u64::from(number) + 1, Stamp(5), b"value");
+        for node in 0..2 {
+            owners.store(node, LWW, format!("user:{number}").as_bytes(), &record);
+        }
+    }
+    owners.pass(CYCLE * 2, STEP);
+    let at_rest = owners.bytes;
+    owners.pass(CYCLE, STEP);
+    let cycle = owners.bytes - at_rest;
+    owners.store(0, LWW, b"user:777", &lww(50_000, Stamp(6), b"changed"));
+    let before = owners.bytes;
+    owners.pass(CYCLE, STEP);
+    let cost = owners.bytes - before - cycle;
+    assert_eq!(owners.held(1, LWW, b"user:777"), owners.held(0, LWW, b"user:777"));
+    assert!(cycle < 1000, "at rest: {cycle} bytes");
+    assert!(cost < 8 * 1024, "one difference among 20,000 keys: {cost} bytes");
+}
+
+#[test]
+fn an_owner_that_takes_in_nothing_is_called_stuck() {
+    let mut owners = owners(2, 2);
+    owners.store(
+        0,
+        SIBLINGS,
+        b"key",
+        &record(&Wrote { node: 0, keyspace: 1, key: 0, version: 1, deleted: false }),
+    );
+    owners.liar = Some(1);
+    owners.pass(CYCLE * 8, STEP);
+    assert_eq!(owners.nodes[0].exchange().stuck, 1);
+    owners.liar = None;
+    owners.pass(CYCLE * 2, STEP);
+    assert_eq!(owners.nodes[0].exchange().stuck, 0);
+    assert!(owners.held(1, SIBLINGS, b"key").is_some());
+}
+
+#[test]
+fn a_repair_that_is_asked_for_compares_all_at_once() {
+    let mut owners = owners(3, 16);
+    owners.pass(CYCLE * 2, STEP);
+    owners.store(0, LWW, b"key", &lww(1, Stamp(5), b"value"));
+    let rounds = owners.nodes[0].exchange().rounds;
+    let asked = owners.nodes[0].repair();
+    assert_eq!(asked, 16 * 2 * 2, "partitions, keyspaces, other owners");
+    owners.pass(STEP * 2, STEP);
+    let figures = owners.nodes[0].exchange();
+    assert_eq!((figures.hurried, figures.rounds - rounds), (0, asked));
+    assert!(owners.held(1, LWW, b"key").is_some() && owners.held(2, LWW, b"key").is_some());
+}

@@ -1,0 +1,241 @@
+//! Several replicas of one cluster, whose messages arrive at once and are counted as frames.
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use causality::Record;
+use cluster::{Addresses, ClusterState, FoundingPlan, Keyspace, MemberPlan};
+use env::{Rng, SimDisk};
+use replica::actors::Actors;
+use replica::handoff::is_own;
+use replica::{Effect, Identity, RecordMerge, Replica, ReplicaOptions, Ticket};
+use ring::Partitions;
+use storage::{Db, Options};
+use types::{Epoch, Instant, KeyspaceId, Moment, NodeId, OperationId, PartitionId, ShardId, WallTime};
+use wire::{Body, Envelope, ReplicaReply, ReplicaRequest, WritePath};
+
+use super::{LWW, SIBLINGS};
+
+/// Replicas of all partitions, all of which they own.
+pub(crate) struct Owners {
+    pub(crate) nodes: Vec<Replica>,
+    pub(crate) disks: Vec<SimDisk>,
+    pub(crate) state: Arc<ClusterState>,
+    pub(crate) now: Moment,
+    /// Of frames between different nodes.
+    pub(crate) bytes: usize,
+    /// Frames between different nodes.
+    pub(crate) frames: usize,
+    /// A node that hears nobody, and is heard by nobody.
+    pub(crate) silent: Option<usize>,
+    /// A node that says *stored*, stores nothing of what others send, and asks nobody.
+    pub(crate) liar: Option<usize>,
+    queue: VecDeque<Message>,
+    replies: Vec<(u64, ReplicaReply)>,
+}
+
+enum Message {
+    Request(usize, usize, OperationId, PartitionId, ReplicaRequest),
+    Reply(usize, Ticket, ReplicaReply),
+}
+
+/// Operations of a test, not of a replica.
+const OURS: u64 = 1;
+
+impl Owners {
+    pub(crate) fn new(count: usize, partitions: u64, options: ReplicaOptions, storage: &Options) -> Owners {
+        let member = |number: usize| MemberPlan {
+            name: format!("n{number}"),
+            data_center: "dc1".to_owned(),
+            rack: format!("r{number}"),
+            weight: 1.0,
+            addresses: Addresses::default(),
+        };
+        let state = Arc::new(
+            ClusterState::found(FoundingPlan {
+                name: "test".to_owned(),
+                members: (1..=count).map(member).collect(),
+                partitions: Partitions::new(partitions).unwrap(),
+                keyspaces: vec![Keyspace::new(SIBLINGS.0, "siblings")],
+            })
+            .unwrap(),
+        );
+        let all: Vec<PartitionId> = state.partitions().iter().collect();
+        let (mut nodes, mut disks) = (Vec::new(), Vec::new());
+        for member in state.members() {
+            let disk = SimDisk::new();
+            let mut rng = Rng::from_seed(u64::from(member.id.0));
+            let dir = Path::new("data");
+            let identity = Identity::open(&disk, dir, &member.name, b"state", &mut rng).unwrap();
+            let seam = Arc::new(disk.clone());
+            let (db, _) = Db::open(seam, &dir.join("store"), storage.clone(), Arc::new(RecordMerge)).unwrap();
+            let actors = Actors::new(identity.incarnation, identity.stints);
+            nodes.push(Replica::new(member.id, Arc::clone(&state), &all, db, actors, options));
+            disks.push(disk);
+        }
+        let now = Moment { mono: Instant(1_000_000_000), wall: WallTime(1_000_000) };
+        let mut owners = Owners {
+            nodes,
+            disks,
+            state,
+            now,
+            bytes: 0,
+            frames: 0,
+            silent: None,
+            liar: None,
+            queue: VecDeque::new(),
+            replies: Vec::new(),
+        };
+        for node in 0..owners.nodes.len() {
+            for peer in 0..owners.nodes.len() {
+                let peer = owners.id(peer);
+                owners.nodes[node].peer_up(now, peer);
+            }
+        }
+        owners
+    }
+
+    fn id(&self, place: usize) -> NodeId {
+        self.state.members()[place].id
+    }
+
+    fn place(&self, id: NodeId) -> usize {
+        self.state.members().iter().position(|member| member.id == id).unwrap()
+    }
+
+    /// Stores a record on one node alone.
+    pub(crate) fn store(&mut self, node: usize, keyspace: KeyspaceId, key: &[u8], record: &Record) {
+        let request = ReplicaRequest::Write {
+            keyspace,
+            key: Bytes::copy_from_slice(key),
+            record: record.to_bytes(),
+            path: WritePath::Merge,
+            in_place_of: None,
+        };
+        let reply = self.ask(node, key, request);
+        assert_eq!(reply, ReplicaReply::Stored);
+    }
+
+    /// What a node holds of a key.
+    pub(crate) fn held(&mut self, node: usize, keyspace: KeyspaceId, key: &[u8]) -> Option<Record> {
+        let key = Bytes::copy_from_slice(key);
+        let request = ReplicaRequest::Read { keyspace, key: key.clone(), in_place_of: None };
+        match self.ask(node, &key, request) {
+            ReplicaReply::Found { record, .. } => Some(Record::decode(record).unwrap()),
+            ReplicaReply::Absent => None,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn ask(&mut self, node: usize, key: &[u8], request: ReplicaRequest) -> ReplicaReply {
+        let partition = self.state.partition_of(key);
+        self.queue.push_back(Message::Request(node, node, OperationId(OURS), partition, request));
+        self.settle();
+        self.replies.pop().expect("it answers").1
+    }
+
+    /// Lets time pass, in steps.
+    pub(crate) fn pass(&mut self, time: Duration, step: Duration) {
+        let end = self.now.mono + time;
+        while self.now.mono < end {
+            self.now.mono = self.now.mono + step;
+            self.now.wall = self.now.wall.plus_millis(u64::try_from(step.as_millis()).unwrap());
+            self.settle();
+        }
+    }
+
+    /// Delivers and runs all that there is.
+    pub(crate) fn settle(&mut self) {
+        loop {
+            while let Some(message) = self.queue.pop_front() {
+                self.deliver(message);
+            }
+            for node in 0..self.nodes.len() {
+                let mut out = Vec::new();
+                self.nodes[node].end_turn(self.now, &mut out);
+                self.carry(node, out);
+            }
+            if self.queue.is_empty() {
+                return;
+            }
+        }
+    }
+
+    fn deliver(&mut self, message: Message) {
+        let mut out = Vec::new();
+        let now = self.now;
+        match message {
+            Message::Request(from, to, operation, partition, request) => {
+                let apart = from != to && (self.silent == Some(from) || self.silent == Some(to));
+                if apart || (self.liar == Some(from) && from != to) {
+                    return;
+                }
+                self.count(from, to, operation, partition, Body::Request(request.clone()));
+                let ticket = Ticket {
+                    from: self.id(from),
+                    of: ShardId(0),
+                    via: ShardId(0),
+                    operation,
+                    round: 0,
+                    partition,
+                    until: Instant(u64::MAX),
+                };
+                if self.liar == Some(to) && from != to && matches!(request, ReplicaRequest::Write { .. }) {
+                    self.queue.push_back(Message::Reply(to, ticket, ReplicaReply::Stored));
+                    return;
+                }
+                self.nodes[to].serve(now, ticket, request, &mut out);
+                self.carry(to, out);
+            }
+            Message::Reply(from, ticket, reply) => {
+                let to = self.place(ticket.from);
+                self.count(from, to, ticket.operation, ticket.partition, Body::Reply(reply.clone()));
+                if is_own(ticket.operation) {
+                    let id = self.id(from);
+                    self.nodes[to].replied(now, id, ticket.operation, reply, &mut out);
+                    self.carry(to, out);
+                } else {
+                    self.replies.push((ticket.operation.0, reply));
+                }
+            }
+        }
+    }
+
+    fn count(&mut self, from: usize, to: usize, operation: OperationId, partition: PartitionId, body: Body) {
+        if from != to {
+            let epoch = Epoch(1);
+            let envelope = Envelope { operation, round: 0, epoch, partition, deadline_ms: 5000, body };
+            let mut frame = BytesMut::new();
+            wire::encode_frame(&envelope, &mut frame);
+            self.bytes += frame.len();
+            self.frames += 1;
+        }
+    }
+
+    fn carry(&mut self, node: usize, effects: Vec<Effect>) {
+        let now = self.now;
+        for effect in effects {
+            let mut out = Vec::new();
+            match effect {
+                Effect::Ask { to, operation, partition, request, .. } => {
+                    let to = self.place(to);
+                    self.queue.push_back(Message::Request(node, to, operation, partition, request));
+                }
+                Effect::Reply(ticket, reply) => self.queue.push_back(Message::Reply(node, ticket, reply)),
+                Effect::Made(..) => panic!("nothing is made here"),
+                Effect::Read(token, job) => self.nodes[node].read_done(now, token, job.run(), &mut out),
+                Effect::Scan(token, job) => self.nodes[node].scan_done(now, token, job.run(), &mut out),
+                Effect::Sync(job) => self.nodes[node].synced(job.run(), &mut out),
+                Effect::Background(job) => self.nodes[node].installed(now, job.run(), &mut out),
+                Effect::Stop(why) => panic!("a replica stopped: {why}"),
+            }
+            self.carry(node, out);
+        }
+    }
+}
+
+/// The keyspaces that there are.
+pub(crate) const KEYSPACES: [KeyspaceId; 2] = [LWW, SIBLINGS];
