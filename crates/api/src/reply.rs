@@ -31,6 +31,8 @@ pub enum Reply {
     Explain(Box<Explanation>),
     /// How many owners have acknowledged a write.
     Acknowledged(u8),
+    /// To a repair: it has begun.
+    Repairing,
     /// To a batch: one outcome a key, in the order asked. It never travels between nodes, because each of its keys does
     /// by itself; could it be read from bytes, batches within batches would overflow the reader's stack.
     #[serde(skip)]

@@ -70,6 +70,9 @@ pub enum Command {
         /// How many owners to wait for.
         replicas: u8,
     },
+    /// Compare all that the node owns with all other owners, now and without the usual pauses. Answered by
+    /// [`Reply::Repairing`](crate::Reply::Repairing) when it has begun; the node's figures say how far it has come.
+    Repair,
 }
 
 /// An operation on one key.

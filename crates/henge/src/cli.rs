@@ -32,6 +32,9 @@ pub(crate) enum Command {
     Ring(At),
     /// Show where a key lives and what each of its owners holds.
     Explain(Explain),
+    /// Compare all that the nodes own with each other, now, and mend what differs. Owners do so by themselves about every
+    /// ten seconds; this waits until all have, and says what they found.
+    Repair(At),
     /// Measure a server that speaks the Redis protocol: this one, or another.
     Bench(Box<bench::Args>),
     /// Print a completion script for a shell.

@@ -43,6 +43,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Status(at) => client::show::status(&at),
         Command::Ring(at) => client::show::ring(&at),
         Command::Explain(explain) => client::show::explain(&explain),
+        Command::Repair(at) => client::repair::run(&at),
         Command::Bench(arguments) => {
             bench::run(&arguments)?;
             Ok(ExitCode::SUCCESS)

@@ -16,7 +16,9 @@ use crate::front::{Front, Shared};
 use crate::guard;
 use crate::options::HttpOptions;
 use crate::problem::{self, Kind, Problem};
-use crate::routes::{cluster, explain, hashed, health, keys, keyspaces, landing, metrics, problems, ring};
+use crate::routes::{
+    cluster, explain, hashed, health, keys, keyspaces, landing, metrics, problems, repair, ring,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -61,6 +63,7 @@ fn described() -> OpenApiRouter<Shared> {
         .routes(routes!(hashed::post))
         .routes(routes!(cluster::get))
         .routes(routes!(ring::get))
+        .routes(routes!(repair::get, repair::post))
         .routes(routes!(keyspaces::list))
         .routes(routes!(explain::get))
         .routes(routes!(metrics::get))

@@ -104,7 +104,9 @@ impl Shards {
             Command::Key(request) => Home::One(self.of_key(&request.key)),
             Command::Explain { key, .. } => Home::One(self.of_key(key)),
             Command::AwaitAcknowledgements { operation, .. } => Home::One(self.of_operation(*operation)),
-            Command::Scan(_) | Command::Count { .. } | Command::RandomKey { .. } => Home::Any,
+            Command::Scan(_) | Command::Count { .. } | Command::RandomKey { .. } | Command::Repair => {
+                Home::Any
+            }
             Command::Batch(requests) => {
                 let mut homes = requests.iter().map(|request| self.of_key(&request.key));
                 match homes.next() {

@@ -52,6 +52,7 @@ pub fn counters(shard: &Shard, now: WallTime) -> Vec<Counter> {
     let reads = &storage.counters;
     let counter = |name, help, value: u64| Counter { name, help, value: value as f64 };
     vec![
+        counter("shards", "Shards of this node.", 1),
         counter("client_requests_total", "Requests of clients.", figures.client_requests),
         counter("shard_passes_total", "Requests of clients that were another shard's.", figures.passed_on),
         counter("peer_messages_total", "Messages from peers.", figures.peer_messages),
@@ -106,6 +107,11 @@ pub fn counters(shard: &Shard, now: WallTime) -> Vec<Counter> {
             "exchange_hurried_pairs",
             "Those still to be compared because somebody asked for it.",
             exchange.hurried,
+        ),
+        counter(
+            "exchange_repairs_total",
+            "Times that somebody asked for it, counted by each shard.",
+            exchange.repairs,
         ),
         counter("exchange_rounds_total", "Comparisons with other owners.", exchange.rounds),
         counter(

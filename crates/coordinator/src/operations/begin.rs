@@ -49,6 +49,8 @@ impl Operations {
             Command::AwaitAcknowledgements { operation, replicas } => {
                 self.begin_await(now, origin, timeout, operation, replicas, out);
             }
+            // The replicas do it by themselves, and have begun.
+            Command::Repair => self.answer_to(origin, Ok(Reply::Repairing), out),
         }
     }
 

@@ -162,5 +162,6 @@ fn answer(outcome: &Outcome, first_id: u64, play: &Play) -> String {
             each.join(", ")
         }
         Reply::Acknowledged(count) => format!("{count} hold it"),
+        Reply::Repairing => "repairing".to_owned(),
     }
 }

@@ -2,6 +2,7 @@
 //! program could not find out.
 
 pub(crate) mod keys;
+pub(crate) mod repair;
 pub(crate) mod show;
 
 use std::net::SocketAddr;
@@ -55,6 +56,10 @@ impl Node {
             request = request.header(*name, *value);
         }
         self.answered(request.send(body))
+    }
+
+    pub(crate) fn post(&self, path: &str) -> Result<Answered> {
+        self.answered(self.agent.post(self.url(path)).send_empty())
     }
 
     pub(crate) fn delete(&self, path: &str, headers: &[(&str, &str)]) -> Result<Answered> {

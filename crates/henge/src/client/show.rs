@@ -112,21 +112,21 @@ pub(crate) fn explain(arguments: &Explain) -> Result<ExitCode> {
 }
 
 /// Prints all at once. Who has read enough and closed the pipe, as `head` does, is no error.
-fn print(text: &str) -> Result<ExitCode> {
+pub(super) fn print(text: &str) -> Result<ExitCode> {
     match std::io::stdout().lock().write_all(text.as_bytes()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(ExitCode::SUCCESS),
     }
 }
 
-fn table(header: &[&str]) -> Table {
+pub(super) fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(NOTHING);
     table.set_header(header.iter().copied());
     table
 }
 
-fn list(value: &Value) -> &[Value] {
+pub(super) fn list(value: &Value) -> &[Value] {
     value.as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
@@ -134,7 +134,7 @@ fn keyspaces_of(document: &Value) -> &[Value] {
     if document.is_array() { list(document) } else { list(&document["keyspaces"]) }
 }
 
-fn text(value: &Value) -> String {
+pub(super) fn text(value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),
         Value::String(text) => text.clone(),

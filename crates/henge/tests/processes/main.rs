@@ -12,6 +12,7 @@ mod contexts;
 mod damage;
 mod dev;
 mod disagreement;
+mod exchange;
 mod full_disk;
 mod hints;
 mod outages;

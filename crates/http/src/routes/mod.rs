@@ -10,6 +10,7 @@ pub(crate) mod keyspaces;
 pub(crate) mod landing;
 pub(crate) mod metrics;
 pub(crate) mod problems;
+pub(crate) mod repair;
 pub(crate) mod ring;
 pub(crate) mod siblings;
 pub(crate) mod written;

@@ -118,6 +118,7 @@ impl Inner {
     fn answer(&mut self, command: Command) -> Outcome {
         match command {
             Command::Key(request) => self.answer_about_key(request),
+            Command::Repair => Ok(Reply::Repairing),
             Command::Explain { keyspace, key } => Ok(Reply::Explain(Box::new(self.explain(keyspace, &key)))),
             other => panic!("no front end over HTTP asks {other:?}"),
         }

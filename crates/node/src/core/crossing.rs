@@ -32,6 +32,8 @@ pub enum Passed {
     Message(Sender, Envelope),
     /// A reply for a peer whose question came by a connection of this shard.
     Reply(Sender, Envelope),
+    /// A client of the node wants all that it owns compared with other owners.
+    Repair,
 }
 
 /// For whom a shard asks another: a client, or a part of a client's batch.
@@ -60,6 +62,11 @@ impl Asker {
 impl Shard {
     /// A client of this shard asks.
     pub(super) fn ask(&mut self, now: Moment, client: u64, request: Request, out: &mut Vec<Output>) {
+        if matches!(request.command, Command::Repair) {
+            self.replica.repair();
+            let others = self.shards.iter().filter(|shard| *shard != self.index);
+            out.extend(others.map(|shard| Output::Pass(shard, Passed::Repair)));
+        }
         match self.shards.home(&request.command) {
             Home::One(shard) => self.ask_at(now, shard, Asker::client(client), request, out),
             Home::Any => self.ask_at(now, self.index, Asker::client(client), request, out),
@@ -121,6 +128,9 @@ impl Shard {
             Passed::Answer(asker, outcome) => self.answered(asker, outcome, out),
             Passed::Message(sender, envelope) => self.message(now, from, sender, envelope, out),
             Passed::Reply(to, envelope) => out.push(Output::Reply(to, envelope)),
+            Passed::Repair => {
+                self.replica.repair();
+            }
         }
     }
 
@@ -139,7 +149,7 @@ impl Shard {
                 }
             }
             // What answers something was counted when it was asked, and is always taken in.
-            Passed::Answer(..) | Passed::Message(..) | Passed::Reply(..) => {}
+            Passed::Answer(..) | Passed::Message(..) | Passed::Reply(..) | Passed::Repair => {}
         }
     }
 

@@ -321,7 +321,7 @@ impl Driver {
         let is_question = match &passed {
             Passed::Ask(..) => true,
             Passed::Message(_, envelope) => matches!(envelope.body, Body::Request(_)),
-            Passed::Answer(..) | Passed::Reply(..) => false,
+            Passed::Answer(..) | Passed::Reply(..) | Passed::Repair => false,
         };
         if is_question && !self.node.mailboxes.has_room(to) {
             self.feedback.borrow_mut().push(Input::NotPassed(to, passed));

@@ -99,6 +99,9 @@ pub(crate) struct Exchange {
     id_step: u64,
     /// How many pairs are still to be compared without a pause, because somebody asked for it.
     hurried: usize,
+    /// Whether the round under way is one of them.
+    is_hurried: bool,
+    repairs: u64,
 }
 
 impl Exchange {
@@ -129,6 +132,8 @@ impl Exchange {
             last_id: crate::handoff::OWN_ID | EXCHANGE_ID | u64::from(shard),
             id_step: u64::from(shards),
             hurried: 0,
+            is_hurried: false,
+            repairs: 0,
             state,
         }
     }
@@ -171,6 +176,7 @@ impl Exchange {
 
     /// All pairs are to be compared at once, without a pause between them. What comes back is how many those are.
     pub(crate) fn hurry(&mut self) -> u64 {
+        self.repairs += 1;
         self.hurried = self.pairs.len();
         self.next_at = self.next_at.map(|_| Instant::default());
         self.hurried as u64
@@ -187,7 +193,8 @@ impl Exchange {
             unreadable: built.unreadable,
             corrected: built.corrected,
             memory_bytes: self.trees.memory_bytes() as u64,
-            hurried: self.hurried as u64,
+            hurried: self.hurried as u64 + u64::from(self.is_hurried && self.round.is_some()),
+            repairs: self.repairs,
             ..figures
         }
     }
@@ -243,6 +250,7 @@ impl Exchange {
         }
         for _ in 0..self.pairs.len() {
             let Some((id, peer)) = self.pairs.next() else { break };
+            self.is_hurried = self.hurried > 0;
             self.hurried = self.hurried.saturating_sub(1);
             if !self.reachable.contains(&peer) {
                 continue;

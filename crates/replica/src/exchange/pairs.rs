@@ -69,6 +69,8 @@ pub struct Figures {
     pub memory_bytes: u64,
     /// Pairs whose other owner cannot be reached.
     pub unreachable: u64,
+    /// Times that somebody asked for all to be compared at once.
+    pub repairs: u64,
     /// Pairs still to be compared because somebody asked for it.
     pub hurried: u64,
 }

@@ -162,6 +162,10 @@ impl Servers {
 
     /// A connection to a node, in a keyspace.
     #[track_caller]
+    pub(crate) fn http_address(&self, node: u16) -> SocketAddr {
+        self.address(node, Listener::Http)
+    }
+
     pub(crate) fn resp(&self, node: u16, keyspace: &str) -> Resp {
         Resp::connect_to(self.resp_address(node), keyspace)
     }

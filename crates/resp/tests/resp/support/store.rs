@@ -174,6 +174,7 @@ impl Inner {
                 self.asked.push(format!("await {operation} {replicas}"));
                 Ok(Reply::Acknowledged(3))
             }
+            Command::Repair => Ok(Reply::Repairing),
         }
     }
 
