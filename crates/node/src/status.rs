@@ -99,6 +99,11 @@ pub fn counters(shard: &Shard, now: WallTime) -> Vec<Counter> {
             exchange.stuck,
         ),
         counter(
+            "exchange_uncompared_pairs",
+            "Those not compared completely since somebody last asked for it, or not at all if nobody has.",
+            exchange.uncompared,
+        ),
+        counter(
             "exchange_unreachable_pairs",
             "Those whose other owner cannot be reached.",
             exchange.unreachable,

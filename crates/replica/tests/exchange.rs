@@ -169,10 +169,12 @@ fn a_repair_that_is_asked_for_compares_all_at_once() {
     owners.pass(CYCLE * 2, STEP);
     owners.store(0, LWW, b"key", &lww(1, Stamp(5), b"value"));
     let rounds = owners.nodes[0].exchange().rounds;
-    let asked = owners.nodes[0].repair();
+    let now = owners.now;
+    let asked = owners.nodes[0].repair(now);
+    assert_eq!(owners.nodes[0].exchange().uncompared, asked);
     assert_eq!(asked, 16 * 2 * 2, "partitions, keyspaces, other owners");
     owners.pass(STEP * 2, STEP);
     let figures = owners.nodes[0].exchange();
-    assert_eq!((figures.hurried, figures.rounds - rounds), (0, asked));
+    assert_eq!((figures.hurried, figures.uncompared, figures.rounds - rounds), (0, 0, asked));
     assert!(owners.held(1, LWW, b"key").is_some() && owners.held(2, LWW, b"key").is_some());
 }

@@ -105,7 +105,9 @@ fn watch(repairing: &mut [Repairing], quiet: bool) -> Result<()> {
 fn report(at: &At, repairing: &[Repairing], away: &[String]) -> Result<ExitCode> {
     let whole = away.is_empty()
         && repairing.iter().all(|one| {
-            ["unreachable", "unbuilt", "differing", "stuck"].iter().all(|what| one.figure(what) == 0)
+            ["uncompared", "unreachable", "unbuilt", "differing", "stuck"]
+                .iter()
+                .all(|what| one.figure(what) == 0)
         });
     let code = if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     if at.json {
@@ -117,7 +119,7 @@ fn report(at: &At, repairing: &[Repairing], away: &[String]) -> Result<ExitCode>
     for one in repairing {
         shown.add_row([
             one.name.clone(),
-            one.figure("pairs").saturating_sub(one.figure("unreachable")).to_string(),
+            one.figure("pairs").saturating_sub(one.figure("uncompared")).to_string(),
             one.since("found").to_string(),
             one.since("fetched").to_string(),
             one.since("sent").to_string(),
@@ -130,6 +132,13 @@ fn report(at: &At, repairing: &[Repairing], away: &[String]) -> Result<ExitCode>
         eprintln!("{name} cannot be reached: what it owns was not compared with it");
     }
     for one in repairing {
+        let uncompared = one.figure("uncompared").saturating_sub(one.figure("unreachable"));
+        if uncompared > 0 {
+            eprintln!(
+                "{}: {uncompared} trees could not be compared with another owner to the end; ask again",
+                one.name
+            );
+        }
         let (unbuilt, stuck) = (one.figure("unbuilt"), one.figure("stuck"));
         if unbuilt > 0 {
             eprintln!(

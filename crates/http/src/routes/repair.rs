@@ -15,7 +15,7 @@ use crate::problem::{Problem, ProblemDocument};
 /// keyspace, and one other owner.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({
-    "node": "n1", "repairs": 1, "left": 0, "pairs": 1024, "agreeing": 1024, "unreachable": 0, "stuck": 0, "unbuilt": 0,
+    "node": "n1", "repairs": 1, "left": 0, "pairs": 1024, "agreeing": 1024, "uncompared": 0, "unreachable": 0, "stuck": 0, "unbuilt": 0,
     "differing": 0, "oldest_seconds": 0, "rounds": 20480, "found": 7, "fetched": 3, "sent": 4, "moved_bytes": 812
 }))]
 pub(crate) struct RepairDocument {
@@ -29,6 +29,8 @@ pub(crate) struct RepairDocument {
     pairs: u64,
     /// Those of which the last comparison left no difference.
     agreeing: u64,
+    /// Those not compared completely since somebody last asked for it, or not at all if nobody has.
+    uncompared: u64,
     /// Those whose other owner cannot be reached.
     unreachable: u64,
     /// Those of which one comparison after the other finds and moves the same: a defect, or damage.
@@ -64,6 +66,7 @@ impl RepairDocument {
             left: figure("exchange_hurried_pairs"),
             pairs: figure("exchange_pairs"),
             agreeing: figure("exchange_agreeing_pairs"),
+            uncompared: figure("exchange_uncompared_pairs"),
             unreachable: figure("exchange_unreachable_pairs"),
             stuck: figure("exchange_stuck_pairs"),
             unbuilt: figure("trees_unbuilt"),

@@ -63,7 +63,7 @@ impl Shard {
     /// A client of this shard asks.
     pub(super) fn ask(&mut self, now: Moment, client: u64, request: Request, out: &mut Vec<Output>) {
         if matches!(request.command, Command::Repair) {
-            self.replica.repair();
+            self.replica.repair(now);
             let others = self.shards.iter().filter(|shard| *shard != self.index);
             out.extend(others.map(|shard| Output::Pass(shard, Passed::Repair)));
         }
@@ -129,7 +129,7 @@ impl Shard {
             Passed::Message(sender, envelope) => self.message(now, from, sender, envelope, out),
             Passed::Reply(to, envelope) => out.push(Output::Reply(to, envelope)),
             Passed::Repair => {
-                self.replica.repair();
+                self.replica.repair(now);
             }
         }
     }

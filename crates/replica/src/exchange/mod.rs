@@ -101,6 +101,8 @@ pub(crate) struct Exchange {
     hurried: usize,
     /// Whether the round under way is one of them.
     is_hurried: bool,
+    /// When that was.
+    asked_at: Instant,
     repairs: u64,
 }
 
@@ -133,6 +135,7 @@ impl Exchange {
             id_step: u64::from(shards),
             hurried: 0,
             is_hurried: false,
+            asked_at: Instant::default(),
             repairs: 0,
             state,
         }
@@ -175,7 +178,8 @@ impl Exchange {
     }
 
     /// All pairs are to be compared at once, without a pause between them. What comes back is how many those are.
-    pub(crate) fn hurry(&mut self) -> u64 {
+    pub(crate) fn hurry(&mut self, now: Instant) -> u64 {
+        self.asked_at = now;
         self.repairs += 1;
         self.hurried = self.pairs.len();
         self.next_at = self.next_at.map(|_| Instant::default());
@@ -185,7 +189,7 @@ impl Exchange {
     /// How far owners agree.
     pub(crate) fn figures(&self) -> Figures {
         let built = self.building.figures();
-        let figures = self.pairs.figures(|peer| self.reachable.contains(&peer));
+        let figures = self.pairs.figures(self.asked_at, |peer| self.reachable.contains(&peer));
         Figures {
             differing: figures.differing + self.round.as_ref().map_or(0, |round| round.left() as u64),
             unbuilt: self.trees.unbuilt() as u64,

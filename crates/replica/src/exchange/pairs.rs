@@ -71,6 +71,8 @@ pub struct Figures {
     pub unreachable: u64,
     /// Times that somebody asked for all to be compared at once.
     pub repairs: u64,
+    /// Pairs that have not been compared completely since somebody last asked for it, or not at all if nobody has.
+    pub uncompared: u64,
     /// Pairs still to be compared because somebody asked for it.
     pub hurried: u64,
 }
@@ -127,7 +129,7 @@ impl Pairs {
     }
 
     /// How far owners agree.
-    pub(crate) fn figures(&self, is_reachable: impl Fn(NodeId) -> bool) -> Figures {
+    pub(crate) fn figures(&self, asked_at: Instant, is_reachable: impl Fn(NodeId) -> bool) -> Figures {
         let count = |is: &dyn Fn(&Pair) -> bool| self.pairs.iter().filter(|pair| is(pair)).count() as u64;
         Figures {
             pairs: self.pairs.len() as u64,
@@ -135,6 +137,7 @@ impl Pairs {
             differing: self.pairs.iter().map(|pair| pair.differing).sum(),
             oldest: self.pairs.iter().filter_map(|pair| pair.since).min(),
             stuck: count(&|pair| pair.repeated >= STUCK_AFTER),
+            uncompared: count(&|pair| pair.complete.is_none_or(|at| at < asked_at)),
             unreachable: count(&|pair| !is_reachable(pair.peer)),
             ..self.figures
         }

@@ -353,8 +353,8 @@ impl Replica {
     }
 
     /// Compares all with all other owners, without the usual pauses. What comes back is how many rounds that takes.
-    pub fn repair(&mut self) -> u64 {
-        self.exchange.hurry()
+    pub fn repair(&mut self, now: Moment) -> u64 {
+        self.exchange.hurry(now.mono)
     }
 
     /// What was and is to be handed off to owners.
