@@ -14,6 +14,9 @@ pub(crate) struct Arguments {
     /// Print every event.
     #[arg(long, requires = "seed")]
     trace: bool,
+    /// Only these kinds of fault strike, as in Pause,Ring; else what each seed stands for.
+    #[arg(long)]
+    faults: Option<String>,
     /// How many seeds to run at once, each in one thread.
     #[arg(long, default_value_t = 1)]
     jobs: u16,
@@ -32,6 +35,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     if let Some(seeds) = &arguments.seeds {
         words.extend(["--seeds", seeds]);
+    }
+    if let Some(faults) = &arguments.faults {
+        words.extend(["--faults", faults]);
     }
     if arguments.trace {
         words.push("--trace");

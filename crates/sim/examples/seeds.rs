@@ -7,7 +7,8 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use sim::Report;
+use sim::faults::FaultKind;
+use sim::{Report, Scenario};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask sim", about = "Runs the whole cluster in the simulator")]
@@ -21,6 +22,9 @@ struct Arguments {
     /// Print every event.
     #[arg(long)]
     trace: bool,
+    /// Only these kinds of fault strike, as in Pause,Ring; else what each seed stands for.
+    #[arg(long, value_delimiter = ',', value_parser = FaultKind::named)]
+    faults: Vec<FaultKind>,
     /// How many seeds to run at once.
     #[arg(long, default_value_t = 1)]
     jobs: u16,
@@ -30,6 +34,13 @@ fn range(text: &str) -> Result<Range<u64>, String> {
     let wanted = || format!("{text:?} is no range: want two numbers such as 0..1000");
     let (first, end) = text.split_once("..").ok_or_else(wanted)?;
     Ok(first.parse().map_err(|_| wanted())?..end.parse().map_err(|_| wanted())?)
+}
+
+impl Arguments {
+    fn scenario(&self, seed: u64) -> Scenario {
+        let scenario = Scenario::from_seed(seed);
+        if self.faults.is_empty() { scenario } else { scenario.with_faults(&self.faults) }
+    }
 }
 
 #[derive(Default)]
@@ -75,18 +86,22 @@ impl Sum {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let seeds = arguments.seeds.unwrap_or(arguments.seed..arguments.seed + 1);
+    let seeds = arguments.seeds.clone().unwrap_or(arguments.seed..arguments.seed + 1);
     let (next, end) = (AtomicU64::new(seeds.start), seeds.end);
     let started = Instant::now();
     let mut sum = Sum::default();
     let (reports, incoming) = mpsc::channel();
     std::thread::scope(|scope| {
         for _ in 0..arguments.jobs.max(1) {
-            let (next, reports) = (&next, reports.clone());
+            let (next, reports, arguments) = (&next, reports.clone(), &arguments);
             scope.spawn(move || {
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= end || reports.send(sim::run(seed, arguments.trace)).is_err() {
+                    if seed >= end {
+                        break;
+                    }
+                    let report = sim::run_caught(arguments.scenario(seed), arguments.trace);
+                    if reports.send(report).is_err() {
                         break;
                     }
                 }

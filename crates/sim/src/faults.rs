@@ -1,10 +1,16 @@
 //! What goes wrong, and when.
+//!
+//! Kinds that were added after the first thirteen are drawn apart and strike apart ([`FaultKind::LATER`]), by a generator of their
+//! own: a seed goes on standing for what it drew before there were any.
+
+mod shapes;
 
 use env::Rng;
 use env::disk::CrashMode;
 
 use crate::network::Place;
 use crate::world::World;
+use shapes::Shape;
 
 /// A kind of fault.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -35,11 +41,17 @@ pub enum FaultKind {
     SlowDisk,
     /// Reads of some of a node's tables fail.
     ReadErrors,
+    /// Two camps cannot reach each other, but for one node that reaches both.
+    Bridge,
+    /// Each node reaches two neighbours only.
+    Ring,
+    /// One node does not reach one other.
+    LinkCut,
 }
 
 impl FaultKind {
-    /// All kinds.
-    pub const ALL: [FaultKind; 13] = [
+    /// The first kinds there were.
+    pub const EARLY: [FaultKind; 13] = [
         FaultKind::Kill,
         FaultKind::PowerCut,
         FaultKind::TornPowerCut,
@@ -55,9 +67,43 @@ impl FaultKind {
         FaultKind::ReadErrors,
     ];
 
-    /// Whether one node alone cannot suffer it.
-    pub fn needs_peers(self) -> bool {
-        matches!(self, FaultKind::Split | FaultKind::OneWay | FaultKind::Reset | FaultKind::SlowNetwork)
+    /// The kinds that came later.
+    pub const LATER: [FaultKind; 3] = [FaultKind::Bridge, FaultKind::Ring, FaultKind::LinkCut];
+
+    /// The kind of this name.
+    ///
+    /// # Errors
+    /// If there is none, with the names that there are.
+    pub fn named(name: &str) -> Result<FaultKind, String> {
+        let mut all = FaultKind::EARLY.into_iter().chain(FaultKind::LATER);
+        all.clone().find(|kind| format!("{kind:?}").eq_ignore_ascii_case(name)).ok_or_else(|| {
+            let names: Vec<String> = all.by_ref().map(|kind| format!("{kind:?}")).collect();
+            format!("{name:?} is no kind of fault: want one of {}", names.join(", "))
+        })
+    }
+
+    /// Whether it is one of those that came later.
+    pub fn is_later(self) -> bool {
+        FaultKind::LATER.contains(&self)
+    }
+
+    /// How many nodes there must be for it to happen.
+    pub fn nodes_needed(self) -> usize {
+        match self {
+            FaultKind::Reset | FaultKind::SlowNetwork => 2,
+            _ => self.shape().map_or(1, Shape::nodes_needed),
+        }
+    }
+
+    fn shape(self) -> Option<Shape> {
+        match self {
+            FaultKind::Split => Some(Shape::Camps),
+            FaultKind::OneWay => Some(Shape::OneWay),
+            FaultKind::Bridge => Some(Shape::Bridge),
+            FaultKind::Ring => Some(Shape::Ring),
+            FaultKind::LinkCut => Some(Shape::Link),
+            _ => None,
+        }
     }
 
     /// Whether a cluster that has written little has nothing that it could happen to.
@@ -72,6 +118,9 @@ impl FaultKind {
         let Some(&victim) = rng.pick(&up) else {
             return false;
         };
+        if let Some(shape) = self.shape() {
+            return shape.take(world, rng);
+        }
         match self {
             FaultKind::Kill => world.pull_plug(victim, CrashMode::KeepAll),
             FaultKind::PowerCut => world.pull_plug(victim, CrashMode::LoseUnsynced),
@@ -85,7 +134,6 @@ impl FaultKind {
                 world.stop_in_midst(victim, rng.below(40));
             }
             FaultKind::CleanStop => world.stop_cleanly(victim),
-            FaultKind::Split | FaultKind::OneWay => return self.cut(world, all, rng),
             FaultKind::Reset => {
                 let others = all.iter().filter(|place| **place != victim);
                 let reset: Vec<bool> = others.map(|other| world.reset(*other, victim)).collect();
@@ -95,20 +143,11 @@ impl FaultKind {
             FaultKind::SlowNetwork => world.slow_network(victim),
             FaultKind::SlowDisk => world.slow_disk(victim),
             FaultKind::ReadErrors => return world.fail_reads(victim),
-        }
-        true
-    }
-
-    fn cut(self, world: &mut World, mut all: Vec<Place>, rng: &mut Rng) -> bool {
-        if world.has_cuts() {
-            world.heal();
-        }
-        rng.shuffle(&mut all);
-        let most = all.len().saturating_sub(1) as u64;
-        let (one, other) = all.split_at(usize::try_from(1 + rng.below(most)).unwrap_or(1));
-        world.cut(one, other);
-        if self == FaultKind::Split {
-            world.cut(other, one);
+            FaultKind::Split
+            | FaultKind::OneWay
+            | FaultKind::Bridge
+            | FaultKind::Ring
+            | FaultKind::LinkCut => return false,
         }
         true
     }

@@ -30,7 +30,7 @@ pub mod world;
 
 mod random;
 
-pub use run::{Report, run, run_scenario};
+pub use run::{Report, run, run_caught, run_scenario};
 pub use sabotage::Sabotage;
 pub use scenario::Scenario;
 pub use world::{Answer, World};

@@ -22,8 +22,8 @@ use crate::witness::Violation;
 use crate::workload::{Figures, Workload, read_all};
 use crate::world::{Happening, World};
 
-/// The alarm of the next fault; clients have the numbers from zero.
-const FAULT: u64 = u64::MAX;
+/// The alarms of the next faults; clients have the numbers from zero.
+const ALARMS: [u64; 2] = [u64::MAX, u64::MAX - 1];
 
 /// A cluster that has healed must be whole again within this time.
 const WHOLE_WITHIN: Duration = Duration::from_secs(60);
@@ -69,9 +69,15 @@ impl Report {
     }
 }
 
-/// Runs what this seed stands for. A panic is a broken rule like any other: nothing that a run does may cause one.
+/// Runs what this seed stands for, as [`run_caught`] does.
 pub fn run(seed: u64, print: bool) -> Report {
-    std::panic::catch_unwind(|| run_scenario(Scenario::from_seed(seed), print)).unwrap_or_else(|panic| {
+    run_caught(Scenario::from_seed(seed), print)
+}
+
+/// Runs a scenario. A panic is a broken rule like any other: nothing that a run does may cause one.
+pub fn run_caught(scenario: Scenario, print: bool) -> Report {
+    let seed = scenario.seed;
+    std::panic::catch_unwind(|| run_scenario(scenario, print)).unwrap_or_else(|panic| {
         let what = panic.downcast_ref::<String>().cloned();
         let what = what.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string)).unwrap_or_default();
         let violation = Violation { at: Instant::default(), rule: "nothing panics", what };
@@ -92,11 +98,12 @@ pub fn run_scenario(scenario: Scenario, print: bool) -> Report {
     let mut rng = Rng::from_seed(scenario.seed ^ 0x0064_7269_7665_7200);
     let mut world = World::new(scenario, Trace::new(print));
     let workload = Workload::start(&mut world, rng.fork());
+    let later_rng = Rng::from_seed(world.scenario().seed ^ 0x6c61_7465_7200_0000);
+    let (later, early) = world.scenario().faults.iter().partition(|kind| kind.is_later());
     let mut run = Run {
-        plan: world.scenario().faults.clone(),
         world,
         workload,
-        rng,
+        schedules: [Schedule::new(ALARMS[0], early, rng), Schedule::new(ALARMS[1], later, later_rng)],
         struck: Vec::new(),
         power_losses: 0,
         healed: false,
@@ -113,9 +120,8 @@ pub fn run_scenario(scenario: Scenario, print: bool) -> Report {
 struct Run {
     world: World,
     workload: Workload,
-    rng: Rng,
-    /// Kinds of fault that have not struck yet.
-    plan: Vec<FaultKind>,
+    /// When faults strike: the first kinds, and those that came later.
+    schedules: [Schedule; 2],
     struck: Vec<FaultKind>,
     /// Whether faults are over.
     healed: bool,
@@ -123,15 +129,37 @@ struct Run {
     power_losses: u64,
 }
 
+/// Faults that strike one after another, drawn by a generator of their own.
+struct Schedule {
+    alarm: u64,
+    kinds: Vec<FaultKind>,
+    /// Kinds that have not struck yet.
+    plan: Vec<FaultKind>,
+    rng: Rng,
+}
+
+impl Schedule {
+    fn new(alarm: u64, kinds: Vec<FaultKind>, rng: Rng) -> Schedule {
+        Schedule { alarm, plan: kinds.clone(), kinds, rng }
+    }
+
+    /// The next kind: every other time one that has not struck yet.
+    fn pick(&mut self) -> Option<FaultKind> {
+        let planned = !self.plan.is_empty() && self.rng.chance(1, 2);
+        let kinds = if planned { &self.plan } else { &self.kinds };
+        self.rng.pick(kinds).copied()
+    }
+}
+
 impl Run {
     fn safety(&mut self) {
-        self.set_fault_alarm();
+        (0..self.schedules.len()).for_each(|which| self.set_fault_alarm(which));
         let mut until = self.world.now() + self.world.scenario().safety;
         // A long plan takes its time, and so does a cluster that is hardly ever up; but not for ever.
         let latest = until + Duration::from_secs(60);
         loop {
             self.go_on(until);
-            let enough = self.plan.iter().all(|kind| kind.needs_tables())
+            let enough = self.outstanding().iter().all(|kind| kind.needs_tables())
                 && self.workload.figures().written >= self.writes_wanted();
             if enough || until >= latest || !self.world.violations().is_empty() {
                 break;
@@ -206,7 +234,9 @@ impl Run {
                 Happening::Answered(ask, answer) => {
                     self.workload.answered(&mut self.world, ask, answer);
                 }
-                Happening::Alarm(FAULT) => self.strike(),
+                Happening::Alarm(alarm) if ALARMS.contains(&alarm) => {
+                    self.strike(usize::from(alarm != ALARMS[0]));
+                }
                 Happening::Alarm(client) => {
                     let client = usize::try_from(client).expect("the number of a client");
                     self.workload.alarm(&mut self.world, client);
@@ -221,41 +251,47 @@ impl Run {
         self.world.check_nobody_waits();
     }
 
-    fn set_fault_alarm(&mut self) {
-        if self.world.scenario().faults.is_empty() {
+    fn set_fault_alarm(&mut self, which: usize) {
+        let schedule = &mut self.schedules[which];
+        if schedule.kinds.is_empty() {
             return;
         }
         let usual = u64::try_from(self.world.scenario().fault_gap.as_millis()).unwrap_or(1_000);
-        let after = crate::random::millis(&mut self.rng, usual / 4, usual * 2);
-        self.world.set_alarm(after, FAULT);
+        let after = crate::random::millis(&mut schedule.rng, usual / 4, usual * 2);
+        self.world.set_alarm(after, schedule.alarm);
     }
 
-    fn strike(&mut self) {
+    fn strike(&mut self, which: usize) {
+        let schedule = &mut self.schedules[which];
         let over =
-            self.world.now() > Instant::default() + self.world.scenario().safety && self.plan.is_empty();
+            self.world.now() > Instant::default() + self.world.scenario().safety && schedule.plan.is_empty();
         if self.healed {
             return;
         }
-        if over || self.world.has_cuts() && self.rng.chance(1, 2) {
+        if over || self.world.has_cuts() && schedule.rng.chance(1, 2) {
             self.world.heal();
         }
         if !over {
-            self.strike_one();
-            self.set_fault_alarm();
+            self.strike_one(which);
+            self.set_fault_alarm(which);
         }
     }
 
-    fn strike_one(&mut self) {
-        let planned = !self.plan.is_empty() && self.rng.chance(1, 2);
-        let kinds = if planned { self.plan.clone() } else { self.world.scenario().faults.clone() };
-        let Some(&kind) = self.rng.pick(&kinds) else {
+    fn strike_one(&mut self, which: usize) {
+        let schedule = &mut self.schedules[which];
+        let Some(kind) = schedule.pick() else {
             return;
         };
-        if !kind.strike(&mut self.world, &mut self.rng) {
+        if !kind.strike(&mut self.world, &mut schedule.rng) {
             return;
         }
-        self.plan.retain(|planned| *planned != kind);
+        schedule.plan.retain(|planned| *planned != kind);
         self.struck.push(kind);
+    }
+
+    /// Kinds of fault that have not struck yet.
+    fn outstanding(&self) -> Vec<FaultKind> {
+        self.schedules.iter().flat_map(|schedule| schedule.plan.iter().copied()).collect()
     }
 
     fn writes_wanted(&self) -> u64 {
@@ -268,9 +304,10 @@ impl Run {
             let what = format!("{} writes were acknowledged: {figures:?}", figures.written);
             self.world.violated("a run is not empty", what);
         }
-        self.plan.retain(|kind| !kind.needs_tables());
-        if !self.plan.is_empty() {
-            let what = format!("these never struck: {:?}", self.plan);
+        let mut outstanding = self.outstanding();
+        outstanding.retain(|kind| !kind.needs_tables());
+        if !outstanding.is_empty() {
+            let what = format!("these never struck: {outstanding:?}");
             self.world.violated("every kind of fault strikes", what);
         }
     }
@@ -339,7 +376,7 @@ impl Run {
         loop {
             tries += 1;
             let hosts = self.world.hosts().len() as u64;
-            let place = usize::try_from(self.rng.below(hosts)).unwrap_or(0);
+            let place = usize::try_from(self.schedules[0].rng.below(hosts)).unwrap_or(0);
             let answer = self.world.ask_and_wait(place, read_all(keyspace, key.clone()));
             let lossy = self.world.scenario().network.lost_one_in > 0;
             if tries >= 5 || !lossy || matches!(answer, crate::world::Answer::Outcome(Ok(_))) {

@@ -109,7 +109,7 @@ impl Scenario {
         let rng = &mut Rng::from_seed(seed ^ 0x7363_656e_6172_696f);
         let nodes = usize::try_from(1 + rng.below(5)).unwrap_or(1);
         let skew_ms_max = *rng.pick(&[0, 50, 2_000, 300_000]).unwrap_or(&0);
-        Scenario {
+        let mut scenario = Scenario {
             nodes: (1..=nodes).map(|number| format!("n{number}")).collect(),
             replicas: u8::try_from(1 + rng.below(3)).unwrap_or(1),
             partitions: *rng.pick(&[8, 8, 16, 64]).unwrap_or(&8),
@@ -135,7 +135,24 @@ impl Scenario {
             redivides: rng.chance(1, 2),
             data_centers: if rng.chance(1, 3) { DATA_CENTERS_MAX } else { 1 },
             ..Scenario::calm(seed, nodes)
+        };
+        if !scenario.faults.is_empty() {
+            scenario.faults.extend(later_faults(seed, nodes));
         }
+        scenario
+    }
+
+    /// The same without the kinds of fault that came later: what the seed stood for before there were any.
+    #[must_use]
+    pub fn without_later_faults(mut self) -> Scenario {
+        self.faults.retain(|kind| !kind.is_later());
+        self
+    }
+
+    /// The same, where these kinds of fault strike as far as there are nodes enough for them, and no others.
+    #[must_use]
+    pub fn with_faults(self, kinds: &[FaultKind]) -> Scenario {
+        Scenario { faults: possible(kinds, self.nodes.len()), ..self }
     }
 
     /// A cluster of so many nodes in which nothing goes wrong and every message takes its usual time.
@@ -307,10 +324,23 @@ fn faults(rng: &mut Rng, nodes: usize) -> Vec<FaultKind> {
     if rng.chance(1, 20) {
         return Vec::new();
     }
-    let mut kinds = FaultKind::ALL.to_vec();
-    kinds.retain(|kind| nodes > 1 || !kind.needs_peers());
+    let mut kinds = possible(&FaultKind::EARLY, nodes);
     rng.shuffle(&mut kinds);
     kinds.truncate(usize::try_from(1 + rng.below(6)).unwrap_or(1));
     kinds.sort_unstable();
     kinds
+}
+
+/// Up to three of the kinds that came later, in a third of the clusters none.
+fn later_faults(seed: u64, nodes: usize) -> Vec<FaultKind> {
+    let rng = &mut Rng::from_seed(seed ^ 0x6c61_7465_7220_6f6e);
+    let mut kinds = possible(&FaultKind::LATER, nodes);
+    rng.shuffle(&mut kinds);
+    kinds.truncate(if rng.chance(1, 3) { 0 } else { usize::try_from(1 + rng.below(3)).unwrap_or(1) });
+    kinds.sort_unstable();
+    kinds
+}
+
+fn possible(kinds: &[FaultKind], nodes: usize) -> Vec<FaultKind> {
+    kinds.iter().copied().filter(|kind| nodes >= kind.nodes_needed()).collect()
 }

@@ -1,8 +1,10 @@
 //! A run is a function of its seed.
 
 use std::process::Command;
+use std::time::Duration;
 
 use sim::Scenario;
+use sim::faults::FaultKind;
 
 /// Equal seeds give equal traces, byte for byte.
 #[test]
@@ -10,6 +12,20 @@ fn equal_seeds_give_equal_traces() {
     let (first, second) = (sim::run(2, false), sim::run(2, false));
     assert_eq!(first.trace_lines, second.trace_lines);
     assert_eq!(first.trace_hash, second.trace_hash);
+}
+
+/// So do equal scenarios in which every kind of fault strikes.
+#[test]
+fn every_kind_of_fault_repeats_itself() {
+    let run = || {
+        let faults: Vec<FaultKind> = FaultKind::EARLY.into_iter().chain(FaultKind::LATER).collect();
+        let calm = Scenario { safety: Duration::from_secs(10), ..Scenario::calm(5, 4) };
+        let gap = Duration::from_millis(300);
+        sim::run_scenario(Scenario { fault_gap: gap, ..calm.with_faults(&faults) }, false)
+    };
+    let (first, second) = (run(), run());
+    assert!(first.is_clean(), "{}", first.complaints());
+    assert_eq!((first.trace_hash, first.trace_lines), (second.trace_hash, second.trace_lines));
 }
 
 /// Different seeds are different runs.
