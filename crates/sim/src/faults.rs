@@ -9,8 +9,12 @@ use env::Rng;
 use env::disk::CrashMode;
 
 use crate::network::Place;
+use crate::random::millis;
 use crate::world::World;
 use shapes::Shape;
+
+/// How long a node stands still at the most, in milliseconds: longer than any request may take.
+const PAUSE_MS_MAX: u64 = 8_000;
 
 /// A kind of fault.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -47,6 +51,8 @@ pub enum FaultKind {
     Ring,
     /// One node does not reach one other.
     LinkCut,
+    /// A node stands still for a while.
+    Pause,
 }
 
 impl FaultKind {
@@ -68,7 +74,8 @@ impl FaultKind {
     ];
 
     /// The kinds that came later.
-    pub const LATER: [FaultKind; 3] = [FaultKind::Bridge, FaultKind::Ring, FaultKind::LinkCut];
+    pub const LATER: [FaultKind; 4] =
+        [FaultKind::Bridge, FaultKind::Ring, FaultKind::LinkCut, FaultKind::Pause];
 
     /// The kind of this name.
     ///
@@ -143,6 +150,11 @@ impl FaultKind {
             FaultKind::SlowNetwork => world.slow_network(victim),
             FaultKind::SlowDisk => world.slow_disk(victim),
             FaultKind::ReadErrors => return world.fail_reads(victim),
+            FaultKind::Pause => {
+                let most_ms = *rng.pick(&[200, 2_000, PAUSE_MS_MAX]).unwrap_or(&PAUSE_MS_MAX);
+                let time = millis(rng, 20, most_ms);
+                return world.pause(victim, time);
+            }
             FaultKind::Split
             | FaultKind::OneWay
             | FaultKind::Bridge

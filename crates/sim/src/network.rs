@@ -96,6 +96,8 @@ pub struct Network {
     /// (from, to): nothing gets through that way.
     cuts: BTreeSet<(Place, Place)>,
     slow: Vec<bool>,
+    /// Who stands still and answers nothing.
+    still: Vec<bool>,
     rng: Rng,
 }
 
@@ -103,7 +105,8 @@ impl Network {
     /// No connections yet between so many nodes.
     pub fn new(places: usize, options: NetworkOptions, rng: Rng) -> Network {
         let links = vec![Link::default(); places * places];
-        Network { options, places, links, cuts: BTreeSet::new(), slow: vec![false; places], rng }
+        let cuts = BTreeSet::new();
+        Network { options, places, links, cuts, slow: vec![false; places], still: vec![false; places], rng }
     }
 
     /// A node is up, and begins to connect with all others.
@@ -199,9 +202,26 @@ impl Network {
         }
     }
 
+    /// A node stands still: whoever called it hears nothing from now on.
+    pub fn stall(&mut self, now: Instant, place: Place, queue: &mut Queue<Event>) {
+        self.still[place] = true;
+        for caller in (0..self.places).filter(|caller| *caller != place) {
+            let link = LinkId { caller, called: place };
+            let generation = self.link_mut(link).generation;
+            let at = now + self.patience();
+            queue.put(at, Event::Silence { link, generation });
+        }
+    }
+
+    /// It stands still no more.
+    pub fn go_on(&mut self, place: Place) {
+        self.still[place] = false;
+    }
+
     /// A caller has heard nothing for long: true if its connection is over.
     pub fn silence(&mut self, now: Instant, link: LinkId, generation: u64, queue: &mut Queue<Event>) -> bool {
-        let over = self.is_cut(link) && self.is_up(link, generation);
+        let silent = self.is_cut(link) || self.still[link.called];
+        let over = silent && self.is_up(link, generation);
         if over {
             self.break_off(now, link, Duration::ZERO, queue);
         }

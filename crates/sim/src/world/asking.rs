@@ -30,8 +30,8 @@ pub enum Answer {
 pub(super) struct Waiting {
     place: Place,
     request: Option<Request>,
-    /// When the node was handed the request, once it was.
-    handed: Option<Instant>,
+    /// When the node was handed the request, once it was, and how long it had stood still by then.
+    handed: Option<(Instant, Duration)>,
     timeout: Duration,
     /// The keys that it is about, in the order of the outcomes.
     keys: Vec<crate::witness::Place>,
@@ -80,7 +80,7 @@ impl World {
         let Some(request) = asked.request.take() else {
             return;
         };
-        asked.handed = Some(self.now);
+        asked.handed = Some((self.now, self.standing[place].so_far(self.now)));
         self.trace.line(
             self.now,
             &self.hosts[place].name,
@@ -100,7 +100,7 @@ impl World {
             return self.violated("a request has one answer", format!("#{client} was answered again"));
         };
         self.witness.answered(self.hosts[place].id, &asked.keys, &outcome, &mut self.violations, self.now);
-        let taken = self.now.since(handed);
+        let taken = self.awake_since(place, handed);
         // Clocks that run slow by 200 millionths wait that much longer.
         let allowed = asked.timeout + asked.timeout / 1_000 + LATE_MAX + self.scenario.turn_max;
         if taken > allowed {
@@ -130,7 +130,7 @@ impl World {
             .iter()
             .filter(|(_, asked)| {
                 let allowed = asked.timeout * 2 + Duration::from_secs(1);
-                asked.handed.is_some_and(|handed| self.now.since(handed) > allowed)
+                asked.handed.is_some_and(|handed| self.awake_since(asked.place, handed) > allowed)
             })
             .map(|(ask, _)| ask.0)
             .collect();
@@ -139,7 +139,18 @@ impl World {
         }
     }
 
-    fn answer(&mut self, ask: AskId, answer: Answer) {
+    /// How long a node has had for what it was handed: time in which it stood still does not count.
+    fn awake_since(&self, place: Place, (handed, still_before): (Instant, Duration)) -> Duration {
+        let still = self.standing[place].so_far(self.now).saturating_sub(still_before);
+        self.now.since(handed).saturating_sub(still)
+    }
+
+    /// The node that a request goes to, while it is under way.
+    pub(super) fn place_asked(&self, ask: AskId) -> Option<Place> {
+        self.asked.get(&ask).map(|asked| asked.place)
+    }
+
+    pub(super) fn answer(&mut self, ask: AskId, answer: Answer) {
         // Answered once: what is on its way back to the client is not lost with the node.
         if let Some(asked) = self.asked.get_mut(&ask) {
             asked.handed = None;

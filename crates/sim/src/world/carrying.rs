@@ -171,10 +171,16 @@ impl World {
         }
     }
 
-    pub(super) fn arrive(&mut self, packet: &Packet) {
-        if !self.network.arrives(packet) {
+    pub(super) fn arrive(&mut self, packet: Packet) {
+        if !self.network.arrives(&packet) {
             return;
         }
+        if let Some(Event::Deliver(packet)) = self.unless_held(Event::Deliver(packet)) {
+            self.deliver(&packet);
+        }
+    }
+
+    pub(super) fn deliver(&mut self, packet: &Packet) {
         let (from, to) = packet.ends();
         let mut bytes = BytesMut::from(&packet.frame[..]);
         let decoded = wire::decode_frame(&mut bytes)
@@ -249,7 +255,9 @@ impl World {
 
     pub(super) fn connect(&mut self, link: LinkId) {
         let LinkId { caller, called } = link;
-        let alive = (self.hosts[caller].is_up(), self.hosts[called].is_up());
+        // Who stands still says no hello.
+        let answers = self.hosts[called].is_up() && !self.standing[called].is_still();
+        let alive = (self.hosts[caller].is_up(), answers);
         if !self.network.connect(self.now, link, alive, &mut self.queue) {
             return;
         }

@@ -81,7 +81,8 @@ impl World {
 
     /// Ends a node in good order. It will be started again after a while.
     pub fn stop_cleanly(&mut self, place: Place) {
-        if !self.hosts[place].is_up() {
+        // Who stands still does not hear that it is to stop.
+        if !self.hosts[place].is_up() || self.standing[place].is_still() {
             return;
         }
         for at in self.hosts[place].seats(place) {
@@ -131,9 +132,10 @@ impl World {
         self.network.cut(self.now, from, to, &mut self.queue);
     }
 
-    /// Heals all cuts and slow nodes.
+    /// Heals all cuts, slow nodes and nodes that stand still.
     pub fn heal(&mut self) {
         self.trace.line(self.now, "", format_args!("! heal"));
+        self.resume_all();
         self.network.heal(self.now, &mut self.queue);
         for host in &mut self.hosts {
             host.slow_disk = false;
@@ -185,6 +187,7 @@ impl World {
     }
 
     fn crash(&mut self, place: Place, mode: CrashMode, why: &str) {
+        self.end_pause(place);
         self.lose_clients(place);
         let mut rng = self.rng.fork();
         self.hosts[place].crash(mode, &mut rng);

@@ -9,6 +9,7 @@
 mod asking;
 mod carrying;
 mod machines;
+mod pauses;
 mod shown;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -32,6 +33,7 @@ use crate::scenario::Scenario;
 use crate::trace::Trace;
 use crate::witness::{Violation, Witness};
 use asking::Waiting;
+use pauses::Standing;
 
 /// No moment has so many events, unless somebody never rests.
 const AT_ONCE_MAX: u64 = 100_000;
@@ -41,6 +43,8 @@ const AT_ONCE_MAX: u64 = 100_000;
 pub enum Event {
     /// A packet comes to the end of its way.
     Arrive(Packet),
+    /// What came to the end of its way is read by its node.
+    Deliver(Packet),
     /// A node tries to connect.
     Connect(LinkId),
     /// The caller notices that a connection is over.
@@ -73,6 +77,13 @@ pub enum Event {
     Answer(AskId, Answer),
     /// A machine is switched on again.
     Start(Place),
+    /// A node that stands still goes on.
+    Resume {
+        /// Which.
+        place: Place,
+        /// Since when it stood still.
+        since: Instant,
+    },
     /// The driver's.
     Alarm(u64),
 }
@@ -112,6 +123,8 @@ pub struct World {
     feedback: VecDeque<Input>,
     /// Identity files as they were at the first start, where they are to be put back.
     identities: Vec<Option<Vec<u8>>>,
+    /// Which nodes stand still.
+    standing: Vec<Standing>,
     /// How many shards each node is to have at its next start.
     divisions: Vec<u8>,
 }
@@ -132,6 +145,7 @@ impl World {
             options: scenario.node_options(),
             witness: Witness::new(Arc::clone(&state)),
             identities: vec![None; hosts.len()],
+            standing: hosts.iter().map(|_| Standing::default()).collect(),
             divisions: (0..hosts.len()).map(|place| scenario.shards_of(place)).collect(),
             scenario,
             state,
@@ -243,12 +257,18 @@ impl World {
 
     /// Whether every node runs and has connections with all others.
     pub fn is_whole(&self) -> bool {
-        self.hosts.iter().all(Host::is_up) && self.network.is_whole()
+        self.hosts.iter().all(Host::is_up)
+            && !self.standing.iter().any(Standing::is_still)
+            && self.network.is_whole()
     }
 
     fn happen(&mut self, event: Event) -> Happening {
+        let Some(event) = self.unless_held(event) else {
+            return Happening::Internal;
+        };
         match event {
-            Event::Arrive(packet) => self.arrive(&packet),
+            Event::Arrive(packet) => self.arrive(packet),
+            Event::Deliver(packet) => self.deliver(&packet),
             Event::Connect(link) => self.connect(link),
             Event::Notice { link, generation } => {
                 if self.network.notice(self.now, link, generation, &mut self.queue) {
@@ -282,6 +302,7 @@ impl World {
                 return Happening::Answered(ask, answer);
             }
             Event::Start(place) => self.start(place),
+            Event::Resume { place, since } => self.resume(place, since),
             Event::Alarm(token) => return Happening::Alarm(token),
         }
         Happening::Internal
