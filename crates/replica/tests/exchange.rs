@@ -170,8 +170,8 @@ fn a_repair_that_is_asked_for_compares_all_at_once() {
     owners.store(0, LWW, b"key", &lww(1, Stamp(5), b"value"));
     let rounds = owners.nodes[0].exchange().rounds;
     let now = owners.now;
-    let asked = owners.nodes[0].repair(now);
-    assert_eq!(owners.nodes[0].exchange().uncompared, asked);
+    owners.nodes[0].repair(now);
+    let asked = owners.nodes[0].exchange().uncompared;
     assert_eq!(asked, 16 * 2 * 2, "partitions, keyspaces, other owners");
     owners.pass(STEP * 2, STEP);
     let figures = owners.nodes[0].exchange();

@@ -9,10 +9,9 @@ use storage::{Db, ScanOutcome};
 use types::{Epoch, PartitionId};
 use wire::ReplicaReply;
 
-use super::reading::Reading;
+use super::reading::{Reading, parsed};
 use super::trees::{TreeId, Trees, entry};
 use crate::replica::{Effect, Ticket};
-use crate::store_key;
 
 /// How many questions are read for at once. Whoever is beyond that asks again in his next round.
 const READING_MAX: usize = 16;
@@ -89,7 +88,7 @@ impl Answers {
         }
     }
 
-    /// A page was read. `token` is for the next.
+    /// A page was read. `token` is for the next. What comes back is a partition that could not be read, and is in doubt.
     pub(crate) fn page(
         &mut self,
         (read, token): (u64, u64),
@@ -102,7 +101,6 @@ impl Answers {
         let seed = trees.seed(work.id.keyspace);
         let tree = trees.get(work.id)?;
         let ScanOutcome::Page { entries, next } = outcome else {
-            tree.doubt();
             reply(work.ticket, Answer::Refused(Refusal::Unknown), out);
             return Some(work.id.partition);
         };
@@ -120,10 +118,7 @@ impl Answers {
 }
 
 fn hand_in(answering: &mut Answering, seed: Seed, entries: Vec<(Bytes, Bytes)>) {
-    let entries: Vec<(store_key::StoreKey, Bytes)> = entries
-        .into_iter()
-        .filter_map(|(key, record)| store_key::parse(&key).map(|key| (key, record)))
-        .collect();
+    let entries = parsed(entries);
     answering.entries(entries.iter().map(|(key, record)| entry(seed, key, record)));
 }
 

@@ -12,9 +12,10 @@ use merkle::{Place, Progress, Standing};
 use storage::{Db, KeyRange, ScanLimit, ScanOutcome};
 use types::{Instant, KeyspaceId, PartitionId};
 
+use super::reading::parsed;
 use super::trees::{Trees, digest_at};
 use crate::replica::Effect;
-use crate::store_key::{self, StoreKey};
+use crate::store_key;
 
 /// How much one page reads.
 const PAGE: ScanLimit = ScanLimit { entries: 512, bytes: 512 * 1024 };
@@ -156,10 +157,7 @@ impl Building {
             self.rest_until = now + AGAIN;
             return;
         };
-        let entries: Vec<(StoreKey, Bytes)> = entries
-            .into_iter()
-            .filter_map(|(key, record)| store_key::parse(&key).map(|key| (key, record)))
-            .collect();
+        let entries = parsed(entries);
         // Keys of one place are not parted: a page that ends among them leaves them all to the next.
         let next = next.as_ref().and_then(store_key::parse_place);
         let mut overrun = false;

@@ -58,7 +58,8 @@ pub fn is_its(operation: OperationId) -> bool {
     is_its_id(operation.0)
 }
 
-fn is_its_id(id: u64) -> bool {
+/// Whether an id, of a question or of a page that is read, is one of the exchange's.
+pub(crate) fn is_its_id(id: u64) -> bool {
     id & (crate::handoff::OWN_ID | EXCHANGE_ID) == crate::handoff::OWN_ID | EXCHANGE_ID
 }
 
@@ -85,7 +86,8 @@ pub(crate) struct Exchange {
     options: ExchangeOptions,
     trees: Trees,
     building: Building,
-    rebuild_at: Instant,
+    /// When all trees are to be built anew; from the first time on that all are.
+    rebuild_at: Option<Instant>,
     answers: Answers,
     pairs: Pairs,
     next_at: Option<Instant>,
@@ -122,7 +124,7 @@ impl Exchange {
             here,
             options,
             building: Building::of(owned),
-            rebuild_at: Instant::default(),
+            rebuild_at: None,
             trees,
             answers: Answers::default(),
             pairs,
@@ -177,13 +179,12 @@ impl Exchange {
         self.answers.ask((ticket, self.state.epoch(), ask), token, &mut self.trees, db, out);
     }
 
-    /// All pairs are to be compared at once, without a pause between them. What comes back is how many those are.
-    pub(crate) fn hurry(&mut self, now: Instant) -> u64 {
+    /// All pairs are to be compared at once, without a pause between them.
+    pub(crate) fn hurry(&mut self, now: Instant) {
         self.asked_at = now;
         self.repairs += 1;
         self.hurried = self.pairs.len();
         self.next_at = self.next_at.map(|_| Instant::default());
-        self.hurried as u64
     }
 
     /// How far owners agree.
@@ -227,10 +228,9 @@ impl Exchange {
 
     fn build(&mut self, now: Moment, db: &Db, out: &mut Vec<Effect>) {
         if self.building.waiting() == 0 {
-            if self.rebuild_at == Instant::default() {
-                self.rebuild_at = now.mono + self.options.rebuild_every;
-            } else if self.rebuild_at <= now.mono {
-                self.rebuild_at = now.mono + self.options.rebuild_every;
+            let again = now.mono + self.options.rebuild_every;
+            if *self.rebuild_at.get_or_insert(again) <= now.mono {
+                self.rebuild_at = Some(again);
                 let owned: BTreeSet<PartitionId> = self.trees.ids().map(|id| id.partition).collect();
                 owned.into_iter().for_each(|partition| self.building.add(partition));
             }
@@ -277,11 +277,6 @@ impl Exchange {
     fn pause(&self) -> Duration {
         let pairs = u32::try_from(self.pairs.len()).unwrap_or(u32::MAX).max(1);
         (self.options.cycle / pairs).max(Duration::from_millis(1))
-    }
-
-    /// Whether a page is one that the exchange has read.
-    pub(crate) fn is_reading(&self, token: u64) -> bool {
-        is_its_id(token)
     }
 
     /// A page was read.
@@ -386,7 +381,8 @@ impl Exchange {
     }
 
     fn ended(&mut self, now: Moment, round: &Round, ended: Ended) {
-        if ended.found > 0 && ended.mended.fetched + ended.mended.sent == 0 {
+        let moved = ended.mended.fetched + ended.mended.sent;
+        if ended.complete && ended.found > 0 && moved == 0 && self.hurried == 0 {
             // What differed was under way. Clients write faster than that can be of use: they have the rest of the time.
             let took = now.mono.since(round.began);
             self.next_at = self.next_at.max(Some(now.mono + took * BUSY_SHARE));

@@ -8,10 +8,16 @@ use merkle::{Place, Run, runs};
 use storage::{Db, KeyRange, ScanJob, ScanLimit};
 use types::KeyspaceId;
 
-use crate::store_key;
+use crate::store_key::{self, StoreKey};
 
 /// How much one page reads.
 const PAGE: ScanLimit = ScanLimit { entries: 512, bytes: 512 * 1024 };
+
+/// The entries of a page, their keys taken apart.
+pub(crate) fn parsed(entries: Vec<(Bytes, Bytes)>) -> Vec<(StoreKey, Bytes)> {
+    let parse = |(key, record)| store_key::parse(&key).map(|key| (key, record));
+    entries.into_iter().filter_map(parse).collect()
+}
 
 /// What is still to be read of a span.
 #[derive(Debug)]

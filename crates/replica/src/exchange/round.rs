@@ -2,16 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
 use merkle::{Asker, Difference, End, Seed, Step, Tree};
 use storage::{Db, ScanOutcome};
 use types::{Epoch, Instant, NodeId};
 use wire::{ReplicaReply, ReplicaRequest};
 
 use super::mending::{Asked, Mended, Mending, Question};
-use super::reading::Reading;
+use super::reading::{Reading, parsed};
 use super::trees::{TreeId, entry};
-use crate::store_key;
 
 /// The most differences that one round mends. There may be more; the next round finds them.
 const FOUND_MAX: usize = 4096;
@@ -158,7 +156,7 @@ impl Round {
         }
     }
 
-    /// A page of a span was read.
+    /// A page of a span was read. Where it could not be, the round is over, and it is for the caller to doubt the tree.
     pub(crate) fn page(
         &mut self,
         outcome: ScanOutcome,
@@ -169,14 +167,10 @@ impl Round {
     ) {
         let Phase::Reading(reading) = &mut self.phase else { return };
         let ScanOutcome::Page { entries, next } = outcome else {
-            tree.doubt();
             self.phase = Phase::Walked(End::Unknown);
             return;
         };
-        let entries: Vec<(store_key::StoreKey, Bytes)> = entries
-            .into_iter()
-            .filter_map(|(key, record)| store_key::parse(&key).map(|key| (key, record)))
-            .collect();
+        let entries = parsed(entries);
         self.walk.entries(entries.iter().map(|(key, record)| entry(seed, key, record)), &mut self.found);
         reading.go_on(next);
         match reading.job(db) {

@@ -9,6 +9,7 @@
 
 mod arriving;
 mod making;
+mod options;
 mod reaching;
 mod room;
 
@@ -27,7 +28,7 @@ use types::{Instant, KeyspaceId, Moment, NodeId, OperationId, PartitionId, Shard
 use wire::{ReplicaReply, ReplicaRequest, ScanAsk};
 
 use crate::actors::Actors;
-use crate::exchange::{self, Exchange, ExchangeOptions};
+use crate::exchange::{self, Exchange};
 use crate::granting::Granting;
 use crate::handoff::{self, Handoff, Settled};
 use crate::make::{Made, Make, MakeError};
@@ -35,6 +36,8 @@ use crate::recent::Recent;
 use crate::scan::Scans;
 use crate::store_key::{self, store_key};
 use crate::waiting::{Cold, Stalled, Task, Waiting};
+
+pub use self::options::ReplicaOptions;
 
 /// Whom to answer, and about what.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -86,58 +89,6 @@ pub enum Effect {
     Background(BackgroundJob),
     /// Nothing can be promised any more: stop the node (INVARIANTS A4).
     Stop(String),
-}
-
-/// Settings of a replica.
-#[derive(Clone, Copy, Debug)]
-pub struct ReplicaOptions {
-    /// How often the commit log is synced for keyspaces with `durability = "interval"`.
-    pub sync_interval: Duration,
-    /// How far ahead of this node's clock a client's stamp may be.
-    pub clock_drift_ms_max: u64,
-    /// How many operations may wait for cold reads at once.
-    pub cold_waiting_max: usize,
-    /// How many writes may wait for storage to catch up at once.
-    pub stalled_max: usize,
-    /// How many bytes of values may wait in either of these two queues.
-    pub waiting_bytes_max: usize,
-    /// Of the exchange with other owners.
-    pub exchange: ExchangeOptions,
-    /// Which of the node's shards it is of, and how many those are: by that its own questions are named.
-    pub shard: u8,
-    /// See `shard`.
-    pub shards: u8,
-}
-
-impl Default for ReplicaOptions {
-    fn default() -> ReplicaOptions {
-        ReplicaOptions {
-            sync_interval: Duration::from_secs(1),
-            clock_drift_ms_max: 60_000,
-            cold_waiting_max: 16 * 1024,
-            stalled_max: 16 * 1024,
-            waiting_bytes_max: 64 * 1024 * 1024,
-            exchange: ExchangeOptions::default(),
-            shard: 0,
-            shards: 1,
-        }
-    }
-}
-
-impl ReplicaOptions {
-    /// The same for one shard of so many that share these limits.
-    #[must_use]
-    pub fn of_shard(self, shard: u8, shards: u8) -> ReplicaOptions {
-        let part = |limit: usize| (limit / usize::from(shards.max(1))).max(1);
-        ReplicaOptions {
-            cold_waiting_max: part(self.cold_waiting_max),
-            stalled_max: part(self.stalled_max),
-            waiting_bytes_max: part(self.waiting_bytes_max),
-            shard,
-            shards,
-            ..self
-        }
-    }
 }
 
 /// One node's share of the data.
@@ -352,9 +303,9 @@ impl Replica {
         self.exchange.figures()
     }
 
-    /// Compares all with all other owners, without the usual pauses. What comes back is how many rounds that takes.
-    pub fn repair(&mut self, now: Moment) -> u64 {
-        self.exchange.hurry(now.mono)
+    /// Compares all with all other owners, without the usual pauses.
+    pub fn repair(&mut self, now: Moment) {
+        self.exchange.hurry(now.mono);
     }
 
     /// What was and is to be handed off to owners.
@@ -387,7 +338,7 @@ impl Replica {
 
     /// A walk over tables has ended.
     pub fn scan_done(&mut self, now: Moment, token: u64, outcome: ScanOutcome, out: &mut Vec<Effect>) {
-        if self.exchange.is_reading(token) {
+        if exchange::is_its_id(token) {
             return self.exchange.scan_done(now, token, outcome, &self.db, &mut self.granting, out);
         }
         if self.handoff.is_looking(token) {
