@@ -18,7 +18,7 @@
 
 use types::{Incarnation, Stint, WallTime};
 
-use crate::{Actor, Dot, Lww, Policy, Record, Siblings};
+use crate::{Actor, Context, Dot, Lww, Policy, Record, Siblings};
 
 /// For each incarnation the last of its writes to a partition that is settled, and with it all before it.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -115,6 +115,18 @@ impl Record {
         self.is_dead(at) && self.is_settled(frontier)
     }
 
+    /// The incarnations of whose writes it knows, each once or more.
+    pub fn incarnations(&self) -> impl Iterator<Item = Incarnation> + '_ {
+        let (seen, version) = match self {
+            Record::Lww(lww) => (None, Some(lww.version().dot.actor.incarnation)),
+            Record::Siblings(siblings) => (Some(siblings.seen()), None),
+        };
+        let vector =
+            seen.into_iter().flat_map(|seen| seen.vector().iter().map(|(actor, _)| actor.incarnation));
+        let dots = seen.into_iter().flat_map(|seen| seen.dots().iter().map(|dot| dot.actor.incarnation));
+        vector.chain(dots).chain(version)
+    }
+
     /// Whether it knows of no write that is not settled.
     pub fn is_settled(&self, frontier: &Frontier) -> bool {
         match self {
@@ -123,6 +135,22 @@ impl Record {
                 let seen = siblings.seen();
                 let covers = |(actor, counter)| frontier.covers(&Dot { actor, counter });
                 seen.vector().iter().all(covers) && seen.dots().iter().all(|dot| frontier.covers(dot))
+            }
+        }
+    }
+
+    /// Whether all that a reader knows (`context`) is in `held`, or settled. What is settled and not held, where all owners
+    /// have agreed on the frontier, was deleted or overwritten: the holder is not behind such a reader.
+    pub fn covers_but_for(held: Option<&Record>, context: &Context, frontier: &Frontier) -> bool {
+        let is_seen = |dot: &Dot| {
+            frontier.covers(dot) || matches!(held, Some(Record::Siblings(held)) if held.seen().covers(dot))
+        };
+        match context {
+            Context::Empty => true,
+            Context::Stamp { dot, .. } => frontier.covers(dot) || context.is_covered_by(held),
+            Context::Causal(known) => {
+                let mut ends = known.vector().iter().map(|(actor, counter)| Dot { actor, counter });
+                ends.all(|dot| is_seen(&dot)) && known.dots().iter().all(is_seen)
             }
         }
     }

@@ -14,7 +14,6 @@ use crate::target::{Event, Target, Turn};
 /// A read under way.
 #[derive(Debug)]
 pub struct Get {
-    demanded: Option<Context>,
     detail: Detail,
     level: Level,
     phase: Phase,
@@ -39,12 +38,8 @@ impl Get {
         turn: &mut Turn<'_>,
     ) -> Result<Get, Error> {
         let level = level.unwrap_or(target.keyspace().r);
-        Ok(Get {
-            demanded: demanded.filter(|context| !context.is_empty()),
-            detail,
-            level,
-            phase: Phase::Reading(Read::start(target, level, turn)?),
-        })
+        let demanded = demanded.filter(|context| !context.is_empty());
+        Ok(Get { detail, level, phase: Phase::Reading(Read::start(target, level, demanded, turn)?) })
     }
 
     /// Takes an event.
@@ -78,16 +73,16 @@ impl Get {
     }
 
     fn timed_out_reading(&self, target: &Target, read: &Read) -> Error {
-        match &self.demanded {
-            Some(_) => Error::Unavailable {
-                action: Action::Read,
-                level: self.level,
-                needed: 1,
-                got: 0,
-                owners: target.owner_count(),
-                detail: "no owner that answered in time holds all that the context names; read without it to see what there is".to_owned(),
-            },
-            None => read.timed_out(target),
+        if read.covers_demanded() {
+            return read.timed_out(target);
+        }
+        Error::Unavailable {
+            action: Action::Read,
+            level: self.level,
+            needed: 1,
+            got: 0,
+            owners: target.owner_count(),
+            detail: "no owner that answered in time holds all that the context names; read without it to see what there is".to_owned(),
         }
     }
 
@@ -95,9 +90,7 @@ impl Get {
         let Phase::Reading(read) = &mut self.phase else {
             return;
         };
-        if let Some(context) = &self.demanded
-            && !read.covers(context)
-        {
+        if !read.covers_demanded() {
             if !read.widen(target, turn) {
                 let error = self.not_covered(target);
                 turn.finish(Err(error));

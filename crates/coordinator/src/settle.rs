@@ -54,7 +54,8 @@ impl Settling {
     pub fn step(&mut self, event: &Event) -> Decision {
         match *event {
             Event::Reply { from, round: REPAIR_ROUND, ref reply } => match reply {
-                ReplicaReply::Stored => self.holding.succeeded(from),
+                // Where all of it is settled, it holds what covers it, or has dropped that because everybody had it.
+                ReplicaReply::Stored | ReplicaReply::Settled => self.holding.succeeded(from),
                 _ => self.holding.failed(from),
             },
             Event::Failed { from, .. } => self.holding.failed(from),

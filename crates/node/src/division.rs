@@ -264,8 +264,13 @@ impl Copy<'_> {
                 };
                 for (key, value) in entries {
                     bytes += (key.len() + value.len()) as u64;
-                    let slot = store_key::slot_of(&key).ok_or(CopyError::Foreign)?;
-                    let (partition, _) = self.state.partition_of_slot(slot);
+                    let partition = match store_key::parse_mark(&key) {
+                        Some(partition) => partition,
+                        None => {
+                            let slot = store_key::slot_of(&key).ok_or(CopyError::Foreign)?;
+                            self.state.partition_of_slot(slot).0
+                        }
+                    };
                     let target = &mut targets[usize::from(self.shards.of_partition(partition).0)];
                     put(target, &key, value)?;
                 }

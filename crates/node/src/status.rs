@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use api::{Counter, Status};
 use cluster::Topology;
-use types::WallTime;
+use replica::collection::round::Blocked;
+use types::{NodeId, WallTime};
+use wire::CollectWait;
 
 use crate::core::Shard;
 
@@ -36,12 +38,39 @@ pub fn status(topology: &Topology, facts: &Facts) -> Status {
     }
 }
 
+/// For how long a delete may wait to be dropped before people are told.
+const DELETES_WAIT_SECONDS: u64 = 60;
+
+/// What people should know of how a shard is, if there is anything: since when, and what.
+pub fn notice(shard: &Shard, now: WallTime) -> Option<(WallTime, String)> {
+    let collection = shard.replica().collection(now);
+    let (since, (node, why)) = (collection.oldest?, collection.blocked?);
+    let seconds = now.0.saturating_sub(since.0) / 1000;
+    let name = |node: NodeId| {
+        let member = shard.topology().state.members().iter().find(|member| member.id == node);
+        member.map_or_else(|| node.to_string(), |member| member.name.clone())
+    };
+    let why = match why {
+        Blocked::Waiting(CollectWait::Comparing(with)) => {
+            format!("it has yet to compare with {}", name(with))
+        }
+        other => other.to_string(),
+    };
+    let name = name(node);
+    let what = format!(
+        "deletes cannot be dropped yet, the oldest since {seconds} s, because not all nodes have confirmed them: {name}: {why}"
+    );
+    (seconds >= DELETES_WAIT_SECONDS).then_some((since, what))
+}
+
 /// The shard's figures now; those of a node are their sums. Names end in `_total` where they only go up.
 #[allow(clippy::cast_precision_loss, reason = "figures for people and graphs; 2^53 is far away")]
 pub fn counters(shard: &Shard, now: WallTime) -> Vec<Counter> {
     let handoff = shard.replica().handoff();
     let oldest_seconds = handoff.oldest.map_or(0, |since| now.0.saturating_sub(since.0) / 1000);
     let exchange = shard.replica().exchange();
+    let collection = shard.replica().collection(now);
+    let oldest_delete = collection.oldest.map_or(0, |since| now.0.saturating_sub(since.0) / 1000);
     let figures = shard.figures();
     let pace = shard.operations().pace_figures();
     let db = shard.replica().db();
@@ -144,6 +173,32 @@ pub fn counters(shard: &Shard, now: WallTime) -> Vec<Counter> {
             "trees_corrected_leaves_total",
             "Leaves of hash trees that were wrong though nobody had doubted them: defects.",
             exchange.corrected,
+        ),
+        counter(
+            "collection_waiting_partitions",
+            "Partitions that this node leads, with deletes that are not dropped yet.",
+            collection.waiting,
+        ),
+        counter(
+            "collection_oldest_delete_seconds",
+            "For how long the oldest of those deletes has been known since the start.",
+            oldest_delete,
+        ),
+        counter(
+            "collection_agreed_rounds_total",
+            "Rounds in which all owners of a partition agreed on what is settled.",
+            collection.agreed,
+        ),
+        counter("collection_void_rounds_total", "Rounds that came to nothing.", collection.void),
+        counter(
+            "collection_dropped_total",
+            "Records dropped: all owners had agreed that what they delete is settled.",
+            collection.dropped,
+        ),
+        counter(
+            "collection_refused_total",
+            "Records not taken in, because all of them was settled and deleted or overwritten here.",
+            collection.refused,
         ),
         counter("storage_gets_total", "Lookups of a record.", reads.gets),
         counter("storage_memtable_hits_total", "Lookups answered by a memtable.", reads.memtable_hits),

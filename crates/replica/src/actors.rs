@@ -42,6 +42,16 @@ impl Actors {
         Stint(self.reserved.start)
     }
 
+    /// The life that they are of.
+    pub fn incarnation(&self) -> Incarnation {
+        self.incarnation
+    }
+
+    /// The first stint that is reserved for this run.
+    pub fn first_stint(&self) -> u32 {
+        self.reserved.start
+    }
+
     /// Who issues dots for this partition now.
     pub fn actor(&self, partition: PartitionId) -> Actor {
         let stint = self.issuers.get(usize::from(partition.0)).map_or(self.first(), |issuer| issuer.stint);

@@ -143,6 +143,11 @@ impl Handoff {
         Figures { waiting, oldest: self.lines.values().map(|line| line.since).min(), ..self.figures }
     }
 
+    /// Whether any hint is kept, or may be: those of before the start are looked for first.
+    pub fn keeps_any(&self) -> bool {
+        self.looking.is_some() || !self.lines.is_empty()
+    }
+
     /// A hint was stored.
     pub fn stored(&mut self, now: Moment, owner: NodeId, key: &Bytes, partition: PartitionId) {
         let line = self.lines.entry(owner).or_insert_with(|| Line::new(now, partition));
@@ -337,7 +342,8 @@ impl Handoff {
                 self.granted(now, from, *bytes as usize, db, out);
                 Settled::Nothing
             }
-            (ReplicaReply::Stored, Some(true)) => self.delivered(now, operation.0),
+            // Where all of it is settled, its owner had it, and may have dropped it.
+            (ReplicaReply::Stored | ReplicaReply::Settled, Some(true)) => self.delivered(now, operation.0),
             _ => {
                 self.fail(now, operation.0);
                 Settled::Nothing

@@ -11,11 +11,12 @@
 //! - Operations on a key whose record must come from disk run in the order in which they came, on the record that came.
 //!
 //! In reading order: [`store_key`] says where a record lives, [`actors`] who issues dots, [`make`] how a client's change
-//! becomes a record, [`handoff`] how what a stand-in keeps reaches its owner, [`exchange`] how owners come to hold the same,
+//! becomes a record, [`handoff`] how what a stand-in keeps reaches its owner, [`exchange`] how owners come to hold the same, [`collection`] when a delete may be dropped,
 //! [`recent`] what is not yet synced or not yet shown, [`replica`] the machine, [`scan`] runs of keys,
 //! [`identity`] who this data directory is.
 
 pub mod actors;
+pub mod collection;
 pub mod exchange;
 pub mod handoff;
 pub mod identity;
@@ -29,6 +30,7 @@ mod granting;
 mod merge;
 mod waiting;
 
+pub use collection::CollectionOptions;
 pub use exchange::ExchangeOptions;
 pub use identity::{Identity, IdentityError};
 pub use make::{Change, Made, Make, MakeError};

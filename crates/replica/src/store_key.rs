@@ -18,10 +18,17 @@
 //!   2  owner      u16, big endian
 //!   4  the storage key that the record has with him
 //! ```
+//!
+//! Before these are the marks of partitions, up to which their deletes were collected ([`mark_key`]).
+//!
+//! ```text
+//!   0  0xFFFE
+//!   2  partition  u16, big endian
+//! ```
 
 use bytes::{BufMut, Bytes, BytesMut};
 use ring::Slot;
-use types::{KeyspaceId, NodeId};
+use types::{KeyspaceId, NodeId, PartitionId};
 
 /// Bytes before the key itself.
 pub const PREFIX_BYTES: usize = 14;
@@ -70,6 +77,28 @@ pub fn hint_key(owner: NodeId, key: &[u8]) -> Bytes {
     bytes.freeze()
 }
 
+/// Where marks are: behind all slots, before the hints.
+const MARKS: u16 = u16::MAX - 1;
+
+/// The storage key of the mark of a partition.
+pub fn mark_key(partition: PartitionId) -> Bytes {
+    let mut bytes = BytesMut::with_capacity(4);
+    bytes.put_u16(MARKS);
+    bytes.put_u16(partition.0);
+    bytes.freeze()
+}
+
+/// The first key of all marks, and their end.
+pub fn marks() -> (Bytes, Bytes) {
+    (mark_key(PartitionId(0)), hints())
+}
+
+/// Of which partition a mark is; nothing where the bytes are no mark's.
+pub fn parse_mark(bytes: &[u8]) -> Option<PartitionId> {
+    let [a, b, c, d] = *<&[u8; 4]>::try_from(bytes).ok()?;
+    (u16::from_be_bytes([a, b]) == MARKS).then(|| PartitionId(u16::from_be_bytes([c, d])))
+}
+
 /// The first key of all hints.
 pub fn hints() -> Bytes {
     hint_key(NodeId(0), b"")
@@ -103,6 +132,12 @@ pub fn end_of_keyspace(slot: u16, keyspace: KeyspaceId) -> Option<Bytes> {
 /// Slot, keyspace and hash of a storage key, or of the beginning of one; nothing where the bytes are too few.
 pub fn parse_place(bytes: &Bytes) -> Option<(u16, KeyspaceId, u64)> {
     parse(bytes).map(|key| (key.slot, key.keyspace, key.hash))
+}
+
+/// The slot of a record of this node's own; nothing of a hint's key, or of a mark's.
+pub fn own_slot(bytes: &[u8]) -> Option<u16> {
+    let (slot, _) = bytes.split_first_chunk::<2>()?;
+    Some(u16::from_be_bytes(*slot)).filter(|slot| *slot < ring::SLOTS)
 }
 
 /// The first storage key behind a slot; nothing where it is the last.

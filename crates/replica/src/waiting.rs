@@ -10,6 +10,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use bytes::Bytes;
+use causality::Context;
 use storage::ReadJob;
 use types::{KeyspaceId, Moment};
 use wire::{ReplicaReply, WritePath};
@@ -28,19 +29,31 @@ pub(crate) struct Waiting {
 #[derive(Debug)]
 pub(crate) enum Task {
     Read,
-    Write { keyspace: KeyspaceId, record: Bytes, path: WritePath },
+    /// For a reader who knows this much.
+    ReadCovering(Box<Context>),
+    Write {
+        keyspace: KeyspaceId,
+        record: Bytes,
+        path: WritePath,
+    },
     Make(Box<Make>),
+    /// Drop it, if it may be dropped.
+    Drop,
+    /// Drop it, if it is this: its other owners had it, and have dropped it.
+    LetGo {
+        record: Bytes,
+    },
 }
 
 impl Waiting {
     pub(crate) fn is_write(&self) -> bool {
-        !matches!(self.task, Task::Read)
+        !matches!(self.task, Task::Read | Task::ReadCovering(_))
     }
 
     /// About how many bytes of value it holds.
     pub(crate) fn bytes(&self) -> usize {
         match &self.task {
-            Task::Read => 0,
+            Task::Read | Task::ReadCovering(_) | Task::Drop | Task::LetGo { .. } => 0,
             Task::Write { record, .. } => record.len(),
             Task::Make(ask) => ask.bytes(),
         }
@@ -55,9 +68,12 @@ impl Waiting {
     pub(crate) fn fail(self, why: &str) -> Effect {
         let why = why.to_owned();
         match self.task {
-            Task::Read => Effect::Reply(self.ticket, ReplicaReply::CannotSay { why }),
-            Task::Write { .. } => Effect::Reply(self.ticket, ReplicaReply::Failed { why }),
+            Task::Read | Task::ReadCovering(_) => Effect::Reply(self.ticket, ReplicaReply::CannotSay { why }),
             Task::Make(_) => Effect::Made(self.ticket, Err(MakeError::CannotSay(why))),
+            // Nobody asked for a record to be dropped; whoever is told knows nothing of it.
+            Task::Write { .. } | Task::Drop | Task::LetGo { .. } => {
+                Effect::Reply(self.ticket, ReplicaReply::Failed { why })
+            }
         }
     }
 }

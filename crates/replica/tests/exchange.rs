@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use causality::{Actor, Context, Dot, Payload, Policy, Record, Stamp, Version};
 use proptest::prelude::*;
+use replica::collection::CollectionOptions;
 use replica::{ExchangeOptions, ReplicaOptions};
 use storage::Options;
 use support::owners::{KEYSPACES, Owners};
@@ -20,7 +21,10 @@ const STEP: Duration = Duration::from_millis(20);
 
 fn options() -> ReplicaOptions {
     let exchange = ExchangeOptions { cycle: CYCLE, ..ExchangeOptions::default() };
-    ReplicaOptions { exchange, ..ReplicaOptions::default() }
+    // Deletes are kept: what is dropped is no difference, and its agreement is no question of the exchange.
+    let collection =
+        CollectionOptions { gather: Duration::from_secs(86_400), ..CollectionOptions::default() };
+    ReplicaOptions { exchange, collection, ..ReplicaOptions::default() }
 }
 
 fn owners(count: usize, partitions: u64) -> Owners {

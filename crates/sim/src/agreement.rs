@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use causality::Record;
 use replica::store_key;
-use types::NodeId;
+use types::{NodeId, WallTime};
 
 use crate::world::World;
 
@@ -15,8 +16,10 @@ pub fn disagreements(world: &World) -> Vec<String> {
     for host in world.hosts() {
         match host.contents() {
             Ok(contents) => {
-                // What is kept for an owner is no opinion of one's own.
-                for (key, record) in contents.into_iter().filter(|(key, _)| !is_hint(key)) {
+                // What is kept for an owner is no opinion of one's own, and neither is what all have agreed on.
+                for (key, record) in
+                    contents.into_iter().filter(|(key, _)| store_key::own_slot(key).is_some())
+                {
                     held.entry(key).or_default().insert(host.id, record);
                 }
             }
@@ -33,6 +36,30 @@ pub fn disagreements(world: &World) -> Vec<String> {
 pub fn hints(world: &World) -> usize {
     let contents = world.hosts().iter().filter_map(|host| host.contents().ok()).flatten();
     contents.filter(|(key, _)| is_hint(key)).count()
+}
+
+/// Keys of which some owner keeps a record that had nothing to show to anybody at that time.
+pub fn dead(world: &World, at: WallTime) -> Vec<String> {
+    let mut dead = Vec::new();
+    for host in world.hosts() {
+        let contents = host.contents().unwrap_or_default();
+        for (key, record) in contents.into_iter().filter(|(key, _)| store_key::own_slot(key).is_some()) {
+            if Record::decode(record).is_ok_and(|record| record.is_dead(at)) {
+                dead.push(format!("{} keeps {}", host.name, key.escape_ascii()));
+            }
+        }
+    }
+    dead
+}
+
+/// How far the collection of deletes is on each shard, in words.
+pub fn collections(world: &World) -> String {
+    let of_host = |host: &crate::host::Host| {
+        let now = host.moment(world.now()).wall;
+        let shards = host.shards.iter().map(|running| running.shard.replica().collection(now));
+        format!("{}: {:?}", host.name, shards.collect::<Vec<_>>())
+    };
+    world.hosts().iter().map(of_host).collect::<Vec<_>>().join("; ")
 }
 
 fn is_hint(key: &Bytes) -> bool {

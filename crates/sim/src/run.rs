@@ -34,6 +34,9 @@ const HANDED_OFF_WITHIN: Duration = Duration::from_secs(60);
 /// All owners must hold equal records within this time after that, without anybody reading them.
 const EQUAL_WITHIN: Duration = Duration::from_secs(120);
 
+/// All owners must have dropped what was deleted within this time after that.
+const COLLECTED_WITHIN: Duration = Duration::from_secs(120);
+
 /// What came of a run.
 #[derive(Clone, Debug)]
 pub struct Report {
@@ -206,6 +209,7 @@ impl Run {
     fn agreement(&mut self) {
         self.wait_for_handoff();
         self.wait_for_exchange();
+        self.wait_for_collection();
         self.read_everything();
         if !self.world.violations().is_empty() {
             return;
@@ -219,7 +223,8 @@ impl Run {
         self.wait_until_whole();
         self.wait_for_handoff();
         self.read_everything();
-        self.check_owners_agree();
+        self.wait_for_exchange();
+        self.wait_for_collection();
         self.world.check_nobody_waits();
     }
 
@@ -359,6 +364,26 @@ impl Run {
         }
     }
 
+    /// When all is well, all owners drop what was deleted, or has ended, without anybody's doing (INVARIANTS D1).
+    fn wait_for_collection(&mut self) {
+        let latest = self.world.now() + COLLECTED_WITHIN;
+        let walls = self.world.hosts().iter().map(|host| host.moment(self.world.now()).wall);
+        let past_for_all = walls.min().unwrap_or_default();
+        loop {
+            let dead = crate::agreement::dead(&self.world, past_for_all);
+            let Some(first) = dead.first().filter(|_| self.world.violations().is_empty()) else {
+                return;
+            };
+            if self.world.now() >= latest {
+                let stand = crate::agreement::collections(&self.world);
+                let what =
+                    format!("{} deletes are kept after {COLLECTED_WITHIN:?}: {first}; {stand}", dead.len());
+                return self.world.violated("deletes are dropped in the end (D1, liveness)", what);
+            }
+            self.go_on(self.world.now() + Duration::from_millis(500));
+        }
+    }
+
     fn read_everything(&mut self) {
         for (keyspace, key) in self.workload.keys() {
             if !self.world.violations().is_empty() {
@@ -382,13 +407,6 @@ impl Run {
             if tries >= 5 || !lossy || matches!(answer, crate::world::Answer::Outcome(Ok(_))) {
                 return answer;
             }
-        }
-    }
-
-    /// After explicit repair, all owners of a key hold the same record, byte for byte, and nobody else holds any (B5).
-    fn check_owners_agree(&mut self) {
-        for what in crate::agreement::disagreements(&self.world) {
-            self.world.violated("owners agree after repair (B5)", what);
         }
     }
 

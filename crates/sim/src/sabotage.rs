@@ -14,4 +14,6 @@ pub enum Sabotage {
     LoseHints,
     /// Whoever compares what he has with another owner is told that there is no difference (F1).
     CompareNothing,
+    /// Owners that keep what was agreed on of deletes are told that all of them may be dropped (D1).
+    CollectEarly,
 }

@@ -244,6 +244,7 @@ impl Scenario {
                     cycle: EXCHANGE_CYCLE,
                     ..replica::ExchangeOptions::default()
                 },
+                collection: COLLECTION,
                 ..replica::ReplicaOptions::default()
             },
             coordinator: coordinator::Options {
@@ -285,6 +286,12 @@ impl Scenario {
 
 /// How long owners take to compare all that they have: less than usual, so that rounds and faults meet.
 const EXCHANGE_CYCLE: Duration = Duration::from_secs(2);
+
+/// Deletes are agreed on as soon as there are any, for the same reason.
+const COLLECTION: replica::collection::CollectionOptions = replica::collection::CollectionOptions {
+    gather: Duration::from_millis(300),
+    rest: Duration::from_millis(500),
+};
 
 fn storage_options(rng: &mut Rng) -> storage::Options {
     let tiny = storage::Options::tiny();

@@ -40,8 +40,8 @@ fn written(name: &str, millis: u64, promise: WritePromise) -> Register {
 fn a_stale_read_is_refused_where_levels_overlap() {
     let mut register = written("new", 7, QUORUM_WRITE);
     let nothing = found(Context::Empty, None);
-    assert!(register.read(register.begin(), &nothing, READ_AT_ONE, None).is_ok());
-    assert!(register.read(register.begin(), &nothing, QUORUM_READ, None).is_err());
+    assert!(register.read(register.begin(), &nothing, READ_AT_ONE, None, 0).is_ok());
+    assert!(register.read(register.begin(), &nothing, QUORUM_READ, None, 0).is_err());
 }
 
 /// C2: what one quorum read returned, the next returns or supersedes, acknowledged or not.
@@ -49,8 +49,8 @@ fn a_stale_read_is_refused_where_levels_overlap() {
 fn a_value_that_vanishes_is_refused() {
     let mut register = Register::default();
     register.put_begins(value("open"), None);
-    assert!(register.read(register.begin(), &found(at(5), Some("open")), QUORUM_READ, None).is_ok());
-    assert!(register.read(register.begin(), &found(Context::Empty, None), QUORUM_READ, None).is_err());
+    assert!(register.read(register.begin(), &found(at(5), Some("open")), QUORUM_READ, None, 0).is_ok());
+    assert!(register.read(register.begin(), &found(Context::Empty, None), QUORUM_READ, None, 0).is_err());
 }
 
 /// B6: an acknowledged write is above what was acknowledged before it began.
@@ -68,10 +68,10 @@ fn a_failed_write_that_is_seen_is_refused() {
     let mut register = Register::default();
     register.put_begins(value("failed"), None);
     assert!(register.put_failed(&value("failed")).is_ok());
-    assert!(register.read(register.begin(), &found(at(5), Some("failed")), READ_AT_ONE, None).is_err());
+    assert!(register.read(register.begin(), &found(at(5), Some("failed")), READ_AT_ONE, None, 0).is_err());
     let mut register = Register::default();
     register.put_begins(value("failed"), None);
-    assert!(register.read(register.begin(), &found(at(5), Some("failed")), READ_AT_ONE, None).is_ok());
+    assert!(register.read(register.begin(), &found(at(5), Some("failed")), READ_AT_ONE, None, 0).is_ok());
     assert!(register.put_failed(&value("failed")).is_err());
 }
 
@@ -80,8 +80,8 @@ fn a_failed_write_that_is_seen_is_refused() {
 fn a_value_at_two_ranks_is_refused() {
     let mut register = Register::default();
     register.put_begins(value("moved"), None);
-    assert!(register.read(register.begin(), &found(at(5), Some("moved")), QUORUM_READ, None).is_ok());
-    assert!(register.read(register.begin(), &found(at(6), Some("moved")), QUORUM_READ, None).is_err());
+    assert!(register.read(register.begin(), &found(at(5), Some("moved")), QUORUM_READ, None, 0).is_ok());
+    assert!(register.read(register.begin(), &found(at(6), Some("moved")), QUORUM_READ, None, 0).is_err());
 }
 
 /// D3: an expired value is not read by a node whose clock is past its end, and is not gone before.
@@ -91,19 +91,38 @@ fn expiry_is_judged_by_the_coordinators_clock() {
     register.put_begins(value("mortal"), Some(100));
     let mut shown = found(at(5), Some("mortal"));
     shown.values[0].expires = Some(types::WallTime(100));
-    assert!(register.read(register.begin(), &shown, QUORUM_READ, Some((90, 99))).is_ok());
-    assert!(register.read(register.begin(), &shown, QUORUM_READ, Some((100, 101))).is_err());
+    assert!(register.read(register.begin(), &shown, QUORUM_READ, Some((90, 99)), 0).is_ok());
+    assert!(register.read(register.begin(), &shown, QUORUM_READ, Some((100, 101)), 0).is_err());
     let gone = found(at(5), None);
-    assert!(register.read(register.begin(), &gone, QUORUM_READ, Some((98, 99))).is_err());
-    assert!(register.read(register.begin(), &gone, QUORUM_READ, Some((99, 100))).is_ok());
+    assert!(register.read(register.begin(), &gone, QUORUM_READ, Some((98, 99)), 0).is_err());
+    assert!(register.read(register.begin(), &gone, QUORUM_READ, Some((99, 100)), 0).is_ok());
 }
 
 /// A1: in the end nothing acknowledged is lost, at whatever level.
 #[test]
 fn the_last_read_holds_what_was_acknowledged_at_one() {
     let register = written("weak", 7, WRITE_AT_ONE);
-    assert!(register.check_last(&found(at(7), Some("weak"))).is_ok());
-    assert!(register.check_last(&found(Context::Empty, None)).is_err());
+    assert!(register.check_last(&found(at(7), Some("weak")), 0).is_ok());
+    assert!(register.check_last(&found(Context::Empty, None), 0).is_err());
+}
+
+/// D1: what shows nothing may be gone altogether, and only that; and only from when it has ended on.
+#[test]
+fn a_delete_may_be_dropped_and_a_value_may_not() {
+    let nothing = found(Context::Empty, None);
+    let mut register = written("value", 7, QUORUM_WRITE);
+    assert!(register.read(register.begin(), &nothing, QUORUM_READ, None, u64::MAX).is_err());
+    let begun = register.begin();
+    register.delete_begins();
+    assert!(register.written(begun, None, &at(9), QUORUM_WRITE).is_ok());
+    assert!(register.read(register.begin(), &nothing, QUORUM_READ, None, 0).is_ok());
+    assert!(register.read(register.begin(), &found(at(7), Some("value")), QUORUM_READ, None, 0).is_err());
+    let mut mortal = Register::default();
+    let begun = mortal.begin();
+    mortal.put_begins(value("mortal"), Some(100));
+    assert!(mortal.written(begun, Some(&value("mortal")), &at(9), QUORUM_WRITE).is_ok());
+    assert!(mortal.read(mortal.begin(), &nothing, QUORUM_READ, None, 99).is_err());
+    assert!(mortal.read(mortal.begin(), &nothing, QUORUM_READ, None, 100).is_ok());
 }
 
 fn ids<const N: usize>(ids: [u64; N]) -> BTreeSet<u64> {

@@ -90,6 +90,39 @@ fn comparing_nothing_is_noticed() {
     assert_eq!(rule(report), "owners become equal without a client (F1, liveness)");
 }
 
+/// D1: owners that drop deletes which not all have are found out when one that was cut off brings a value back.
+#[test]
+fn collecting_early_is_noticed() {
+    let report = (0..10).find_map(|seed| {
+        let report = sim::run_scenario(of_cut_links(seed, Some(Sabotage::CollectEarly)), false);
+        (!report.is_clean()).then_some(report)
+    });
+    assert_eq!(rule(report), "reads give what was acknowledged, and never go back (C1, C2)");
+}
+
+/// The same without sabotage is clean.
+#[test]
+fn deletes_that_all_have_stay_deleted() {
+    for seed in 0..4 {
+        let report = sim::run_scenario(of_cut_links(seed, None), false);
+        assert!(report.is_clean(), "seed {seed}:\n{}", report.complaints());
+    }
+}
+
+/// Three nodes of which two at a time do not reach each other, and keys enough that not every read mends what the next
+/// would see.
+fn of_cut_links(seed: u64, sabotage: Option<Sabotage>) -> Scenario {
+    Scenario {
+        sabotage,
+        faults: vec![FaultKind::LinkCut],
+        fault_gap: Duration::from_millis(2_000),
+        safety: Duration::from_secs(15),
+        think_max: Duration::from_millis(5),
+        keys: 8,
+        ..Scenario::calm(seed, 3)
+    }
+}
+
 /// The same scenarios without sabotage are clean: it is the sabotage that is noticed.
 #[test]
 fn without_sabotage_there_is_nothing_to_notice() {

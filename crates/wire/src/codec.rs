@@ -13,6 +13,8 @@
 //!  22 WriteInPlace  of node u16 | as Write
 //!  23 Grant         -
 //!  24 Compare       postcard merkle::Ask
+//!  25 ReadCovering  postcard (keyspace, key, context)
+//!  28 Collect       postcard CollectAsk
 //!  32 Found         synced u8 | record ..
 //!  33 Absent        -
 //!  34 CannotSay     text ..
@@ -25,6 +27,9 @@
 //!  41 StaleEpoch    epoch u64
 //!  42 Granted       bytes u32
 //!  43 Compared      postcard merkle::Answer
+//!  44 Covering      synced u8 | holds one u8 | record ..
+//!  48 Collected     postcard CollectAnswer
+//!  49 Settled       -
 //! ```
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -57,6 +62,8 @@ mod kind {
     pub(super) const WRITE_IN_PLACE: u8 = 22;
     pub(super) const GRANT: u8 = 23;
     pub(super) const COMPARE: u8 = 24;
+    pub(super) const READ_COVERING: u8 = 25;
+    pub(super) const COLLECT: u8 = 28;
     pub(super) const FOUND: u8 = 32;
     pub(super) const ABSENT: u8 = 33;
     pub(super) const CANNOT_SAY: u8 = 34;
@@ -69,6 +76,9 @@ mod kind {
     pub(super) const STALE_EPOCH: u8 = 41;
     pub(super) const GRANTED: u8 = 42;
     pub(super) const COMPARED: u8 = 43;
+    pub(super) const COVERING: u8 = 44;
+    pub(super) const COLLECTED: u8 = 48;
+    pub(super) const SETTLED: u8 = 49;
 }
 
 /// The kind byte of a body.
@@ -79,6 +89,7 @@ pub fn kind_of(body: &Body) -> u8 {
         Body::Request(request) => match request {
             ReplicaRequest::Read { in_place_of: None, .. } => kind::READ,
             ReplicaRequest::Read { .. } => kind::READ_IN_PLACE,
+            ReplicaRequest::ReadCovering { .. } => kind::READ_COVERING,
             ReplicaRequest::Write { in_place_of: None, .. } => kind::WRITE,
             ReplicaRequest::Write { .. } => kind::WRITE_IN_PLACE,
             ReplicaRequest::Scan(_) => kind::SCAN,
@@ -86,10 +97,12 @@ pub fn kind_of(body: &Body) -> u8 {
             ReplicaRequest::Forward(_) => kind::FORWARD,
             ReplicaRequest::Grant => kind::GRANT,
             ReplicaRequest::Compare(_) => kind::COMPARE,
+            ReplicaRequest::Collect(_) => kind::COLLECT,
         },
         Body::Reply(reply) => match reply {
             ReplicaReply::Found { .. } => kind::FOUND,
             ReplicaReply::Absent => kind::ABSENT,
+            ReplicaReply::Covering { .. } => kind::COVERING,
             ReplicaReply::CannotSay { .. } => kind::CANNOT_SAY,
             ReplicaReply::Stored => kind::STORED,
             ReplicaReply::Refused { .. } => kind::REFUSED,
@@ -99,6 +112,8 @@ pub fn kind_of(body: &Body) -> u8 {
             ReplicaReply::Forwarded(_) => kind::FORWARDED,
             ReplicaReply::Granted { .. } => kind::GRANTED,
             ReplicaReply::Compared(_) => kind::COMPARED,
+            ReplicaReply::Settled => kind::SETTLED,
+            ReplicaReply::Collected(_) => kind::COLLECTED,
             ReplicaReply::StaleEpoch { .. } => kind::STALE_EPOCH,
         },
     }
@@ -120,6 +135,9 @@ fn encode_request(request: &ReplicaRequest, out: &mut BytesMut) {
             out.put_u32_le(keyspace.0);
             out.put_slice(key);
         }
+        ReplicaRequest::ReadCovering { keyspace, key, context } => {
+            put_postcard(&(keyspace.0, key, context), out);
+        }
         ReplicaRequest::Write { keyspace, key, record, path, in_place_of } => {
             in_place_of.iter().for_each(|node| out.put_u16_le(node.0));
             out.reserve(9 + key.len() + record.len());
@@ -138,6 +156,7 @@ fn encode_request(request: &ReplicaRequest, out: &mut BytesMut) {
         ReplicaRequest::Scan(ask) | ReplicaRequest::Count(ask) => put_postcard(ask, out),
         ReplicaRequest::Forward(forward) => put_postcard(forward, out),
         ReplicaRequest::Compare(ask) => put_postcard(ask, out),
+        ReplicaRequest::Collect(ask) => put_postcard(ask, out),
         ReplicaRequest::Grant => {}
     }
 }
@@ -149,7 +168,12 @@ fn encode_reply(reply: &ReplicaReply, out: &mut BytesMut) {
             out.put_u8(u8::from(*synced));
             out.put_slice(record);
         }
-        ReplicaReply::Absent | ReplicaReply::Stored => {}
+        ReplicaReply::Covering { record, synced } => {
+            out.put_u8(u8::from(*synced));
+            out.put_u8(u8::from(record.is_some()));
+            out.put_slice(record.as_deref().unwrap_or_default());
+        }
+        ReplicaReply::Absent | ReplicaReply::Stored | ReplicaReply::Settled => {}
         ReplicaReply::CannotSay { why } | ReplicaReply::Failed { why } => out.put_slice(why.as_bytes()),
         ReplicaReply::Refused { held } => out.put_u64_le(held.0),
         ReplicaReply::Scanned(answer) => put_postcard(answer, out),
@@ -163,6 +187,7 @@ fn encode_reply(reply: &ReplicaReply, out: &mut BytesMut) {
         ReplicaReply::Forwarded(outcome) => put_postcard(outcome, out),
         ReplicaReply::Granted { bytes } => out.put_u32_le(*bytes),
         ReplicaReply::Compared(answer) => put_postcard(answer, out),
+        ReplicaReply::Collected(answer) => put_postcard(answer, out),
         ReplicaReply::StaleEpoch { newest } => out.put_u64_le(newest.0),
     }
 }
@@ -183,15 +208,25 @@ pub fn decode_body(kind: u8, mut bytes: Bytes) -> Result<Body, DecodeError> {
             let keyspace = KeyspaceId(bytes.try_get_u32_le().map_err(short)?);
             Body::Request(ReplicaRequest::Read { keyspace, key: bytes, in_place_of })
         }
+        kind::READ_COVERING => {
+            let (keyspace, key, context) = get_postcard(kind, &bytes)?;
+            Body::Request(ReplicaRequest::ReadCovering { keyspace: KeyspaceId(keyspace), key, context })
+        }
         kind::WRITE | kind::WRITE_IN_PLACE => Body::Request(decode_write(kind, bytes)?),
         kind::GRANT => Body::Request(ReplicaRequest::Grant),
         kind::SCAN => Body::Request(ReplicaRequest::Scan(get_postcard(kind, &bytes)?)),
         kind::COUNT => Body::Request(ReplicaRequest::Count(get_postcard(kind, &bytes)?)),
         kind::COMPARE => Body::Request(ReplicaRequest::Compare(get_postcard(kind, &bytes)?)),
+        kind::COLLECT => Body::Request(ReplicaRequest::Collect(get_postcard(kind, &bytes)?)),
         kind::FORWARD => Body::Request(ReplicaRequest::Forward(get_postcard(kind, &bytes)?)),
         kind::FOUND => {
             let synced = bytes.try_get_u8().map_err(short)? != 0;
             Body::Reply(ReplicaReply::Found { record: bytes, synced })
+        }
+        kind::COVERING => {
+            let synced = bytes.try_get_u8().map_err(short)? != 0;
+            let holds = bytes.try_get_u8().map_err(short)? != 0;
+            Body::Reply(ReplicaReply::Covering { record: holds.then_some(bytes), synced })
         }
         kind::ABSENT => Body::Reply(ReplicaReply::Absent),
         kind::CANNOT_SAY => Body::Reply(ReplicaReply::CannotSay { why: text(&bytes) }),
@@ -205,6 +240,8 @@ pub fn decode_body(kind: u8, mut bytes: Bytes) -> Result<Body, DecodeError> {
         kind::FORWARDED => Body::Reply(ReplicaReply::Forwarded(get_postcard(kind, &bytes)?)),
         kind::GRANTED => Body::Reply(ReplicaReply::Granted { bytes: bytes.try_get_u32_le().map_err(short)? }),
         kind::COMPARED => Body::Reply(ReplicaReply::Compared(get_postcard(kind, &bytes)?)),
+        kind::COLLECTED => Body::Reply(ReplicaReply::Collected(get_postcard(kind, &bytes)?)),
+        kind::SETTLED => Body::Reply(ReplicaReply::Settled),
         kind::STALE_EPOCH => {
             Body::Reply(ReplicaReply::StaleEpoch { newest: Epoch(bytes.try_get_u64_le().map_err(short)?) })
         }

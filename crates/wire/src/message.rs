@@ -4,9 +4,11 @@
 //! to itself when it is an owner, so that local and remote replicas cannot drift apart.
 
 use bytes::Bytes;
-use causality::Stamp;
+use causality::{Context, Stamp};
 use serde::{Deserialize, Serialize};
 use types::{Epoch, KeyspaceId, NodeId, OperationId, PartitionId};
+
+use crate::collect::{CollectAnswer, CollectAsk};
 
 /// A message and where it belongs.
 #[derive(Clone, PartialEq, Debug)]
@@ -50,6 +52,16 @@ pub enum ReplicaRequest {
         /// For which owner the node asked stands in; nothing where it is one itself.
         in_place_of: Option<NodeId>,
     },
+    /// The record of a key, of an owner, for a reader who knows this much: if what is held does not cover that, and yet
+    /// nothing of it is missing, because it is settled, then so it is answered ([`ReplicaReply::Covering`]).
+    ReadCovering {
+        /// Of this keyspace.
+        keyspace: KeyspaceId,
+        /// Which key.
+        key: Bytes,
+        /// What the reader knows.
+        context: Box<Context>,
+    },
     /// Merge this record into what is held of the key.
     Write {
         /// Of this keyspace.
@@ -74,6 +86,8 @@ pub enum ReplicaRequest {
     Grant,
     /// Another owner compares its hash tree of the partition with the one here.
     Compare(Box<merkle::Ask>),
+    /// A question of a round in which the nodes of a partition agree on what is settled.
+    Collect(Box<CollectAsk>),
 }
 
 /// On whose behalf a record is written.
@@ -120,6 +134,14 @@ pub enum ReplicaReply {
     },
     /// It holds nothing of this key, and it would know.
     Absent,
+    /// What it holds does not cover what the reader knows, and nothing of that is missing: it is settled, and what of it is
+    /// not here was deleted or overwritten.
+    Covering {
+        /// The record, in causality's canonical encoding, if it holds one.
+        record: Option<Bytes>,
+        /// Whether that is on stable storage.
+        synced: bool,
+    },
     /// It cannot say: damage, or not an owner. Never counts as an answer (INVARIANTS C3).
     CannotSay {
         /// Why, for people.
@@ -155,6 +177,11 @@ pub enum ReplicaReply {
     },
     /// To a comparison.
     Compared(Box<merkle::Answer>),
+    /// It was sent a record to be merged, of which all is settled, and holds nothing of it: it was deleted or overwritten
+    /// here, and the record that says so may have been dropped. Whoever sent it holds what is of no more use.
+    Settled,
+    /// To a question of a round.
+    Collected(Box<CollectAnswer>),
     /// The request was routed by an epoch older than this, and was not served.
     StaleEpoch {
         /// The epoch that the replica knows.

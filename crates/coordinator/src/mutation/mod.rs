@@ -119,7 +119,7 @@ impl Mutation {
             stand_ins,
         });
         if rests_on_a_read {
-            mutation.phase = Phase::Reading(Box::new(Read::start(target, read_level, turn)?));
+            mutation.phase = Phase::Reading(Box::new(Read::start(target, read_level, None, turn)?));
         } else {
             mutation.make_put(target, None, turn);
         }

@@ -65,6 +65,11 @@ impl Writing {
                 self.without.insert(from);
                 self.problems.push((from, why));
             }
+            ReplicaReply::Settled => {
+                self.holding.failed(from);
+                self.without.insert(from);
+                self.problems.push((from, "what the change is about was deleted there long ago".to_owned()));
+            }
             ReplicaReply::StaleEpoch { newest } => {
                 self.holding.failed(from);
                 self.without.insert(from);
@@ -73,10 +78,12 @@ impl Writing {
             }
             ReplicaReply::Found { .. }
             | ReplicaReply::Absent
+            | ReplicaReply::Covering { .. }
             | ReplicaReply::Scanned(_)
             | ReplicaReply::Counted { .. }
             | ReplicaReply::Granted { .. }
             | ReplicaReply::Compared(_)
+            | ReplicaReply::Collected(_)
             | ReplicaReply::Forwarded(_) => {}
         }
     }

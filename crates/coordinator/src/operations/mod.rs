@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use api::{Outcome, Reply};
 use cluster::Topology;
+use replica::collection::fence::UnderWay;
 use replica::{Made, Make, MakeError, Ticket};
 use types::{Instant, KeyspaceId, Moment, NodeId, OperationId, ShardId};
 use wire::{Body, Envelope, ReplicaReply, ReplicaRequest};
@@ -189,6 +190,14 @@ struct Batch {
 }
 
 impl Operations {
+    /// Which operations are under way, for who waits until those that there are now have ended.
+    pub fn under_way(&self) -> UnderWay {
+        let next = OperationId(self.last_id + u64::from(self.ids.shards));
+        let batches = self.batches.keys().next().copied();
+        let oldest = self.by_id.keys().copied().chain(batches).min();
+        UnderWay { next, oldest }
+    }
+
     /// An empty table.
     pub fn new(topology: Arc<Topology>, ids: Ids, options: Options) -> Operations {
         Operations {

@@ -34,6 +34,10 @@ pub struct Read {
     problems: Vec<(NodeId, String)>,
     hedging: Hedging,
     stand_ins: StandIns,
+    /// What the reader knows, where he wants nothing older.
+    demanded: Option<Context>,
+    /// Whether an owner has said that all of that is settled.
+    is_settled: bool,
 }
 
 #[derive(Debug)]
@@ -72,11 +76,17 @@ pub enum Progress {
 }
 
 impl Read {
-    /// Begins: asks as many of the nearest owners as the level needs.
+    /// Begins: asks as many of the nearest owners as the level needs. What the reader knows is named where he wants nothing
+    /// older ([`covers_demanded`](Self::covers_demanded)).
     ///
     /// # Errors
     /// The level can never be met, because there are not so many owners. Then nobody is asked.
-    pub fn start(target: &Target, level: Level, turn: &mut Turn<'_>) -> Result<Read, Error> {
+    pub fn start(
+        target: &Target,
+        level: Level,
+        demanded: Option<Context>,
+        turn: &mut Turn<'_>,
+    ) -> Result<Read, Error> {
         let stand_ins = StandIns::begin(target, turn.topology, false);
         let mut read = Read {
             level,
@@ -87,6 +97,8 @@ impl Read {
             problems: Vec::new(),
             hedging: Hedging::begin(turn.now.mono),
             stand_ins,
+            demanded,
+            is_settled: false,
         };
         if read.tracker.decided() == Decision::Impossible {
             return Err(read.error(target, "there are not so many owners".to_owned()));
@@ -188,9 +200,12 @@ impl Read {
         Ok(merged)
     }
 
-    /// Whether what has been collected is recent enough for a reader who knows `context`.
-    pub fn covers(&self, context: &Context) -> bool {
-        self.merged().is_ok_and(|merged| context.is_covered_by(merged.record.as_ref()))
+    /// Whether what has been collected is recent enough for a reader who knows what this one does.
+    pub fn covers_demanded(&self) -> bool {
+        let covers = |context: &Context| {
+            self.merged().is_ok_and(|merged| context.is_covered_by(merged.record.as_ref()))
+        };
+        self.is_settled || self.demanded.as_ref().is_none_or(covers)
     }
 
     fn merge_all(&self) -> Result<Option<Record>, Error> {
@@ -212,6 +227,10 @@ impl Read {
         match reply {
             ReplicaReply::Found { record, synced } => self.answered(from, Some(record), synced, turn),
             ReplicaReply::Absent => self.answered(from, None, true, turn),
+            ReplicaReply::Covering { record, synced } => {
+                self.is_settled = true;
+                self.answered(from, record, synced, turn);
+            }
             ReplicaReply::CannotSay { why } | ReplicaReply::Failed { why } => {
                 self.refused(target, from, why, turn);
             }
@@ -225,6 +244,8 @@ impl Read {
             | ReplicaReply::Counted { .. }
             | ReplicaReply::Granted { .. }
             | ReplicaReply::Compared(_)
+            | ReplicaReply::Settled
+            | ReplicaReply::Collected(_)
             | ReplicaReply::Forwarded(_) => {
                 self.refused(target, from, "it answered something else than what was asked".to_owned(), turn);
             }
@@ -311,10 +332,12 @@ impl Read {
     fn ask_next(&mut self, target: &Target, turn: &mut Turn<'_>) {
         if let Some(node) = self.unasked.pop() {
             self.hedging.asked(node, turn.now.mono);
-            let request = ReplicaRequest::Read {
-                keyspace: target.keyspace_id,
-                key: target.key.clone(),
-                in_place_of: self.stand_ins.owner_of(node),
+            let (keyspace, key) = (target.keyspace_id, target.key.clone());
+            let request = match (self.stand_ins.owner_of(node), &self.demanded) {
+                (None, Some(context)) => {
+                    ReplicaRequest::ReadCovering { keyspace, key, context: Box::new(context.clone()) }
+                }
+                (in_place_of, _) => ReplicaRequest::Read { keyspace, key, in_place_of },
             };
             turn.send(node, READ_ROUND, request);
         }

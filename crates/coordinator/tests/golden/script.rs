@@ -333,6 +333,7 @@ impl Play {
                 synced: plain.get(2) != Some(&"unsynced"),
             },
             "absent" => ReplicaReply::Absent,
+            "covering" => ReplicaReply::Covering { record: None, synced: true },
             "stored" => ReplicaReply::Stored,
             "refused" => ReplicaReply::Refused { held: Stamp::new(plain[1].parse().unwrap(), 0) },
             "failed" => ReplicaReply::Failed { why: rest() },

@@ -64,6 +64,8 @@ fn request(request: &ReplicaRequest, play: &Play) -> String {
         ReplicaRequest::Count(ask) => format!("count {}", run(ask)),
         ReplicaRequest::Grant => "grant".to_owned(),
         ReplicaRequest::Compare(_) => "compare".to_owned(),
+        ReplicaRequest::ReadCovering { key, .. } => format!("read {} as of a context", name(key, play)),
+        ReplicaRequest::Collect(_) => "collect".to_owned(),
         ReplicaRequest::Forward(forward) => {
             let what = match &forward.request.operation {
                 Operation::Get { .. } => "get",

@@ -246,6 +246,10 @@ impl Shard {
             Body::Request(ReplicaRequest::Forward(passed)) => {
                 self.operations.passed(now, ticket, deadline_ms, *passed, &mut self.asks);
             }
+            Body::Request(ReplicaRequest::Collect(ask)) => {
+                let under_way = self.operations.under_way();
+                self.replica.collect(now, ticket, &ask, under_way, &mut self.serves);
+            }
             Body::Request(request) => self.replica.serve(now, ticket, request, &mut self.serves),
         }
     }

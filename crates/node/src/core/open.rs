@@ -9,6 +9,7 @@ use cluster::{ClusterState, Topology};
 use coordinator::{Ids, Operations, Options};
 use env::{Disk, Rng};
 use replica::actors::Actors;
+use replica::collection::mark::MarksError;
 use replica::{Identity, IdentityError, RecordMerge, Replica, ReplicaOptions};
 use storage::Db;
 use types::{PartitionId, ShardId};
@@ -47,6 +48,9 @@ pub enum OpenError {
     /// Its configuration names no such member.
     #[error("node.id is `{0}`, and no member of the cluster is called that: add it to [[cluster.members]]")]
     NotAMember(String),
+    /// What was agreed on of deletes cannot be read from its store.
+    #[error(transparent)]
+    Marks(#[from] MarksError),
     /// The cluster state kept in the data directory cannot be read.
     #[error("{}: the cluster state kept here cannot be read: {why}", path.display())]
     State {
@@ -167,7 +171,7 @@ impl Directory {
             .filter(|partition| self.shards.of_partition(*partition) == index)
             .collect();
         let options = self.options.replica.of_shard(index.0, count);
-        let replica = Replica::new(here, state, &partitions, db, actors, options);
+        let replica = Replica::new(here, state, &partitions, db, actors, options)?;
         let options = self.options.coordinator.divided(usize::from(count));
         let operations = Operations::new(Arc::clone(&self.topology), ids, options);
         Ok(Shard {

@@ -185,7 +185,9 @@ impl Driver {
     /// Shows other threads this shard's figures as they are now.
     pub(super) fn publish(&self) {
         if let Some(shard) = self.shard.borrow().as_ref() {
-            self.node.published.set_counters(self.index, status::counters(shard, self.now().wall));
+            let now = self.now().wall;
+            self.node.published.set_counters(self.index, status::counters(shard, now));
+            self.node.published.set_notice(self.index, status::notice(shard, now));
         }
     }
 

@@ -9,11 +9,14 @@ use std::task::{Context, Poll};
 use api::{Answer, Counter, Error, Outcome, Request, Status, Store};
 use cluster::Topology;
 use tokio::sync::{mpsc, oneshot};
-use types::ShardId;
+use types::{ShardId, WallTime};
 
 use super::driver::Driver;
 use crate::shards::{Home, Shards};
 use crate::status::{self, Facts};
+
+/// Since when, and what.
+type Notice = (WallTime, String);
 
 /// What other threads may see of a node without asking it.
 #[derive(Clone, Debug)]
@@ -23,6 +26,8 @@ pub(super) struct Published {
     topologies: Arc<Mutex<Vec<Arc<Topology>>>>,
     /// Each shard's, in the same order.
     counters: Arc<RwLock<Vec<Vec<Counter>>>>,
+    /// What people should know of each shard, and since when, in the same order.
+    notices: Arc<Mutex<Vec<Option<Notice>>>>,
 }
 
 impl Published {
@@ -32,11 +37,26 @@ impl Published {
             status: Arc::new(RwLock::new(Arc::new(status))),
             topologies: Arc::new(Mutex::new(vec![Arc::clone(topology); shards])),
             counters: Arc::new(RwLock::new(vec![Vec::new(); shards])),
+            notices: Arc::new(Mutex::new(vec![None; shards])),
         }
     }
 
     pub(super) fn status(&self) -> Arc<Status> {
-        Arc::clone(&self.status.read().unwrap_or_else(PoisonError::into_inner))
+        let status = Arc::clone(&self.status.read().unwrap_or_else(PoisonError::into_inner));
+        // Shards tell of the same trouble, each of its own partitions: the oldest stands for all.
+        let notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
+        match notices.iter().flatten().min() {
+            None => status,
+            Some((_, what)) => {
+                let mut status = Status::clone(&status);
+                status.notices.push(what.clone());
+                Arc::new(status)
+            }
+        }
+    }
+
+    pub(super) fn set_notice(&self, of: ShardId, notice: Option<Notice>) {
+        self.notices.lock().unwrap_or_else(PoisonError::into_inner)[usize::from(of.0)] = notice;
     }
 
     /// Shows how a shard sees the cluster now. A peer counts as reachable where every shard reaches it.

@@ -64,7 +64,11 @@ pub(crate) struct Mending {
     /// Nothing was granted: it is to be asked again a little later.
     put_off: bool,
     mended: Mended,
+    settled: Vec<Settled>,
 }
+
+/// A record that the other one would not take in, because all of it is settled: keyspace, key and record.
+pub(crate) type Settled = (KeyspaceId, Bytes, Bytes);
 
 #[derive(Debug)]
 struct Key {
@@ -102,6 +106,7 @@ impl Mending {
             asking: false,
             put_off: false,
             mended: Mended::default(),
+            settled: Vec::new(),
         }
     }
 
@@ -186,7 +191,7 @@ impl Mending {
             (Stage::Fetching, Some(ReplicaReply::Found { record, .. })) => record.len(),
             _ => 0,
         };
-        match self.next(stage, reply) {
+        match self.next(&key, stage, reply) {
             Err(Failed) => self.mended.failed += 1,
             Ok(None) => {}
             Ok(Some(stage)) => {
@@ -204,11 +209,17 @@ impl Mending {
     }
 
     /// What follows for a key, if anything does.
-    fn next(&mut self, stage: Stage, reply: Option<ReplicaReply>) -> Result<Option<Stage>, Failed> {
+    fn next(
+        &mut self,
+        key: &Bytes,
+        stage: Stage,
+        reply: Option<ReplicaReply>,
+    ) -> Result<Option<Stage>, Failed> {
         let record = match reply.ok_or(Failed)? {
             ReplicaReply::Found { record, .. } => Some(record),
             ReplicaReply::Absent => None,
             ReplicaReply::Stored => return self.stored(stage),
+            ReplicaReply::Settled => return self.settled(key, stage),
             _ => return Err(Failed),
         };
         match (stage, record) {
@@ -243,6 +254,23 @@ impl Mending {
             }
             Stage::Fetching | Stage::Looking { .. } | Stage::LookingAgain { .. } => Err(Failed),
         }
+    }
+
+    /// All of it was deleted or overwritten long ago. What is here is let go of; what the other one has is his to let go of.
+    fn settled(&mut self, key: &Bytes, stage: Stage) -> Result<Option<Stage>, Failed> {
+        match stage {
+            Stage::Merging { .. } => Ok(None),
+            Stage::Sending { record } => {
+                self.settled.push((self.keyspace, key.clone(), record));
+                Ok(None)
+            }
+            Stage::Fetching | Stage::Looking { .. } | Stage::LookingAgain { .. } => Err(Failed),
+        }
+    }
+
+    /// Records that were sent, and are of no more use.
+    pub(crate) fn take_settled(&mut self) -> Vec<Settled> {
+        std::mem::take(&mut self.settled)
     }
 
     /// Makes what was looked at and moved part of what a later round is known by, if it comes to the same.

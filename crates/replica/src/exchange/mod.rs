@@ -33,6 +33,7 @@ use wire::ReplicaReply;
 
 use self::answering::Answers;
 use self::building::Building;
+use self::mending::Settled;
 use self::pairs::Pairs;
 use self::round::{Ended, Round, Todo};
 use self::trees::Trees;
@@ -51,7 +52,7 @@ const REST: Duration = Duration::from_millis(100);
 const BUSY_SHARE: u32 = 20;
 
 /// What an exchange asks by itself is named by ids with this bit beside that of all of a replica's own.
-const EXCHANGE_ID: u64 = 1 << 62;
+pub(crate) const EXCHANGE_ID: u64 = 1 << 62;
 
 /// Whether the exchange has asked this.
 pub fn is_its(operation: OperationId) -> bool {
@@ -106,6 +107,8 @@ pub(crate) struct Exchange {
     /// When that was.
     asked_at: Instant,
     repairs: u64,
+    /// What the other owner of a round would not take in.
+    settled: Vec<Settled>,
 }
 
 impl Exchange {
@@ -139,6 +142,7 @@ impl Exchange {
             is_hurried: false,
             asked_at: Instant::default(),
             repairs: 0,
+            settled: Vec::new(),
             state,
         }
     }
@@ -185,6 +189,17 @@ impl Exchange {
         self.repairs += 1;
         self.hurried = self.pairs.len();
         self.next_at = self.next_at.map(|_| Instant::default());
+    }
+
+    /// With which other owner this node has yet to compare a partition, if with any, in a round begun at this time or later
+    /// that left nothing to differ. What is missing gets its turn sooner than it would.
+    pub(crate) fn want(&mut self, partition: PartitionId, since: Instant) -> Option<NodeId> {
+        self.pairs.want(partition, since)
+    }
+
+    /// Records of this node that another owner has no use for: all of them is settled there, and not held.
+    pub(crate) fn take_settled(&mut self) -> Vec<Settled> {
+        std::mem::take(&mut self.settled)
     }
 
     /// How far owners agree.
@@ -279,6 +294,11 @@ impl Exchange {
         (self.options.cycle / pairs).max(Duration::from_millis(1))
     }
 
+    /// Whether a page is one of all that is stored, from which a tree is built.
+    pub(crate) fn is_building(&self, token: u64) -> bool {
+        self.building.is_reading(token)
+    }
+
     /// A page was read.
     pub(crate) fn scan_done(
         &mut self,
@@ -354,6 +374,7 @@ impl Exchange {
         if let Some(tree) = self.trees.get(round.id) {
             let fetched = round.replied(now.mono, (from, operation.0), reply, tree, db, &mut todo);
             self.fetchable = self.fetchable.saturating_sub(fetched);
+            self.settled.append(&mut round.take_settled());
         }
         self.round = Some(round);
         self.send(now, todo, out);

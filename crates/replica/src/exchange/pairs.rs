@@ -1,7 +1,9 @@
 //! Whom to compare which tree with, in turns; what has come of it; and the figures that say how far owners agree.
 
+use std::collections::VecDeque;
+
 use cluster::ClusterState;
-use types::{Instant, Moment, NodeId, WallTime};
+use types::{Instant, Moment, NodeId, PartitionId, WallTime};
 
 use super::round::Ended;
 use super::trees::TreeId;
@@ -29,6 +31,9 @@ struct Pair {
 pub(crate) struct Pairs {
     pairs: Vec<Pair>,
     next: usize,
+    /// Places of pairs that somebody waits for. They have every other turn.
+    wanted: VecDeque<usize>,
+    is_wanted_next: bool,
     figures: Figures,
 }
 
@@ -94,7 +99,7 @@ impl Pairs {
             }));
         }
         let next = usize::from(here.0).wrapping_mul(0x9e37) % pairs.len().max(1);
-        Pairs { pairs, next, figures: Figures::default() }
+        Pairs { pairs, next, wanted: VecDeque::new(), is_wanted_next: false, figures: Figures::default() }
     }
 
     /// How many there are.
@@ -104,8 +109,12 @@ impl Pairs {
 
     /// The next in turn.
     pub(crate) fn next(&mut self) -> Option<(TreeId, NodeId)> {
-        let at = self.next;
-        self.next = if at + 1 < self.pairs.len() { at + 1 } else { 0 };
+        self.is_wanted_next = !self.is_wanted_next;
+        let wanted = if self.is_wanted_next { self.wanted.pop_front() } else { None };
+        let at = wanted.unwrap_or(self.next);
+        if wanted.is_none() {
+            self.next = if at + 1 < self.pairs.len() { at + 1 } else { 0 };
+        }
         self.pairs.get(at).map(|pair| (pair.id, pair.peer))
     }
 
@@ -126,6 +135,21 @@ impl Pairs {
         pair.signature = ended.mended.signature;
         pair.differing = ended.left;
         pair.since = (ended.left > 0).then(|| pair.since.unwrap_or(now.wall));
+    }
+
+    /// With which other owner a partition has yet to be compared, if with any, in a round begun at this time or later that
+    /// left nothing to differ. Those get their turn sooner.
+    pub(crate) fn want(&mut self, partition: PartitionId, since: Instant) -> Option<NodeId> {
+        let is_missing =
+            |pair: &Pair| pair.id.partition == partition && pair.complete.is_none_or(|at| at < since);
+        let mut first = None;
+        for (place, pair) in self.pairs.iter().enumerate().filter(|(_, pair)| is_missing(pair)) {
+            first.get_or_insert(pair.peer);
+            if !self.wanted.contains(&place) {
+                self.wanted.push_back(place);
+            }
+        }
+        first
     }
 
     /// How far owners agree.

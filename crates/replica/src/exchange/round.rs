@@ -7,7 +7,7 @@ use storage::{Db, ScanOutcome};
 use types::{Epoch, Instant, NodeId};
 use wire::{ReplicaReply, ReplicaRequest};
 
-use super::mending::{Asked, Mended, Mending, Question};
+use super::mending::{Asked, Mended, Mending, Question, Settled};
 use super::reading::{Reading, parsed};
 use super::trees::{TreeId, entry};
 
@@ -101,6 +101,11 @@ impl Round {
     /// A question was sent under this number.
     pub(crate) fn asked(&mut self, number: u64, what: Awaiting, to: NodeId, until: Instant) {
         self.asked.insert(number, (what.0, to, until));
+    }
+
+    /// Records that the other one has no use for any more.
+    pub(crate) fn take_settled(&mut self) -> Vec<Settled> {
+        self.mending.take_settled()
     }
 
     /// Keys that are known to differ and are not mended yet.

@@ -6,7 +6,7 @@ use types::{KeyspaceId, Moment, PartitionId};
 use wire::{ReplicaReply, WritePath};
 
 use super::{Effect, Replica, Ticket};
-use crate::make;
+use crate::{make, store_key};
 
 impl Replica {
     #[allow(clippy::too_many_arguments, reason = "the parts of one write, taken apart once on its way here")]
@@ -43,6 +43,17 @@ impl Replica {
                 }
                 None
             }
+            Ok(Decision::Settled) => {
+                let reply = if path == WritePath::Merge {
+                    ReplicaReply::Settled
+                } else {
+                    ReplicaReply::Failed {
+                        why: "it comes so late that it was deleted or overwritten".to_owned(),
+                    }
+                };
+                out.push(Effect::Reply(ticket, reply));
+                None
+            }
             Ok(Decision::Refuse(held)) => {
                 out.push(Effect::Reply(ticket, ReplicaReply::Refused { held }));
                 None
@@ -75,10 +86,24 @@ impl Replica {
             Some(bytes) => Some((Record::decode(bytes.clone()).map_err(|error| unreadable(&error))?, bytes)),
             None => None,
         };
+        // A hint is not this node's: it is for its owner to say what of it is settled.
+        let is_own = store_key::own_slot(key).is_some();
+        let held = held.filter(|(record, _)| !(is_own && self.collection.is_droppable(partition, record)));
+        let versions = incoming.versions().len();
+        let incoming = if is_own {
+            let held = held.as_ref().map(|(record, _)| record);
+            match self.collection.unsettled(partition, incoming, held) {
+                Some(incoming) => incoming,
+                None => return Ok(Decision::Settled),
+            }
+        } else {
+            incoming
+        };
+        let arrived = if incoming.versions().len() == versions { own(record) } else { incoming.to_bytes() };
         self.notice_forgetting(partition, &incoming, held.as_ref().map(|(record, _)| record));
         let Some((held, held_bytes)) = held else {
             self.recent.show_all(key);
-            return Ok(Decision::Store(own(record)));
+            return Ok(Decision::Store(arrived));
         };
         if path != WritePath::Merge
             && let Some(stamp) = outranked(&held, &incoming)
@@ -91,7 +116,7 @@ impl Replica {
             return Ok(Decision::Held);
         }
         self.recent.show_all(key);
-        let bytes = if merged == incoming { own(record) } else { merged.to_bytes() };
+        let bytes = if merged == incoming { arrived } else { merged.to_bytes() };
         debug_assert_ne!(bytes, held_bytes, "records that differ are encoded differently");
         Ok(Decision::Store(bytes))
     }
@@ -117,10 +142,10 @@ impl Replica {
         if arrived.seen().highest_of(actor) == 0 {
             return;
         }
-        let behind = match held {
-            Some(held) => held.is_behind(actor, arrived.seen()),
-            None => true,
-        };
+        // What is settled and not held is not forgotten: nothing of it is left to know.
+        let settled = self.collection.mark(partition).map_or(0, |mark| mark.settled.counter_of(actor));
+        let highest = arrived.seen().highest_of(actor);
+        let behind = highest > settled && held.is_none_or(|held| held.is_behind(actor, arrived.seen()));
         if behind {
             self.forget(partition);
         }
@@ -130,6 +155,7 @@ impl Replica {
 enum Decision {
     Store(Bytes),
     Held,
+    Settled,
     Refuse(Stamp),
 }
 

@@ -1,5 +1,7 @@
 //! A client's change, made into a record and stored.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use causality::Record;
 use storage::{PutError, SequenceNumber};
@@ -92,9 +94,11 @@ impl Replica {
         ask: Make,
         on: Option<Bytes>,
     ) -> Result<Made, MakeError> {
-        let keyspace = self.state.keyspace(ask.keyspace).expect("checked when the request arrived");
+        let state = Arc::clone(&self.state);
+        let keyspace = state.keyspace(ask.keyspace).expect("checked when the request arrived");
         let on =
             on.map(Record::decode).transpose().map_err(|error| MakeError::CannotSay(error.to_string()))?;
+        let (on, ask, now) = self.since_collected(now, partition, ask, on, keyspace.policy);
         let mut mint = Mint { clock: &mut self.clock, actors: &mut self.actors, partition, now };
         make::make(on.as_ref(), ask, keyspace, &mut mint)
     }

@@ -5,9 +5,10 @@
 //! merged with, and equal reads of a cold key cost one.
 //!
 //! Here is the way of a request; [`reaching`] is its way to the record, [`arriving`] is what becomes of a record that another node made, [`making`] how this one
-//! makes its own.
+//! makes its own, [`collecting`] how deletes are dropped.
 
 mod arriving;
+mod collecting;
 mod making;
 mod options;
 mod reaching;
@@ -28,6 +29,8 @@ use types::{Instant, KeyspaceId, Moment, NodeId, OperationId, PartitionId, Shard
 use wire::{ReplicaReply, ReplicaRequest, ScanAsk};
 
 use crate::actors::Actors;
+use crate::collection::mark::{Marks, MarksError};
+use crate::collection::{self, Collection};
 use crate::exchange::{self, Exchange};
 use crate::granting::Granting;
 use crate::handoff::{self, Handoff, Settled};
@@ -107,6 +110,7 @@ pub struct Replica {
     handoff: Handoff,
     granting: Granting,
     exchange: Exchange,
+    collection: Collection,
     /// Replies that wait until their sequence number is synced.
     unsynced: VecDeque<(SequenceNumber, Ticket, ReplicaReply)>,
     /// Replies that wait until the log is handed to the operating system, at the end of the turn.
@@ -124,6 +128,10 @@ const BACKGROUND_PAUSE: Duration = Duration::from_secs(1);
 
 impl Replica {
     /// The replica over this store, which has these partitions as far as the node owns them, minting under these actors.
+    /// Blocks: what was agreed on of deletes is read before anything is served.
+    ///
+    /// # Errors
+    /// If that cannot be read.
     pub fn new(
         here: NodeId,
         state: Arc<ClusterState>,
@@ -131,10 +139,19 @@ impl Replica {
         db: Db,
         actors: Actors,
         options: ReplicaOptions,
-    ) -> Replica {
+    ) -> Result<Replica, MarksError> {
+        let who = collection::Who {
+            here,
+            incarnation: actors.incarnation(),
+            first_stint: actors.first_stint(),
+            shard: options.shard,
+            shards: options.shards,
+        };
+        let marks = Marks::load(&db)?;
+        let collection = Collection::new(who, Arc::clone(&state), partitions, marks, options.collection);
         let shard = (options.shard, options.shards);
         let exchange = Exchange::new(here, Arc::clone(&state), partitions, shard, options.exchange);
-        Replica {
+        Ok(Replica {
             here,
             state,
             options,
@@ -148,12 +165,13 @@ impl Replica {
             handoff: Handoff::new(u64::from(options.shard), u64::from(options.shards)),
             granting: Granting::default(),
             exchange,
+            collection,
             unsynced: VecDeque::new(),
             unwritten: Vec::new(),
             sync_due: None,
             syncing: false,
             left_alone: BTreeMap::new(),
-        }
+        })
     }
 
     /// Serves a request of a coordinator, this node's own or a peer's.
@@ -163,6 +181,15 @@ impl Replica {
                 match self.place_of(keyspace, &key, ticket.partition, in_place_of) {
                     Err(why) => out.push(Effect::Reply(ticket, ReplicaReply::CannotSay { why })),
                     Ok(key) => self.with_held(now, key, Waiting { ticket, task: Task::Read }, out),
+                }
+            }
+            ReplicaRequest::ReadCovering { keyspace, key, context } => {
+                match self.place_of(keyspace, &key, ticket.partition, None) {
+                    Err(why) => out.push(Effect::Reply(ticket, ReplicaReply::CannotSay { why })),
+                    Ok(key) => {
+                        let task = Task::ReadCovering(context);
+                        self.with_held(now, key, Waiting { ticket, task }, out);
+                    }
                 }
             }
             ReplicaRequest::Write { keyspace, key, record, path, in_place_of } => {
@@ -181,6 +208,10 @@ impl Replica {
             ReplicaRequest::Compare(ask) => self.exchange.ask(ticket, *ask, &self.db, out),
             ReplicaRequest::Scan(ask) => self.scan(ticket, ask, false, out),
             ReplicaRequest::Count(ask) => self.scan(ticket, ask, true, out),
+            ReplicaRequest::Collect(_) => {
+                let why = "a question of a round came without what is under way here".to_owned();
+                out.push(Effect::Reply(ticket, ReplicaReply::Failed { why }));
+            }
             ReplicaRequest::Forward(_) => {
                 let why = "a forwarded request reached a replica".to_owned();
                 out.push(Effect::Reply(ticket, ReplicaReply::Failed { why }));
@@ -260,6 +291,8 @@ impl Replica {
     pub fn not_sent(&mut self, now: Moment, operation: OperationId, out: &mut Vec<Effect>) {
         if exchange::is_its(operation) {
             self.exchange.not_sent(now, operation, &self.db, &mut self.granting, out);
+        } else if collection::is_its(operation) {
+            self.collection.unanswered(now, operation, collection::round::Blocked::Unreachable);
         } else {
             self.handoff.not_sent(now, operation);
         }
@@ -276,7 +309,11 @@ impl Replica {
     ) {
         if exchange::is_its(operation) {
             let of = (from, operation);
-            return self.exchange.replied(now, of, reply, &self.db, &mut self.granting, out);
+            self.exchange.replied(now, of, reply, &self.db, &mut self.granting, out);
+            return self.let_go_of_settled(now, out);
+        }
+        if collection::is_its(operation) {
+            return self.collection.replied(now, from, operation, reply);
         }
         if let Settled::Delivered(key) = self.handoff.replied(now, from, operation, &reply, &self.db, out) {
             self.let_go_of_hint(now, &key);
@@ -339,7 +376,10 @@ impl Replica {
     /// A walk over tables has ended.
     pub fn scan_done(&mut self, now: Moment, token: u64, outcome: ScanOutcome, out: &mut Vec<Effect>) {
         if exchange::is_its_id(token) {
-            return self.exchange.scan_done(now, token, outcome, &self.db, &mut self.granting, out);
+            return self.exchange_read(now, token, outcome, out);
+        }
+        if self.collection.is_reading(token) {
+            return self.swept(now, token, outcome, out);
         }
         if self.handoff.is_looking(token) {
             let (state, recent) = (&self.state, &self.recent);
@@ -388,6 +428,7 @@ impl Replica {
         out.extend(self.unwritten.drain(..).map(|(ticket, reply)| Effect::Reply(ticket, reply)));
         self.handoff.turn(now, &self.db, out);
         self.exchange.turn(now, &self.db, &mut self.granting, out);
+        self.collection.turn(now, &self.db, out);
         let due = self.sync_due.is_some_and(|due| due <= now.mono);
         if !self.syncing && (due || !self.unsynced.is_empty() || self.db.needs_sync()) {
             // A sync covers all that was written; where there is none to do, nothing was.
@@ -430,6 +471,7 @@ impl Replica {
             .chain(sync)
             .chain(self.handoff.next_timer())
             .chain(self.exchange.next_timer())
+            .chain(self.collection.next_timer())
             .min()
     }
 
@@ -479,7 +521,7 @@ impl Replica {
         }
     }
 
-    /// Runs one task on what is held, and says what is held afterwards if that is something else.
+    /// Runs one task on what is held, and says what has become of that.
     fn run(
         &mut self,
         now: Moment,
@@ -487,9 +529,15 @@ impl Replica {
         one: Waiting,
         held: Option<Bytes>,
         out: &mut Vec<Effect>,
-    ) -> Option<Bytes> {
+    ) -> Afterwards {
         let Waiting { ticket, task } = one;
-        match task {
+        let stored = match task {
+            Task::ReadCovering(context) => {
+                let reply = self.read(key, held);
+                let reply = self.covering(ticket.partition, &context, reply);
+                out.push(Effect::Reply(ticket, reply));
+                None
+            }
             Task::Read => {
                 out.push(Effect::Reply(ticket, self.read(key, held)));
                 None
@@ -498,7 +546,10 @@ impl Replica {
                 self.write(now, key, ticket, keyspace, &record, path, held.as_ref(), out)
             }
             Task::Make(ask) => self.make_on(now, key, ticket, *ask, held, out),
-        }
+            Task::Drop => return self.drop_dead(now, key, held.as_ref()),
+            Task::LetGo { record } => return self.let_go_of(now, key, &record, held.as_ref()),
+        };
+        stored.map_or(Afterwards::Same, Afterwards::Holds)
     }
 
     fn read(&self, key: &Bytes, held: Option<Bytes>) -> ReplicaReply {
@@ -527,6 +578,7 @@ impl Replica {
         self.room_for_record(record, held)?;
         let sequence = self.db.put(key, record.clone(), Kind::Full)?;
         self.exchange.changed(key, held, Some(record));
+        self.notice_delete(now, key, record);
         if let Some((owner, place)) = store_key::parse_hint(key) {
             let (partition, _) = self.state.partition_of_slot(place.slot);
             self.handoff.stored(now, owner, key, partition);
@@ -566,6 +618,13 @@ impl Replica {
     fn forget(&mut self, partition: PartitionId) {
         let _ = self.actors.begin_stint(partition);
     }
+}
+
+/// What has become of what was held of a key.
+enum Afterwards {
+    Same,
+    Holds(Bytes),
+    Nothing,
 }
 
 /// What is said of work that had to wait until nobody waited for it any more. It was not done.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::collection::CollectionOptions;
 use crate::exchange::ExchangeOptions;
 
 /// Settings of a replica.
@@ -19,6 +20,8 @@ pub struct ReplicaOptions {
     pub waiting_bytes_max: usize,
     /// Of the exchange with other owners.
     pub exchange: ExchangeOptions,
+    /// Of the collection of deletes.
+    pub collection: CollectionOptions,
     /// Which of the node's shards it is of, and how many those are: by that its own questions are named.
     pub shard: u8,
     /// See `shard`.
@@ -34,6 +37,7 @@ impl Default for ReplicaOptions {
             stalled_max: 16 * 1024,
             waiting_bytes_max: 64 * 1024 * 1024,
             exchange: ExchangeOptions::default(),
+            collection: CollectionOptions::default(),
             shard: 0,
             shards: 1,
         }

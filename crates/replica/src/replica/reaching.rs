@@ -7,7 +7,7 @@ use bytes::Bytes;
 use storage::{Lookup, PutError, ReadError, ReadJob};
 use types::Moment;
 
-use super::{Effect, Replica, TOO_LATE};
+use super::{Afterwards, Effect, Replica, TOO_LATE};
 use crate::waiting::Waiting;
 
 impl Replica {
@@ -28,8 +28,12 @@ impl Replica {
             } else if one.is_write() && (!kept.is_empty() || self.must_wait(key, one.bytes(), held.as_ref()))
             {
                 kept.push((key.clone(), one));
-            } else if let Some(stored) = self.run(now, key, one, held.clone(), out) {
-                held = Some(stored);
+            } else {
+                match self.run(now, key, one, held.clone(), out) {
+                    Afterwards::Same => {}
+                    Afterwards::Holds(stored) => held = Some(stored),
+                    Afterwards::Nothing => held = None,
+                }
             }
         }
         self.stalled.put_back(kept);

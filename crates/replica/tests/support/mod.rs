@@ -112,7 +112,8 @@ impl Rig {
         let (db, _) = Db::open(disk, &dir.join("store"), options, Arc::new(RecordMerge)).unwrap();
         let actors = Actors::new(identity.incarnation, identity.stints);
         let partitions: Vec<PartitionId> = self.state.partitions().iter().collect();
-        let replica = Replica::new(HERE, Arc::clone(&self.state), &partitions, db, actors, self.options);
+        let replica =
+            Replica::new(HERE, Arc::clone(&self.state), &partitions, db, actors, self.options).unwrap();
         self.replica = Some(replica);
     }
 

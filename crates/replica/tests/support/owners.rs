@@ -10,8 +10,11 @@ use causality::Record;
 use cluster::{Addresses, ClusterState, FoundingPlan, Keyspace, MemberPlan};
 use env::{Rng, SimDisk};
 use replica::actors::Actors;
+use replica::collection::fence::UnderWay;
 use replica::handoff::is_own;
-use replica::{Effect, Identity, RecordMerge, Replica, ReplicaOptions, Ticket};
+use replica::{
+    Change, Effect, Identity, Made, Make, MakeError, RecordMerge, Replica, ReplicaOptions, Ticket,
+};
 use ring::Partitions;
 use storage::{Db, Options};
 use types::{Epoch, Instant, KeyspaceId, Moment, NodeId, OperationId, PartitionId, ShardId, WallTime};
@@ -35,6 +38,7 @@ pub(crate) struct Owners {
     pub(crate) liar: Option<usize>,
     queue: VecDeque<Message>,
     replies: Vec<(u64, ReplicaReply)>,
+    made: Vec<Result<Made, MakeError>>,
 }
 
 enum Message {
@@ -73,7 +77,7 @@ impl Owners {
             let seam = Arc::new(disk.clone());
             let (db, _) = Db::open(seam, &dir.join("store"), storage.clone(), Arc::new(RecordMerge)).unwrap();
             let actors = Actors::new(identity.incarnation, identity.stints);
-            nodes.push(Replica::new(member.id, Arc::clone(&state), &all, db, actors, options));
+            nodes.push(Replica::new(member.id, Arc::clone(&state), &all, db, actors, options).unwrap());
             disks.push(disk);
         }
         let now = Moment { mono: Instant(1_000_000_000), wall: WallTime(1_000_000) };
@@ -88,6 +92,7 @@ impl Owners {
             liar: None,
             queue: VecDeque::new(),
             replies: Vec::new(),
+            made: Vec::new(),
         };
         for node in 0..owners.nodes.len() {
             for peer in 0..owners.nodes.len() {
@@ -117,6 +122,47 @@ impl Owners {
         };
         let reply = self.ask(node, key, request);
         assert_eq!(reply, ReplicaReply::Stored);
+    }
+
+    /// Makes a change on one node alone.
+    pub(crate) fn make(
+        &mut self,
+        node: usize,
+        keyspace: KeyspaceId,
+        key: &[u8],
+        change: Change,
+    ) -> Result<Made, MakeError> {
+        let ask = Make {
+            keyspace,
+            key: Bytes::copy_from_slice(key),
+            operation: OperationId(OURS),
+            change,
+            base: None,
+            again: None,
+            hide: false,
+            in_place_of: None,
+        };
+        let here = self.id(node);
+        let ticket = Ticket { partition: self.state.partition_of(key), ..ticket_of(here, OperationId(OURS)) };
+        let (now, mut out) = (self.now, Vec::new());
+        self.nodes[node].make(now, ticket, ask, &mut out);
+        self.carry(node, out);
+        self.settle();
+        self.made.pop().expect("it answers")
+    }
+
+    /// Sends a node a copy of a record, as it may have been under way for any time. What it says of it.
+    pub(crate) fn arrives(
+        &mut self,
+        node: usize,
+        keyspace: KeyspaceId,
+        key: &[u8],
+        record: Bytes,
+    ) -> ReplicaReply {
+        let path = WritePath::Merge;
+        let key = Bytes::copy_from_slice(key);
+        let request = ReplicaRequest::Write { keyspace, key: key.clone(), record, path, in_place_of: None };
+        self.ask(node, &key, request)
     }
 
     /// What a node holds of a key.
@@ -174,20 +220,17 @@ impl Owners {
                     return;
                 }
                 self.count(from, to, operation, partition, Body::Request(request.clone()));
-                let ticket = Ticket {
-                    from: self.id(from),
-                    of: ShardId(0),
-                    via: ShardId(0),
-                    operation,
-                    round: 0,
-                    partition,
-                    until: Instant(u64::MAX),
-                };
+                let ticket = Ticket { partition, ..ticket_of(self.id(from), operation) };
                 if self.liar == Some(to) && from != to && matches!(request, ReplicaRequest::Write { .. }) {
                     self.queue.push_back(Message::Reply(to, ticket, ReplicaReply::Stored));
                     return;
                 }
-                self.nodes[to].serve(now, ticket, request, &mut out);
+                match request {
+                    ReplicaRequest::Collect(ask) => {
+                        self.nodes[to].collect(now, ticket, &ask, UnderWay::default(), &mut out);
+                    }
+                    request => self.nodes[to].serve(now, ticket, request, &mut out),
+                }
                 self.carry(to, out);
             }
             Message::Reply(from, ticket, reply) => {
@@ -225,7 +268,7 @@ impl Owners {
                     self.queue.push_back(Message::Request(node, to, operation, partition, request));
                 }
                 Effect::Reply(ticket, reply) => self.queue.push_back(Message::Reply(node, ticket, reply)),
-                Effect::Made(..) => panic!("nothing is made here"),
+                Effect::Made(_, made) => self.made.push(made),
                 Effect::Read(token, job) => self.nodes[node].read_done(now, token, job.run(), &mut out),
                 Effect::Scan(token, job) => self.nodes[node].scan_done(now, token, job.run(), &mut out),
                 Effect::Sync(job) => self.nodes[node].synced(job.run(), &mut out),
@@ -234,6 +277,18 @@ impl Owners {
             }
             self.carry(node, out);
         }
+    }
+}
+
+fn ticket_of(from: NodeId, operation: OperationId) -> Ticket {
+    Ticket {
+        from,
+        of: ShardId(0),
+        via: ShardId(0),
+        operation,
+        round: 0,
+        partition: PartitionId(0),
+        until: Instant(u64::MAX),
     }
 }
 

@@ -132,7 +132,7 @@ impl Witness {
         found: &mut Vec<Violation>,
         now: Instant,
     ) {
-        for what in self.promises.broken(host, contents) {
+        for what in self.promises.broken(&self.state, host, contents) {
             found.push(Violation { at: now, rule: "what was acknowledged is on stable storage (A4)", what });
         }
     }

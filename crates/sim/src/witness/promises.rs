@@ -1,11 +1,15 @@
 //! What each node has said it has stored, merged by key: a floor below which no later state of its disk may be.
+//!
+//! But for what all owners have agreed to be settled: that need not be held, if all of it was deleted or overwritten.
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use causality::Record;
-use replica::store_key::store_key;
-use types::{NodeId, OperationId};
+use cluster::ClusterState;
+use replica::collection::mark::Standing;
+use replica::store_key::{own_slot, parse_mark, store_key};
+use types::{NodeId, OperationId, PartitionId};
 
 use super::Place;
 
@@ -44,19 +48,41 @@ impl Promises {
     }
 
     /// What of it a store with these contents (in the order of keys) does not hold, in words.
-    pub fn broken(&self, node: NodeId, contents: &[(Bytes, Bytes)]) -> Vec<String> {
+    pub fn broken(&self, state: &ClusterState, node: NodeId, contents: &[(Bytes, Bytes)]) -> Vec<String> {
         let Some(promised) = self.kept.get(&node) else {
             return Vec::new();
         };
+        let marks: BTreeMap<PartitionId, Standing> = contents
+            .iter()
+            .filter_map(|(key, mark)| Some((parse_mark(key)?, Standing::decode(mark)?)))
+            .collect();
         let holds = |key: &Bytes, record: &Record| {
-            let place = contents.binary_search_by(|(held, _)| held.cmp(key)).ok()?;
-            let held = Record::decode(contents[place].1.clone()).ok()?;
-            Some(held.merge(record).ok()? == held)
+            let place = contents.binary_search_by(|(held, _)| held.cmp(key)).ok();
+            let held = place.map(|place| Record::decode(contents[place].1.clone())).transpose().ok()?;
+            let (partition, _) = state.partition_of_slot(own_slot(key)?);
+            let settled = marks.get(&partition).map(|mark| mark.settled.clone()).unwrap_or_default();
+            match (&held, record.clone().unsettled(held.as_ref(), &settled)) {
+                (_, None) => Some(true),
+                (None, Some(_)) => Some(false),
+                (Some(held), Some(left)) => {
+                    let merged = held.merge(&left).ok()?;
+                    // That it has seen what is settled, it need not remember.
+                    let knows = Record::covers_but_for(Some(held), &left.context(), &settled);
+                    let teaches = merged.versions() != held.versions() || !knows;
+                    Some(!teaches || merged == *held)
+                }
+            }
         };
         promised
             .iter()
             .filter(|(key, record)| holds(key, record) != Some(true))
-            .map(|(key, record)| format!("{node} has lost {} {record:?}", key.escape_ascii()))
+            .map(|(key, record)| {
+                let place = contents.binary_search_by(|(held, _)| held.cmp(key)).ok();
+                let held = place.map(|place| Record::decode(contents[place].1.clone()));
+                let mark = own_slot(key).and_then(|slot| marks.get(&state.partition_of_slot(slot).0));
+                let name = key.escape_ascii();
+                format!("{node} has lost {name} {record:?}, and holds {held:?}, with {mark:?}")
+            })
             .collect()
     }
 }

@@ -167,6 +167,7 @@ impl Workload {
             let what = format!("a read of {} at all owners: {answer:?}", key.escape_ascii());
             return world.violated("a healed cluster serves (liveness)", what);
         };
+        let latest = world.latest_wall_ms();
         let name = key.escape_ascii().to_string();
         let checked = if keyspace == SIBLINGS {
             let book = self.books.sibling_key(key);
@@ -175,7 +176,7 @@ impl Workload {
                 book.check_last(&shown)
             })
         } else {
-            self.books.register(keyspace, key).check_last(found)
+            self.books.register(keyspace, key).check_last(found, latest)
         };
         if let Err(what) = checked {
             world.violated(RULE, format!("{keyspace} {name}: {what}"));

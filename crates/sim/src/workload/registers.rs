@@ -5,6 +5,9 @@
 //! one (INVARIANTS C1); where R and W are majorities, also after another read returned it (C2), and a write that began
 //! afterwards is above it (B6). One rank shows one value, and who never goes back sees a value at one rank. A value whose
 //! write failed for certain is never shown (A5).
+//!
+//! What shows nothing, a delete or a value that has ended, may be dropped when all owners have it (D1). From then on
+//! nothing at all may be read in its place, without a rank; and what is written is above it all the same.
 
 use std::collections::BTreeMap;
 
@@ -69,6 +72,8 @@ pub struct Register {
     /// What owners hold for certain.
     floors: Floors,
     deletes: u64,
+    /// Of those, whose end nobody knows.
+    open_deletes: u64,
     expiries_changed: bool,
     /// Raised whenever floors are forgotten.
     era: u64,
@@ -95,6 +100,12 @@ impl Register {
     /// A delete begins.
     pub fn delete_begins(&mut self) {
         self.deletes += 1;
+        self.open_deletes += 1;
+    }
+
+    /// A delete was refused for certain.
+    pub fn delete_failed(&mut self) {
+        self.open_deletes -= 1;
     }
 
     /// A change of expiry begins: from now on nobody can say when a value ends.
@@ -142,6 +153,7 @@ impl Register {
         if let Some(put) = value.and_then(|value| self.puts.get_mut(value)) {
             put.fate = Fate::Done;
         }
+        self.open_deletes -= u64::from(value.is_none());
         if begun.era != self.era {
             return self.shows(rank, value);
         }
@@ -157,7 +169,7 @@ impl Register {
     }
 
     /// A read was answered. `wall` is the coordinator's wall time in milliseconds, when the read began and when it had
-    /// ended; nothing where its clock jumps.
+    /// ended; nothing where its clock jumps. `latest` is the latest that any clock has ever shown.
     ///
     /// # Errors
     /// If what was found may not have been.
@@ -167,6 +179,7 @@ impl Register {
         found: &Found,
         promise: ReadPromise,
         wall: Option<(u64, u64)>,
+        latest: u64,
     ) -> Result<(), String> {
         let rank = rank_of(&found.context);
         if found.values.len() > 1 {
@@ -174,7 +187,7 @@ impl Register {
         }
         if begun.era == self.era {
             let floor = floor(&begun.floors, promise.meets);
-            if rank < floor {
+            if rank < floor && !self.may_be_dropped(rank, floor, latest) {
                 return Err(format!("{rank:?} was read, and {floor:?} was there before the read began"));
             }
             if let Some(leaves) = promise.leaves {
@@ -199,13 +212,28 @@ impl Register {
     ///
     /// # Errors
     /// If an acknowledged write is lost.
-    pub fn check_last(&self, found: &Found) -> Result<(), String> {
+    pub fn check_last(&self, found: &Found, latest: u64) -> Result<(), String> {
         let rank = rank_of(&found.context);
         let floor = floor(&self.floors, 1);
-        if rank < floor {
+        if rank < floor && !self.may_be_dropped(rank, floor, latest) {
             return Err(format!("{rank:?} is left, and {floor:?} was acknowledged"));
         }
         Ok(())
+    }
+
+    /// Whether nothing was read because what was there, or came to be there later, showed nothing by that time, and was
+    /// dropped.
+    pub fn may_be_dropped(&self, read: Rank, there: Rank, latest: u64) -> bool {
+        let Some(there) = there.filter(|_| read.is_none()) else { return read.is_none() };
+        let ended = Some((latest, latest));
+        let has_ended =
+            |put: &Put| self.expiries_changed || put.expires.is_some_and(|expires| expires <= latest);
+        let may_be_later = |put: &Put| put.fate == Fate::Open && has_ended(put);
+        let later = self.shown.range(there..).map(|(rank, _)| *rank);
+        self.open_deletes > 0
+            || self.puts.values().any(may_be_later)
+            || later.into_iter().any(|rank| self.shows_nothing(rank, ended).is_ok())
+            || self.shows_nothing(there, ended).is_ok()
     }
 
     /// A machine lost power: relaxed writes may be gone.
@@ -265,7 +293,7 @@ impl Register {
         Err(format!("{rank:?} showed {:?} and shows {:?}", before.as_ref().map(shown), value.map(shown)))
     }
 
-    fn shows_nothing(&mut self, rank: (Stamp, Dot), wall: Option<(u64, u64)>) -> Result<(), String> {
+    fn shows_nothing(&self, rank: (Stamp, Dot), wall: Option<(u64, u64)>) -> Result<(), String> {
         let Some(Some(value)) = self.shown.get(&rank) else {
             if self.deletes == 0
                 && !self.expiries_changed

@@ -206,6 +206,7 @@ impl World {
         self.witness.arrived(from_id, self.hosts[to].id, &envelope);
         let sender = Sender { node: from_id, shard: packet.shard };
         if self.break_rules(sender, at, &envelope) {
+            let envelope = self.overdo(envelope);
             self.feed(at, Input::Message(sender, envelope));
         }
     }
@@ -244,6 +245,20 @@ impl World {
             self.say_instead(at, from, envelope, ReplicaReply::Stored);
         }
         !is_lost && !is_compared
+    }
+
+    /// Tells an owner that it may drop more than was agreed on, where the scenario asks for it.
+    fn overdo(&self, mut envelope: Envelope) -> Envelope {
+        if self.sabotage(Sabotage::CollectEarly)
+            && let Body::Request(wire::ReplicaRequest::Collect(ask)) = &mut envelope.body
+            && let wire::CollectStep::Adopt(mark) = &mut ask.step
+        {
+            mark.droppable.clone_from(&mark.settled);
+            for written in &mut mark.droppable {
+                written.counter = u64::MAX;
+            }
+        }
+        envelope
     }
 
     /// Has a node reply to something that it was not even told.

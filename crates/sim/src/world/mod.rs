@@ -23,7 +23,7 @@ use types::{Instant, NodeId, ShardId};
 
 pub use asking::{Answer, AskId};
 
-use crate::clock::NodeClock;
+use crate::clock::{NodeClock, WALL_START_MS};
 use crate::host::{At, Host, Life};
 use crate::network::{LinkId, Network, Packet, Place};
 use crate::queue::Queue;
@@ -182,6 +182,13 @@ impl World {
     /// Virtual time.
     pub fn now(&self) -> Instant {
         self.now
+    }
+
+    /// A time, in milliseconds since 1970, that no machine's wall clock has been past so far.
+    pub fn latest_wall_ms(&self) -> u64 {
+        let elapsed_ms = self.now.0 / 1_000_000;
+        // A clock gains far less than one part in a thousand.
+        WALL_START_MS + elapsed_ms + elapsed_ms / 1000 + 1 + self.scenario.skew_ms_max
     }
 
     /// The machines, in the order of their numbers.

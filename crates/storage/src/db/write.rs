@@ -133,6 +133,11 @@ impl Db {
         self.frozen.front().is_some_and(|table| table.last_sequence() > self.log.synced_through())
     }
 
+    /// The last entry that was put or deleted.
+    pub fn last_sequence(&self) -> SequenceNumber {
+        SequenceNumber(self.log.gathered_through())
+    }
+
     /// The last entry that is durable.
     pub fn synced_through(&self) -> SequenceNumber {
         SequenceNumber(self.log.synced_through())

@@ -13,8 +13,8 @@ use proptest::prelude::*;
 use quorum::Level;
 use types::{Epoch, Incarnation, KeyspaceId, NodeId, OperationId, PartitionId, Stint, WallTime};
 use wire::{
-    Body, Envelope, Forward, ReplicaReply, ReplicaRequest, ScanAnswer, ScanAsk, ScanEntry, WritePath,
-    encode_frame,
+    Body, CollectAnswer, CollectAsk, CollectStep, CollectWait, Envelope, Forward, Mark, ReplicaReply,
+    ReplicaRequest, ScanAnswer, ScanAsk, ScanEntry, WritePath, Written as Far, encode_frame,
 };
 
 /// A message as the bytes that travel.
@@ -58,7 +58,12 @@ fn request() -> impl Strategy<Value = ReplicaRequest> {
                 ReplicaRequest::Write { keyspace, key, record, path, in_place_of }
             }
         ),
+        (keyspace(), bytes(), context()).prop_map(|(keyspace, key, context)| {
+            ReplicaRequest::ReadCovering { keyspace, key, context: Box::new(context) }
+        }),
         Just(ReplicaRequest::Grant),
+        (any::<u64>(), collect_step())
+            .prop_map(|(round, step)| ReplicaRequest::Collect(Box::new(CollectAsk { round, step }))),
         scan_ask().prop_map(ReplicaRequest::Scan),
         scan_ask().prop_map(ReplicaRequest::Count),
         (keyspace(), bytes(), operation()).prop_map(|(keyspace, key, operation)| {
@@ -77,6 +82,8 @@ fn reply() -> impl Strategy<Value = ReplicaReply> {
     prop_oneof![
         (bytes(), any::<bool>()).prop_map(|(record, synced)| ReplicaReply::Found { record, synced }),
         Just(ReplicaReply::Absent),
+        (option::of(bytes()), any::<bool>())
+            .prop_map(|(record, synced)| ReplicaReply::Covering { record, synced }),
         ".*".prop_map(|why| ReplicaReply::CannotSay { why }),
         Just(ReplicaReply::Stored),
         stamp().prop_map(|held| ReplicaReply::Refused { held }),
@@ -86,7 +93,52 @@ fn reply() -> impl Strategy<Value = ReplicaReply> {
         (any::<u64>(), place()).prop_map(|(live, next)| ReplicaReply::Counted { live, next }),
         outcome().prop_map(|outcome| ReplicaReply::Forwarded(Box::new(outcome))),
         any::<u32>().prop_map(|bytes| ReplicaReply::Granted { bytes }),
+        Just(ReplicaReply::Settled),
+        collect_answer().prop_map(|answer| ReplicaReply::Collected(Box::new(answer))),
         any::<u64>().prop_map(|newest| ReplicaReply::StaleEpoch { newest: Epoch(newest) }),
+    ]
+}
+
+fn far() -> impl Strategy<Value = Far> {
+    (any::<u64>(), any::<u32>(), any::<u64>()).prop_map(|(incarnation, stint, counter)| Far {
+        incarnation: Incarnation(incarnation),
+        stint: Stint(stint),
+        counter,
+    })
+}
+
+fn collect_step() -> impl Strategy<Value = CollectStep> {
+    let mark = (vec(far(), 0..4), any::<u64>(), vec(far(), 0..4), any::<u64>(), vec(any::<u64>(), 0..4));
+    prop_oneof![
+        Just(CollectStep::Fence),
+        Just(CollectStep::Operations),
+        Just(CollectStep::Hints),
+        Just(CollectStep::Comparing),
+        (mark, any::<u64>()).prop_map(|((settled, settled_by, droppable, droppable_by, owners), newest)| {
+            CollectStep::Adopt(Mark {
+                settled,
+                newest: Stamp(newest),
+                droppable,
+                settled_by: WallTime(settled_by),
+                droppable_by: WallTime(droppable_by),
+                owners: owners.into_iter().map(Incarnation).collect(),
+            })
+        }),
+    ]
+}
+
+fn collect_answer() -> impl Strategy<Value = CollectAnswer> {
+    prop_oneof![
+        (far(), any::<u64>(), vec(any::<u64>(), 0..4)).prop_map(|(written, now, known)| {
+            let known = known.into_iter().map(Incarnation).collect();
+            CollectAnswer::Fenced { written, now: WallTime(now), known }
+        }),
+        Just(CollectAnswer::Done),
+        any::<u64>().prop_map(|newest| CollectAnswer::Compared { newest: Stamp(newest) }),
+        any::<u16>().prop_map(|node| CollectAnswer::NotYet(CollectWait::Comparing(NodeId(node)))),
+        Just(CollectAnswer::NotYet(CollectWait::Hints)),
+        Just(CollectAnswer::NoSuchRound),
+        Just(CollectAnswer::NotAnOwner),
     ]
 }
 

@@ -141,22 +141,31 @@ impl Client {
                 let Answer::Outcome(Ok(Reply::Found(found))) = answer else {
                     return Ok(());
                 };
-                if rank_of(&found.context) < *demanded {
-                    return Err((READS, format!("{:?} was read, and {demanded:?} demanded", found.context)));
-                }
                 // What its coordinator took the time to be; nobody can say if its clock was set meanwhile.
                 let host = &world.hosts()[self.home];
                 let wall = |world| host.moment(world).wall.0;
                 let steady = host.clock.is_steady_since(*at);
                 let wall = steady.then(|| (wall(*at), wall(world.now())));
                 let promise = books.read_promise(keyspace, level);
-                books.register(keyspace, key).read(*begun, found, promise, wall).map_err(|what| (READS, what))
+                let (read, latest) = (rank_of(&found.context), world.latest_wall_ms());
+                if read < *demanded && !books.register(keyspace, key).may_be_dropped(read, *demanded, latest)
+                {
+                    return Err((READS, format!("{:?} was read, and {demanded:?} demanded", found.context)));
+                }
+                books
+                    .register(keyspace, key)
+                    .read(*begun, found, promise, wall, latest)
+                    .map_err(|what| (READS, what))
             }
             Kind::RegisterPut { value, .. } if not_done => {
                 books.register(keyspace, key).put_failed(value).map_err(|what| (NOT_DONE, what))
             }
             Kind::RegisterPut { begun, value } => {
                 self.register_written(books, task, *begun, Some(value), answer)
+            }
+            Kind::RegisterDelete { .. } if not_done => {
+                books.register(keyspace, key).delete_failed();
+                Ok(())
             }
             Kind::RegisterDelete { begun } => self.register_written(books, task, *begun, None, answer),
             Kind::RegisterExpire => Ok(()),

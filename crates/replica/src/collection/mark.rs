@@ -1,0 +1,167 @@
+//! Marks: what this node has agreed on with the other owners of its partitions, and keeps.
+//!
+//! A mark lies in the store like a record, under a key of its own, so it is synced with the log and survives what the records
+//! survive. What must hold: a mark never falls; and a life of a node that was not among the owners which agreed on it never
+//! keeps it, because it may lack what is settled, and would refuse it.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use causality::{Actor, Frontier, Stamp};
+use storage::{Db, KeyRange, ReadError, ScanLimit, ScanOutcome};
+use types::{Incarnation, PartitionId, WallTime};
+use wire::{Mark, Written};
+
+use crate::store_key;
+
+/// A mark, as it is asked of.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Standing {
+    /// What is settled: a copy that is not held here is not taken in again.
+    pub settled: Frontier,
+    /// A time that had passed on all clocks when that was begun.
+    pub settled_by: WallTime,
+    /// Behind which deletes are dropped.
+    pub droppable: Frontier,
+    /// A time that had passed on all clocks when that was begun: what ends by then is dropped too.
+    pub droppable_by: WallTime,
+    /// The newest stamp of what was dropped, or is settled.
+    pub newest: Stamp,
+    /// The lives of the owners that agreed on it.
+    pub owners: Vec<Incarnation>,
+}
+
+impl Standing {
+    /// As it travels and is kept.
+    pub fn to_mark(&self) -> Mark {
+        let entries = |frontier: &Frontier| frontier.iter().map(written_of).collect();
+        Mark {
+            settled: entries(&self.settled),
+            settled_by: self.settled_by,
+            droppable: entries(&self.droppable),
+            droppable_by: self.droppable_by,
+            newest: self.newest,
+            owners: self.owners.clone(),
+        }
+    }
+
+    /// From how it travels.
+    pub fn of_mark(mark: &Mark) -> Standing {
+        let frontier = |entries: &[Written]| entries.iter().map(|one| (actor_of(one), one.counter)).collect();
+        Standing {
+            settled: frontier(&mark.settled),
+            settled_by: mark.settled_by,
+            droppable: frontier(&mark.droppable),
+            droppable_by: mark.droppable_by,
+            newest: mark.newest,
+            owners: mark.owners.clone(),
+        }
+    }
+
+    /// From how it is kept under [`store_key::mark_key`]; nothing where it is not what this version writes.
+    pub fn decode(bytes: &[u8]) -> Option<Standing> {
+        match bytes {
+            [FORMAT, mark @ ..] => postcard::from_bytes(mark).ok().map(|mark| Standing::of_mark(&mark)),
+            _ => None,
+        }
+    }
+
+    /// Agrees on more. One that comes late, and has nothing more to say, changes nothing.
+    fn absorb(&mut self, later: &Standing) {
+        let before = self.clone();
+        self.settled.absorb(&later.settled);
+        self.settled_by = self.settled_by.max(later.settled_by);
+        self.droppable.absorb(&later.droppable);
+        self.droppable_by = self.droppable_by.max(later.droppable_by);
+        self.newest = self.newest.max(later.newest);
+        if *self != before {
+            self.owners.clone_from(&later.owners);
+        }
+    }
+}
+
+/// Who wrote so far.
+pub fn actor_of(written: &Written) -> Actor {
+    Actor { incarnation: written.incarnation, stint: written.stint }
+}
+
+fn written_of((actor, counter): (Actor, u64)) -> Written {
+    Written { incarnation: actor.incarnation, stint: actor.stint, counter }
+}
+
+/// The marks of one shard's partitions.
+#[derive(Debug, Default)]
+pub struct Marks {
+    by_partition: BTreeMap<PartitionId, Standing>,
+}
+
+/// Marks that cannot be read: what they refuse would be taken in again.
+#[derive(Debug, thiserror::Error)]
+pub enum MarksError {
+    /// The store cannot be read there.
+    #[error("the marks of what was deleted cannot be read: {0}")]
+    Unreadable(#[from] ReadError),
+    /// An entry is none.
+    #[error("the mark of {0} is not one that this version writes")]
+    Malformed(PartitionId),
+}
+
+/// How many marks are read at once: as many as a ring has partitions at most.
+const MARKS_MAX: usize = 1 << 14;
+
+impl Marks {
+    /// Reads those that the store keeps. Blocks.
+    ///
+    /// # Errors
+    /// As [`MarksError`] says.
+    pub fn load(db: &Db) -> Result<Marks, MarksError> {
+        let (start, end) = store_key::marks();
+        let limit = ScanLimit { entries: MARKS_MAX, bytes: usize::MAX };
+        let mut by_partition = BTreeMap::new();
+        let mut from = Some(start);
+        while let Some(start) = from {
+            match db.scan(KeyRange::new(&start, Some(&end)), limit).run() {
+                ScanOutcome::Unreadable(error) => return Err(error.into()),
+                ScanOutcome::Page { entries, next } => {
+                    for (key, bytes) in entries {
+                        let Some(partition) = store_key::parse_mark(&key) else { continue };
+                        let mark = Standing::decode(&bytes).ok_or(MarksError::Malformed(partition))?;
+                        by_partition.insert(partition, mark);
+                    }
+                    from = next;
+                }
+            }
+        }
+        Ok(Marks { by_partition })
+    }
+
+    /// What is kept of a partition, if anything.
+    pub fn get(&self, partition: PartitionId) -> Option<&Standing> {
+        self.by_partition.get(&partition)
+    }
+
+    /// The partitions of which there is one.
+    pub fn partitions(&self) -> impl Iterator<Item = PartitionId> + '_ {
+        self.by_partition.keys().copied()
+    }
+
+    /// What is kept of a partition and this mark come to, as it is stored under [`store_key::mark_key`].
+    pub fn joined(&self, partition: PartitionId, mark: &Mark) -> Bytes {
+        let mut kept = self.by_partition.get(&partition).cloned().unwrap_or_default();
+        kept.absorb(&Standing::of_mark(mark));
+        encode(&kept.to_mark())
+    }
+
+    /// Keeps a mark from here on.
+    pub fn keep(&mut self, partition: PartitionId, mark: &Mark) {
+        self.by_partition.entry(partition).or_default().absorb(&Standing::of_mark(mark));
+    }
+}
+
+/// The first byte of what is kept, so that a later version can tell.
+const FORMAT: u8 = 1;
+
+fn encode(mark: &Mark) -> Bytes {
+    let mark = postcard::to_allocvec(mark).expect("these types have no case that postcard cannot write");
+    [&[FORMAT], mark.as_slice()].concat().into()
+}

@@ -1,0 +1,513 @@
+//! The collection of deletes: when the record of one may be dropped, so that it never comes back.
+//!
+//! A delete must be kept for as long as anybody may still hold what it deleted, or have it on the way to somebody. So the
+//! nodes agree, partition by partition, on which writes are *settled*: every owner has them, or what covers them. The first
+//! owner leads: he goes through the steps of a [`round`], all nodes take part ([`fence`]), and in the end all owners keep the
+//! same [`mark`]. Then each drops, in a [`sweep`], the deletes that the mark *before* had settled.
+//!
+//! What must hold (INVARIANTS D1, H6): with a mark, an owner takes in nothing that is settled and that it does not hold
+//! ([`causality::Record::unsettled`]): so whatever turns up after a delete was dropped, from wherever and however late, does
+//! not come back. A mark is of those lives of owners alone that agreed on it. Why the one before: see `causality::frontier`.
+//!
+//! Nobody has to run anything, and no time is waited for "to be sure": a node that is away holds the collection up, and
+//! nothing else does. Ended values are deletes: what ends by the time that all clocks had passed is dropped too.
+
+pub mod fence;
+pub mod mark;
+pub mod round;
+mod sweep;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use causality::{Peek, Record, Stamp, peek};
+use cluster::ClusterState;
+use storage::{Db, ScanOutcome};
+use types::{Incarnation, Instant, Moment, NodeId, OperationId, PartitionId, WallTime};
+use wire::{CollectAnswer, CollectAsk, ReplicaReply, ReplicaRequest};
+
+use self::fence::Fences;
+use self::mark::{Marks, Standing};
+use self::round::{Blocked, Progress, Round};
+use self::sweep::Sweep;
+use crate::handoff::OWN_ID;
+use crate::make::newest_stamp;
+use crate::replica::Effect;
+use crate::store_key;
+
+/// How many partitions are agreed on at once.
+const ROUNDS_MAX: usize = 16;
+
+/// How long a node may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How much longer than a sweep took to wait until the next round of its partition: reading it all again is not to cost more.
+const SWEEP_SHARE: u32 = 20;
+
+/// How many incarnations that deletes know of are remembered for a partition.
+const KNOWN_MAX: usize = 256;
+
+/// What the collection asks by itself is named by ids with this bit beside that of all of a replica's own.
+const COLLECTION_ID: u64 = 1 << 61;
+
+/// In whose name a task is done that nobody has asked for.
+pub(crate) const NOBODYS: u64 = OWN_ID | COLLECTION_ID;
+
+/// Whether the collection has asked this.
+pub fn is_its(operation: OperationId) -> bool {
+    is_its_id(operation.0)
+}
+
+fn is_its_id(id: u64) -> bool {
+    let bits = OWN_ID | COLLECTION_ID | crate::exchange::EXCHANGE_ID;
+    id & bits == OWN_ID | COLLECTION_ID
+}
+
+/// Settings.
+#[derive(Clone, Copy, Debug)]
+pub struct CollectionOptions {
+    /// How long after a delete a round of its partition begins: as many more as come meanwhile are in it.
+    pub gather: Duration,
+    /// The least time between two rounds of one partition.
+    pub rest: Duration,
+}
+
+impl Default for CollectionOptions {
+    fn default() -> CollectionOptions {
+        CollectionOptions { gather: Duration::from_secs(10), rest: Duration::from_secs(30) }
+    }
+}
+
+/// How far the collection is.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Figures {
+    /// Partitions that this node leads, with deletes that are not yet dropped.
+    pub waiting: u64,
+    /// Since when the oldest of those deletes is known.
+    pub oldest: Option<WallTime>,
+    /// Who holds up the oldest round under way, and why.
+    pub blocked: Option<(NodeId, Blocked)>,
+    /// Rounds that ended with a mark.
+    pub agreed: u64,
+    /// Rounds that came to nothing.
+    pub void: u64,
+    /// Records that were dropped.
+    pub dropped: u64,
+    /// Records that were not taken in, because all of them was settled.
+    pub refused: u64,
+}
+
+/// The collection of one shard.
+#[derive(Debug)]
+pub(crate) struct Collection {
+    here: NodeId,
+    incarnation: Incarnation,
+    state: Arc<ClusterState>,
+    options: CollectionOptions,
+    /// The owners of each partition that this node owns, the leader first.
+    owners: BTreeMap<PartitionId, Vec<NodeId>>,
+    marks: Marks,
+    dead: BTreeMap<PartitionId, Dead>,
+    not_before: BTreeMap<PartitionId, Instant>,
+    rounds: BTreeMap<PartitionId, Round>,
+    /// Marks of which it is not known whether other owners keep them.
+    to_bring: BTreeSet<PartitionId>,
+    fences: Fences,
+    asked: BTreeMap<u64, Asked>,
+    to_sweep: VecDeque<PartitionId>,
+    sweep: Option<Sweep>,
+    last_id: u64,
+    id_step: u64,
+    next_round: u64,
+    figures: Figures,
+}
+
+/// What is known of the deletes of a partition that are not dropped.
+#[derive(Debug)]
+struct Dead {
+    /// From when on the first of them is one.
+    from: WallTime,
+    /// When a round is to begin for its sake.
+    due: Instant,
+    /// The incarnations that they know of.
+    known: BTreeSet<Incarnation>,
+    /// Of theirs.
+    newest: Stamp,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    partition: PartitionId,
+    round: u64,
+    to: NodeId,
+    until: Instant,
+}
+
+/// Who a node is, and which of its shards this is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Who {
+    pub(crate) here: NodeId,
+    pub(crate) incarnation: Incarnation,
+    /// The first stint of this run: with it, no round's number is used twice.
+    pub(crate) first_stint: u32,
+    pub(crate) shard: u8,
+    pub(crate) shards: u8,
+}
+
+impl Collection {
+    /// Over what this node owns of these partitions, with the marks that it keeps.
+    pub(crate) fn new(
+        who: Who,
+        state: Arc<ClusterState>,
+        partitions: &[PartitionId],
+        marks: Marks,
+        options: CollectionOptions,
+    ) -> Collection {
+        let owned = partitions.iter().map(|partition| (*partition, owners_of(&state, *partition)));
+        let owners: BTreeMap<PartitionId, Vec<NodeId>> =
+            owned.filter(|(_, owners)| owners.contains(&who.here)).collect();
+        let leads = |partition: &PartitionId| owners.get(partition).and_then(|owners| owners.first());
+        let to_bring = marks.partitions().filter(|one| leads(one) == Some(&who.here)).collect();
+        Collection {
+            here: who.here,
+            incarnation: who.incarnation,
+            state,
+            options,
+            to_sweep: marks.partitions().filter(|one| owners.contains_key(one)).collect(),
+            owners,
+            marks,
+            dead: BTreeMap::new(),
+            not_before: BTreeMap::new(),
+            rounds: BTreeMap::new(),
+            to_bring,
+            fences: Fences::default(),
+            asked: BTreeMap::new(),
+            sweep: None,
+            last_id: (OWN_ID | COLLECTION_ID) + u64::from(who.shard),
+            id_step: u64::from(who.shards),
+            next_round: u64::from(who.first_stint) << 32 | u64::from(who.shard) << 24,
+            figures: Figures::default(),
+        }
+    }
+
+    /// What is agreed on of a partition, if anything.
+    pub(crate) fn mark(&self, partition: PartitionId) -> Option<&Standing> {
+        self.marks.get(partition)
+    }
+
+    /// Whether what is held of a partition's key may be dropped, and so counts as nothing already.
+    pub(crate) fn is_droppable(&self, partition: PartitionId, record: &Record) -> bool {
+        self.marks
+            .get(partition)
+            .is_some_and(|mark| record.is_collectable(&mark.droppable, mark.droppable_by))
+    }
+
+    /// Of what arrived, what may be merged into what is held; nothing where all of it is settled.
+    pub(crate) fn unsettled(
+        &mut self,
+        partition: PartitionId,
+        arrived: Record,
+        held: Option<&Record>,
+    ) -> Option<Record> {
+        let Some(mark) = self.marks.get(partition) else { return Some(arrived) };
+        let left = arrived.unsettled(held, &mark.settled);
+        self.figures.refused += u64::from(left.is_none());
+        left
+    }
+
+    /// A record is stored, or was found stored: where it is a delete, or ends, it is to be collected.
+    pub(crate) fn noticed(&mut self, now: Moment, partition: PartitionId, record: &Bytes) {
+        if !self.owners.contains_key(&partition) {
+            return;
+        }
+        let from = match peek(record) {
+            Ok(Peek::Lww(peek)) if peek.is_tombstone => Some(now.wall),
+            Ok(Peek::Lww(peek)) => peek.expiry.at,
+            Ok(Peek::Siblings) => None,
+            Err(_) => return,
+        };
+        let is_siblings = matches!(peek(record), Ok(Peek::Siblings));
+        if from.is_none() && !is_siblings {
+            return;
+        }
+        let Ok(record) = Record::decode(record.clone()) else { return };
+        let Some(from) = from.or_else(|| dead_from(&record, now.wall)) else { return };
+        let wait = Duration::from_millis(from.0.saturating_sub(now.wall.0)) + self.options.gather;
+        let due = now.mono + wait;
+        let dead = self.dead.entry(partition).or_insert_with(|| Dead {
+            from,
+            due,
+            known: BTreeSet::new(),
+            newest: Stamp::default(),
+        });
+        dead.newest = dead.newest.max(newest_stamp(&record));
+        (dead.from, dead.due) = (dead.from.min(from), dead.due.min(due));
+        for incarnation in record.incarnations() {
+            if dead.known.len() < KNOWN_MAX {
+                dead.known.insert(incarnation);
+            }
+        }
+    }
+
+    /// The newest stamp of a partition's deletes that this node holds, or has dropped.
+    pub(crate) fn newest(&self, partition: PartitionId) -> Stamp {
+        let dropped = self.marks.get(partition).map_or(Stamp::default(), |mark| mark.newest);
+        self.dead.get(&partition).map_or(dropped, |dead| dead.newest.max(dropped))
+    }
+
+    /// Records were dropped.
+    pub(crate) fn dropped(&mut self) {
+        self.figures.dropped += 1;
+    }
+
+    /// How far it is.
+    pub(crate) fn figures(&self, now: WallTime) -> Figures {
+        let led = || self.dead.iter().filter(|(partition, dead)| self.leads(**partition) && dead.from <= now);
+        let oldest_round = self.rounds.values().min_by_key(|round| round.number());
+        Figures {
+            waiting: led().count() as u64,
+            oldest: led().map(|(_, dead)| dead.from).min(),
+            blocked: oldest_round.and_then(Round::blocked),
+            ..self.figures.clone()
+        }
+    }
+
+    fn leads(&self, partition: PartitionId) -> bool {
+        self.owners.get(&partition).and_then(|owners| owners.first()) == Some(&self.here)
+    }
+
+    /// Whether a node may ask about a partition: its leader.
+    pub(crate) fn may_ask(&self, partition: PartitionId, from: NodeId) -> bool {
+        match self.owners.get(&partition) {
+            Some(owners) => owners.first() == Some(&from),
+            None => owners_of(&self.state, partition).first() == Some(&from),
+        }
+    }
+
+    /// A round begins, in which this node takes part.
+    pub(crate) fn fence(&mut self, now: Moment, partition: PartitionId, round: u64) -> Vec<Incarnation> {
+        self.fences.begin(now.mono, partition, round);
+        self.dead.get(&partition).map_or_else(Vec::new, |dead| dead.known.iter().copied().collect())
+    }
+
+    /// Whether a step of a round is done here.
+    pub(crate) fn step<F: FnMut(Instant) -> Option<NodeId>>(
+        &mut self,
+        partition: PartitionId,
+        ask: &CollectAsk,
+        here: &mut fence::Here<'_, F>,
+    ) -> CollectAnswer {
+        self.fences.ask(partition, ask.round, &ask.step, here)
+    }
+
+    /// A mark to keep: what is to be stored of it, under [`store_key::mark_key`]. Nothing where it is not for this life of
+    /// this node.
+    pub(crate) fn to_keep(&self, partition: PartitionId, mark: &wire::Mark) -> Option<Bytes> {
+        let is_owner = self.owners.contains_key(&partition);
+        (is_owner && mark.owners.contains(&self.incarnation)).then(|| self.marks.joined(partition, mark))
+    }
+
+    /// It is stored.
+    pub(crate) fn keep(&mut self, partition: PartitionId, mark: &wire::Mark) {
+        self.marks.keep(partition, mark);
+        if !mark.droppable.is_empty() && !self.to_sweep.contains(&partition) {
+            self.to_sweep.push_back(partition);
+        }
+    }
+
+    /// When [`turn`](Self::turn) is to be called at the latest.
+    pub(crate) fn next_timer(&self) -> Option<Instant> {
+        let asked = self.asked.values().map(|asked| asked.until);
+        let rounds = self.rounds.values().filter_map(Round::next_timer);
+        let sweep = match &self.sweep {
+            Some(sweep) => sweep.due(),
+            None => (!self.to_sweep.is_empty()).then(Instant::default),
+        };
+        let room = self.rounds.len() < ROUNDS_MAX;
+        let begin =
+            self.dead.iter().filter(|_| room).filter_map(|(partition, dead)| self.due(*partition, dead));
+        let bring = (room && !self.to_bring.is_empty()).then(Instant::default);
+        asked.chain(rounds).chain(sweep).chain(begin).chain(bring).min()
+    }
+
+    /// When a round of a partition is to begin; nothing where this node does not lead it, or one is under way.
+    fn due(&self, partition: PartitionId, dead: &Dead) -> Option<Instant> {
+        let begins = self.leads(partition) && !self.rounds.contains_key(&partition);
+        let rest = self.not_before.get(&partition).copied().unwrap_or_default();
+        begins.then(|| dead.due.max(rest))
+    }
+
+    /// Goes on with what is due.
+    pub(crate) fn turn(&mut self, now: Moment, db: &Db, out: &mut Vec<Effect>) {
+        let late: Vec<u64> =
+            self.asked.iter().filter(|(_, asked)| asked.until <= now.mono).map(|(id, _)| *id).collect();
+        for id in late {
+            self.unanswered(now, OperationId(id), Blocked::Silent);
+        }
+        self.begin_rounds(now);
+        self.ask(now, out);
+        self.go_on_sweeping(now, db, out);
+    }
+
+    fn begin_rounds(&mut self, now: Moment) {
+        while self.rounds.len() < ROUNDS_MAX {
+            let due = |(partition, dead): &(&PartitionId, &Dead)| {
+                self.due(**partition, dead).is_some_and(|due| due <= now.mono)
+            };
+            let bring = self.to_bring.iter().find(|one| !self.rounds.contains_key(one)).copied();
+            let begin = self.dead.iter().find(due).map(|(partition, _)| *partition);
+            let Some(partition) = bring.or(begin) else { return };
+            self.next_round += 1;
+            let owners = self.owners.get(&partition).cloned().unwrap_or_default();
+            let prior = self.marks.get(partition).cloned().unwrap_or_default();
+            let round = if self.to_bring.remove(&partition) {
+                Round::bring(now.mono, self.next_round, self.here, &owners, prior)
+            } else {
+                let nodes = self.state.members().iter().map(|member| member.id).collect();
+                Round::begin(now.mono, self.next_round, self.here, owners, nodes, prior)
+            };
+            self.rounds.insert(partition, round);
+        }
+    }
+
+    fn ask(&mut self, now: Moment, out: &mut Vec<Effect>) {
+        for (partition, round) in &mut self.rounds {
+            for (to, step) in round.due(now.mono) {
+                self.last_id += self.id_step;
+                let until = now.mono + PATIENCE;
+                let asked = Asked { partition: *partition, round: round.number(), to, until };
+                self.asked.insert(self.last_id, asked);
+                out.push(Effect::Ask {
+                    to,
+                    operation: OperationId(self.last_id),
+                    partition: *partition,
+                    patience: PATIENCE,
+                    request: ReplicaRequest::Collect(Box::new(CollectAsk { round: round.number(), step })),
+                });
+            }
+        }
+    }
+
+    /// A question was answered.
+    pub(crate) fn replied(&mut self, now: Moment, from: NodeId, operation: OperationId, reply: ReplicaReply) {
+        let ReplicaReply::Collected(answer) = reply else {
+            return self.unanswered(now, operation, Blocked::Silent);
+        };
+        let Some(asked) = self.asked.get(&operation.0).copied().filter(|asked| asked.to == from) else {
+            return;
+        };
+        self.asked.remove(&operation.0);
+        let round = self.rounds.get_mut(&asked.partition).filter(|round| round.number() == asked.round);
+        let Some(round) = round else { return };
+        match round.answered(now.mono, from, *answer) {
+            Progress::Going => return,
+            Progress::Done => self.figures.agreed += 1,
+            Progress::Void => self.figures.void += 1,
+        }
+        self.rounds.remove(&asked.partition);
+        // A sweep that follows says itself how long to rest.
+        let rest = self.not_before.entry(asked.partition).or_default();
+        let will_sweep = self.to_sweep.contains(&asked.partition)
+            || self.sweep.as_ref().is_some_and(|sweep| sweep.partition == asked.partition);
+        if will_sweep {
+            *rest = (*rest).max(now.mono + self.options.rest);
+        }
+    }
+
+    /// A question could not be sent, or was not answered in time.
+    pub(crate) fn unanswered(&mut self, now: Moment, operation: OperationId, why: Blocked) {
+        let Some(asked) = self.asked.remove(&operation.0) else { return };
+        let round = self.rounds.get_mut(&asked.partition).filter(|round| round.number() == asked.round);
+        if let Some(round) = round {
+            round.unanswered(now.mono, asked.to, why);
+        }
+    }
+
+    /// Whether a page is one that a sweep has read.
+    pub(crate) fn is_reading(&self, token: u64) -> bool {
+        is_its_id(token)
+    }
+
+    fn go_on_sweeping(&mut self, now: Moment, db: &Db, out: &mut Vec<Effect>) {
+        if self.sweep.is_none() {
+            let Some(partition) = self.to_sweep.pop_front() else { return };
+            let Some(slots) = self.state.partitions().slots_of(partition) else { return };
+            // What is still there when it is read is noticed again.
+            self.dead.remove(&partition);
+            self.sweep = Some(Sweep::begin(now.mono, partition, (*slots.start(), *slots.end())));
+        }
+        let Some(sweep) = self.sweep.as_mut().filter(|sweep| sweep.due().is_some_and(|due| due <= now.mono))
+        else {
+            return;
+        };
+        self.last_id += self.id_step;
+        out.push(Effect::Scan(self.last_id, sweep.read(self.last_id, db)));
+    }
+
+    /// A page was read. What comes back are the keys whose records may be dropped.
+    pub(crate) fn page(&mut self, now: Moment, token: u64, outcome: ScanOutcome) -> Vec<Bytes> {
+        let Some(mut sweep) = self.sweep.take_if(|sweep| sweep.is_reading(token)) else { return Vec::new() };
+        let partition = sweep.partition;
+        let ScanOutcome::Page { entries, next } = outcome else {
+            // Damage is somebody else's to mend; what cannot be read is not dropped.
+            self.rest(now, &sweep);
+            return Vec::new();
+        };
+        let mut keys = Vec::new();
+        for (key, record) in entries {
+            if store_key::parse(&key).is_none() {
+                continue;
+            }
+            let may_be_dropped = may_be_dead(&record)
+                && Record::decode(record.clone()).is_ok_and(|record| self.is_droppable(partition, &record));
+            if may_be_dropped {
+                keys.push(key);
+            } else {
+                self.noticed(now, partition, &record);
+            }
+        }
+        if sweep.go_on(now.mono, next) {
+            self.sweep = Some(sweep);
+        } else {
+            self.rest(now, &sweep);
+        }
+        keys
+    }
+
+    fn rest(&mut self, now: Moment, sweep: &Sweep) {
+        let took = now.mono.since(sweep.began) * SWEEP_SHARE;
+        self.not_before.insert(sweep.partition, now.mono + took.max(self.options.rest));
+    }
+}
+
+/// All owners of a partition in any keyspace, in the order of the preference list: the first of them leads.
+fn owners_of(state: &ClusterState, partition: PartitionId) -> Vec<NodeId> {
+    let each = state.keyspaces().iter().map(|keyspace| state.owners(keyspace.id, partition));
+    let mut owners = each.clone().max_by_key(|owners| owners.len()).map_or_else(Vec::new, <[NodeId]>::to_vec);
+    for owner in each.flatten() {
+        if !owners.contains(owner) {
+            owners.push(*owner);
+        }
+    }
+    owners
+}
+
+/// Whether a record is worth decoding to see whether it is a delete.
+fn may_be_dead(record: &[u8]) -> bool {
+    match peek(record) {
+        Ok(Peek::Lww(peek)) => peek.is_tombstone || peek.expiry.at.is_some(),
+        Ok(Peek::Siblings) => true,
+        Err(_) => false,
+    }
+}
+
+/// From when on a record has nothing to show to anybody; nothing where that is never.
+fn dead_from(record: &Record, now: WallTime) -> Option<WallTime> {
+    let mut ends = record.versions().iter().map(|version| match version.payload.value() {
+        None => Some(now),
+        Some(_) => version.expiry.at,
+    });
+    ends.try_fold(now, |latest, end| end.map(|end| latest.max(end)))
+}
