@@ -48,7 +48,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a round waits where nothing is granted.
 const REST: Duration = Duration::from_millis(100);
 
-/// How much longer than a round to wait after it, if it found only what was on its way.
+/// How much longer than a round to wait after it, if it found only what was on its way; a cycle at the most.
 const BUSY_SHARE: u32 = 20;
 
 /// What an exchange asks by itself is named by ids with this bit beside that of all of a replica's own.
@@ -405,8 +405,10 @@ impl Exchange {
         let moved = ended.mended.fetched + ended.mended.sent;
         if ended.complete && ended.found > 0 && moved == 0 && self.hurried == 0 {
             // What differed was under way. Clients write faster than that can be of use: they have the rest of the time.
-            let took = now.mono.since(round.began);
-            self.next_at = self.next_at.max(Some(now.mono + took * BUSY_SHARE));
+            // A round that took long because an answer was lost says nothing of how busy anybody is: it does not stop the
+            // exchange for longer than a cycle.
+            let rest = (now.mono.since(round.began) * BUSY_SHARE).min(self.options.cycle);
+            self.next_at = self.next_at.max(Some(now.mono + rest));
         }
         self.pairs.ended(now, (round.id, round.peer), round.began, &ended);
     }

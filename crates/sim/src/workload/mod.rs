@@ -95,13 +95,14 @@ impl Workload {
         }
     }
 
-    /// A machine lost power: what was acknowledged without a sync may be gone.
+    /// A machine lost power: what was acknowledged without a sync may be gone, and no client can insist on it.
     pub fn power_was_cut(&mut self) {
         for ((keyspace, _), register) in &mut self.books.registers {
             if *keyspace == RELAXED {
                 register.forget();
             }
         }
+        self.clients.iter_mut().for_each(|client| client.forget_writes_to(RELAXED));
     }
 
     /// The client whose alarm this is begins something.

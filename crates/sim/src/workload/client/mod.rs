@@ -104,6 +104,11 @@ impl Client {
         self.pending.is_some()
     }
 
+    /// It knows no more of what it has written to a keyspace.
+    pub fn forget_writes_to(&mut self, keyspace: KeyspaceId) {
+        self.last_write.take_if(|(written, ..)| *written == keyspace);
+    }
+
     /// Whether what it waits for is a walk over a keyspace.
     pub fn is_walking(&self) -> bool {
         matches!(self.pending, Some(Pending::Scan | Pending::Count | Pending::RandomKey(_)))
