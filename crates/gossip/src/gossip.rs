@@ -278,6 +278,28 @@ impl Gossip {
         self.impersonated
     }
 
+    /// Begins a life of this node that is later than the one others take it to be in, if they know of any; where that
+    /// was. A clock that was set back between two starts, or a data directory that was emptied, leaves a node whom nobody
+    /// hears until it does. Facts go out again with its next heartbeat.
+    pub fn outlive(&mut self) -> Option<Pulse> {
+        let known = self.impersonated.take()?;
+        let facts: Vec<(Key, Vec<u8>)> = self
+            .own()
+            .state
+            .iter()
+            .flat_map(NodeState::facts)
+            .filter(|(key, _)| **key != Key::SUSPECTS)
+            .map(|(key, fact)| (*key, fact.value.clone()))
+            .collect();
+        self.start.generation = Generation(known.generation.0.saturating_add(1));
+        let start = self.start;
+        self.own_mut().be(start);
+        for (key, value) in facts {
+            self.unpublished.entry(key).or_insert(value);
+        }
+        Some(known)
+    }
+
     /// Which node this is.
     pub fn me(&self) -> NodeId {
         self.me

@@ -5,7 +5,7 @@ use std::time::Duration;
 use env::Rng;
 use gossip::codec;
 use gossip::message::{Message, Step};
-use gossip::{Generation, Gossip, Options, Outgoing, Refused};
+use gossip::{Generation, Gossip, Key, Options, Outgoing, Refused};
 use proptest::prelude::*;
 use types::{Incarnation, Instant, NodeId};
 
@@ -167,6 +167,22 @@ fn who_runs_under_an_id_that_lives_elsewhere_is_told() {
     exchange(&mut b, &mut a, seconds(2));
     assert_eq!(a.impersonated().map(|pulse| pulse.generation), Some(Generation(2)));
     assert_eq!(other.impersonated(), None);
+}
+
+/// A node whose start is not later than what others remember of it becomes heard again, with its facts.
+#[test]
+fn who_is_taken_for_a_later_start_outlives_it() {
+    let (mut b, mut remembered) = (node(1, 1, 2), node(0, 9, 2));
+    exchange(&mut remembered, &mut b, seconds(0));
+    let mut a = node(0, 3, 2);
+    a.set_fact(Key::LOAD, b"low").unwrap();
+    exchange(&mut a, &mut b, seconds(2));
+    assert_eq!(b.fact(NodeId(0), Key::LOAD), None, "nobody hears an earlier start");
+    assert_eq!(a.outlive().map(|pulse| pulse.generation), Some(Generation(9)));
+    assert_eq!(a.outlive(), None, "once is enough");
+    exchange(&mut a, &mut b, seconds(4));
+    assert_eq!(b.table(seconds(4))[0].generation, Some(Generation(10)));
+    assert_eq!(b.fact(NodeId(0), Key::LOAD), Some(&b"low"[..]));
 }
 
 proptest! {
