@@ -116,6 +116,24 @@ impl Host {
         !self.shards.is_empty()
     }
 
+    /// Whether all its shards can reach all other nodes, as they see it.
+    pub fn reaches_all(&self) -> bool {
+        self.shards.iter().all(|running| {
+            let topology = running.shard.topology();
+            topology.state.members().iter().all(|member| topology.is_reachable(member.id))
+        })
+    }
+
+    /// Whom the node itself suspects.
+    pub fn suspects(&self, now: Instant) -> Vec<NodeId> {
+        let moment = self.moment(now);
+        let Some(liveness) = self.shards.first().and_then(|running| running.shard.liveness()) else {
+            return Vec::new();
+        };
+        let rows = liveness.table(moment.mono).into_iter();
+        rows.filter(|row| row.suspected_by.contains(&self.id)).map(|row| row.node).collect()
+    }
+
     /// Both its clocks.
     pub fn moment(&self, now: Instant) -> Moment {
         self.clock.read(now)

@@ -177,6 +177,22 @@ impl Network {
         true
     }
 
+    /// When a datagram arrives: once, hardly ever twice or not at all, in any order. Nobody is told.
+    pub fn datagram(&mut self, now: Instant, (from, to): (Place, Place)) -> Vec<Instant> {
+        let lost_one_in = if self.options.unruly { 10 } else { 200 };
+        if self.cuts.contains(&(from, to)) || self.rng.chance(1, lost_one_in) {
+            return Vec::new();
+        }
+        let copies = if self.rng.chance(1, 100) { 2 } else { 1 };
+        (0..copies)
+            .map(|_| {
+                let takes = heavy_tailed(&mut self.rng, self.options.usual_micros);
+                let slow = self.slow[from] || self.slow[to];
+                now + takes + if slow { millis(&mut self.rng, 1, 200) } else { Duration::ZERO }
+            })
+            .collect()
+    }
+
     /// A packet has come to the end of its way: true if it gets out there.
     pub fn arrives(&mut self, packet: &Packet) -> bool {
         let cut = self.cuts.contains(&packet.ends());

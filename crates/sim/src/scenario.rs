@@ -252,6 +252,8 @@ impl Scenario {
                 lingering_max: self.lingering_max,
                 ..coordinator::Options::default()
             },
+            gossip: gossip::Options { dwell_max: DWELL_MAX, ..gossip::Options::default() },
+            secret: Some(node::Secret::new(*b"what the simulated nodes share")),
         }
     }
 
@@ -287,7 +289,10 @@ impl Scenario {
 /// How long owners take to compare all that they have: less than usual, so that rounds and faults meet.
 const EXCHANGE_CYCLE: Duration = Duration::from_secs(2);
 
-/// Deletes are agreed on as soon as there are any, for the same reason.
+/// A verdict that has flipped often stands for so long, and a healed cluster is whole no sooner.
+const DWELL_MAX: Duration = Duration::from_secs(8);
+
+/// Deletes are agreed on as soon as there are any, so that rounds and faults meet.
 const COLLECTION: replica::collection::CollectionOptions = replica::collection::CollectionOptions {
     gather: Duration::from_millis(300),
     rest: Duration::from_millis(500),

@@ -1,11 +1,13 @@
 //! Checks that watch every message, answer and start, whoever asked for them.
 //!
 //! [`dots`]: no dot is issued twice (INVARIANTS B1). [`acknowledgers`]: an acknowledgement counts distinct owners (A2).
-//! [`promises`]: what a node said it has stored, it holds when it starts again (A4).
+//! [`promises`]: what a node said it has stored, it holds when it starts again (A4). [`verdicts`]: a node is taken for down
+//! only when two observers agree (E9).
 
 pub mod acknowledgers;
 pub mod dots;
 pub mod promises;
+pub mod verdicts;
 
 use std::sync::Arc;
 
@@ -19,6 +21,7 @@ use wire::{Body, Envelope, ReplicaReply, ReplicaRequest};
 use acknowledgers::Acknowledgers;
 use dots::Dots;
 use promises::Promises;
+use verdicts::Verdicts;
 
 /// A rule that was seen broken.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -41,6 +44,8 @@ pub struct Witness {
     dots: Dots,
     acknowledgers: Acknowledgers,
     promises: Promises,
+    /// Of what nodes take each other for.
+    pub verdicts: Verdicts,
 }
 
 impl Witness {
@@ -51,6 +56,7 @@ impl Witness {
             dots: Dots::default(),
             acknowledgers: Acknowledgers::default(),
             promises: Promises::default(),
+            verdicts: Verdicts::default(),
         }
     }
 

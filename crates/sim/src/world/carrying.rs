@@ -115,6 +115,8 @@ impl World {
                         running.passed.push((to, passed));
                     }
                 }
+                Output::Datagram(to, bytes) => self.datagram_leaves(at, to, &bytes),
+                Output::Noticed(change) => self.noticed(at.place, change),
                 Output::Run(job) => self.start_job(at, job),
                 Output::Stop(why) => {
                     self.violated(

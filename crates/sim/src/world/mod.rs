@@ -8,6 +8,7 @@
 
 mod asking;
 mod carrying;
+mod gossiping;
 mod machines;
 mod pauses;
 mod shown;
@@ -45,6 +46,15 @@ pub enum Event {
     Arrive(Packet),
     /// What came to the end of its way is read by its node.
     Deliver(Packet),
+    /// A datagram of gossip reaches a node.
+    Datagram {
+        /// Who sent it.
+        from: Place,
+        /// For whom it is.
+        to: Place,
+        /// Sealed.
+        bytes: Vec<u8>,
+    },
     /// A node tries to connect.
     Connect(LinkId),
     /// The caller notices that a connection is over.
@@ -262,11 +272,12 @@ impl World {
         while self.step(until).is_some() {}
     }
 
-    /// Whether every node runs and has connections with all others.
+    /// Whether every node runs, has connections with all others, and takes none of them for down.
     pub fn is_whole(&self) -> bool {
         self.hosts.iter().all(Host::is_up)
             && !self.standing.iter().any(Standing::is_still)
             && self.network.is_whole()
+            && self.hosts.iter().all(Host::reaches_all)
     }
 
     fn happen(&mut self, event: Event) -> Happening {
@@ -276,6 +287,7 @@ impl World {
         match event {
             Event::Arrive(packet) => self.arrive(packet),
             Event::Deliver(packet) => self.deliver(&packet),
+            Event::Datagram { from, to, bytes } => self.datagram_arrives(from, to, bytes),
             Event::Connect(link) => self.connect(link),
             Event::Notice { link, generation } => {
                 if self.network.notice(self.now, link, generation, &mut self.queue) {

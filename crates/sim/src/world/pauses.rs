@@ -81,7 +81,7 @@ impl World {
         for event in self.standing[place].end(self.now) {
             match event {
                 Event::Request(ask) => self.answer(ask, Answer::Lost),
-                Event::Deliver(_) => {}
+                Event::Deliver(_) | Event::Datagram { .. } => {}
                 // The rest is about connections, or of the life that is over and comes to nothing.
                 other => self.queue.put(self.now, other),
             }
@@ -103,6 +103,7 @@ impl World {
     fn reader(&self, event: &Event) -> Option<Place> {
         match event {
             Event::Deliver(packet) => Some(packet.ends().1),
+            Event::Datagram { to, .. } => Some(*to),
             Event::Connect(link) | Event::Notice { link, .. } | Event::Silence { link, .. } => {
                 Some(link.caller)
             }
