@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use quorum::Level;
 use types::{Epoch, KeyspaceId, NodeId, WallTime};
@@ -104,6 +105,25 @@ impl NodeState {
             NodeState::Leaving => "leaving",
         }
     }
+}
+
+/// What a node has heard of a member by gossip.
+#[derive(Clone, PartialEq, Debug)]
+pub struct MemberStatus {
+    /// As people call it.
+    pub name: String,
+    /// `up`, `suspected`, `down` or `never heard`. The node itself is up.
+    pub verdict: &'static str,
+    /// The number of its start, which rises; nothing where it was never heard.
+    pub generation: Option<u64>,
+    /// Its newest heartbeat, counted from its start; 0 where none was heard.
+    pub heartbeat: u64,
+    /// How long ago that was heard, or a request answered; nothing where it was never heard.
+    pub age: Option<Duration>,
+    /// How improbable such a silence is, as a negative decimal logarithm.
+    pub phi: f64,
+    /// Who suspects it, by name, the node itself perhaps among them.
+    pub suspected_by: Vec<String>,
 }
 
 /// A keyspace and what it promises.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::reply::Outcome;
 use crate::request::Request;
-use crate::status::{Counter, Status};
+use crate::status::{Counter, MemberStatus, Status};
 
 /// What a request gives at once: its outcome where memory sufficed, else something to wait for.
 #[derive(Debug)]
@@ -29,4 +29,7 @@ pub trait Store: Clone + 'static {
 
     /// The node's figures, as of now.
     fn counters(&self) -> Vec<Counter>;
+
+    /// What this node has heard of all members by gossip, in the order of their ids; as of half a second ago at the most.
+    fn members(&self) -> Arc<[MemberStatus]>;
 }

@@ -26,6 +26,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use quorum::Level;
@@ -54,6 +55,8 @@ pub struct ClusterConfig {
     pub seeds: Vec<String>,
     /// How many partitions the ring has.
     pub partitions: Option<u64>,
+    /// A file with the secret that the nodes share. It is the node's to read, and no part of the cluster state.
+    pub secret_file: Option<PathBuf>,
     /// `[[cluster.members]]`: the fixed first membership. Without it the node is a cluster of one.
     #[serde(default)]
     pub members: Vec<MemberConfig>,

@@ -28,6 +28,8 @@ pub(crate) enum Command {
     Del(Del),
     /// Show the cluster, its nodes and its keyspaces.
     Status(At),
+    /// Show what a node has heard of all members: their heartbeats, how old those are, and who suspects whom.
+    Members(At),
     /// Show which node owns which slots.
     Ring(At),
     /// Show where a key lives and what each of its owners holds.
@@ -160,6 +162,22 @@ pub(crate) struct Server {
     /// Partitions of the ring, a power of two [cluster.partitions]
     #[arg(long, value_name = "N", env = "HENGE_PARTITIONS")]
     pub(crate) partitions: Option<u64>,
+    /// A file with the secret that the cluster's nodes share, at least 16 random bytes; HENGE_CLUSTER_SECRET may hold the
+    /// secret itself [cluster.secret_file]
+    #[arg(long, value_name = "FILE", env = "HENGE_SECRET_FILE")]
+    pub(crate) secret_file: Option<PathBuf>,
+    /// The time from one round of gossip to the next, in milliseconds [gossip.interval_ms]
+    #[arg(long, value_name = "MS", env = "HENGE_GOSSIP_INTERVAL_MS")]
+    pub(crate) gossip_interval_ms: Option<u64>,
+    /// How many peers are told in a round of gossip [gossip.fan_out]
+    #[arg(long, value_name = "N", env = "HENGE_GOSSIP_FAN_OUT")]
+    pub(crate) gossip_fan_out: Option<usize>,
+    /// How improbable a silence is that makes a node suspected, as a negative decimal logarithm [gossip.phi]
+    #[arg(long, value_name = "PHI", env = "HENGE_GOSSIP_PHI")]
+    pub(crate) gossip_phi: Option<f64>,
+    /// The same for a node that failed requests in its silence [gossip.phi_after_failures]
+    #[arg(long, value_name = "PHI", env = "HENGE_GOSSIP_PHI_AFTER_FAILURES")]
+    pub(crate) gossip_phi_after_failures: Option<f64>,
     /// Listen on addresses other than loopback though nothing is encrypted and nobody has to log in.
     #[arg(long, env = "HENGE_INSECURE", value_parser = clap::builder::BoolishValueParser::new(),
           num_args = 0..=1, default_missing_value = "true", default_value_t = false)]

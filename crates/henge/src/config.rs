@@ -9,10 +9,11 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail};
 use cluster::{ClusterConfig, ClusterState, KeyspaceConfig, MemberConfig, founding_plan};
-use node::{Shards, Wanted};
+use node::{Secret, Shards, Wanted};
 use serde::Deserialize;
 
 use crate::cli::Server;
+use crate::gossip::{self, GossipSection};
 
 /// A whole `henge.toml`.
 #[derive(Clone, PartialEq, Debug, Default, Deserialize)]
@@ -24,6 +25,8 @@ pub(crate) struct File {
     listen: ListenSection,
     #[serde(default)]
     cluster: ClusterConfig,
+    #[serde(default)]
+    gossip: GossipSection,
     #[serde(default)]
     keyspaces: Vec<KeyspaceConfig>,
 }
@@ -83,6 +86,9 @@ pub(crate) struct NodeConfig {
     /// where nothing is said.
     pub(crate) resp_keyspace: Option<String>,
     pub(crate) cluster_keyspace: Option<String>,
+    pub(crate) gossip: ::gossip::Options,
+    /// What the cluster's nodes share, if they have anything.
+    pub(crate) secret: Option<Secret>,
     pub(crate) state: Arc<ClusterState>,
 }
 
@@ -114,7 +120,9 @@ pub(crate) fn load(arguments: &Server) -> Result<NodeConfig> {
         None => File::default(),
     };
     overlay(&mut file, arguments);
-    resolve(&file, arguments.insecure)
+    let given = std::env::var("HENGE_CLUSTER_SECRET").ok();
+    let secret = gossip::secret(given.as_deref(), file.cluster.secret_file.as_deref())?;
+    Ok(NodeConfig { secret, ..resolve(&file, arguments.insecure)? })
 }
 
 fn read(path: &Path) -> Result<File> {
@@ -143,6 +151,11 @@ fn overlay(file: &mut File, arguments: &Server) {
     set(&mut file.listen.peer, arguments.peer.as_ref());
     set(&mut file.cluster.name, arguments.cluster_name.as_ref());
     set(&mut file.cluster.partitions, arguments.partitions.as_ref());
+    set(&mut file.cluster.secret_file, arguments.secret_file.as_ref());
+    set(&mut file.gossip.interval_ms, arguments.gossip_interval_ms.as_ref());
+    set(&mut file.gossip.fan_out, arguments.gossip_fan_out.as_ref());
+    set(&mut file.gossip.phi, arguments.gossip_phi.as_ref());
+    set(&mut file.gossip.phi_after_failures, arguments.gossip_phi_after_failures.as_ref());
     if let Some(bootstrap) = arguments.bootstrap {
         file.cluster.bootstrap = bootstrap;
     }
@@ -184,6 +197,8 @@ fn resolve(file: &File, insecure: bool) -> Result<NodeConfig> {
     Ok(NodeConfig {
         resp_keyspace: bound("listen.resp_keyspace", &file.listen.resp_keyspace)?,
         cluster_keyspace: bound("listen.cluster_keyspace", &file.listen.cluster_keyspace)?,
+        gossip: file.gossip.options()?,
+        secret: None,
         name,
         data_dir,
         memory_bytes,

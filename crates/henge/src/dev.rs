@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use cluster::{ClusterConfig, ClusterState, KeyspaceConfig, MemberConfig, founding_plan};
+use env::Rng;
+use node::Secret;
 
 use crate::cli::Dev;
 use crate::config::{self, Listen, NodeConfig};
@@ -23,10 +25,12 @@ pub(crate) fn run(arguments: &Dev) -> Result<ExitCode> {
     let began = Instant::now();
     let members = members(arguments)?;
     let state = found(arguments, &members)?;
+    let secret = Secret::new(Rng::from_entropy().next_u64().to_le_bytes().repeat(2));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut nodes = Vec::new();
     for member in &members {
-        nodes.push(launch(node_config(arguments, member, &state)?)?);
+        let config = node_config(arguments, member, &state)?;
+        nodes.push(launch(NodeConfig { secret: Some(secret.clone()), ..config })?);
     }
     runtime.block_on(async {
         let (stop_http, stopped) = tokio::sync::watch::channel(false);
@@ -150,6 +154,8 @@ fn node_config(arguments: &Dev, member: &MemberConfig, state: &Arc<ClusterState>
         },
         resp_keyspace: None,
         cluster_keyspace: None,
+        gossip: gossip::Options::default(),
+        secret: None,
         state: Arc::clone(state),
     })
 }

@@ -1,7 +1,7 @@
 //! Starts one node of a configuration: its sockets, its own threads with the RESP front ends, and its HTTP front end.
 
 use std::future::Future;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -37,7 +37,7 @@ pub(crate) struct Launched {
 /// Starts a node. Returns once it can serve.
 pub(crate) fn launch(config: NodeConfig) -> Result<Launched> {
     let NodeConfig { name, data_dir, memory_bytes, disk_reserve_bytes, shards, listen, state, .. } = config;
-    let NodeConfig { resp_keyspace, cluster_keyspace, .. } = config;
+    let NodeConfig { resp_keyspace, cluster_keyspace, gossip, secret, .. } = config;
     let bound = [resp_keyspace, cluster_keyspace];
     if memory_bytes < HUGE_PAGES_FROM_BYTES {
         do_without_huge_pages();
@@ -55,6 +55,15 @@ pub(crate) fn launch(config: NodeConfig) -> Result<Launched> {
     let cluster = listen.cluster.map(|address| bind("Redis Cluster clients", address)).transpose()?;
     let http = listen.http.map(|address| bind("HTTP", address)).transpose()?;
     let peer_listener = bind("its peers", listen.peer)?;
+    let has_peers = state.members().len() > 1;
+    let gossip_socket = has_peers.then(|| bind_gossip(&name, listen.peer)).transpose()?;
+    if has_peers && secret.is_none() {
+        tracing::warn!(
+            node = %name,
+            "the cluster has no secret, so anybody who reaches {} can say who is alive: give all nodes the same cluster.secret_file",
+            listen.peer
+        );
+    }
     let store_bytes = usize::try_from((memory_bytes - PROGRAM_BYTES) / 4 * 3).unwrap_or(usize::MAX);
     let record_bytes_max = usize::try_from(record_bytes_max(&state)).unwrap_or(usize::MAX);
     let running = runtime::start(Start {
@@ -62,8 +71,11 @@ pub(crate) fn launch(config: NodeConfig) -> Result<Launched> {
         state,
         data_dir: data_dir.clone(),
         peer_listener,
+        gossip_socket,
         options: NodeOptions {
             shards,
+            gossip,
+            secret,
             storage: storage::Options {
                 disk_reserve_bytes,
                 ..storage::Options::with_memory(store_bytes).with_values(record_bytes_max)
@@ -76,6 +88,13 @@ pub(crate) fn launch(config: NodeConfig) -> Result<Launched> {
     .with_context(|| format!("node {name} cannot start on {}", data_dir.display()))?;
     tracing::info!(node = %name, shards = running.shards().count(), found = %running.recovered, "ready");
     Ok(Launched { name, running, http })
+}
+
+/// Gossip comes to the address of the peers, as datagrams.
+fn bind_gossip(name: &str, address: SocketAddr) -> Result<UdpSocket> {
+    UdpSocket::bind(address).with_context(|| {
+        format!("node {name} cannot listen on {address} (UDP) for gossip: is another program there already?")
+    })
 }
 
 /// The largest record that any keyspace allows: the store must be able to take it in.

@@ -13,6 +13,7 @@ mod cli;
 mod client;
 mod config;
 mod dev;
+mod gossip;
 mod launch;
 mod server;
 mod signals;
@@ -41,6 +42,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Put(put) => client::keys::put(&put),
         Command::Del(del) => client::keys::del(&del),
         Command::Status(at) => client::show::status(&at),
+        Command::Members(at) => client::members::run(&at),
         Command::Ring(at) => client::show::ring(&at),
         Command::Explain(explain) => client::show::explain(&explain),
         Command::Repair(at) => client::repair::run(&at),

@@ -8,7 +8,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use api::{Answer, Counter, Outcome, Request, Status, Store};
+use api::{Answer, Counter, MemberStatus, Outcome, Request, Status, Store};
 
 type BoxedOutcome = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 
@@ -17,6 +17,7 @@ pub(crate) trait Door: Send + Sync {
     fn call(&self, request: Request) -> Answer<BoxedOutcome>;
     fn status(&self) -> Arc<Status>;
     fn counters(&self) -> Vec<Counter>;
+    fn members(&self) -> Arc<[MemberStatus]>;
 }
 
 impl<S> Door for S
@@ -37,5 +38,9 @@ where
 
     fn counters(&self) -> Vec<Counter> {
         Store::counters(self)
+    }
+
+    fn members(&self) -> Arc<[MemberStatus]> {
+        Store::members(self)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use api::{Answer, Counter, Reply, Request, Status};
+use api::{Answer, Counter, MemberStatus, Reply, Request, Status};
 
 use crate::body::Budget;
 use crate::door::Door;
@@ -42,6 +42,11 @@ impl Front {
     /// The node's figures.
     pub(crate) fn counters(&self) -> Vec<Counter> {
         self.door.counters()
+    }
+
+    /// What the node has heard of all members.
+    pub(crate) fn members(&self) -> Arc<[MemberStatus]> {
+        self.door.members()
     }
 }
 

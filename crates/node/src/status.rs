@@ -1,14 +1,15 @@
 //! What a node shows of itself: the snapshot that every front end speaks from, and its figures.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use api::{Counter, Status};
+use api::{Counter, MemberStatus, Status};
 use cluster::Topology;
 use replica::collection::round::Blocked;
-use types::{NodeId, WallTime};
+use types::{Instant, NodeId, WallTime};
 use wire::CollectWait;
 
-use crate::core::Shard;
+use crate::core::{Liveness, Shard};
 
 /// What the node itself does not know of how it was started.
 #[derive(Clone, Debug)]
@@ -36,6 +37,41 @@ pub fn status(topology: &Topology, facts: &Facts) -> Status {
         started: facts.started,
         notices: topology.notices(),
     }
+}
+
+/// What the node has heard of all members.
+pub fn members(topology: &Topology, liveness: &Liveness, now: Instant) -> Arc<[MemberStatus]> {
+    let name = |node: NodeId| {
+        topology.state.member(node).map_or_else(|| node.to_string(), |member| member.name.clone())
+    };
+    let rows = liveness.table(now).into_iter();
+    rows.map(|row| MemberStatus {
+        name: name(row.node),
+        verdict: row.verdict.name(),
+        generation: row.generation.map(|generation| generation.0),
+        heartbeat: row.heartbeat,
+        age: row.age,
+        phi: row.phi,
+        suspected_by: row.suspected_by.into_iter().map(name).collect(),
+    })
+    .collect()
+}
+
+/// The same of a node that has not gossiped: it knows of itself alone.
+pub fn members_alone(topology: &Topology) -> Arc<[MemberStatus]> {
+    let member = |member: &cluster::Member| {
+        let is_here = member.id == topology.here;
+        MemberStatus {
+            name: member.name.clone(),
+            verdict: if is_here { gossip::Verdict::Up } else { gossip::Verdict::NeverHeard }.name(),
+            generation: None,
+            heartbeat: 0,
+            age: None,
+            phi: 0.0,
+            suspected_by: Vec::new(),
+        }
+    };
+    topology.state.members().iter().map(member).collect()
 }
 
 /// For how long a delete may wait to be dropped before people are told.
@@ -80,8 +116,22 @@ pub fn counters(shard: &Shard, now: WallTime) -> Vec<Counter> {
     let disk_free_bytes = db.disk_space().map_or(0, |space| space.free_bytes);
     let reads = &storage.counters;
     let counter = |name, help, value: u64| Counter { name, help, value: value as f64 };
+    let gossip = shard.liveness().map(Liveness::figures).unwrap_or_default();
     vec![
         counter("shards", "Shards of this node.", 1),
+        counter("gossip_sent_total", "Gossip messages sent.", gossip.sent),
+        counter("gossip_sent_bytes_total", "Their bytes.", gossip.sent_bytes),
+        counter("gossip_received_total", "Gossip messages taken in.", gossip.received),
+        counter(
+            "gossip_refused_total",
+            "Datagrams not taken in: not sealed with the cluster's secret, of strangers, or damaged.",
+            gossip.refused,
+        ),
+        counter(
+            "peers_unreachable",
+            "Peers that cannot be reached, or are found down, counted by each shard.",
+            unreachable_peers(shard),
+        ),
         counter("client_requests_total", "Requests of clients.", figures.client_requests),
         counter("shard_passes_total", "Requests of clients that were another shard's.", figures.passed_on),
         counter("peer_messages_total", "Messages from peers.", figures.peer_messages),
@@ -252,6 +302,11 @@ pub fn counters(shard: &Shard, now: WallTime) -> Vec<Counter> {
             reads.stalls,
         ),
     ]
+}
+
+fn unreachable_peers(shard: &Shard) -> u64 {
+    let topology = shard.topology();
+    topology.state.members().iter().filter(|member| !topology.is_reachable(member.id)).count() as u64
 }
 
 /// What opening the store found, in words.

@@ -2,6 +2,7 @@
 //! program could not find out.
 
 pub(crate) mod keys;
+pub(crate) mod members;
 pub(crate) mod repair;
 pub(crate) mod show;
 

@@ -8,6 +8,7 @@ pub(crate) mod health;
 pub(crate) mod keys;
 pub(crate) mod keyspaces;
 pub(crate) mod landing;
+pub(crate) mod members;
 pub(crate) mod metrics;
 pub(crate) mod problems;
 pub(crate) mod repair;

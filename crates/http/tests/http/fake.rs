@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 
 use api::{
     Answer, Command, Counter, Deleted, Detail, ExpiryChange, Explanation, Found, KeyRequest, KeyspaceStatus,
-    Marks, NodeState, NodeStatus, Operation, Outcome, OwnerAnswer, Reply, Request, ShownValue, SlotRange,
-    Status, Store, Written,
+    Marks, MemberStatus, NodeState, NodeStatus, Operation, Outcome, OwnerAnswer, Reply, Request, ShownValue,
+    SlotRange, Status, Store, Written,
 };
 use bytes::Bytes;
 use causality::{Actor, Context, Dot, Payload, Policy, Record, Stamp, Version, View, clock_entries};
@@ -111,6 +111,19 @@ impl Store for Fake {
     fn counters(&self) -> Vec<Counter> {
         let value = f64::from(u32::try_from(self.0.lock().unwrap().writes).unwrap());
         vec![Counter { name: "writes_total", help: "Writes made.", value }]
+    }
+
+    fn members(&self) -> Arc<[MemberStatus]> {
+        let member = |node: &NodeStatus| MemberStatus {
+            name: node.name.clone(),
+            verdict: "up",
+            generation: Some(1),
+            heartbeat: 7,
+            age: Some(std::time::Duration::from_millis(250)),
+            phi: 0.125,
+            suspected_by: Vec::new(),
+        };
+        self.status().nodes.iter().map(member).collect()
     }
 }
 

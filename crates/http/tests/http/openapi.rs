@@ -42,6 +42,7 @@ async fn every_route_of_the_contract_is_described() {
         "GET /v1/cluster",
         "GET /v1/explain/{keyspace}/{key}",
         "GET /v1/keyspaces",
+        "GET /v1/members",
         "GET /v1/repair",
         "POST /v1/repair",
         "GET /v1/ring",

@@ -12,10 +12,10 @@ use std::time::Duration;
 use api::{Command, Error, Outcome, Request};
 use replica::Ticket;
 use replica::handoff::is_own;
-use types::{Moment, ShardId};
+use types::{Moment, NodeId, ShardId};
 use wire::{Body, Envelope, ReplicaReply, ReplicaRequest};
 
-use super::{Output, Sender, Shard};
+use super::{Evidence, Output, Sender, Shard};
 use crate::shards::Home;
 
 /// How many batches over several shards may be under way at once.
@@ -34,6 +34,10 @@ pub enum Passed {
     Reply(Sender, Envelope),
     /// A client of the node wants all that it owns compared with other owners.
     Repair,
+    /// For the shard that gossips: a peer has answered a request of this shard, or failed one.
+    Evidence(NodeId, Evidence),
+    /// From that shard: the node takes a peer for down, or does so no more.
+    Found(NodeId, bool),
 }
 
 /// For whom a shard asks another: a client, or a part of a client's batch.
@@ -131,6 +135,8 @@ impl Shard {
             Passed::Repair => {
                 self.replica.repair(now);
             }
+            Passed::Evidence(peer, evidence) => self.take_evidence(now, peer, evidence),
+            Passed::Found(peer, is_down) => self.found(now, peer, is_down),
         }
     }
 
@@ -149,7 +155,12 @@ impl Shard {
                 }
             }
             // What answers something was counted when it was asked, and is always taken in.
-            Passed::Answer(..) | Passed::Message(..) | Passed::Reply(..) | Passed::Repair => {}
+            Passed::Answer(..)
+            | Passed::Message(..)
+            | Passed::Reply(..)
+            | Passed::Repair
+            | Passed::Evidence(..)
+            | Passed::Found(..) => {}
         }
     }
 

@@ -5,11 +5,15 @@
 //! of its effects) before the next; then, at the end of a turn, the commit log is written once for all of them.
 //!
 //! A node with one shard is that shard. In a node with more each has its own partitions, operations and store, and what
-//! belongs to another is passed on: `crossing` says how, `batch` parts what belongs to several, `open` makes them.
+//! belongs to another is passed on: `crossing` says how, `batch` parts what belongs to several, `open` makes them. The first
+//! shard gossips for all: `liveness` is the gossip, `sights` what a shard makes of it, `hearing` how the two meet.
 
 mod batch;
 mod crossing;
+mod hearing;
+mod liveness;
 mod open;
+mod sights;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,9 +27,11 @@ use types::{Instant, Moment, NodeId, OperationId, ShardId};
 use wire::{Body, Envelope, Hello, ReplicaReply, ReplicaRequest};
 
 pub use crossing::{Asker, Passed};
-pub use open::{Directory, NodeOptions, OpenError};
+pub use liveness::{Evidence, Figures as GossipFigures, Liveness, LivenessError};
+pub use open::{Directory, NodeOptions, OpenError, Secret};
 
 use self::batch::Batches;
+use self::sights::Sights;
 use crate::job::{Completion, Job};
 use crate::shards::Shards;
 
@@ -46,6 +52,10 @@ pub enum Input {
     PeerUp(Hello),
     /// A peer cannot be reached any more; what was under way to it may or may not have arrived.
     PeerLost(NodeId),
+    /// A peer was asked whether it is there, and did or did not say so.
+    Evidence(NodeId, Evidence),
+    /// A datagram came; who sent it is known once it is opened. For the shard that gossips.
+    Datagram(Vec<u8>),
     /// A job has ended.
     Completed(Completion),
     /// The time that [`Shard::next_timer`] named has come.
@@ -72,6 +82,10 @@ pub enum Output {
     Reply(Sender, Envelope),
     /// Pass something on to another shard of this node.
     Pass(ShardId, Passed),
+    /// Send a node's peers this datagram; it may be lost.
+    Datagram(NodeId, Vec<u8>),
+    /// Tell people, and whoever watches, that the node takes a peer for something else than before.
+    Noticed(gossip::Change),
     /// Run a job and hand its completion back.
     Run(Job),
     /// Stop at once: nothing can be promised any more.
@@ -89,6 +103,9 @@ pub struct Shard {
     hello: Hello,
     recovery: storage::Recovery,
     figures: Figures,
+    sights: Sights,
+    /// The node's gossip, in the shard that speaks for all.
+    liveness: Option<Liveness>,
     /// Of this shard's clients.
     batches: Batches,
     /// Reused from input to input.
@@ -147,6 +164,11 @@ impl Shard {
         &self.replica
     }
 
+    /// The node's gossip, if this shard speaks for all.
+    pub fn liveness(&self) -> Option<&Liveness> {
+        self.liveness.as_ref()
+    }
+
     /// The coordinator's operations, for their figures.
     pub fn operations(&self) -> &Operations {
         &self.operations
@@ -186,21 +208,23 @@ impl Shard {
             Input::Message(from, envelope) => self.message(now, self.index, from, envelope, out),
             Input::Passed(from, passed) => self.take(now, from, passed, out),
             Input::NotPassed(to, passed) => self.not_passed(now, to, passed, out),
-            Input::NotSent(_, operation) if is_own(operation) => {
-                self.replica.not_sent(now, operation, &mut self.serves);
+            Input::NotSent(to, operation) => {
+                self.tell(now, to, Evidence::Failed, out);
+                if is_own(operation) {
+                    self.replica.not_sent(now, operation, &mut self.serves);
+                } else {
+                    self.operations.not_sent(now, to, operation, &mut self.asks);
+                }
             }
-            Input::NotSent(to, operation) => self.operations.not_sent(now, to, operation, &mut self.asks),
-            Input::PeerUp(hello) => {
-                self.replica.peer_up(now, hello.node);
-                self.set_topology(self.topology.with_reachable(hello.node, hello.incarnation));
-            }
-            Input::PeerLost(peer) => {
-                self.set_topology(self.topology.with_unreachable(peer));
-                self.replica.peer_lost(now, peer);
-                self.operations.peer_lost(now, peer, &mut self.asks);
-            }
+            Input::PeerUp(hello) => self.peer_up(now, &hello, out),
+            Input::PeerLost(peer) => self.peer_lost(now, peer, out),
+            Input::Evidence(peer, evidence) => self.tell(now, peer, evidence, out),
+            Input::Datagram(sealed) => self.hear_gossip(now, &sealed, out),
             Input::Completed(completion) => self.completed(now, completion),
-            Input::Timer => self.operations.timer(now, &mut self.asks),
+            Input::Timer => {
+                self.operations.timer(now, &mut self.asks);
+                self.gossip(now, out);
+            }
         }
         self.settle(now, out);
     }
@@ -221,7 +245,8 @@ impl Shard {
 
     /// When [`Input::Timer`] is due, and a turn is to be ended, though nothing else happens.
     pub fn next_timer(&self) -> Option<Instant> {
-        let timers = [self.operations.next_timer(), self.replica.next_timer()];
+        let gossip = self.liveness.as_ref().map(Liveness::next_timer);
+        let timers = [self.operations.next_timer(), self.replica.next_timer(), gossip];
         timers.into_iter().flatten().min()
     }
 
@@ -230,6 +255,9 @@ impl Shard {
         self.figures.peer_messages += u64::from(from.node != self.topology.here);
         let ticket = ticket(now, via, from, &envelope);
         let Envelope { operation, round, epoch, deadline_ms, body, .. } = envelope;
+        if matches!(body, Body::Reply(_)) && from.node != self.topology.here {
+            self.tell(now, from.node, Evidence::Answered, out);
+        }
         match body {
             // Whether a connection stands is the business of whoever keeps it.
             Body::Ping | Body::Pong => {}

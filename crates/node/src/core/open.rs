@@ -16,7 +16,8 @@ use types::{PartitionId, ShardId};
 use wire::Hello;
 
 use super::batch::Batches;
-use super::{Figures, Shard};
+use super::sights::Sights;
+use super::{Figures, Liveness, LivenessError, Shard};
 use crate::division::{Division, DivisionError, Wanted};
 use crate::shards::Shards;
 
@@ -31,6 +32,27 @@ pub struct NodeOptions {
     pub replica: ReplicaOptions,
     /// Of its coordinator.
     pub coordinator: Options,
+    /// Of its gossip.
+    pub gossip: gossip::Options,
+    /// What the nodes of the cluster share and nobody else knows; nothing where they have no secret.
+    pub secret: Option<Secret>,
+}
+
+/// A cluster's secret. It is never shown.
+#[derive(Clone)]
+pub struct Secret(Arc<[u8]>);
+
+impl Secret {
+    /// A secret of these bytes.
+    pub fn new(bytes: impl Into<Arc<[u8]>>) -> Secret {
+        Secret(bytes.into())
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(..)")
+    }
 }
 
 /// Why a node cannot start.
@@ -45,6 +67,9 @@ pub enum OpenError {
     /// Its store cannot be opened.
     #[error(transparent)]
     Storage(#[from] storage::OpenError),
+    /// It cannot gossip as it is set.
+    #[error(transparent)]
+    Liveness(#[from] LivenessError),
     /// Its configuration names no such member.
     #[error("node.id is `{0}`, and no member of the cluster is called that: add it to [[cluster.members]]")]
     NotAMember(String),
@@ -83,6 +108,8 @@ pub struct Directory {
     topology: Arc<Topology>,
     hello: Hello,
     options: NodeOptions,
+    /// For the choices of its gossip.
+    gossip_seed: u64,
     /// For each shard; unknown to clients, so that none can choose keys that collide in the store's tables.
     secrets: Vec<u64>,
 }
@@ -126,6 +153,7 @@ impl Directory {
         let topology = Topology::new(state, here, identity.incarnation)
             .ok_or_else(|| OpenError::NotAMember(name.to_owned()))?;
         Ok(Directory {
+            gossip_seed: rng.next_u64(),
             secrets: shards.iter().map(|_| rng.next_u64()).collect(),
             disk: Arc::clone(disk),
             dir: dir.to_owned(),
@@ -174,7 +202,11 @@ impl Directory {
         let replica = Replica::new(here, state, &partitions, db, actors, options)?;
         let options = self.options.coordinator.divided(usize::from(count));
         let operations = Operations::new(Arc::clone(&self.topology), ids, options);
+        // One member has nobody to gossip with.
+        let speaks = index == ShardId(0) && self.topology.state.members().len() > 1;
         Ok(Shard {
+            sights: Sights::default(),
+            liveness: speaks.then(|| self.liveness()).transpose()?,
             index,
             shards: self.shards,
             replica,
@@ -187,6 +219,16 @@ impl Directory {
             asks: Vec::new(),
             serves: Vec::new(),
         })
+    }
+
+    fn liveness(&self) -> Result<Liveness, LivenessError> {
+        Liveness::new(
+            self.options.gossip.clone(),
+            self.options.secret.as_ref().map(|Secret(bytes)| &bytes[..]),
+            &self.topology.state,
+            (self.topology.here, self.identity.incarnation),
+            Rng::from_seed(self.gossip_seed),
+        )
     }
 }
 

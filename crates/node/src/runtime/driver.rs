@@ -22,6 +22,7 @@ use types::{Instant, Moment, ShardId};
 use wire::{Body, Hello, Refusal};
 
 use super::Common;
+use super::datagrams::Datagrams;
 use super::handle::Published;
 use super::jobs::JobThreads;
 use super::links::Links;
@@ -39,6 +40,7 @@ pub(super) struct Driver {
     clock: Arc<dyn Clock>,
     jobs: JobThreads,
     links: Links,
+    datagrams: Option<Datagrams>,
     node: Common,
     /// What has gathered for each shard of the node in this turn.
     outgoing: RefCell<Vec<Vec<Passed>>>,
@@ -91,6 +93,7 @@ impl Driver {
         shard: Shard,
         clock: Arc<dyn Clock>,
         jobs: JobThreads,
+        datagrams: Option<Datagrams>,
         node: Common,
         facts: status::Facts,
     ) -> Rc<Driver> {
@@ -105,6 +108,7 @@ impl Driver {
             clock,
             jobs,
             links: Links::default(),
+            datagrams,
             node,
             outgoing: RefCell::new(shards.iter().map(|_| Vec::new()).collect()),
             facts,
@@ -141,6 +145,11 @@ impl Driver {
 
     pub(super) fn links(&self) -> &Links {
         &self.links
+    }
+
+    /// The gossip socket, where this shard has it.
+    pub(super) fn datagrams(&self) -> Option<&Datagrams> {
+        self.datagrams.as_ref()
     }
 
     pub(super) fn published(&self) -> &Published {
@@ -188,6 +197,10 @@ impl Driver {
             let now = self.now().wall;
             self.node.published.set_counters(self.index, status::counters(shard, now));
             self.node.published.set_notice(self.index, status::notice(shard, now));
+            if let Some(liveness) = shard.liveness() {
+                let members = status::members(shard.topology(), liveness, self.now().mono);
+                self.node.published.set_members(members);
+            }
         }
     }
 
@@ -244,12 +257,9 @@ impl Driver {
         }
         let now = self.now();
         let mut outputs = self.spare.take();
-        let changes_peers = matches!(input, Input::PeerUp(_) | Input::PeerLost(_));
         self.handle(now, input, &mut outputs);
         self.carry_out(now, outputs);
-        if changes_peers {
-            self.show_peers();
-        }
+        self.show_peers_if_changed();
         if !self.turn_due.replace(true) {
             self.turn.notify_one();
         }
@@ -299,6 +309,16 @@ impl Driver {
         }
     }
 
+    fn show_peers_if_changed(&self) {
+        let shard = self.shard.borrow();
+        let changed =
+            shard.as_ref().is_some_and(|shard| !Arc::ptr_eq(shard.topology(), &self.topology.borrow()));
+        drop(shard);
+        if changed {
+            self.show_peers();
+        }
+    }
+
     fn show_peers(&self) {
         if let Some(shard) = self.shard.borrow().as_ref() {
             *self.topology.borrow_mut() = Arc::clone(shard.topology());
@@ -323,7 +343,11 @@ impl Driver {
         let is_question = match &passed {
             Passed::Ask(..) => true,
             Passed::Message(_, envelope) => matches!(envelope.body, Body::Request(_)),
-            Passed::Answer(..) | Passed::Reply(..) | Passed::Repair => false,
+            Passed::Answer(..)
+            | Passed::Reply(..)
+            | Passed::Repair
+            | Passed::Evidence(..)
+            | Passed::Found(..) => false,
         };
         if is_question && !self.node.mailboxes.has_room(to) {
             self.feedback.borrow_mut().push(Input::NotPassed(to, passed));
@@ -344,6 +368,12 @@ impl Driver {
                     }
                     Output::Reply(to, envelope) => self.links.reply(to, &envelope),
                     Output::Pass(to, passed) => self.gather(to, passed),
+                    Output::Datagram(to, bytes) => {
+                        if let Some(datagrams) = &self.datagrams {
+                            datagrams.send(to, &bytes);
+                        }
+                    }
+                    Output::Noticed(change) => self.say(change),
                     Output::Run(job) => self.jobs.run(job),
                     Output::Stop(why) => self.halt(&why),
                 }
@@ -354,6 +384,18 @@ impl Driver {
             self.handle(now, input, &mut outputs);
         }
         self.spare.set(outputs);
+    }
+
+    /// Tells people what the node takes a peer for from now on.
+    fn say(&self, change: gossip::Change) {
+        let topology = self.topology();
+        let peer = topology.state.member(change.node).map_or("?", |member| &member.name);
+        let (from, to) = (change.from.name(), change.to.name());
+        if change.to == gossip::Verdict::Down {
+            tracing::warn!(%peer, %from, "peer is down: observers agree that it is silent");
+        } else {
+            tracing::info!(%peer, %from, %to, "peer is taken for something else than before");
+        }
     }
 
     fn answer(&self, client: u64, outcome: Outcome) {

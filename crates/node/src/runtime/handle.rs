@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::task::{Context, Poll};
 
-use api::{Answer, Counter, Error, Outcome, Request, Status, Store};
+use api::{Answer, Counter, Error, MemberStatus, Outcome, Request, Status, Store};
 use cluster::Topology;
 use tokio::sync::{mpsc, oneshot};
 use types::{ShardId, WallTime};
@@ -28,6 +28,8 @@ pub(super) struct Published {
     counters: Arc<RwLock<Vec<Vec<Counter>>>>,
     /// What people should know of each shard, and since when, in the same order.
     notices: Arc<Mutex<Vec<Option<Notice>>>>,
+    /// As the shard that gossips knows them.
+    members: Arc<RwLock<Arc<[MemberStatus]>>>,
 }
 
 impl Published {
@@ -38,7 +40,16 @@ impl Published {
             topologies: Arc::new(Mutex::new(vec![Arc::clone(topology); shards])),
             counters: Arc::new(RwLock::new(vec![Vec::new(); shards])),
             notices: Arc::new(Mutex::new(vec![None; shards])),
+            members: Arc::new(RwLock::new(status::members_alone(topology))),
         }
+    }
+
+    pub(super) fn members(&self) -> Arc<[MemberStatus]> {
+        Arc::clone(&self.members.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn set_members(&self, members: Arc<[MemberStatus]>) {
+        *self.members.write().unwrap_or_else(PoisonError::into_inner) = members;
     }
 
     pub(super) fn status(&self) -> Arc<Status> {
@@ -119,6 +130,10 @@ impl Store for LocalHandle {
     fn counters(&self) -> Vec<Counter> {
         self.driver.counters()
     }
+
+    fn members(&self) -> Arc<[MemberStatus]> {
+        self.driver.published().members()
+    }
 }
 
 /// An answer that is on its way to a task of the shard's own thread.
@@ -178,6 +193,10 @@ impl Store for RemoteHandle {
 
     fn counters(&self) -> Vec<Counter> {
         self.published.counters()
+    }
+
+    fn members(&self) -> Arc<[MemberStatus]> {
+        self.published.members()
     }
 }
 

@@ -4,6 +4,7 @@
 //! [`start`] opens the node and returns once it can serve; the front ends that should run on its threads are handed in as
 //! functions of each shard's [`LocalHandle`].
 
+mod datagrams;
 mod driver;
 mod handle;
 mod jobs;
@@ -47,6 +48,8 @@ pub struct Start {
     pub data_dir: PathBuf,
     /// Where its peers reach it; bound already.
     pub peer_listener: std::net::TcpListener,
+    /// Where their gossip reaches it, at the same address; nothing where it has no peers.
+    pub gossip_socket: Option<std::net::UdpSocket>,
     /// Its settings.
     pub options: NodeOptions,
     /// How many threads of each shard read what memory does not hold.
@@ -178,7 +181,7 @@ impl Running {
 /// # Errors
 /// As [`StartError`] says; then nothing of it runs any more.
 pub fn start(start: Start) -> Result<Running, StartError> {
-    let Start { name, state, data_dir, peer_listener, options, readers, services } = start;
+    let Start { name, state, data_dir, peer_listener, gossip_socket, options, readers, services } = start;
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     disk.create_dir_all(&data_dir).map_err(StartError::Locked)?;
     let lock = Arc::from(disk.lock_dir(&data_dir).map_err(StartError::Locked)?);
@@ -199,7 +202,7 @@ pub fn start(start: Start) -> Result<Running, StartError> {
     let (requests, asked): (Vec<_>, Vec<_>) =
         shards.iter().map(|_| mpsc::channel(REMOTE_REQUESTS_MAX)).unzip();
     let (ready, readiness) = sync_channel(count);
-    let mut door = Some(peer_listener);
+    let (mut door, mut gossip_socket) = (Some(peer_listener), gossip_socket);
     let mut threads = Vec::new();
     let parts = services(shards).into_iter().zip(incoming).zip(asked);
     for (index, ((services, incoming), asked)) in shards.iter().zip(parts) {
@@ -212,6 +215,7 @@ pub fn start(start: Start) -> Result<Running, StartError> {
             facts: facts.clone(),
             readers,
             door: door.take(),
+            gossip_socket: gossip_socket.take(),
             incoming,
             asked,
             services,

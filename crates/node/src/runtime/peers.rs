@@ -18,7 +18,7 @@ use wire::{Body, Envelope, Hello, Refusal, decode_frame};
 use super::driver::Driver;
 use super::links::Link;
 use super::mail::Taken;
-use crate::core::{Input, Sender};
+use crate::core::{Evidence, Input, Sender};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const HELLO_TIMEOUT: Duration = Duration::from_secs(3);
@@ -26,7 +26,7 @@ const HELLO_BYTES_MAX: usize = 4096;
 const RETRY_FIRST: Duration = Duration::from_millis(20);
 const RETRY_MAX: Duration = Duration::from_secs(1);
 /// How often a peer is asked whether it is there.
-const PING_EVERY: Duration = Duration::from_secs(1);
+const PING_EVERY: Duration = Duration::from_millis(500);
 /// How long it may be silent on a connection that it should answer on.
 const SILENCE_MAX: Duration = Duration::from_secs(5);
 const READ_BYTES: usize = 64 * 1024;
@@ -163,7 +163,7 @@ async fn converse(driver: &Rc<Driver>, from: Sender, link: &Rc<Link>, buffer: By
     tokio::select! {
         error = read(driver, from, link, buffer, &heard) => error,
         () = link.write_rest() => Error::new(ErrorKind::BrokenPipe, "the connection does not take what is sent"),
-        () = keep_asking(driver, link, &heard), if ping => {
+        () = keep_asking(driver, from.node, link, &heard), if ping => {
             Error::new(ErrorKind::TimedOut, format!("it has been silent for {SILENCE_MAX:?}"))
         }
     }
@@ -185,7 +185,9 @@ async fn read(
                     link.put(&about_the_connection(Body::Pong));
                     link.flush();
                 }
-                Ok(Some(Envelope { body: Body::Pong, .. })) => {}
+                Ok(Some(Envelope { body: Body::Pong, .. })) => {
+                    driver.feed(Input::Evidence(from.node, Evidence::Answered));
+                }
                 Ok(Some(envelope)) => driver.feed(Input::Message(from, envelope)),
                 Ok(None) => break,
                 Err(error) => return Error::new(ErrorKind::InvalidData, error),
@@ -201,13 +203,24 @@ async fn read(
     }
 }
 
-/// Asks the peer now and then whether it is there; ends when it has been silent for too long.
-async fn keep_asking(driver: &Rc<Driver>, link: &Rc<Link>, heard: &std::cell::Cell<types::Instant>) {
+/// Asks the peer now and then whether it is there; ends when it has been silent for too long. That it has not answered by
+/// the next time is told: with heartbeats missing as well, it makes a suspicion sooner.
+async fn keep_asking(
+    driver: &Rc<Driver>,
+    peer: NodeId,
+    link: &Rc<Link>,
+    heard: &std::cell::Cell<types::Instant>,
+) {
+    let mut asked = None;
     loop {
         sleep(PING_EVERY).await;
         if driver.now().mono.since(heard.get()) > SILENCE_MAX {
             return;
         }
+        if asked.is_some_and(|asked| heard.get() < asked) {
+            driver.feed(Input::Evidence(peer, Evidence::Failed));
+        }
+        asked = Some(driver.now().mono);
         link.put(&about_the_connection(Body::Ping));
         link.flush();
     }

@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinSet, LocalSet};
 use types::ShardId;
 
+use super::datagrams::{self, Datagrams};
 use super::driver::Driver;
 use super::handle::{Asked, LocalHandle};
 use super::jobs::{Ended, JobThreads};
@@ -45,6 +46,8 @@ pub(super) struct Seat {
     pub(super) readers: usize,
     /// Where peers connect; one shard has it for all.
     pub(super) door: Option<std::net::TcpListener>,
+    /// Where gossip comes; the shard that gossips has it.
+    pub(super) gossip_socket: Option<std::net::UdpSocket>,
     pub(super) incoming: Incoming,
     pub(super) asked: mpsc::Receiver<Asked>,
     pub(super) services: ShardServices,
@@ -97,7 +100,10 @@ fn open(seat: &mut Seat) -> Result<Opened, StartError> {
         ShardId(index) => format!("{}.{index}", seat.node),
     };
     let jobs = JobThreads::start(&threads, seat.readers, &sender).map_err(system)?;
-    let driver = Driver::new(shard, Arc::clone(&seat.clock), jobs, seat.common.clone(), seat.facts.clone());
+    let datagrams = seat.gossip_socket.take().map(|socket| Datagrams::new(socket, shard.topology()));
+    let datagrams = datagrams.transpose().map_err(system)?;
+    let (clock, common, facts) = (Arc::clone(&seat.clock), seat.common.clone(), seat.facts.clone());
+    let driver = Driver::new(shard, clock, jobs, datagrams, common, facts);
     Ok(Opened { driver, door, ended, recovered })
 }
 
@@ -128,6 +134,9 @@ async fn serve(mut seat: Seat) -> Option<String> {
     }
     for peer in peers_of(&driver) {
         own.spawn_local(peers::keep_connected(Rc::clone(&driver), peer));
+    }
+    if driver.datagrams().is_some() {
+        own.spawn_local(datagrams::take_in(Rc::clone(&driver)));
     }
     own.spawn_local(end_turns(Rc::clone(&driver)));
     own.spawn_local(wait_for_timers(Rc::clone(&driver)));

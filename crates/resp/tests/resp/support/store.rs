@@ -154,6 +154,10 @@ impl Store for FakeStore {
     fn counters(&self) -> Vec<Counter> {
         vec![Counter { name: "memory_used_bytes", help: "Memory in use.", value: 12345.0 }]
     }
+
+    fn members(&self) -> Arc<[api::MemberStatus]> {
+        Arc::new([])
+    }
 }
 
 impl Inner {

@@ -1,0 +1,104 @@
+//! How shards and the node's gossip meet.
+//!
+//! Each shard has connections of its own, and tells the one that gossips what peers do with its requests; that one tells all
+//! what the node takes a peer for. What must hold: a peer that stops being reachable, for either reason, is given up by all
+//! that waits for it, once; and one that becomes reachable is made use of again.
+
+use types::{Moment, NodeId, ShardId};
+use wire::Hello;
+
+use super::{Evidence, Output, Passed, Shard};
+
+/// The shard that gossips for its node.
+const SPEAKER: ShardId = ShardId(0);
+
+impl Shard {
+    /// A peer introduced itself by a new connection.
+    pub(super) fn peer_up(&mut self, now: Moment, hello: &Hello, out: &mut Vec<Output>) {
+        self.sights.connected(hello.node, hello.incarnation);
+        // Known even where it cannot be reached: what it wrote is to be named.
+        let topology = self.topology.with_reachable(hello.node, hello.incarnation);
+        match self.sights.reachable(hello.node) {
+            Some(_) => {
+                self.replica.peer_up(now, hello.node);
+                self.set_topology(topology);
+            }
+            None => self.set_topology(topology.with_unreachable(hello.node)),
+        }
+        self.tell(now, hello.node, Evidence::Answered, out);
+    }
+
+    /// A connection is over.
+    pub(super) fn peer_lost(&mut self, now: Moment, peer: NodeId, out: &mut Vec<Output>) {
+        self.sights.lost(peer);
+        self.give_up(now, peer);
+        self.tell(now, peer, Evidence::Failed, out);
+    }
+
+    /// The node takes a peer for down, or does so no more.
+    pub(super) fn found(&mut self, now: Moment, peer: NodeId, is_down: bool) {
+        self.sights.found(peer, is_down);
+        let was_reachable = self.topology.is_reachable(peer);
+        match self.sights.reachable(peer) {
+            Some(incarnation) if !was_reachable => {
+                self.replica.peer_up(now, peer);
+                self.set_topology(self.topology.with_reachable(peer, incarnation));
+            }
+            None if was_reachable => self.give_up(now, peer),
+            _ => {}
+        }
+    }
+
+    fn give_up(&mut self, now: Moment, peer: NodeId) {
+        self.set_topology(self.topology.with_unreachable(peer));
+        self.replica.peer_lost(now, peer);
+        self.operations.peer_lost(now, peer, &mut self.asks);
+    }
+
+    /// Tells the shard that gossips what became of requests to a peer.
+    pub(super) fn tell(&mut self, now: Moment, peer: NodeId, evidence: Evidence, out: &mut Vec<Output>) {
+        if evidence == Evidence::Answered && !self.sights.answered(now.mono, peer) {
+            return;
+        }
+        if self.index == SPEAKER {
+            self.take_evidence(now, peer, evidence);
+        } else {
+            out.push(Output::Pass(SPEAKER, Passed::Evidence(peer, evidence)));
+        }
+    }
+
+    /// A shard of this node has heard of a peer, or has not.
+    pub(super) fn take_evidence(&mut self, now: Moment, peer: NodeId, evidence: Evidence) {
+        if let Some(liveness) = &mut self.liveness {
+            liveness.evidence(now, peer, evidence);
+        }
+    }
+
+    /// Does what the gossip has due, and acts on what it finds.
+    pub(super) fn gossip(&mut self, now: Moment, out: &mut Vec<Output>) {
+        let Some(liveness) = &mut self.liveness else { return };
+        let mut datagrams = Vec::new();
+        let changes = liveness.turn(now, &mut datagrams);
+        out.extend(datagrams.into_iter().map(|(to, sealed)| Output::Datagram(to, sealed)));
+        for change in changes {
+            out.push(Output::Noticed(change));
+            let is_down = change.to == gossip::Verdict::Down;
+            if !is_down && change.from != gossip::Verdict::Down {
+                continue;
+            }
+            self.found(now, change.node, is_down);
+            let others = self.shards.iter().filter(|shard| *shard != SPEAKER);
+            out.extend(others.map(|shard| Output::Pass(shard, Passed::Found(change.node, is_down))));
+        }
+    }
+
+    /// Takes in a datagram. What is not from this cluster is counted and dropped: anybody can send one.
+    pub(super) fn hear_gossip(&mut self, now: Moment, sealed: &[u8], out: &mut Vec<Output>) {
+        let Some(liveness) = &mut self.liveness else { return };
+        let mut datagrams = Vec::new();
+        if let Err(why) = liveness.receive(now, sealed, &mut datagrams) {
+            tracing::debug!(%why, "a datagram was not taken in");
+        }
+        out.extend(datagrams.into_iter().map(|(to, sealed)| Output::Datagram(to, sealed)));
+    }
+}
