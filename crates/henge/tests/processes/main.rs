@@ -14,6 +14,7 @@ mod dev;
 mod disagreement;
 mod exchange;
 mod full_disk;
+mod gossip;
 mod hints;
 mod outages;
 mod protocols;
