@@ -16,4 +16,12 @@ pub enum Sabotage {
     CompareNothing,
     /// Owners that keep what was agreed on of deletes are told that all of them may be dropped (D1).
     CollectEarly,
+    /// An owner that is asked by another node for what it holds says that it holds nothing (C3).
+    DenyRecords,
+    /// An owner that is asked by another node answers as it did when it was first asked about the key (C1).
+    AnswerFromMemory,
+    /// An owner that is to merge a record says that it did, and keeps what it has (A4).
+    KeepOwnSide,
+    /// A node that is suspected is taken for down (E9).
+    DownByOneWitness,
 }

@@ -2,15 +2,14 @@
 
 use bytes::BytesMut;
 use node::{Input, Job, Output, Sender};
-use types::{Instant, NodeId};
-use wire::{Body, Envelope, ReplicaReply};
+use types::Instant;
+use wire::Body;
 
 use super::shown::Said;
 use super::{Event, World};
 use crate::host::{At, Life, Outgoing};
 use crate::network::{Kind, LinkId, Packet, Place};
 use crate::random::{heavy_tailed, micros};
-use crate::sabotage::Sabotage;
 
 impl World {
     /// Gives a shard an input and carries out what comes of it; the turn will end a little later.
@@ -38,7 +37,7 @@ impl World {
         }
     }
 
-    fn turn_will_end(&mut self, at: At) {
+    pub(super) fn turn_will_end(&mut self, at: At) {
         let Some(running) = self.hosts[at.place].running(at.shard).filter(|running| !running.turn_due) else {
             return;
         };
@@ -128,7 +127,7 @@ impl World {
         }
     }
 
-    fn will_leave(&mut self, at: At, outgoing: Outgoing) {
+    pub(super) fn will_leave(&mut self, at: At, outgoing: Outgoing) {
         if let Some(running) = self.hosts[at.place].running(at.shard) {
             running.outbox.push(outgoing);
         }
@@ -207,67 +206,9 @@ impl World {
         self.trace.line(self.now, &name, format_args!("<- {from_id} {}", Said(&envelope)));
         self.witness.arrived(from_id, self.hosts[to].id, &envelope);
         let sender = Sender { node: from_id, shard: packet.shard };
-        if self.break_rules(sender, at, &envelope) {
-            let envelope = self.overdo(envelope);
+        if let Some(envelope) = self.lie(sender, at, envelope) {
             self.feed(at, Input::Message(sender, envelope));
         }
-    }
-
-    /// Tells the receiver what is not true, where the scenario asks for it. False where it is not to get the message either.
-    fn break_rules(&mut self, from: Sender, at: At, envelope: &Envelope) -> bool {
-        let stored = matches!(envelope.body, Body::Reply(ReplicaReply::Stored));
-        if self.sabotage(Sabotage::AcknowledgeTwice) && stored {
-            let others: Vec<NodeId> = self
-                .hosts
-                .iter()
-                .map(|host| host.id)
-                .filter(|id| *id != from.node && *id != self.hosts[at.place].id)
-                .collect();
-            for other in others {
-                let other = Sender { node: other, ..from };
-                self.feed(at, Input::Message(other, envelope.clone()));
-            }
-        }
-        let is_write = matches!(envelope.body, Body::Request(wire::ReplicaRequest::Write { .. }));
-        let by_itself = replica::handoff::is_own(envelope.operation);
-        let is_handed_off = is_write && by_itself && !replica::exchange::is_its(envelope.operation);
-        let is_lost = self.sabotage(Sabotage::LoseHints) && is_handed_off;
-        let is_compared = self.sabotage(Sabotage::CompareNothing)
-            && matches!(envelope.body, Body::Request(wire::ReplicaRequest::Compare(_)));
-        if is_compared {
-            let nothing = merkle::Answer::Same { doubted: false };
-            self.say_instead(at, from, envelope, ReplicaReply::Compared(Box::new(nothing)));
-        } else if is_lost {
-            // The owner has said nothing; whoever kept the hint takes it for handed off.
-            let owner = Sender { node: self.hosts[at.place].id, shard: at.shard };
-            let envelope = Envelope { body: Body::Reply(ReplicaReply::Stored), ..envelope.clone() };
-            let holder = At { place: self.place_of_id(from.node), shard: from.shard };
-            self.feed(holder, Input::Message(owner, envelope));
-        } else if self.sabotage(Sabotage::AcknowledgeBeforeSync) && is_write {
-            self.say_instead(at, from, envelope, ReplicaReply::Stored);
-        }
-        !is_lost && !is_compared
-    }
-
-    /// Tells an owner that it may drop more than was agreed on, where the scenario asks for it.
-    fn overdo(&self, mut envelope: Envelope) -> Envelope {
-        if self.sabotage(Sabotage::CollectEarly)
-            && let Body::Request(wire::ReplicaRequest::Collect(ask)) = &mut envelope.body
-            && let wire::CollectStep::Adopt(mark) = &mut ask.step
-        {
-            mark.droppable.clone_from(&mark.settled);
-            for written in &mut mark.droppable {
-                written.counter = u64::MAX;
-            }
-        }
-        envelope
-    }
-
-    /// Has a node reply to something that it was not even told.
-    fn say_instead(&mut self, at: At, to: Sender, asked: &Envelope, reply: ReplicaReply) {
-        let envelope = Envelope { body: Body::Reply(reply), ..asked.clone() };
-        self.will_leave(at, Outgoing { to: to.node, shard: Some(to.shard), envelope });
-        self.turn_will_end(at);
     }
 
     pub(super) fn connect(&mut self, link: LinkId) {

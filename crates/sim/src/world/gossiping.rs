@@ -38,6 +38,7 @@ impl World {
 
     /// A node takes another for something else than before.
     pub(super) fn noticed(&mut self, place: Place, change: Change) {
+        let change = self.jump_to_conclusions(change);
         let name = self.hosts[place].name.clone();
         let (node, from, to) = (change.node, change.from, change.to);
         self.trace.line(self.now, &name, format_args!("takes {node} for {to}, no more for {from}"));

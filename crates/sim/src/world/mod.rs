@@ -9,6 +9,7 @@
 mod asking;
 mod carrying;
 mod gossiping;
+mod lies;
 mod machines;
 mod pauses;
 mod shown;
@@ -133,6 +134,8 @@ pub struct World {
     feedback: VecDeque<Input>,
     /// Identity files as they were at the first start, where they are to be put back.
     identities: Vec<Option<Vec<u8>>>,
+    /// What is remembered to be lied about.
+    lies: lies::Lies,
     /// Which nodes stand still.
     standing: Vec<Standing>,
     /// How many shards each node is to have at its next start.
@@ -155,6 +158,7 @@ impl World {
             options: scenario.node_options(),
             witness: Witness::new(Arc::clone(&state)),
             identities: vec![None; hosts.len()],
+            lies: lies::Lies::default(),
             standing: hosts.iter().map(|_| Standing::default()).collect(),
             divisions: (0..hosts.len()).map(|place| scenario.shards_of(place)).collect(),
             scenario,

@@ -1,0 +1,126 @@
+//! Lies that nodes are told, where a scenario asks for one ([`Sabotage`]).
+//!
+//! What must hold: the production code is not touched. A lie is a message that says what is not true, or one that does not
+//! arrive; so what it breaks is what such a fault in the code would break.
+
+use std::collections::BTreeMap;
+
+use gossip::{Change, Verdict};
+use node::{Input, Sender};
+use types::{NodeId, OperationId};
+use wire::{Body, Envelope, ReplicaReply, ReplicaRequest, WritePath};
+
+use super::World;
+use crate::host::{At, Outgoing};
+use crate::sabotage::Sabotage;
+use crate::witness::Place;
+
+/// What is remembered to be lied about.
+#[derive(Debug, Default)]
+pub(super) struct Lies {
+    /// What each owner said when it was first asked.
+    first: BTreeMap<(NodeId, Place), ReplicaReply>,
+    /// Which key a question was about: by who asked whom.
+    asked: BTreeMap<(NodeId, NodeId, OperationId, u32), Place>,
+}
+
+impl World {
+    /// A message as it arrives where the scenario breaks a rule; nothing where it does not.
+    pub(super) fn lie(&mut self, from: Sender, at: At, mut envelope: Envelope) -> Option<Envelope> {
+        let Some(sabotage) = self.scenario.sabotage else { return Some(envelope) };
+        let is_write = matches!(envelope.body, Body::Request(ReplicaRequest::Write { .. }));
+        let by_itself = replica::handoff::is_own(envelope.operation);
+        match (sabotage, &mut envelope.body) {
+            (Sabotage::AcknowledgeTwice, Body::Reply(ReplicaReply::Stored)) => {
+                self.say_of_others(from, at, &envelope);
+            }
+            (Sabotage::LoseHints, _)
+                if is_write && by_itself && !replica::exchange::is_its(envelope.operation) =>
+            {
+                // The owner has said nothing; whoever kept the hint takes it for handed off.
+                let owner = Sender { node: self.hosts[at.place].id, shard: at.shard };
+                let envelope = Envelope { body: Body::Reply(ReplicaReply::Stored), ..envelope };
+                let holder = At { place: self.place_of_id(from.node), shard: from.shard };
+                self.feed(holder, Input::Message(owner, envelope));
+                return None;
+            }
+            (Sabotage::CompareNothing, Body::Request(ReplicaRequest::Compare(_))) => {
+                let nothing = merkle::Answer::Same { doubted: false };
+                self.say_instead(at, from, &envelope, ReplicaReply::Compared(Box::new(nothing)));
+                return None;
+            }
+            (Sabotage::AcknowledgeBeforeSync, _) if is_write => {
+                self.say_instead(at, from, &envelope, ReplicaReply::Stored);
+            }
+            (Sabotage::CollectEarly, Body::Request(ReplicaRequest::Collect(ask))) => {
+                if let wire::CollectStep::Adopt(mark) = &mut ask.step {
+                    mark.droppable.clone_from(&mark.settled);
+                    mark.droppable.iter_mut().for_each(|written| written.counter = u64::MAX);
+                }
+            }
+            (
+                Sabotage::DenyRecords,
+                Body::Request(ReplicaRequest::Read { .. } | ReplicaRequest::ReadCovering { .. }),
+            ) => {
+                self.say_instead(at, from, &envelope, ReplicaReply::Absent);
+                return None;
+            }
+            (
+                Sabotage::KeepOwnSide,
+                Body::Request(ReplicaRequest::Write { path: WritePath::Merge, in_place_of: None, .. }),
+            ) => {
+                self.say_instead(at, from, &envelope, ReplicaReply::Stored);
+                return None;
+            }
+            (Sabotage::AnswerFromMemory, _) => return self.answer_from_memory(from, at, envelope),
+            _ => {}
+        }
+        Some(envelope)
+    }
+
+    /// Whom a node takes another for, as it acts on it.
+    pub(super) fn jump_to_conclusions(&self, change: Change) -> Change {
+        let rash = self.sabotage(Sabotage::DownByOneWitness) && change.to == Verdict::Suspected;
+        if rash { Change { to: Verdict::Down, ..change } } else { change }
+    }
+
+    /// Has everybody else say the same.
+    fn say_of_others(&mut self, from: Sender, at: At, envelope: &Envelope) {
+        let ids = self.hosts.iter().map(|host| host.id);
+        let others: Vec<NodeId> =
+            ids.filter(|id| *id != from.node && *id != self.hosts[at.place].id).collect();
+        for other in others {
+            self.feed(at, Input::Message(Sender { node: other, ..from }, envelope.clone()));
+        }
+    }
+
+    /// Has an owner answer each question about a key as it answered the first.
+    fn answer_from_memory(&mut self, from: Sender, at: At, envelope: Envelope) -> Option<Envelope> {
+        let here = self.hosts[at.place].id;
+        let (operation, round) = (envelope.operation, envelope.round);
+        match &envelope.body {
+            Body::Request(ReplicaRequest::Read { keyspace, key, in_place_of: None }) => {
+                let place = (*keyspace, key.clone());
+                if let Some(first) = self.lies.first.get(&(here, place.clone())).cloned() {
+                    self.say_instead(at, from, &envelope, first);
+                    return None;
+                }
+                self.lies.asked.insert((from.node, here, operation, round), place);
+            }
+            Body::Reply(reply @ ReplicaReply::Found { .. }) => {
+                if let Some(place) = self.lies.asked.remove(&(here, from.node, operation, round)) {
+                    self.lies.first.entry((from.node, place)).or_insert_with(|| reply.clone());
+                }
+            }
+            _ => {}
+        }
+        Some(envelope)
+    }
+
+    /// Has a node reply to something that it was not even told.
+    fn say_instead(&mut self, at: At, to: Sender, asked: &Envelope, reply: ReplicaReply) {
+        let envelope = Envelope { body: Body::Reply(reply), ..asked.clone() };
+        self.will_leave(at, Outgoing { to: to.node, shard: Some(to.shard), envelope });
+        self.turn_will_end(at);
+    }
+}
