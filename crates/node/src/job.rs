@@ -1,5 +1,9 @@
 //! Work that may block, handed out by the node and run wherever the driver likes.
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use env::{Disk, DiskError};
 use storage::{
     BackgroundJob, BackgroundOutcome, ReadJob, ReadOutcome, ScanJob, ScanOutcome, SyncJob, SyncOutcome,
 };
@@ -15,6 +19,17 @@ pub enum Job {
     Scan(u64, ScanJob),
     /// Flush or compact.
     Background(BackgroundJob),
+    /// Write down which lives peers are in.
+    Remember(Remember),
+}
+
+/// The file `lives` of a data directory, and what is to be in it.
+#[derive(Debug)]
+pub struct Remember {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) dir: PathBuf,
+    pub(crate) name: &'static str,
+    pub(crate) bytes: Vec<u8>,
 }
 
 /// What came of a job; to be handed back to the node.
@@ -28,6 +43,8 @@ pub enum Completion {
     Scan(u64, ScanOutcome),
     /// Of a flush or compaction.
     Background(BackgroundOutcome),
+    /// Whether it is written down.
+    Remembered(Result<(), DiskError>),
 }
 
 impl Job {
@@ -38,6 +55,9 @@ impl Job {
             Job::Read(token, job) => Completion::Read(token, job.run()),
             Job::Scan(token, job) => Completion::Scan(token, job.run()),
             Job::Background(job) => Completion::Background(job.run()),
+            Job::Remember(Remember { disk, dir, name, bytes }) => {
+                Completion::Remembered(env::disk::replace(disk.as_ref(), &dir, name, &bytes))
+            }
         }
     }
 }

@@ -8,6 +8,10 @@
 //! the node runs moves to the next stint of the block that the start reserved. Why not one counter kept on disk:
 //! after an unclean stop a counter alone cannot say whether peers hold writes that this disk has lost, and extending it
 //! would claim them.
+//!
+//! That these stints were never used is known for certain only once a peer has let this run in: the directory may have been
+//! rolled back to an earlier state. Until then a run mints under a *provisional* incarnation, drawn for it alone, so that a
+//! node that reaches nobody can be written to all the same.
 
 use std::ops::Range;
 
@@ -18,6 +22,8 @@ use types::{Incarnation, PartitionId, Stint};
 #[derive(Debug)]
 pub struct Actors {
     incarnation: Incarnation,
+    /// Under which this run mints until it is known that its stints are fresh.
+    provisional: Option<Incarnation>,
     /// Stints reserved on disk for this run. Each partition goes through them by itself: a dot is told apart by its partition
     /// too, so what one has used is still there for another.
     reserved: Range<u32>,
@@ -35,7 +41,25 @@ impl Actors {
     /// The actors of a run for which these stints are durably reserved. The range must not be empty.
     pub fn new(incarnation: Incarnation, reserved: Range<u32>) -> Actors {
         assert!(!reserved.is_empty(), "a run reserves at least one stint");
-        Actors { incarnation, reserved, issuers: Vec::new() }
+        Actors { incarnation, provisional: None, reserved, issuers: Vec::new() }
+    }
+
+    /// The same, minting under this incarnation, which nobody else has, until [`confirm`](Self::confirm).
+    #[must_use]
+    pub fn under(self, provisional: Incarnation) -> Actors {
+        Actors { provisional: Some(provisional), ..self }
+    }
+
+    /// The stints of this run are fresh: from now on it mints under them, and under its provisional incarnation never again.
+    pub fn confirm(&mut self) {
+        if self.provisional.take().is_some() {
+            self.issuers.clear();
+        }
+    }
+
+    /// Under which it mints now.
+    fn minting(&self) -> Incarnation {
+        self.provisional.unwrap_or(self.incarnation)
     }
 
     fn first(&self) -> Stint {
@@ -55,7 +79,7 @@ impl Actors {
     /// Who issues dots for this partition now.
     pub fn actor(&self, partition: PartitionId) -> Actor {
         let stint = self.issuers.get(usize::from(partition.0)).map_or(self.first(), |issuer| issuer.stint);
-        Actor { incarnation: self.incarnation, stint }
+        Actor { incarnation: self.minting(), stint }
     }
 
     /// The counter of the last dot issued for this partition in its stint; 0 before the first.
@@ -65,7 +89,7 @@ impl Actors {
 
     /// A dot that was never issued and never will be again.
     pub fn mint(&mut self, partition: PartitionId) -> Dot {
-        let incarnation = self.incarnation;
+        let incarnation = self.minting();
         let issuer = self.issuer(partition);
         issuer.counter += 1;
         Dot { actor: Actor { incarnation, stint: issuer.stint }, counter: issuer.counter }
@@ -118,6 +142,18 @@ mod tests {
         let after = actors.mint(P);
         assert_ne!(before.actor, after.actor);
         assert_eq!(after.counter, 1);
+    }
+
+    #[test]
+    fn until_its_stints_are_known_to_be_fresh_a_run_mints_under_another_name() {
+        let mut actors = Actors::new(Incarnation(7), 1..10).under(Incarnation(99));
+        assert_eq!(actors.mint(P).actor, Actor { incarnation: Incarnation(99), stint: Stint(1) });
+        assert_eq!(actors.incarnation(), Incarnation(7), "whose directory it is does not change");
+        actors.confirm();
+        let first = actors.mint(P);
+        assert_eq!((first.actor, first.counter), (Actor { incarnation: Incarnation(7), stint: Stint(1) }, 1));
+        actors.confirm();
+        assert_eq!(actors.mint(P).counter, 2, "that it is known twice changes nothing");
     }
 
     #[test]

@@ -1,27 +1,37 @@
 //! Who this data directory is: the file `identity`, and what must be true of it before the node says a word.
 //!
 //! ```text
-//!   0  magic         8 bytes   "HENGEID1"
+//!   0  magic         8 bytes   "HENGEID2"
 //!   8  checksum      u32       CRC-32C of all that follows
 //!  12  incarnation   u64
 //!  20  next stint    u32       the first that no run has reserved yet
-//!  24  name length   u16
-//!  26  name          ..        the node's name
+//!  24  birthmark     u64       of the file `birthmark` beside it; 0 where the file system knows of none
+//!  32  origin        u8        0 settled, 1 new, 2 renounced
+//!  33  name length   u16
+//!  35  name          ..        the node's name
 //!   .  state         ..        the cluster state that it was founded with
 //! ```
-//! Little endian. Replaced whole ([`env::disk::replace`]).
+//! Little endian. Replaced whole ([`env::disk::replace`]). Version 1 has neither birthmark nor origin, and is read.
 //!
-//! What must hold: an incarnation is drawn when the directory is empty and never again; the stints that a run mints under
-//! are reserved here, synced, before it mints (INVARIANTS B1); a directory of another node or another cluster is refused.
+//! What must hold: the stints that a run mints under are reserved here, synced, before it mints (INVARIANTS B1); a directory
+//! of another node or another cluster is refused; and a directory that may have forgotten what its incarnation did gets a new
+//! one (E7): one that is empty, one that was copied, which its birthmark shows, and one of which peers have seen a later
+//! life, which they say ([`Identity::renounce`]). What such a directory holds counts for nothing until it was compared with
+//! what others hold.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use env::disk::DiskErrorKind;
 use env::{Disk, DiskError, Rng};
 use types::Incarnation;
 
-const MAGIC: &[u8; 8] = b"HENGEID1";
+const MAGIC: &[u8; 8] = b"HENGEID2";
+const MAGIC_1: &[u8; 8] = b"HENGEID1";
 const FILE: &str = "identity";
+
+/// A file that is made with the directory and never changed, so that a copy of the directory has another.
+const BIRTHMARK_FILE: &str = "birthmark";
 
 /// How many stints a run reserves: one for its start, the others for partitions that must begin a fresh one meanwhile.
 const STINTS_A_RUN: u32 = 1024;
@@ -37,8 +47,22 @@ pub struct Identity {
     pub name: String,
     /// The cluster state that it was founded with, as `cluster` wrote it.
     pub state: Vec<u8>,
-    /// Whether the directory was empty.
-    pub is_new: bool,
+    /// How this life of the directory began.
+    pub origin: Origin,
+    /// Whether it begins now because the directory was found to be a copy.
+    pub was_copied: bool,
+    birthmark: u64,
+}
+
+/// How a life of a directory began, where that is still of interest.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Origin {
+    /// It is not: its stores say what they lack.
+    Settled,
+    /// The directory was empty, and nobody has said yet whether there was anything to forget.
+    New,
+    /// It took the place of a life that was given up: what is here may be older than what that had promised.
+    Renounced,
 }
 
 /// Why a data directory cannot be used.
@@ -78,6 +102,9 @@ impl Identity {
 
     /// Reads who the directory is, or makes it somebody if it is empty; either way this run's stints are reserved on
     /// stable storage when this returns. `state` is kept in a new directory.
+    ///
+    /// # Errors
+    /// As [`IdentityError`] says.
     pub fn open(
         disk: &dyn Disk,
         dir: &Path,
@@ -86,14 +113,14 @@ impl Identity {
         rng: &mut Rng,
     ) -> Result<Identity, IdentityError> {
         disk.create_dir_all(dir)?;
-        let path = dir.join(FILE);
-        let found = env::disk::read_whole(disk, &path)?
-            .map(|bytes| decode(&bytes))
-            .transpose()
-            .map_err(|why| IdentityError::Damaged { path: path.clone(), why })?;
-        let mut identity = match found {
+        let birthmark = birthmark(disk, dir)?;
+        let mut identity = match read(disk, dir)? {
             Some(found) if found.name != name => {
+                let path = dir.join(FILE);
                 return Err(IdentityError::OtherNode { path, found: found.name, asked: name.to_owned() });
+            }
+            Some(found) if found.birthmark != 0 && birthmark != 0 && found.birthmark != birthmark => {
+                Identity { was_copied: true, ..found.renounced(rng) }
             }
             Some(found) => found,
             None => Identity {
@@ -101,13 +128,61 @@ impl Identity {
                 stints: 1..1,
                 name: name.to_owned(),
                 state: state.to_vec(),
-                is_new: true,
+                origin: Origin::New,
+                was_copied: false,
+                birthmark,
             },
         };
+        identity.birthmark = birthmark;
         identity.stints = identity.stints.start..identity.stints.start.saturating_add(STINTS_A_RUN);
         env::disk::replace(disk, dir, FILE, &encode(&identity))?;
         Ok(identity)
     }
+
+    /// Gives up the life of a directory: the next time it is opened it is another, which begins with what is here and knows
+    /// that this may not be all.
+    ///
+    /// # Errors
+    /// As [`IdentityError`] says; then it is still the life that it was.
+    pub fn renounce(disk: &dyn Disk, dir: &Path, rng: &mut Rng) -> Result<(), IdentityError> {
+        let Some(found) = read(disk, dir)? else { return Ok(()) };
+        Ok(env::disk::replace(disk, dir, FILE, &encode(&found.renounced(rng)))?)
+    }
+
+    /// From now on the stores of the directory say what they lack, and how its life began is of no interest any more.
+    ///
+    /// # Errors
+    /// As [`IdentityError`] says.
+    pub fn settle(&self, disk: &dyn Disk, dir: &Path) -> Result<(), IdentityError> {
+        let settled = Identity { origin: Origin::Settled, ..self.clone() };
+        Ok(env::disk::replace(disk, dir, FILE, &encode(&settled))?)
+    }
+
+    fn renounced(self, rng: &mut Rng) -> Identity {
+        let incarnation = Incarnation(rng.next_u64());
+        Identity { incarnation, stints: 1..1, origin: Origin::Renounced, ..self }
+    }
+}
+
+fn read(disk: &dyn Disk, dir: &Path) -> Result<Option<Identity>, IdentityError> {
+    let path = dir.join(FILE);
+    let bytes = env::disk::read_whole(disk, &path)?;
+    let found = bytes.map(|bytes| decode(&bytes)).transpose();
+    found.map_err(|why| IdentityError::Damaged { path, why })
+}
+
+/// What tells this directory from copies of it; 0 where nothing does.
+fn birthmark(disk: &dyn Disk, dir: &Path) -> Result<u64, DiskError> {
+    let path = dir.join(BIRTHMARK_FILE);
+    match disk.create(&path) {
+        Ok(file) => {
+            file.sync()?;
+            disk.sync_dir(dir)?;
+        }
+        Err(error) if error.kind == DiskErrorKind::Exists => {}
+        Err(error) => return Err(error),
+    }
+    Ok(disk.birthmark(&path)?.unwrap_or_default())
 }
 
 fn encode(identity: &Identity) -> Vec<u8> {
@@ -116,6 +191,12 @@ fn encode(identity: &Identity) -> Vec<u8> {
     let mut rest = Vec::new();
     rest.extend_from_slice(&identity.incarnation.0.to_le_bytes());
     rest.extend_from_slice(&identity.stints.end.to_le_bytes());
+    rest.extend_from_slice(&identity.birthmark.to_le_bytes());
+    rest.push(match identity.origin {
+        Origin::Settled => 0,
+        Origin::New => 1,
+        Origin::Renounced => 2,
+    });
     rest.extend_from_slice(&name_length.to_le_bytes());
     rest.extend_from_slice(name);
     rest.extend_from_slice(&identity.state);
@@ -128,7 +209,7 @@ fn encode(identity: &Identity) -> Vec<u8> {
 /// What the file says; `stints` begins and ends at the first that is free.
 fn decode(bytes: &[u8]) -> Result<Identity, &'static str> {
     let (magic, rest) = bytes.split_at_checked(8).ok_or("it is too short")?;
-    if magic != MAGIC {
+    if magic != MAGIC && magic != MAGIC_1 {
         return Err("it does not begin as an identity file of this version does");
     }
     let (expected, rest) = rest.split_first_chunk::<4>().ok_or("it is too short")?;
@@ -137,6 +218,19 @@ fn decode(bytes: &[u8]) -> Result<Identity, &'static str> {
     }
     let (incarnation, rest) = rest.split_first_chunk::<8>().ok_or("it is too short")?;
     let (next, rest) = rest.split_first_chunk::<4>().ok_or("it is too short")?;
+    let (birthmark, origin, rest) = if magic == MAGIC {
+        let (birthmark, rest) = rest.split_first_chunk::<8>().ok_or("it is too short")?;
+        let (origin, rest) = rest.split_first().ok_or("it is too short")?;
+        let origin = match origin {
+            0 => Origin::Settled,
+            1 => Origin::New,
+            2 => Origin::Renounced,
+            _ => return Err("its life began in a way that this version does not know"),
+        };
+        (u64::from_le_bytes(*birthmark), origin, rest)
+    } else {
+        (0, Origin::Settled, rest)
+    };
     let (length, rest) = rest.split_first_chunk::<2>().ok_or("it is too short")?;
     let (name, state) =
         rest.split_at_checked(usize::from(u16::from_le_bytes(*length))).ok_or("its name is cut off")?;
@@ -146,7 +240,9 @@ fn decode(bytes: &[u8]) -> Result<Identity, &'static str> {
         stints: next..next,
         name: String::from_utf8(name.to_vec()).map_err(|_| "its name is not UTF-8")?,
         state: state.to_vec(),
-        is_new: false,
+        origin,
+        was_copied: false,
+        birthmark,
     })
 }
 
@@ -172,7 +268,7 @@ mod tests {
         let first = open(&disk, "n1", 1).expect("an empty directory");
         disk.crash(CrashMode::LoseUnsynced, &mut Rng::from_seed(3));
         let second = open(&disk, "n1", 2).expect("the same directory");
-        assert!(first.is_new && !second.is_new);
+        assert_eq!([first.origin, second.origin], [Origin::New; 2], "nobody has said otherwise");
         assert_eq!(first.incarnation, second.incarnation);
         assert_eq!(second.state, b"state");
         assert!(first.stints.end <= second.stints.start);
@@ -193,13 +289,69 @@ mod tests {
     }
 
     #[test]
+    fn a_copy_of_a_directory_is_another_life_and_a_volume_that_was_rolled_back_cannot_tell() {
+        let disk = SimDisk::new();
+        let first = open(&disk, "n1", 1).expect("an empty directory");
+        first.settle(&disk, Path::new("data")).expect("a whole disk");
+        let image = disk.image();
+        disk.put_back(&image, false);
+        let same = open(&disk, "n1", 2).expect("the same files");
+        assert_eq!(
+            (same.incarnation, same.origin, same.was_copied),
+            (first.incarnation, Origin::Settled, false)
+        );
+        disk.put_back(&image, true);
+        let copy = open(&disk, "n1", 3).expect("a copy");
+        assert_ne!(copy.incarnation, first.incarnation);
+        assert_eq!((copy.origin, copy.was_copied), (Origin::Renounced, true));
+        let again = open(&disk, "n1", 4).expect("the same copy");
+        assert_eq!(
+            (again.incarnation, again.origin, again.was_copied),
+            (copy.incarnation, Origin::Renounced, false)
+        );
+    }
+
+    #[test]
+    fn a_life_that_was_given_up_is_never_begun_again() {
+        let disk = SimDisk::new();
+        let first = open(&disk, "n1", 1).expect("an empty directory");
+        first.settle(&disk, Path::new("data")).expect("a whole disk");
+        Identity::renounce(&disk, Path::new("data"), &mut Rng::from_seed(9)).expect("a whole disk");
+        disk.crash(CrashMode::LoseUnsynced, &mut Rng::from_seed(3));
+        let next = open(&disk, "n1", 2).expect("the same directory");
+        assert_ne!(next.incarnation, first.incarnation);
+        assert_eq!((next.origin, &next.state), (Origin::Renounced, &first.state));
+        next.settle(&disk, Path::new("data")).expect("a whole disk");
+        let last = open(&disk, "n1", 2).expect("the same directory");
+        assert_eq!((last.incarnation, last.origin), (next.incarnation, Origin::Settled));
+        assert!(last.stints.start >= next.stints.end);
+    }
+
+    #[test]
+    fn files_of_the_first_version_are_read() {
+        let mut rest = 7u64.to_le_bytes().to_vec();
+        rest.extend_from_slice(&1025u32.to_le_bytes());
+        rest.extend_from_slice(&2u16.to_le_bytes());
+        rest.extend_from_slice(b"n1state");
+        let bytes = [&MAGIC_1[..], &checksum(&rest).to_le_bytes(), &rest].concat();
+        let found = decode(&bytes).expect("a file of version 1");
+        assert_eq!(
+            (found.incarnation, found.stints.start, found.origin),
+            (Incarnation(7), 1025, Origin::Settled)
+        );
+        assert_eq!((found.name.as_str(), &found.state[..]), ("n1", &b"state"[..]));
+    }
+
+    #[test]
     fn every_damaged_byte_is_noticed() {
         let identity = Identity {
             incarnation: Incarnation(7),
             stints: 1..9,
             name: "n1".to_owned(),
             state: b"state".to_vec(),
-            is_new: false,
+            origin: Origin::Renounced,
+            was_copied: false,
+            birthmark: 5,
         };
         let bytes = encode(&identity);
         assert!(decode(&bytes).is_ok());

@@ -32,7 +32,7 @@ mod waiting;
 
 pub use collection::CollectionOptions;
 pub use exchange::ExchangeOptions;
-pub use identity::{Identity, IdentityError};
+pub use identity::{Identity, IdentityError, Origin};
 pub use make::{Change, Made, Make, MakeError};
 pub use merge::RecordMerge;
 pub use replica::{Effect, Replica, ReplicaOptions, Ticket};

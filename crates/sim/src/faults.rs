@@ -10,7 +10,7 @@ use env::disk::CrashMode;
 
 use crate::network::Place;
 use crate::random::millis;
-use crate::world::World;
+use crate::world::{Loss, World};
 use shapes::Shape;
 
 /// How long a node stands still at the most, in milliseconds: longer than any request may take.
@@ -53,6 +53,12 @@ pub enum FaultKind {
     LinkCut,
     /// A node stands still for a while.
     Pause,
+    /// A machine comes back with an empty disk.
+    Wipe,
+    /// A machine comes back with its disk as it was at an earlier time.
+    RollBack,
+    /// The same, from a copy of its files.
+    Copy,
 }
 
 impl FaultKind {
@@ -77,12 +83,15 @@ impl FaultKind {
     pub const LATER: [FaultKind; 4] =
         [FaultKind::Bridge, FaultKind::Ring, FaultKind::LinkCut, FaultKind::Pause];
 
+    /// Those that a machine's disk comes out of as another: drawn and struck apart once more.
+    pub const LOSSES: [FaultKind; 3] = [FaultKind::Wipe, FaultKind::RollBack, FaultKind::Copy];
+
     /// The kind of this name.
     ///
     /// # Errors
     /// If there is none, with the names that there are.
     pub fn named(name: &str) -> Result<FaultKind, String> {
-        let mut all = FaultKind::EARLY.into_iter().chain(FaultKind::LATER);
+        let mut all = FaultKind::EARLY.into_iter().chain(FaultKind::LATER).chain(FaultKind::LOSSES);
         all.clone().find(|kind| format!("{kind:?}").eq_ignore_ascii_case(name)).ok_or_else(|| {
             let names: Vec<String> = all.by_ref().map(|kind| format!("{kind:?}")).collect();
             format!("{name:?} is no kind of fault: want one of {}", names.join(", "))
@@ -98,6 +107,7 @@ impl FaultKind {
     pub fn nodes_needed(self) -> usize {
         match self {
             FaultKind::Reset | FaultKind::SlowNetwork => 2,
+            FaultKind::Wipe | FaultKind::RollBack | FaultKind::Copy => 2,
             _ => self.shape().map_or(1, Shape::nodes_needed),
         }
     }
@@ -118,6 +128,16 @@ impl FaultKind {
         self == FaultKind::ReadErrors
     }
 
+    /// What becomes of a machine's disk by it.
+    fn loss(self) -> Option<Loss> {
+        match self {
+            FaultKind::Wipe => Some(Loss::Wiped),
+            FaultKind::RollBack => Some(Loss::RolledBack),
+            FaultKind::Copy => Some(Loss::Copied),
+            _ => None,
+        }
+    }
+
     /// Lets it happen, somewhere. False if there was nothing that it could happen to.
     pub fn strike(self, world: &mut World, rng: &mut Rng) -> bool {
         let all: Vec<Place> = (0..world.hosts().len()).collect();
@@ -127,6 +147,9 @@ impl FaultKind {
         };
         if let Some(shape) = self.shape() {
             return shape.take(world, rng);
+        }
+        if let Some(loss) = self.loss() {
+            return world.lose_disk(victim, loss);
         }
         match self {
             FaultKind::Kill => world.pull_plug(victim, CrashMode::KeepAll),
@@ -159,7 +182,10 @@ impl FaultKind {
             | FaultKind::OneWay
             | FaultKind::Bridge
             | FaultKind::Ring
-            | FaultKind::LinkCut => return false,
+            | FaultKind::LinkCut
+            | FaultKind::Wipe
+            | FaultKind::RollBack
+            | FaultKind::Copy => return false,
         }
         true
     }

@@ -150,6 +150,12 @@ impl Network {
         true
     }
 
+    /// The connection that was just made is ended: one of its ends wants nothing to do with the other. It is tried again.
+    pub fn refuse(&mut self, now: Instant, link: LinkId, queue: &mut Queue<Event>) {
+        self.link_mut(link).state = State::Down;
+        self.retry(now, link, queue);
+    }
+
     /// Puts a frame under way, or two of it where the network is unruly. False if the sender knows of no connection; a reply that has none is dropped instead.
     pub fn send(
         &mut self,

@@ -28,6 +28,10 @@ pub struct Hello {
     pub name: String,
     /// The speaker's data directory's life.
     pub incarnation: Incarnation,
+    /// The first stint of this run: rises with each start of a life.
+    pub first_stint: u32,
+    /// Whether the speaker began with nothing and has not yet been told whether there was anything to forget.
+    pub is_new: bool,
     /// Which of the speaker's shards has this connection: each makes its own, and is best met by the shard with the same
     /// partitions.
     pub shard: ShardId,
@@ -38,6 +42,8 @@ pub struct Hello {
 pub struct Refusal {
     /// In words, for the operator of the caller.
     pub why: String,
+    /// Whether a later life of the caller has been seen: he is to give up the one that he has.
+    pub superseded: bool,
 }
 
 impl Hello {
@@ -57,7 +63,7 @@ impl Hello {
 
     /// Whether the speaker and the one that `ours` introduces may talk; if not, why, in words.
     pub fn check(&self, ours: &Hello) -> Result<(), Refusal> {
-        let refuse = |why: String| Err(Refusal { why });
+        let refuse = |why: String| Err(Refusal::because(why));
         if self.cluster != ours.cluster {
             return refuse(format!(
                 "node {} is of cluster `{}`, not of `{}`: check the addresses of the members",
@@ -81,6 +87,11 @@ impl Hello {
 }
 
 impl Refusal {
+    /// A refusal of one who may be let in once something else is set right.
+    pub fn because(why: String) -> Refusal {
+        Refusal { why, superseded: false }
+    }
+
     /// As a frame, behind what `out` holds.
     pub fn encode(&self, out: &mut BytesMut) {
         encode_bare(REFUSAL, &to_bytes(self), out);

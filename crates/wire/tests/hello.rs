@@ -14,6 +14,8 @@ fn hello(node: u16, name: &str) -> Hello {
         node: NodeId(node),
         name: name.to_owned(),
         incarnation: Incarnation(7),
+        first_stint: 1025,
+        is_new: false,
         shard: ShardId(0),
     }
 }
@@ -84,10 +86,10 @@ fn what_is_no_handshake_is_neither() {
 
 proptest! {
     #[test]
-    fn introductions_and_refusals_travel(node in any::<u16>(), name in ".*", why in ".*", incarnation in any::<u64>()) {
-        let said = Hello { incarnation: Incarnation(incarnation), ..hello(node, &name) };
+    fn introductions_and_refusals_travel(node in any::<u16>(), name in ".*", why in ".*", incarnation in any::<u64>(), flag in any::<bool>()) {
+        let said = Hello { incarnation: Incarnation(incarnation), is_new: flag, ..hello(node, &name) };
         prop_assert_eq!(travelled(|out| said.encode(out)), Some(Ok(said.clone())));
-        let refused = Refusal { why };
+        let refused = Refusal { why, superseded: flag };
         prop_assert_eq!(travelled(|out| refused.encode(out)), Some(Err(refused.clone())));
     }
 }

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use real::RealDisk;
-pub use simulated::{CrashMode, SimDisk};
+pub use simulated::{CrashMode, Image, SimDisk};
 
 /// A file system, or a directory that plays one.
 pub trait Disk: Send + Sync + fmt::Debug + 'static {
@@ -38,6 +38,9 @@ pub trait Disk: Send + Sync + fmt::Debug + 'static {
     /// Takes the directory for this process alone until the guard is dropped; an error of kind
     /// [`DiskErrorKind::Locked`] if another holds it.
     fn lock_dir(&self, dir: &Path) -> Result<Box<dyn DirLock>, DiskError>;
+    /// A number that a file has for as long as it is this file, under whatever name, and that a copy of it does not have.
+    /// Nothing where the file system cannot say. A volume that is rolled back as a whole keeps the numbers of its files.
+    fn birthmark(&self, path: &Path) -> Result<Option<u64>, DiskError>;
     /// How much room there is where this directory is.
     fn space(&self, dir: &Path) -> Result<Space, DiskError>;
 }

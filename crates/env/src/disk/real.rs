@@ -8,7 +8,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -75,6 +75,16 @@ impl Disk for RealDisk {
             }),
             Err(fs::TryLockError::Error(e)) => Err(failure("lock", &path, &e)),
         }
+    }
+
+    /// Of the inode's number and the time of its birth: numbers are used again, and times may be equal, but hardly both.
+    fn birthmark(&self, path: &Path) -> Result<Option<u64>, DiskError> {
+        let found = fs::metadata(path).map_err(|e| failure("look at", path, &e))?;
+        // Not every file system keeps it.
+        let Ok(born) = found.created() else { return Ok(None) };
+        let since = born.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let nanos = since.as_secs().wrapping_mul(1_000_000_000).wrapping_add(since.subsec_nanos().into());
+        Ok(Some(found.ino().wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ nanos))
     }
 
     /// As statvfs(3) tells it; free is what is left to users without privileges, whoever asks.
@@ -203,6 +213,19 @@ mod tests {
         let file = RealDisk.create(&path).unwrap();
         assert_eq!(RealDisk.create(&path).unwrap_err().kind, DiskErrorKind::Exists);
         assert_eq!(file.read_exact_at(0, &mut [0]).unwrap_err().kind, DiskErrorKind::Short);
+    }
+
+    #[test]
+    fn a_copy_is_another_file_and_one_that_was_moved_is_not() {
+        let scratch = Scratch::new("birthmark");
+        let [path, moved, copy] = ["a", "b", "c"].map(|name| scratch.0.join(name));
+        RealDisk.create(&path).unwrap();
+        let born = RealDisk.birthmark(&path).unwrap();
+        fs::copy(&path, &copy).unwrap();
+        RealDisk.rename(&path, &moved).unwrap();
+        assert_eq!(RealDisk.birthmark(&moved).unwrap(), born);
+        assert!(born.is_none() || RealDisk.birthmark(&copy).unwrap() != born);
+        assert_eq!(RealDisk.birthmark(&path).unwrap_err().kind, DiskErrorKind::NotFound);
     }
 
     #[test]

@@ -47,6 +47,8 @@ pub struct SimDisk {
 struct State {
     /// Raised by each crash; a handle of an earlier one is dead.
     generation: u64,
+    /// How many files were ever made.
+    births: u64,
     names: Names,
     dirs: BTreeSet<PathBuf>,
     locked: BTreeSet<PathBuf>,
@@ -144,7 +146,8 @@ impl SimDisk {
     pub fn write_file(&self, path: &Path, bytes: Vec<u8>) {
         let state = &mut *locked(&self.state);
         if state.names.get(path).is_none() {
-            state.names.link(path, Inode::default());
+            let inode = state.new_file();
+            state.names.link(path, inode);
             let dir = path.parent().unwrap_or(Path::new("")).to_owned();
             state.names.sync(&dir);
             state.dirs.insert(dir);
@@ -159,9 +162,41 @@ impl SimDisk {
         locked(&self.state).names.iter().map(|(path, _)| path.clone()).collect()
     }
 
+    /// All files as a program would read them, to be put back later.
+    pub fn image(&self) -> Image {
+        let state = locked(&self.state);
+        let file = |(path, inode): (&PathBuf, &Inode)| {
+            let content = locked(inode);
+            (path.clone(), content.live().to_vec(), content.birthmark())
+        };
+        Image { files: state.names.iter().map(file).collect() }
+    }
+
+    /// Puts these files in the place of all that the disk holds, on the medium too; it counts as no call. They are copies, and
+    /// so other files than those that the image was made of, or those themselves, where a whole volume is rolled back.
+    pub fn put_back(&self, image: &Image, are_copies: bool) {
+        let state = &mut *locked(&self.state);
+        state.names = Names::default();
+        for (path, bytes, birthmark) in &image.files {
+            let inode =
+                if are_copies { state.new_file() } else { Arc::new(Mutex::new(Content::new(*birthmark))) };
+            locked(&inode).overwrite(bytes.clone());
+            state.names.link(path, inode);
+        }
+        let dirs: Vec<PathBuf> = state.dirs.iter().cloned().collect();
+        dirs.iter().for_each(|dir| state.names.sync(dir));
+    }
+
     fn handle(&self, path: &Path, inode: Inode, generation: u64) -> Arc<dyn File> {
         Arc::new(SimFile { disk: self.clone(), path: path.to_owned(), inode, generation })
     }
+}
+
+/// What a disk held at some time. The default is an empty one.
+#[derive(Clone, Debug, Default)]
+pub struct Image {
+    /// Their bytes, and what tells them from other files.
+    files: Vec<(PathBuf, Vec<u8>, u64)>,
 }
 
 fn set(paths: &mut BTreeSet<PathBuf>, path: &Path, member: bool) {
@@ -181,6 +216,11 @@ fn not_found(action: &'static str, path: &Path) -> DiskError {
 }
 
 impl State {
+    fn new_file(&mut self) -> Inode {
+        self.births += 1;
+        Arc::new(Mutex::new(Content::new(self.births)))
+    }
+
     fn used_bytes(&self) -> u64 {
         self.names.iter().map(|(_, inode)| locked(inode).live().len() as u64).sum()
     }
@@ -230,7 +270,7 @@ impl Disk for SimDisk {
             if state.names.get(path).is_some() {
                 return Err(error(DiskErrorKind::Exists, "create", path, "file exists"));
             }
-            let inode = Inode::default();
+            let inode = state.new_file();
             state.names.link(path, Arc::clone(&inode));
             Ok(inode)
         })?;
@@ -313,6 +353,13 @@ impl Disk for SimDisk {
         }
         let generation = state.generation;
         Ok(Box::new(SimLock { disk: self.clone(), dir: dir.to_owned(), generation }))
+    }
+
+    fn birthmark(&self, path: &Path) -> Result<Option<u64>, DiskError> {
+        let state = locked(&self.state);
+        state.check_read("look at", path)?;
+        let inode = state.names.get(path).ok_or_else(|| not_found("look at", path))?;
+        Ok(Some(locked(inode).birthmark()))
     }
 
     fn space(&self, dir: &Path) -> Result<Space, DiskError> {

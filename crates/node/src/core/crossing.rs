@@ -15,6 +15,7 @@ use replica::handoff::is_own;
 use types::{Moment, NodeId, ShardId};
 use wire::{Body, Envelope, ReplicaReply, ReplicaRequest};
 
+use super::lives::Run;
 use super::{Evidence, Output, Sender, Shard};
 use crate::shards::Home;
 
@@ -38,6 +39,8 @@ pub enum Passed {
     Evidence(NodeId, Evidence),
     /// From that shard: the node takes a peer for down, or does so no more.
     Found(NodeId, bool),
+    /// A run of a peer was let in.
+    Met(NodeId, Run),
 }
 
 /// For whom a shard asks another: a client, or a part of a client's batch.
@@ -137,6 +140,7 @@ impl Shard {
             }
             Passed::Evidence(peer, evidence) => self.take_evidence(now, peer, evidence),
             Passed::Found(peer, is_down) => self.found(now, peer, is_down),
+            Passed::Met(peer, run) => self.remember(peer, run, out),
         }
     }
 
@@ -160,7 +164,8 @@ impl Shard {
             | Passed::Reply(..)
             | Passed::Repair
             | Passed::Evidence(..)
-            | Passed::Found(..) => {}
+            | Passed::Found(..)
+            | Passed::Met(..) => {}
         }
     }
 

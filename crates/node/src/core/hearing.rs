@@ -7,6 +7,7 @@
 use types::{Moment, NodeId, ShardId};
 use wire::Hello;
 
+use super::lives::Run;
 use super::{Evidence, Output, Passed, Shard};
 
 /// The shard that gossips for its node.
@@ -15,7 +16,9 @@ const SPEAKER: ShardId = ShardId(0);
 impl Shard {
     /// A peer introduced itself by a new connection.
     pub(super) fn peer_up(&mut self, now: Moment, hello: &Hello, out: &mut Vec<Output>) {
-        self.sights.connected(hello.node, hello.incarnation);
+        self.sights.connected(hello.node, Run::of(hello));
+        self.remember(hello.node, Run::of(hello), out);
+        self.replica.let_in();
         // Known even where it cannot be reached: what it wrote is to be named.
         let topology = self.topology.with_reachable(hello.node, hello.incarnation);
         match self.sights.reachable(hello.node) {
@@ -26,6 +29,19 @@ impl Shard {
             None => self.set_topology(topology.with_unreachable(hello.node)),
         }
         self.tell(now, hello.node, Evidence::Answered, out);
+    }
+
+    /// A run of a peer was let in, by this shard or another one. All know of it, and the one that speaks for all writes it
+    /// down.
+    pub(super) fn remember(&mut self, peer: NodeId, run: Run, out: &mut Vec<Output>) {
+        if !self.lives.met(peer, run) {
+            return;
+        }
+        if self.index == SPEAKER {
+            out.push(Output::Run(self.home.remember(&self.lives)));
+        }
+        let others = self.shards.iter().filter(|shard| *shard != self.index);
+        out.extend(others.map(|shard| Output::Pass(shard, Passed::Met(peer, run))));
     }
 
     /// A connection is over.

@@ -6,12 +6,14 @@
 //!
 //! A node with one shard is that shard. In a node with more each has its own partitions, operations and store, and what
 //! belongs to another is passed on: `crossing` says how, `batch` parts what belongs to several, `open` makes them. The first
-//! shard gossips for all: `liveness` is the gossip, `sights` what a shard makes of it, `hearing` how the two meet.
+//! shard gossips for all: `liveness` is the gossip, `sights` what a shard makes of it, `hearing` how the two meet. `lives` is what
+//! the node remembers of its peers.
 
 mod batch;
 mod crossing;
 mod hearing;
 mod liveness;
+mod lives;
 mod open;
 mod sights;
 
@@ -21,16 +23,19 @@ use std::time::Duration;
 use api::Outcome;
 use cluster::Topology;
 use coordinator::{Operations, answer};
+use env::Rng;
 use replica::handoff::is_own;
-use replica::{Replica, Ticket};
+use replica::{Identity, IdentityError, Replica, Ticket};
 use types::{Instant, Moment, NodeId, OperationId, ShardId};
-use wire::{Body, Envelope, Hello, ReplicaReply, ReplicaRequest};
+use wire::{Body, Envelope, Hello, Refusal, ReplicaReply, ReplicaRequest};
 
+use self::open::Home;
 pub use crossing::{Asker, Passed};
 pub use liveness::{Evidence, Figures as GossipFigures, Liveness, LivenessError};
 pub use open::{Directory, NodeOptions, OpenError, Secret};
 
 use self::batch::Batches;
+use self::lives::Lives;
 use self::sights::Sights;
 use crate::job::{Completion, Job};
 use crate::shards::Shards;
@@ -50,6 +55,8 @@ pub enum Input {
     NotPassed(ShardId, Passed),
     /// A peer that belongs here can be reached.
     PeerUp(Hello),
+    /// A peer has let this node not in, because it has seen a later life of it; in words.
+    Superseded(String),
     /// A peer cannot be reached any more; what was under way to it may or may not have arrived.
     PeerLost(NodeId),
     /// A peer was asked whether it is there, and did or did not say so.
@@ -86,6 +93,8 @@ pub enum Output {
     Datagram(NodeId, Vec<u8>),
     /// Tell people, and whoever watches, that the node takes a peer for something else than before.
     Noticed(gossip::Change),
+    /// Give up this life of the data directory ([`Shard::renounce`]) and stop, because of this.
+    Renounce(String),
     /// Run a job and hand its completion back.
     Run(Job),
     /// Stop at once: nothing can be promised any more.
@@ -104,6 +113,8 @@ pub struct Shard {
     recovery: storage::Recovery,
     figures: Figures,
     sights: Sights,
+    lives: Lives,
+    home: Home,
     /// The node's gossip, in the shard that speaks for all.
     liveness: Option<Liveness>,
     /// Of this shard's clients.
@@ -201,6 +212,31 @@ impl Shard {
         Some(Ok(api::Reply::Found(found)))
     }
 
+    /// Whether who introduces himself may be let in: a member of this cluster, in no life that was followed by a later one,
+    /// and nobody who is here already.
+    ///
+    /// # Errors
+    /// Why not, in words for its operator.
+    pub fn admit(&self, theirs: &Hello) -> Result<(), Refusal> {
+        theirs.check(&self.hello)?;
+        match self.topology.state.member(theirs.node) {
+            Some(member) if member.name == theirs.name => {}
+            _ => {
+                let why = format!("{} is no member of cluster `{}`", theirs.name, theirs.cluster);
+                return Err(Refusal::because(why));
+            }
+        }
+        self.lives.admit(theirs, self.sights.connected_run(theirs.node))
+    }
+
+    /// Gives up the life of the data directory: it is another when it is opened next. Blocks.
+    ///
+    /// # Errors
+    /// As [`IdentityError`] says.
+    pub fn renounce(&self) -> Result<(), IdentityError> {
+        Identity::renounce(self.home.disk.as_ref(), &self.home.dir, &mut Rng::from_seed(self.home.seed))
+    }
+
     /// Takes an input and settles all that comes of it.
     pub fn handle(&mut self, now: Moment, input: Input, out: &mut Vec<Output>) {
         match input {
@@ -217,6 +253,7 @@ impl Shard {
                 }
             }
             Input::PeerUp(hello) => self.peer_up(now, &hello, out),
+            Input::Superseded(why) => out.push(Output::Renounce(why)),
             Input::PeerLost(peer) => self.peer_lost(now, peer, out),
             Input::Evidence(peer, evidence) => self.tell(now, peer, evidence, out),
             Input::Datagram(sealed) => self.hear_gossip(now, &sealed, out),
@@ -288,6 +325,10 @@ impl Shard {
             Completion::Read(token, outcome) => self.replica.read_done(now, token, outcome, &mut self.serves),
             Completion::Scan(token, outcome) => self.replica.scan_done(now, token, outcome, &mut self.serves),
             Completion::Background(outcome) => self.replica.installed(now, outcome, &mut self.serves),
+            Completion::Remembered(Ok(())) => {}
+            Completion::Remembered(Err(error)) => {
+                tracing::warn!(%error, "which lives peers are in could not be written down");
+            }
         }
     }
 

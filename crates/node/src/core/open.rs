@@ -10,15 +10,17 @@ use coordinator::{Ids, Operations, Options};
 use env::{Disk, Rng};
 use replica::actors::Actors;
 use replica::collection::mark::MarksError;
-use replica::{Identity, IdentityError, RecordMerge, Replica, ReplicaOptions};
+use replica::{Identity, IdentityError, Origin, RecordMerge, Replica, ReplicaOptions};
 use storage::Db;
-use types::{PartitionId, ShardId};
+use types::{Incarnation, PartitionId, ShardId};
 use wire::Hello;
 
 use super::batch::Batches;
+use super::lives::Lives;
 use super::sights::Sights;
-use super::{Figures, Liveness, LivenessError, Shard};
+use super::{Figures, Liveness, LivenessError, Shard, lives};
 use crate::division::{Division, DivisionError, Wanted};
+use crate::job::{Job, Remember};
 use crate::shards::Shards;
 
 /// Settings of a node. Limits are those of the whole node; its shards have equal parts of them.
@@ -97,6 +99,23 @@ pub enum OpenError {
     },
 }
 
+/// Where a shard's node keeps what is not in a store.
+#[derive(Debug)]
+pub(super) struct Home {
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) dir: PathBuf,
+    /// For the life that would follow this one.
+    pub(super) seed: u64,
+}
+
+impl Home {
+    /// Writes down which lives peers are in.
+    pub(super) fn remember(&self, lives: &Lives) -> Job {
+        let (disk, dir) = (Arc::clone(&self.disk), self.dir.clone());
+        Job::Remember(Remember { disk, dir, name: lives::FILE, bytes: lives.encode() })
+    }
+}
+
 /// A node's data directory, found to be its own: what its shards are opened on, each in its own thread if need be.
 #[derive(Debug)]
 pub struct Directory {
@@ -107,7 +126,10 @@ pub struct Directory {
     shards: Shards,
     topology: Arc<Topology>,
     hello: Hello,
+    lives: Lives,
     options: NodeOptions,
+    /// Under which it mints until a peer has let it in. Equal in all shards: each has other partitions.
+    provisional: Incarnation,
     /// For the choices of its gossip.
     gossip_seed: u64,
     /// For each shard; unknown to clients, so that none can choose keys that collide in the store's tables.
@@ -148,12 +170,17 @@ impl Directory {
             node: here,
             name: name.to_owned(),
             incarnation: identity.incarnation,
+            first_stint: identity.stints.start,
+            is_new: identity.origin == Origin::New,
             shard: ShardId(0),
         };
         let topology = Topology::new(state, here, identity.incarnation)
             .ok_or_else(|| OpenError::NotAMember(name.to_owned()))?;
+        let lives = Lives::load(disk.as_ref(), dir).map_err(IdentityError::from)?;
         Ok(Directory {
+            lives,
             gossip_seed: rng.next_u64(),
+            provisional: Incarnation(rng.next_u64()),
             secrets: shards.iter().map(|_| rng.next_u64()).collect(),
             disk: Arc::clone(disk),
             dir: dir.to_owned(),
@@ -192,6 +219,8 @@ impl Directory {
         let ids = Ids { first, shard: index, shards: count };
         // Every shard may use all stints of this run: a dot's counter is its partition's, and that has one shard.
         let actors = Actors::new(self.identity.incarnation, self.identity.stints.clone());
+        let has_peers = self.topology.state.members().len() > 1;
+        let actors = if has_peers { actors.under(self.provisional) } else { actors };
         let (state, here) = (Arc::clone(&self.topology.state), self.topology.here);
         let partitions: Vec<PartitionId> = state
             .partitions()
@@ -203,9 +232,11 @@ impl Directory {
         let options = self.options.coordinator.divided(usize::from(count));
         let operations = Operations::new(Arc::clone(&self.topology), ids, options);
         // One member has nobody to gossip with.
-        let speaks = index == ShardId(0) && self.topology.state.members().len() > 1;
+        let speaks = index == ShardId(0) && has_peers;
         Ok(Shard {
             sights: Sights::default(),
+            lives: self.lives.clone(),
+            home: Home { disk: Arc::clone(&self.disk), dir: self.dir.clone(), seed: secret.rotate_left(17) },
             liveness: speaks.then(|| self.liveness()).transpose()?,
             index,
             shards: self.shards,
@@ -233,9 +264,6 @@ impl Directory {
 }
 
 fn check_state(dir: &Path, identity: &Identity, state: &ClusterState) -> Result<(), OpenError> {
-    if identity.is_new {
-        return Ok(());
-    }
     let kept = ClusterState::decode(&identity.state)
         .map_err(|error| OpenError::State { path: dir.to_owned(), why: error.to_string() })?;
     let differences = kept.diff(state);

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use types::{Incarnation, Instant, NodeId};
 
+use super::lives::Run;
+
 /// How often the shard that gossips is told that a peer answers, at most.
 const TOLD_EVERY: Duration = Duration::from_millis(500);
 
@@ -17,16 +19,21 @@ pub(super) struct Sights(BTreeMap<NodeId, Sight>);
 
 #[derive(Debug, Default)]
 struct Sight {
-    /// By which incarnation it introduced itself; nothing while no connection stands.
-    connected: Option<Incarnation>,
+    /// As which run it introduced itself; nothing while no connection stands.
+    connected: Option<Run>,
     is_down: bool,
     told: Option<Instant>,
 }
 
 impl Sights {
     /// A connection stands.
-    pub(super) fn connected(&mut self, peer: NodeId, incarnation: Incarnation) {
-        self.0.entry(peer).or_default().connected = Some(incarnation);
+    pub(super) fn connected(&mut self, peer: NodeId, run: Run) {
+        self.0.entry(peer).or_default().connected = Some(run);
+    }
+
+    /// The run of the peer with which a connection stands, if one does.
+    pub(super) fn connected_run(&self, peer: NodeId) -> Option<Run> {
+        self.0.get(&peer).and_then(|sight| sight.connected)
     }
 
     /// It does not any more.
@@ -41,7 +48,8 @@ impl Sights {
 
     /// The incarnation under which the peer can be reached, if it can.
     pub(super) fn reachable(&self, peer: NodeId) -> Option<Incarnation> {
-        self.0.get(&peer).filter(|sight| !sight.is_down).and_then(|sight| sight.connected)
+        let sight = self.0.get(&peer).filter(|sight| !sight.is_down)?;
+        sight.connected.map(|run| run.incarnation)
     }
 
     /// The peer has answered: true if that is to be told, because it was not told lately.
@@ -64,16 +72,16 @@ mod tests {
     #[test]
     fn a_peer_is_reachable_while_its_connection_stands_and_it_is_not_down() {
         let mut sights = Sights::default();
-        let life = Incarnation(3);
+        let run = |life| Run { incarnation: Incarnation(life), first_stint: 1 };
         assert_eq!(sights.reachable(PEER), None);
-        sights.connected(PEER, life);
-        assert_eq!(sights.reachable(PEER), Some(life), "unheard is not down");
+        sights.connected(PEER, run(3));
+        assert_eq!(sights.reachable(PEER), Some(Incarnation(3)), "unheard is not down");
         sights.found(PEER, true);
         assert_eq!(sights.reachable(PEER), None);
         sights.lost(PEER);
         sights.found(PEER, false);
         assert_eq!(sights.reachable(PEER), None);
-        sights.connected(PEER, Incarnation(4));
+        sights.connected(PEER, run(4));
         assert_eq!(sights.reachable(PEER), Some(Incarnation(4)));
     }
 

@@ -157,21 +157,18 @@ impl Driver {
     }
 
     pub(super) fn hello(&self) -> Hello {
-        self.identity.clone()
+        self.shard.borrow().as_ref().map_or_else(|| self.identity.clone(), |shard| shard.hello().clone())
     }
 
     pub(super) fn topology(&self) -> Arc<Topology> {
         Arc::clone(&self.topology.borrow())
     }
 
-    /// Whether who introduces himself is a member, under the number that he gives.
-    pub(super) fn check_member(&self, theirs: &Hello) -> Result<(), Refusal> {
-        let topology = self.topology();
-        match topology.state.member(theirs.node) {
-            Some(member) if member.name == theirs.name => Ok(()),
-            _ => {
-                Err(Refusal { why: format!("{} is no member of cluster `{}`", theirs.name, theirs.cluster) })
-            }
+    /// Whether who introduces himself may be let in.
+    pub(super) fn admit(&self, theirs: &Hello) -> Result<(), Refusal> {
+        match self.shard.borrow().as_ref() {
+            Some(shard) => shard.admit(theirs),
+            None => Err(Refusal::because("it is about to stop".to_owned())),
         }
     }
 
@@ -347,7 +344,8 @@ impl Driver {
             | Passed::Reply(..)
             | Passed::Repair
             | Passed::Evidence(..)
-            | Passed::Found(..) => false,
+            | Passed::Found(..)
+            | Passed::Met(..) => false,
         };
         if is_question && !self.node.mailboxes.has_room(to) {
             self.feedback.borrow_mut().push(Input::NotPassed(to, passed));
@@ -376,6 +374,7 @@ impl Driver {
                     Output::Noticed(change) => self.say(change),
                     Output::Run(job) => self.jobs.run(job),
                     Output::Stop(why) => self.halt(&why),
+                    Output::Renounce(why) => self.renounce(&why),
                 }
             }
             let Some(input) = self.feedback.borrow_mut().pop() else {
@@ -384,6 +383,15 @@ impl Driver {
             self.handle(now, input, &mut outputs);
         }
         self.spare.set(outputs);
+    }
+
+    /// Gives up the life of the data directory, and stops.
+    fn renounce(&self, why: &str) {
+        let renounced = self.shard.borrow().as_ref().map(Shard::renounce);
+        self.halt(&match renounced {
+            Some(Err(error)) => format!("{why}. It was to give up this life of its data directory, and could not: {error}"),
+            _ => format!("{why}. What it holds may be out of date: it begins a new life when it is started again, and catches up with the others"),
+        });
     }
 
     /// Tells people what the node takes a peer for from now on.

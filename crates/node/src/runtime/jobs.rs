@@ -67,6 +67,8 @@ impl JobThreads {
                 BackgroundKind::Flush => &self.flushes,
                 BackgroundKind::Compaction | BackgroundKind::Removal => &self.background,
             },
+            // One after the other, so that the last one written is the last one that was known.
+            Job::Remember(_) => &self.background,
             Job::Read(..) | Job::Scan(..) => &self.reads,
         };
         let _ = queue.send(job);

@@ -100,8 +100,12 @@ async fn connect(driver: &Driver, peer: &Peer) -> Result<(TcpStream, BytesMut, H
     timeout(HELLO_TIMEOUT, write_all(&stream, &out)).await??;
     let mut buffer = BytesMut::new();
     let said = timeout(HELLO_TIMEOUT, read_hello(&stream, &mut buffer)).await??;
-    let theirs = said.map_err(|refusal| Error::new(ErrorKind::ConnectionRefused, refusal.why))?;
-    theirs.check(&ours).map_err(|refusal| Error::new(ErrorKind::InvalidData, refusal.why))?;
+    let theirs = said.map_err(|refusal| {
+        if refusal.superseded {
+            driver.feed(Input::Superseded(format!("{} says: {}", peer.name, refusal.why)));
+        }
+        Error::new(ErrorKind::ConnectionRefused, refusal.why)
+    })?;
     if theirs.node != peer.id || theirs.name != peer.name {
         let why = format!(
             "{} is node {}, not {}: check the members' peer addresses",
@@ -109,6 +113,7 @@ async fn connect(driver: &Driver, peer: &Peer) -> Result<(TcpStream, BytesMut, H
         );
         return Err(Error::new(ErrorKind::InvalidData, why));
     }
+    driver.admit(&theirs).map_err(|refusal| Error::new(ErrorKind::InvalidData, refusal.why))?;
     Ok((stream, buffer, theirs))
 }
 
@@ -119,13 +124,13 @@ async fn take(driver: &Rc<Driver>, stream: TcpStream) -> Result<(), Error> {
     let Ok(theirs) = said else { return Ok(()) };
     let ours = driver.hello();
     let mut out = BytesMut::new();
-    let verdict = theirs.check(&ours).and_then(|()| driver.check_member(&theirs));
+    let verdict = driver.admit(&theirs);
     match &verdict {
         Ok(()) => ours.encode(&mut out),
         Err(refusal) => refusal.encode(&mut out),
     }
     timeout(HELLO_TIMEOUT, write_all(&stream, &out)).await??;
-    if let Err(Refusal { why }) = verdict {
+    if let Err(Refusal { why, .. }) = verdict {
         return Err(Error::new(ErrorKind::InvalidData, why));
     }
     let at = driver.shards().facing(theirs.shard);

@@ -275,6 +275,11 @@ impl Replica {
         self.recent.show(&key, operation);
     }
 
+    /// A peer has let this run of the node in: nobody has seen a later one.
+    pub fn let_in(&mut self) {
+        self.actors.confirm();
+    }
+
     /// A peer can be reached: what is kept for it may go.
     pub fn peer_up(&mut self, now: Moment, node: NodeId) {
         self.handoff.peer_up(now, node);

@@ -130,6 +130,11 @@ impl Witness {
         }
     }
 
+    /// A node has lost its disk.
+    pub fn forget(&mut self, host: NodeId) {
+        self.promises.forget(host);
+    }
+
     /// A node has started on what its disk holds.
     pub fn started(
         &mut self,

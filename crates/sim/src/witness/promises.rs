@@ -47,6 +47,12 @@ impl Promises {
         promised.insert(key, merged);
     }
 
+    /// The node has lost what it held: it may lack what it has promised so far, for others have it.
+    pub fn forget(&mut self, node: NodeId) {
+        self.kept.remove(&node);
+        self.under_way.retain(|(asked, ..), _| *asked != node);
+    }
+
     /// What of it a store with these contents (in the order of keys) does not hold, in words.
     pub fn broken(&self, state: &ClusterState, node: NodeId, contents: &[(Bytes, Bytes)]) -> Vec<String> {
         let Some(promised) = self.kept.get(&node) else {

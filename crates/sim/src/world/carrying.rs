@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 use node::{Input, Job, Output, Sender};
-use types::Instant;
+use types::{Instant, ShardId};
 use wire::Body;
 
 use super::shown::Said;
@@ -117,6 +117,7 @@ impl World {
                 Output::Datagram(to, bytes) => self.datagram_leaves(at, to, &bytes),
                 Output::Noticed(change) => self.noticed(at.place, change),
                 Output::Run(job) => self.start_job(at, job),
+                Output::Renounce(why) => self.renounces(at.place, &why),
                 Output::Stop(why) => {
                     self.violated(
                         "no node stops without a cause",
@@ -219,14 +220,26 @@ impl World {
         if !self.network.connect(self.now, link, alive, &mut self.queue) {
             return;
         }
-        let hello_of = |place: Place| self.hosts[place].shards.first().map(|one| one.shard.hello().clone());
-        let (Some(hello), ours) = (hello_of(called), hello_of(caller)) else {
+        let first_of = |place: Place| self.hosts[place].shards.first().map(|running| &running.shard);
+        let (Some(theirs), Some(ours)) = (first_of(called), first_of(caller)) else {
             return;
         };
-        if let Some(Err(refusal)) = ours.map(|ours| hello.check(&ours)) {
+        let (hello, our_hello) = (theirs.hello().clone(), ours.hello().clone());
+        if let Err(refusal) = hello.check(&our_hello) {
             self.violated("nodes of one cluster belong together", refusal.why);
+            return;
         }
+        let (by_them, by_us) = (theirs.admit(&our_hello), ours.admit(&hello));
         let (here, there) = (&self.hosts[caller].name, &self.hosts[called].name);
+        if let Some(refusal) = by_them.clone().err().or(by_us.err()) {
+            let why = refusal.why;
+            self.trace.line(self.now, here, format_args!("not connected with {there}: {why}"));
+            self.network.refuse(self.now, link, &mut self.queue);
+            if by_them.is_err_and(|refusal| refusal.superseded) {
+                self.feed(At { place: caller, shard: ShardId(0) }, Input::Superseded(why));
+            }
+            return;
+        }
         self.trace.line(self.now, here, format_args!("connected with {there}"));
         self.feed_all(caller, || Input::PeerUp(hello.clone()));
     }
@@ -236,7 +249,7 @@ impl World {
         let time = match &job {
             Job::Sync(_) => self.now + host.sync_takes(&mut self.rng, self.scenario.sync_micros),
             Job::Read(..) | Job::Scan(..) => self.now + heavy_tailed(&mut self.rng, 200),
-            Job::Background(_) => {
+            Job::Background(_) | Job::Remember(_) => {
                 let time = host.background_free.max(self.now) + heavy_tailed(&mut self.rng, 2_000);
                 host.background_free = time;
                 time
@@ -254,6 +267,7 @@ impl World {
             Job::Read(..) => "cold read",
             Job::Scan(..) => "scan",
             Job::Background(job) => job.kind().name(),
+            Job::Remember(_) => "lives",
         };
         let name = self.hosts[at.place].label(at.shard);
         self.trace.line(self.now, &name, format_args!("disk: {what}"));

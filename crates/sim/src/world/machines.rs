@@ -186,7 +186,7 @@ impl World {
         }
     }
 
-    fn crash(&mut self, place: Place, mode: CrashMode, why: &str) {
+    pub(super) fn crash(&mut self, place: Place, mode: CrashMode, why: &str) {
         self.end_pause(place);
         self.lose_clients(place);
         let mut rng = self.rng.fork();
@@ -196,7 +196,7 @@ impl World {
         self.network.stop(self.now, place, mode == CrashMode::KeepAll, &mut self.queue);
     }
 
-    fn start_later(&mut self, place: Place) {
+    pub(super) fn start_later(&mut self, place: Place) {
         let at: Duration = self.pause_before_restart();
         self.queue.put(self.now + at, Event::Start(place));
     }

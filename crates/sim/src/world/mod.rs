@@ -10,9 +10,12 @@ mod asking;
 mod carrying;
 mod gossiping;
 mod lies;
+mod losses;
 mod machines;
 mod pauses;
 mod shown;
+
+pub use self::losses::Loss;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -20,6 +23,7 @@ use std::time::Duration;
 
 use cluster::ClusterState;
 use env::Rng;
+use env::disk::Image;
 use node::{Completion, Input, Job, NodeOptions, Passed};
 use types::{Instant, NodeId, ShardId};
 
@@ -136,6 +140,10 @@ pub struct World {
     identities: Vec<Option<Vec<u8>>>,
     /// What is remembered to be lied about.
     lies: lies::Lies,
+    /// What each disk was rolled back from, where its node has not noticed yet.
+    relapsed: Vec<bool>,
+    /// What each disk held at some time.
+    images: Vec<Option<Image>>,
     /// Which nodes stand still.
     standing: Vec<Standing>,
     /// How many shards each node is to have at its next start.
@@ -159,6 +167,8 @@ impl World {
             witness: Witness::new(Arc::clone(&state)),
             identities: vec![None; hosts.len()],
             lies: lies::Lies::default(),
+            relapsed: vec![false; hosts.len()],
+            images: vec![None; hosts.len()],
             standing: hosts.iter().map(|_| Standing::default()).collect(),
             divisions: (0..hosts.len()).map(|place| scenario.shards_of(place)).collect(),
             scenario,

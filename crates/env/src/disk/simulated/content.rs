@@ -56,12 +56,23 @@ impl Change {
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Content {
+    birthmark: u64,
     live: Vec<u8>,
     durable: Vec<u8>,
     unsynced: Vec<Change>,
 }
 
 impl Content {
+    /// Of a file without bytes.
+    pub(super) fn new(birthmark: u64) -> Content {
+        Content { birthmark, ..Content::default() }
+    }
+
+    /// What tells this file from all others that there ever were on its disk.
+    pub(super) fn birthmark(&self) -> u64 {
+        self.birthmark
+    }
+
     pub(super) fn live(&self) -> &[u8] {
         &self.live
     }

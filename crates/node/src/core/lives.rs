@@ -1,0 +1,252 @@
+//! Which life each peer is in, as this node remembers it over its own restarts: the file `lives` in its data directory.
+//!
+//! A data directory that was rolled back to an earlier state, or of which there are two, does not know it. Its peers do: each
+//! run of a life begins with a first stint above all before, so whoever comes with one that is not above what was seen has
+//! forgotten something, and whoever comes with a life that was followed by another is out of date. Both are told to give up
+//! the life that they have (INVARIANTS E7, B1). And while a run is connected, another one of the same node is not let in:
+//! there are two processes, or the first has died and will be noticed soon.
+//!
+//! ```text
+//!   0  magic      8 bytes   "HENGELV1"
+//!   8  checksum   u32       CRC-32C of all that follows
+//!  12  count      u16       of peers, by ascending number
+//!      node       u16
+//!      life       u64       the incarnation that was seen last
+//!      stint      u32       the first of its last run
+//!      past       u8        how many lives before that are remembered
+//!      life       u64       each, the latest last
+//! ```
+//! Little endian. Replaced whole. It is written after a peer was let in, and nothing waits for it: a peer that is forgotten
+//! is remembered by the others.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::Path;
+
+use env::{Disk, DiskError};
+use types::{Incarnation, NodeId};
+use wire::{Hello, Refusal};
+
+/// The name of the file.
+pub(super) const FILE: &str = "lives";
+
+const MAGIC: &[u8; 8] = b"HENGELV1";
+
+/// How many past lives of a peer are remembered.
+const PAST_MAX: usize = 16;
+
+/// One start of one life of a node.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Run {
+    /// Its data directory's life.
+    pub incarnation: Incarnation,
+    /// The first stint that is the run's: above those of all runs of that life before.
+    pub first_stint: u32,
+}
+
+impl Run {
+    /// The one that introduces itself.
+    pub fn of(hello: &Hello) -> Run {
+        Run { incarnation: hello.incarnation, first_stint: hello.first_stint }
+    }
+}
+
+/// What is remembered of one peer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Known {
+    latest: Run,
+    past: VecDeque<Incarnation>,
+}
+
+/// What is remembered of all peers.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct Lives(BTreeMap<NodeId, Known>);
+
+impl Lives {
+    /// Reads what is remembered. A file that is damaged is of no use and no harm: it is begun anew.
+    ///
+    /// # Errors
+    /// What the disk said.
+    pub(super) fn load(disk: &dyn Disk, dir: &Path) -> Result<Lives, DiskError> {
+        let path = dir.join(FILE);
+        let Some(bytes) = env::disk::read_whole(disk, &path)? else { return Ok(Lives::default()) };
+        Ok(Lives::decode(&bytes).unwrap_or_else(|| {
+            tracing::warn!(path = %path.display(), "damaged: which lives peers had is learned anew");
+            Lives::default()
+        }))
+    }
+
+    /// Whether a peer may be let in; `connected` is the run of it that stands in connection with this node, if one does.
+    ///
+    /// # Errors
+    /// Why not, in words for its operator.
+    pub(super) fn admit(&self, hello: &Hello, connected: Option<Run>) -> Result<(), Refusal> {
+        let (run, name) = (Run::of(hello), &hello.name);
+        if connected == Some(run) {
+            return Ok(());
+        }
+        if let Some(known) = self.0.get(&hello.node) {
+            let superseded = |why: String| Err(Refusal { why, superseded: true });
+            if known.past.contains(&run.incarnation) {
+                return superseded(format!(
+                    "{name} has begun another life since: this is its data directory as it was before, or a copy of that"
+                ));
+            }
+            if known.latest.incarnation == run.incarnation && known.latest.first_stint > run.first_stint {
+                return superseded(format!(
+                    "{name} was started again since: its data directory was rolled back to an earlier state, or this is a copy of it"
+                ));
+            }
+        }
+        match connected {
+            None => Ok(()),
+            Some(_) => Err(Refusal::because(format!(
+                "{name} is connected already, as another process: two must not run under one node.id (if the first has died, that will be noticed in seconds)"
+            ))),
+        }
+    }
+
+    /// A run of a peer was let in. True if it was not known.
+    pub(super) fn met(&mut self, node: NodeId, run: Run) -> bool {
+        let Some(known) = self.0.get_mut(&node) else {
+            self.0.insert(node, Known { latest: run, past: VecDeque::new() });
+            return true;
+        };
+        if known.latest == run {
+            return false;
+        }
+        if known.latest.incarnation != run.incarnation {
+            known.past.push_back(known.latest.incarnation);
+            known.past.retain(|past| *past != run.incarnation);
+            if known.past.len() > PAST_MAX {
+                known.past.pop_front();
+            }
+        }
+        known.latest = run;
+        true
+    }
+
+    /// As the file has it.
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut rest = u16::try_from(self.0.len()).unwrap_or(u16::MAX).to_le_bytes().to_vec();
+        for (node, known) in self.0.iter().take(usize::from(u16::MAX)) {
+            rest.extend_from_slice(&node.0.to_le_bytes());
+            rest.extend_from_slice(&known.latest.incarnation.0.to_le_bytes());
+            rest.extend_from_slice(&known.latest.first_stint.to_le_bytes());
+            rest.push(u8::try_from(known.past.len()).expect("no more than 16"));
+            known.past.iter().for_each(|past| rest.extend_from_slice(&past.0.to_le_bytes()));
+        }
+        [&MAGIC[..], &checksum(&rest).to_le_bytes(), &rest].concat()
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Lives> {
+        let rest = bytes.strip_prefix(MAGIC)?;
+        let (expected, mut rest) = rest.split_first_chunk::<4>()?;
+        if u32::from_le_bytes(*expected) != checksum(rest) {
+            return None;
+        }
+        let mut lives = Lives::default();
+        for _ in 0..u16::from_le_bytes(take(&mut rest)?) {
+            let node = NodeId(u16::from_le_bytes(take(&mut rest)?));
+            let incarnation = Incarnation(u64::from_le_bytes(take(&mut rest)?));
+            let latest = Run { incarnation, first_stint: u32::from_le_bytes(take(&mut rest)?) };
+            let [past] = take(&mut rest)?;
+            let past = (0..past).map(|_| take(&mut rest).map(|life| Incarnation(u64::from_le_bytes(life))));
+            lives.0.insert(node, Known { latest, past: past.collect::<Option<_>>()? });
+        }
+        rest.is_empty().then_some(lives)
+    }
+}
+
+fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
+    let (first, rest) = bytes.split_first_chunk::<N>()?;
+    *bytes = rest;
+    Some(*first)
+}
+
+fn checksum(bytes: &[u8]) -> u32 {
+    let wide = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, bytes);
+    u32::try_from(wide).expect("a 32-bit checksum fits 32 bits")
+}
+
+#[cfg(test)]
+mod tests {
+    use types::{Epoch, ShardId};
+
+    use super::*;
+
+    const PEER: NodeId = NodeId(3);
+
+    fn hello(incarnation: u64, first_stint: u32) -> Hello {
+        Hello {
+            cluster: "c".to_owned(),
+            fingerprint: 1,
+            epoch: Epoch(1),
+            node: PEER,
+            name: "n3".to_owned(),
+            incarnation: Incarnation(incarnation),
+            first_stint,
+            is_new: false,
+            shard: ShardId(0),
+        }
+    }
+
+    /// Lets these in, one after the other, each after the one before has gone.
+    fn after(runs: &[(u64, u32)]) -> Lives {
+        let mut lives = Lives::default();
+        for (incarnation, first_stint) in runs {
+            let hello = hello(*incarnation, *first_stint);
+            assert_eq!(lives.admit(&hello, None), Ok(()), "{incarnation} {first_stint}");
+            lives.met(PEER, Run::of(&hello));
+        }
+        lives
+    }
+
+    fn is_superseded(lives: &Lives, run: (u64, u32)) -> bool {
+        lives.admit(&hello(run.0, run.1), None).is_err_and(|refusal| refusal.superseded)
+    }
+
+    #[test]
+    fn each_start_of_a_life_is_let_in_and_none_before_it() {
+        let lives = after(&[(7, 1), (7, 1025), (7, 2049)]);
+        assert!(!is_superseded(&lives, (7, 2049)), "the same run by another connection");
+        assert!(is_superseded(&lives, (7, 1025)) && is_superseded(&lives, (7, 1)));
+    }
+
+    #[test]
+    fn a_life_that_was_followed_by_another_is_over() {
+        let lives = after(&[(7, 1), (8, 1), (9, 1)]);
+        assert!(is_superseded(&lives, (7, 4097)) && is_superseded(&lives, (8, 1)));
+        assert_eq!(lives.admit(&hello(10, 1), None), Ok(()));
+    }
+
+    #[test]
+    fn who_is_connected_keeps_another_run_out_but_for_its_own_connections() {
+        let lives = after(&[(7, 1025)]);
+        let connected = Some(Run::of(&hello(7, 1025)));
+        assert_eq!(lives.admit(&hello(7, 1025), connected), Ok(()));
+        for run in [(7, 2049), (8, 1)] {
+            let refusal = lives.admit(&hello(run.0, run.1), connected).expect_err("two processes");
+            assert!(!refusal.superseded && refusal.why.contains("two must not run"), "{refusal:?}");
+        }
+        assert!(lives.admit(&hello(7, 1), connected).is_err_and(|refusal| refusal.superseded));
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded_and_read_again() {
+        let runs: Vec<(u64, u32)> = (1..=40).map(|life| (life, 1)).collect();
+        let lives = after(&runs);
+        assert_eq!(lives.0[&PEER].past.len(), PAST_MAX);
+        assert_eq!(Lives::decode(&lives.encode()), Some(lives));
+    }
+
+    #[test]
+    fn every_damaged_byte_is_noticed() {
+        let bytes = after(&[(7, 1), (8, 1025)]).encode();
+        for place in 0..bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[place] ^= 0x10;
+            assert_eq!(Lives::decode(&damaged), None, "byte {place}");
+            assert_eq!(Lives::decode(&bytes[..place]), None, "cut at {place}");
+        }
+    }
+}
