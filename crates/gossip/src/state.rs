@@ -68,6 +68,9 @@ impl Key {
     /// How full the node's disk is, and whether it still takes writes.
     pub const DISK: Key = Key(2);
 
+    /// How far the node's data directory has come: what rises while it runs, and falls if it is rolled back.
+    pub const TIDE: Key = Key(3);
+
     /// The key of this number; nothing if it is [`Key::COUNT`] or more. Numbers without a name here are passed on
     /// unread, so that versions of Henge may differ in what they say.
     pub fn new(number: u8) -> Option<Key> {

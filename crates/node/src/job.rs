@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use env::{Disk, DiskError};
+use replica::{Identity, IdentityError};
 use storage::{
     BackgroundJob, BackgroundOutcome, ReadJob, ReadOutcome, ScanJob, ScanOutcome, SyncJob, SyncOutcome,
 };
@@ -21,6 +22,15 @@ pub enum Job {
     Background(BackgroundJob),
     /// Write down which lives peers are in.
     Remember(Remember),
+    /// Write down how far the data directory has come.
+    Rise(Rise),
+}
+
+/// The data directory.
+#[derive(Debug)]
+pub struct Rise {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) dir: PathBuf,
 }
 
 /// The file `lives` of a data directory, and what is to be in it.
@@ -45,6 +55,8 @@ pub enum Completion {
     Background(BackgroundOutcome),
     /// Whether it is written down.
     Remembered(Result<(), DiskError>),
+    /// How far it has come.
+    Rose(Result<u32, IdentityError>),
 }
 
 impl Job {
@@ -58,6 +70,7 @@ impl Job {
             Job::Remember(Remember { disk, dir, name, bytes }) => {
                 Completion::Remembered(env::disk::replace(disk.as_ref(), &dir, name, &bytes))
             }
+            Job::Rise(Rise { disk, dir }) => Completion::Rose(Identity::rise(disk.as_ref(), &dir)),
         }
     }
 }

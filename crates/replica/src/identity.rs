@@ -149,6 +149,18 @@ impl Identity {
         Ok(env::disk::replace(disk, dir, FILE, &encode(&found.renounced(rng)))?)
     }
 
+    /// Raises the first stint that no run has reserved by one, so that a directory which is rolled back shows it by coming
+    /// back with a lower one than its peers were told. Returns what it is now, on stable storage.
+    ///
+    /// # Errors
+    /// As [`IdentityError`] says.
+    pub fn rise(disk: &dyn Disk, dir: &Path) -> Result<u32, IdentityError> {
+        let Some(mut found) = read(disk, dir)? else { return Ok(0) };
+        found.stints.end = found.stints.end.saturating_add(1);
+        env::disk::replace(disk, dir, FILE, &encode(&found))?;
+        Ok(found.stints.end)
+    }
+
     /// From now on the stores of the directory say what they lack, and how its life began is of no interest any more.
     ///
     /// # Errors
@@ -325,6 +337,18 @@ mod tests {
         let last = open(&disk, "n1", 2).expect("the same directory");
         assert_eq!((last.incarnation, last.origin), (next.incarnation, Origin::Settled));
         assert!(last.stints.start >= next.stints.end);
+    }
+
+    #[test]
+    fn what_rises_while_a_directory_is_in_use_is_above_what_its_next_run_reserves_from() {
+        let disk = SimDisk::new();
+        let first = open(&disk, "n1", 1).expect("an empty directory");
+        let image = disk.image();
+        let rises = [(); 3].map(|()| Identity::rise(&disk, Path::new("data")).expect("a whole disk"));
+        assert_eq!(rises, [1, 2, 3].map(|by| first.stints.end + by));
+        assert_eq!(open(&disk, "n1", 2).expect("the same").stints.start, rises[2]);
+        disk.put_back(&image, false);
+        assert!(open(&disk, "n1", 3).expect("an earlier state").stints.start < rises[0]);
     }
 
     #[test]

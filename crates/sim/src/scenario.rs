@@ -254,6 +254,7 @@ impl Scenario {
             },
             gossip: gossip::Options { dwell_max: DWELL_MAX, ..gossip::Options::default() },
             secret: Some(node::Secret::new(*b"what the simulated nodes share")),
+            tide: TIDE,
         }
     }
 
@@ -288,6 +289,9 @@ impl Scenario {
 
 /// How long owners take to compare all that they have: less than usual, so that rounds and faults meet.
 const EXCHANGE_CYCLE: Duration = Duration::from_secs(2);
+
+/// A disk that is rolled back by more than this, and what gossip takes, is noticed.
+const TIDE: Duration = Duration::from_millis(1_500);
 
 /// A verdict that has flipped often stands for so long, and a healed cluster is whole no sooner.
 const DWELL_MAX: Duration = Duration::from_secs(8);

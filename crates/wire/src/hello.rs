@@ -28,8 +28,10 @@ pub struct Hello {
     pub name: String,
     /// The speaker's data directory's life.
     pub incarnation: Incarnation,
-    /// The first stint of this run: rises with each start of a life.
+    /// The first stint of this run: not below any [`reserved`](Self::reserved) of the runs of its life before.
     pub first_stint: u32,
+    /// The first stint of its life that no run has reserved yet. It rises while the run goes on.
+    pub reserved: u32,
     /// Whether the speaker began with nothing and has not yet been told whether there was anything to forget.
     pub is_new: bool,
     /// Which of the speaker's shards has this connection: each makes its own, and is best met by the shard with the same

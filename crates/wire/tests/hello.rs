@@ -15,6 +15,7 @@ fn hello(node: u16, name: &str) -> Hello {
         name: name.to_owned(),
         incarnation: Incarnation(7),
         first_stint: 1025,
+        reserved: 2049,
         is_new: false,
         shard: ShardId(0),
     }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use api::{Command, Error, Outcome, Request};
 use replica::Ticket;
 use replica::handoff::is_own;
-use types::{Moment, NodeId, ShardId};
+use types::{Incarnation, Moment, NodeId, ShardId};
 use wire::{Body, Envelope, ReplicaReply, ReplicaRequest};
 
 use super::lives::Run;
@@ -39,8 +39,10 @@ pub enum Passed {
     Evidence(NodeId, Evidence),
     /// From that shard: the node takes a peer for down, or does so no more.
     Found(NodeId, bool),
-    /// A run of a peer was let in.
-    Met(NodeId, Run),
+    /// A run of a peer was let in, which had reserved its stints as far as this.
+    Met(NodeId, Run, u32),
+    /// A life of a peer has come so far.
+    Rose(NodeId, Incarnation, u32),
 }
 
 /// For whom a shard asks another: a client, or a part of a client's batch.
@@ -140,7 +142,10 @@ impl Shard {
             }
             Passed::Evidence(peer, evidence) => self.take_evidence(now, peer, evidence),
             Passed::Found(peer, is_down) => self.found(now, peer, is_down),
-            Passed::Met(peer, run) => self.remember(peer, run, out),
+            Passed::Met(peer, run, reserved) => self.remember(peer, run, reserved, out),
+            Passed::Rose(peer, life, reserved) => {
+                self.lives.rose(peer, life, reserved);
+            }
         }
     }
 
@@ -165,7 +170,8 @@ impl Shard {
             | Passed::Repair
             | Passed::Evidence(..)
             | Passed::Found(..)
-            | Passed::Met(..) => {}
+            | Passed::Met(..)
+            | Passed::Rose(..) => {}
         }
     }
 

@@ -4,6 +4,7 @@
 //! what the node takes a peer for. What must hold: a peer that stops being reachable, for either reason, is given up by all
 //! that waits for it, once; and one that becomes reachable is made use of again.
 
+use replica::IdentityError;
 use types::{Moment, NodeId, ShardId};
 use wire::Hello;
 
@@ -17,7 +18,7 @@ impl Shard {
     /// A peer introduced itself by a new connection.
     pub(super) fn peer_up(&mut self, now: Moment, hello: &Hello, out: &mut Vec<Output>) {
         self.sights.connected(hello.node, Run::of(hello));
-        self.remember(hello.node, Run::of(hello), out);
+        self.remember(hello.node, Run::of(hello), hello.reserved, out);
         self.replica.let_in();
         // Known even where it cannot be reached: what it wrote is to be named.
         let topology = self.topology.with_reachable(hello.node, hello.incarnation);
@@ -33,21 +34,25 @@ impl Shard {
 
     /// A run of a peer was let in, by this shard or another one. All know of it, and the one that speaks for all writes it
     /// down.
-    pub(super) fn remember(&mut self, peer: NodeId, run: Run, out: &mut Vec<Output>) {
-        if !self.lives.met(peer, run) {
+    pub(super) fn remember(&mut self, peer: NodeId, run: Run, reserved: u32, out: &mut Vec<Output>) {
+        if !self.lives.met(peer, run, reserved) {
             return;
         }
         if self.index == SPEAKER {
             out.push(Output::Run(self.home.remember(&self.lives)));
         }
         let others = self.shards.iter().filter(|shard| *shard != self.index);
-        out.extend(others.map(|shard| Output::Pass(shard, Passed::Met(peer, run))));
+        out.extend(others.map(|shard| Output::Pass(shard, Passed::Met(peer, run, reserved))));
     }
 
     /// A connection is over.
     pub(super) fn peer_lost(&mut self, now: Moment, peer: NodeId, out: &mut Vec<Output>) {
         self.sights.lost(peer);
         self.give_up(now, peer);
+        if self.index == SPEAKER {
+            // It may come back as it was before.
+            out.push(Output::Run(self.home.remember(&self.lives)));
+        }
         self.tell(now, peer, Evidence::Failed, out);
     }
 
@@ -95,6 +100,10 @@ impl Shard {
         let Some(liveness) = &mut self.liveness else { return };
         let mut datagrams = Vec::new();
         let changes = liveness.turn(now, &mut datagrams);
+        let risen: Vec<_> = liveness
+            .tides()
+            .filter(|(peer, life, reserved)| self.lives.rose(*peer, *life, *reserved))
+            .collect();
         out.extend(datagrams.into_iter().map(|(to, sealed)| Output::Datagram(to, sealed)));
         for change in changes {
             out.push(Output::Noticed(change));
@@ -105,6 +114,26 @@ impl Shard {
             self.found(now, change.node, is_down);
             let others = self.shards.iter().filter(|shard| *shard != SPEAKER);
             out.extend(others.map(|shard| Output::Pass(shard, Passed::Found(change.node, is_down))));
+        }
+        for (peer, life, reserved) in risen {
+            let others = self.shards.iter().filter(|shard| *shard != SPEAKER);
+            out.extend(others.map(|shard| Output::Pass(shard, Passed::Rose(peer, life, reserved))));
+        }
+    }
+
+    /// Has it written down how far the data directory has come, if it is time for that.
+    pub(super) fn rise(&mut self, now: Moment, out: &mut Vec<Output>) {
+        if self.liveness.is_some() && self.tide.is_due(now) {
+            out.push(Output::Run(self.home.rise()));
+        }
+    }
+
+    /// It was written down, or could not be: peers are told.
+    pub(super) fn risen(&mut self, now: Moment, outcome: Result<u32, IdentityError>) {
+        self.tide.rose(now, outcome);
+        self.hello.reserved = self.tide.reserved();
+        if let Some(liveness) = &mut self.liveness {
+            liveness.rose(now, self.tide.reserved());
         }
     }
 

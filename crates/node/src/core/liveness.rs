@@ -11,7 +11,9 @@ use std::sync::Arc;
 
 use cluster::ClusterState;
 use env::Rng;
-use gossip::{Change, Generation, Gossip, OpenError, Options, OptionsError, Outgoing, Refused, Row, Seal};
+use gossip::{
+    Change, Generation, Gossip, Key, OpenError, Options, OptionsError, Outgoing, Refused, Row, Seal,
+};
 use types::{Incarnation, Instant, Moment, NodeId};
 
 /// What gossip is sealed with where the cluster has no secret. It keeps clusters apart, and nobody out.
@@ -130,6 +132,27 @@ impl Liveness {
             Evidence::Answered => gossip.request_succeeded(now.mono, of),
             Evidence::Failed => gossip.request_failed(now.mono, of),
         }
+    }
+
+    /// This node's data directory has come so far: peers are told in the next rounds.
+    pub(super) fn rose(&mut self, now: Moment, reserved: u32) {
+        let life = self.settings.incarnation.0.to_le_bytes();
+        let tide = [&life[..], &reserved.to_le_bytes()].concat();
+        let gossip = self.settings.speak(&mut self.gossip, now);
+        if let Err(error) = gossip.set_fact(Key::TIDE, &tide) {
+            tracing::warn!(%error, "peers are not told how far the data directory has come");
+        }
+    }
+
+    /// How far those of all members have come, as far as that was heard: the life, and its first stint that is not reserved.
+    pub(super) fn tides(&self) -> impl Iterator<Item = (NodeId, Incarnation, u32)> + '_ {
+        let members = self.settings.state.members().iter();
+        members.filter_map(|member| {
+            let tide = self.gossip.as_ref()?.fact(member.id, Key::TIDE)?;
+            let (life, reserved) = tide.split_first_chunk::<8>()?;
+            let reserved = u32::from_le_bytes(reserved.try_into().ok()?);
+            Some((member.id, Incarnation(u64::from_le_bytes(*life)), reserved))
+        })
     }
 
     /// When there is something to do.

@@ -1,9 +1,9 @@
 //! Which life each peer is in, as this node remembers it over its own restarts: the file `lives` in its data directory.
 //!
-//! A data directory that was rolled back to an earlier state, or of which there are two, does not know it. Its peers do: each
-//! run of a life begins with a first stint above all before, so whoever comes with one that is not above what was seen has
-//! forgotten something, and whoever comes with a life that was followed by another is out of date. Both are told to give up
-//! the life that they have (INVARIANTS E7, B1). And while a run is connected, another one of the same node is not let in:
+//! A data directory that was rolled back to an earlier state, or of which there are two, does not know it. Its peers do. A run
+//! says from which stint on none is reserved; that rises while it goes on ([`super::tide`]), and the next run begins there. So
+//! whoever begins below what was heard has forgotten something, and whoever comes with a life that was followed by another is
+//! out of date. Both are told to give up the life that they have (INVARIANTS E7, B1). And while a run is connected, another one of the same node is not let in:
 //! there are two processes, or the first has died and will be noticed soon.
 //!
 //! ```text
@@ -13,6 +13,7 @@
 //!      node       u16
 //!      life       u64       the incarnation that was seen last
 //!      stint      u32       the first of its last run
+//!      reserved   u32       the first that no run had reserved, when that was last heard
 //!      past       u8        how many lives before that are remembered
 //!      life       u64       each, the latest last
 //! ```
@@ -54,6 +55,8 @@ impl Run {
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Known {
     latest: Run,
+    /// Where the next run of this life begins at the lowest.
+    reserved: u32,
     past: VecDeque<Incarnation>,
 }
 
@@ -91,9 +94,10 @@ impl Lives {
                     "{name} has begun another life since: this is its data directory as it was before, or a copy of that"
                 ));
             }
-            if known.latest.incarnation == run.incarnation && known.latest.first_stint > run.first_stint {
+            let is_next = run.first_stint >= known.reserved || run == known.latest;
+            if known.latest.incarnation == run.incarnation && !is_next {
                 return superseded(format!(
-                    "{name} was started again since: its data directory was rolled back to an earlier state, or this is a copy of it"
+                    "{name} had come further: its data directory was rolled back to an earlier state, or this is a copy of it"
                 ));
             }
         }
@@ -105,10 +109,20 @@ impl Lives {
         }
     }
 
+    /// A life of a peer has come so far. True if that is further than was known.
+    pub(super) fn rose(&mut self, node: NodeId, incarnation: Incarnation, reserved: u32) -> bool {
+        let known = self.0.get_mut(&node).filter(|known| known.latest.incarnation == incarnation);
+        known.is_some_and(|known| {
+            let rises = known.reserved < reserved;
+            known.reserved = known.reserved.max(reserved);
+            rises
+        })
+    }
+
     /// A run of a peer was let in. True if it was not known.
-    pub(super) fn met(&mut self, node: NodeId, run: Run) -> bool {
+    pub(super) fn met(&mut self, node: NodeId, run: Run, reserved: u32) -> bool {
         let Some(known) = self.0.get_mut(&node) else {
-            self.0.insert(node, Known { latest: run, past: VecDeque::new() });
+            self.0.insert(node, Known { latest: run, reserved, past: VecDeque::new() });
             return true;
         };
         if known.latest == run {
@@ -121,7 +135,7 @@ impl Lives {
                 known.past.pop_front();
             }
         }
-        known.latest = run;
+        (known.latest, known.reserved) = (run, reserved);
         true
     }
 
@@ -132,6 +146,7 @@ impl Lives {
             rest.extend_from_slice(&node.0.to_le_bytes());
             rest.extend_from_slice(&known.latest.incarnation.0.to_le_bytes());
             rest.extend_from_slice(&known.latest.first_stint.to_le_bytes());
+            rest.extend_from_slice(&known.reserved.to_le_bytes());
             rest.push(u8::try_from(known.past.len()).expect("no more than 16"));
             known.past.iter().for_each(|past| rest.extend_from_slice(&past.0.to_le_bytes()));
         }
@@ -149,9 +164,10 @@ impl Lives {
             let node = NodeId(u16::from_le_bytes(take(&mut rest)?));
             let incarnation = Incarnation(u64::from_le_bytes(take(&mut rest)?));
             let latest = Run { incarnation, first_stint: u32::from_le_bytes(take(&mut rest)?) };
+            let reserved = u32::from_le_bytes(take(&mut rest)?);
             let [past] = take(&mut rest)?;
             let past = (0..past).map(|_| take(&mut rest).map(|life| Incarnation(u64::from_le_bytes(life))));
-            lives.0.insert(node, Known { latest, past: past.collect::<Option<_>>()? });
+            lives.0.insert(node, Known { latest, reserved, past: past.collect::<Option<_>>()? });
         }
         rest.is_empty().then_some(lives)
     }
@@ -185,6 +201,7 @@ mod tests {
             name: "n3".to_owned(),
             incarnation: Incarnation(incarnation),
             first_stint,
+            reserved: first_stint + 1024,
             is_new: false,
             shard: ShardId(0),
         }
@@ -196,7 +213,7 @@ mod tests {
         for (incarnation, first_stint) in runs {
             let hello = hello(*incarnation, *first_stint);
             assert_eq!(lives.admit(&hello, None), Ok(()), "{incarnation} {first_stint}");
-            lives.met(PEER, Run::of(&hello));
+            lives.met(PEER, Run::of(&hello), hello.reserved);
         }
         lives
     }
@@ -210,6 +227,16 @@ mod tests {
         let lives = after(&[(7, 1), (7, 1025), (7, 2049)]);
         assert!(!is_superseded(&lives, (7, 2049)), "the same run by another connection");
         assert!(is_superseded(&lives, (7, 1025)) && is_superseded(&lives, (7, 1)));
+    }
+
+    #[test]
+    fn a_life_that_had_come_further_is_not_let_in_again_below_that() {
+        let mut lives = after(&[(7, 1)]);
+        assert!(lives.rose(PEER, Incarnation(7), 1030) && !lives.rose(PEER, Incarnation(7), 1030));
+        assert!(!lives.rose(PEER, Incarnation(8), 9000), "of another life nothing was known");
+        assert!(!is_superseded(&lives, (7, 1)), "the run itself");
+        assert!(is_superseded(&lives, (7, 1025)) && is_superseded(&lives, (7, 1029)));
+        assert!(!is_superseded(&lives, (7, 1030)));
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //! A node with one shard is that shard. In a node with more each has its own partitions, operations and store, and what
 //! belongs to another is passed on: `crossing` says how, `batch` parts what belongs to several, `open` makes them. The first
 //! shard gossips for all: `liveness` is the gossip, `sights` what a shard makes of it, `hearing` how the two meet. `lives` is what
-//! the node remembers of its peers.
+//! the node remembers of its peers, and `tide` what they remember of it.
 
 mod batch;
 mod crossing;
@@ -16,6 +16,7 @@ mod liveness;
 mod lives;
 mod open;
 mod sights;
+mod tide;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +38,7 @@ pub use open::{Directory, NodeOptions, OpenError, Secret};
 use self::batch::Batches;
 use self::lives::Lives;
 use self::sights::Sights;
+use self::tide::Tide;
 use crate::job::{Completion, Job};
 use crate::shards::Shards;
 
@@ -114,6 +116,7 @@ pub struct Shard {
     figures: Figures,
     sights: Sights,
     lives: Lives,
+    tide: Tide,
     home: Home,
     /// The node's gossip, in the shard that speaks for all.
     liveness: Option<Liveness>,
@@ -261,6 +264,7 @@ impl Shard {
             Input::Timer => {
                 self.operations.timer(now, &mut self.asks);
                 self.gossip(now, out);
+                self.rise(now, out);
             }
         }
         self.settle(now, out);
@@ -283,7 +287,8 @@ impl Shard {
     /// When [`Input::Timer`] is due, and a turn is to be ended, though nothing else happens.
     pub fn next_timer(&self) -> Option<Instant> {
         let gossip = self.liveness.as_ref().map(Liveness::next_timer);
-        let timers = [self.operations.next_timer(), self.replica.next_timer(), gossip];
+        let tide = self.liveness.as_ref().and_then(|_| self.tide.next_timer());
+        let timers = [self.operations.next_timer(), self.replica.next_timer(), gossip, tide];
         timers.into_iter().flatten().min()
     }
 
@@ -325,6 +330,7 @@ impl Shard {
             Completion::Read(token, outcome) => self.replica.read_done(now, token, outcome, &mut self.serves),
             Completion::Scan(token, outcome) => self.replica.scan_done(now, token, outcome, &mut self.serves),
             Completion::Background(outcome) => self.replica.installed(now, outcome, &mut self.serves),
+            Completion::Rose(outcome) => self.risen(now, outcome),
             Completion::Remembered(Ok(())) => {}
             Completion::Remembered(Err(error)) => {
                 tracing::warn!(%error, "which lives peers are in could not be written down");

@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use cluster::{ClusterState, Topology};
 use coordinator::{Ids, Operations, Options};
@@ -18,13 +19,14 @@ use wire::Hello;
 use super::batch::Batches;
 use super::lives::Lives;
 use super::sights::Sights;
+use super::tide::Tide;
 use super::{Figures, Liveness, LivenessError, Shard, lives};
 use crate::division::{Division, DivisionError, Wanted};
-use crate::job::{Job, Remember};
+use crate::job::{Job, Remember, Rise};
 use crate::shards::Shards;
 
 /// Settings of a node. Limits are those of the whole node; its shards have equal parts of them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct NodeOptions {
     /// How many shards it has.
     pub shards: Wanted,
@@ -38,6 +40,22 @@ pub struct NodeOptions {
     pub gossip: gossip::Options,
     /// What the nodes of the cluster share and nobody else knows; nothing where they have no secret.
     pub secret: Option<Secret>,
+    /// How often it is written down how far its data directory has come.
+    pub tide: Duration,
+}
+
+impl Default for NodeOptions {
+    fn default() -> NodeOptions {
+        NodeOptions {
+            shards: Wanted::default(),
+            storage: storage::Options::default(),
+            replica: ReplicaOptions::default(),
+            coordinator: Options::default(),
+            gossip: gossip::Options::default(),
+            secret: None,
+            tide: Duration::from_secs(10),
+        }
+    }
 }
 
 /// A cluster's secret. It is never shown.
@@ -109,6 +127,11 @@ pub(super) struct Home {
 }
 
 impl Home {
+    /// Writes down how far the directory has come.
+    pub(super) fn rise(&self) -> Job {
+        Job::Rise(Rise { disk: Arc::clone(&self.disk), dir: self.dir.clone() })
+    }
+
     /// Writes down which lives peers are in.
     pub(super) fn remember(&self, lives: &Lives) -> Job {
         let (disk, dir) = (Arc::clone(&self.disk), self.dir.clone());
@@ -171,6 +194,7 @@ impl Directory {
             name: name.to_owned(),
             incarnation: identity.incarnation,
             first_stint: identity.stints.start,
+            reserved: identity.stints.end,
             is_new: identity.origin == Origin::New,
             shard: ShardId(0),
         };
@@ -236,6 +260,7 @@ impl Directory {
         Ok(Shard {
             sights: Sights::default(),
             lives: self.lives.clone(),
+            tide: Tide::new(self.options.tide, self.identity.stints.end),
             home: Home { disk: Arc::clone(&self.disk), dir: self.dir.clone(), seed: secret.rotate_left(17) },
             liveness: speaks.then(|| self.liveness()).transpose()?,
             index,

@@ -345,7 +345,8 @@ impl Driver {
             | Passed::Repair
             | Passed::Evidence(..)
             | Passed::Found(..)
-            | Passed::Met(..) => false,
+            | Passed::Met(..)
+            | Passed::Rose(..) => false,
         };
         if is_question && !self.node.mailboxes.has_room(to) {
             self.feedback.borrow_mut().push(Input::NotPassed(to, passed));
