@@ -33,6 +33,7 @@ mod manifest;
 mod memtable;
 mod merge;
 mod merge_iterator;
+mod missing;
 mod options;
 mod sstable;
 mod stats;
@@ -40,7 +41,7 @@ mod table_set;
 
 pub use db::background::{BackgroundJob, BackgroundKind, BackgroundOutcome, Installed};
 pub use db::read::{Lookup, ReadJob, ReadOutcome};
-pub use db::recover::Recovery;
+pub use db::recover::{GivenUp, Recovery};
 pub use db::scan::{ScanJob, ScanLimit, ScanOutcome};
 pub use db::{Db, SequenceNumber};
 pub use error::{Damage, LogError, OpenError, PutError, ReadError};

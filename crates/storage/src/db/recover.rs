@@ -26,6 +26,7 @@ use crate::memtable::{Entry, Memtable, Slot};
 use crate::merge::Merge;
 use crate::options::Options;
 use crate::sstable::Table;
+use crate::sstable::reports::Reports;
 use crate::stats::Counters;
 use crate::table_set::{LEVELS, TableSet};
 
@@ -47,6 +48,18 @@ pub struct Recovery {
     pub tables: usize,
     /// Unsynced tails that were cut off, and where their bytes were kept.
     pub set_aside: Vec<SetAside>,
+    /// What was damaged and is given up: others have it (`Options::replicated`), and its keys are missing here until then
+    /// ([`Db::missing`]).
+    pub given_up: Vec<GivenUp>,
+}
+
+/// A file that could not be used.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct GivenUp {
+    /// What is wrong with it, in words that name it.
+    pub why: String,
+    /// Where it is kept for people to look at; nothing where there is no file.
+    pub kept_in: Option<PathBuf>,
 }
 
 /// Everything that is read before anything is written.
@@ -57,6 +70,9 @@ struct Found {
     tables: TableSet,
     memtables: Memtables,
     replayed: Replayed,
+    reports: Arc<Reports>,
+    /// Files that are given up, under the names that they have.
+    given_up: Vec<(PathBuf, String)>,
 }
 
 /// The memtables that replay fills.
@@ -114,9 +130,12 @@ fn find(
         check_is_empty(disk, dir)?;
     }
     let is_new = loaded.is_none();
-    let (manifest_number, state) = loaded.unwrap_or_default();
+    let (manifest_number, mut state) = loaded.unwrap_or_default();
     let manifest = files::manifest(dir, manifest_number);
-    let tables = open_tables(disk, dir, &state, &manifest)?;
+    let reports = Arc::new(Reports::default());
+    let mut given_up = Vec::new();
+    let damaged = options.replicated.then_some(&mut given_up);
+    let tables = open_tables(disk, dir, &mut state, &manifest, &reports, damaged)?;
     let mut memtables = Memtables {
         merge: Arc::clone(merge),
         options: Arc::clone(options),
@@ -133,7 +152,7 @@ fn find(
         synced_through: state.synced_through,
     };
     let replayed = recovery::replay(&source, &mut |entry, sequence| memtables.take(entry, sequence))?;
-    Ok(Found { is_new, manifest_number, state, tables, memtables, replayed })
+    Ok(Found { is_new, manifest_number, state, tables, memtables, replayed, reports, given_up })
 }
 
 /// Without `CURRENT` there must be no data: it is made durable before the first of it.
@@ -146,14 +165,32 @@ fn check_is_empty(disk: &dyn Disk, dir: &Path) -> Result<(), OpenError> {
     }
 }
 
-fn open_tables(disk: &dyn Disk, dir: &Path, state: &State, manifest: &Path) -> Result<TableSet, OpenError> {
+fn open_tables(
+    disk: &dyn Disk,
+    dir: &Path,
+    state: &mut State,
+    manifest: &Path,
+    reports: &Arc<Reports>,
+    mut given_up: Option<&mut Vec<(PathBuf, String)>>,
+) -> Result<TableSet, OpenError> {
     let mut tables = Vec::new();
-    for (level, meta) in state.tables.values() {
+    for (level, meta) in state.tables.clone().values() {
         if usize::from(*level) >= LEVELS {
             let what = format!("it names level {level}, and there are {LEVELS}");
             return Err(OpenError::Damaged(Damage { file: manifest.to_owned(), offset: 0, what }));
         }
-        tables.push((*level, Arc::new(Table::open(disk, dir, meta.clone(), manifest)?)));
+        let table = match (Table::open(disk, dir, meta.clone(), manifest, reports), &mut given_up) {
+            (Ok(table), _) => table,
+            // The manifest knows what was in it; others have that.
+            (Err(error @ (OpenError::Damaged(_) | OpenError::Missing { .. })), Some(given_up)) => {
+                given_up.push((files::table(dir, meta.file), error.what()));
+                state.give_up_table(meta);
+                continue;
+            }
+            (Err(error), _) => return Err(error),
+        };
+        let lost = state.blocks_lost.get(&meta.file).into_iter().flatten().copied();
+        tables.push((*level, Arc::new(table.without(lost))));
     }
     Ok(TableSet::new(tables))
 }
@@ -167,8 +204,10 @@ fn start(
     lock: Box<dyn DirLock>,
     found: Found,
 ) -> Result<(Db, Recovery), OpenError> {
-    let Found { is_new, manifest_number, mut state, tables, memtables, mut replayed } = found;
-    let recovery = Recovery {
+    let Found { is_new, manifest_number, mut state, tables, memtables, mut replayed, reports, given_up } =
+        found;
+    let mut recovery = Recovery {
+        given_up: Vec::new(),
         is_new,
         was_clean: is_new || replayed.clean_stop,
         last_sequence: SequenceNumber(replayed.last_sequence),
@@ -184,6 +223,9 @@ fn start(
     let numbers = Arc::new(AtomicU64::new(state.next_file));
     let manifest_number = manifest_number + 1 + u64::from(is_new);
     let manifest = Manifest::begin(Arc::clone(&disk), dir.to_owned(), manifest_number, state.clone())?;
+    for (path, why) in given_up {
+        recovery.given_up.push(GivenUp { why, kept_in: keep_aside(&*disk, dir, &path)? });
+    }
     remove_unnamed(&*disk, dir, &state, manifest_number)?;
     let closed =
         replayed.segments.into_iter().map(|(file, last_sequence)| Closed { file, last_sequence }).collect();
@@ -205,6 +247,10 @@ fn start(
         tables: Arc::new(tables),
         manifest: Arc::new(Mutex::new(manifest)),
         numbers,
+        missing: Arc::new(state.missing),
+        reports,
+        damages: VecDeque::new(),
+        accounts: 0,
         failure: None,
         counters: Counters::default(),
         dir: PathBuf::from(dir),
@@ -248,6 +294,19 @@ fn first_free_number(disk: &dyn Disk, dir: &Path, state: &State) -> Result<u64, 
         _ => None,
     });
     Ok(used.max().unwrap_or(0).max(state.next_file).max(1))
+}
+
+/// Keeps a file that is given up under another name, now that nothing names it any more.
+fn keep_aside(disk: &dyn Disk, dir: &Path, path: &Path) -> Result<Option<PathBuf>, OpenError> {
+    let aside = files::aside_of(path);
+    match disk.rename(path, &aside) {
+        Ok(()) => {
+            disk.sync_dir(dir)?;
+            Ok(Some(aside))
+        }
+        Err(error) if error.kind == env::disk::DiskErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Removes what a crash or an interrupted job left and the manifest does not name, and all but the newest of the tails
