@@ -67,6 +67,9 @@ impl Missing {
 
     /// Nothing of these keys is missing any more.
     pub(crate) fn remove(&mut self, range: &KeyRange) {
+        if is_empty(range) {
+            return;
+        }
         let mut left = Vec::new();
         for one in self.ranges.drain(..) {
             let before_end = match &one.end {
