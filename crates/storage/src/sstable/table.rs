@@ -128,7 +128,7 @@ impl Table {
 
     /// Memory it takes as long as it is open.
     pub(crate) fn resident_bytes(&self) -> usize {
-        self.opened.filter.bytes() + self.opened.index.bytes() + size_of::<Table>()
+        self.opened.filter.bytes() + self.opened.index.bytes() + size_of::<Table>() + size_of::<Opened>()
     }
 
     pub(crate) fn is_damaged(&self) -> bool {
