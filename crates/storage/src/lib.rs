@@ -40,8 +40,9 @@ mod stats;
 mod table_set;
 
 pub use db::background::{BackgroundJob, BackgroundKind, BackgroundOutcome, Installed};
+pub use db::give_up::GivenUp;
 pub use db::read::{Lookup, ReadJob, ReadOutcome};
-pub use db::recover::{GivenUp, Recovery};
+pub use db::recover::Recovery;
 pub use db::scan::{ScanJob, ScanLimit, ScanOutcome};
 pub use db::{Db, SequenceNumber};
 pub use error::{Damage, LogError, OpenError, PutError, ReadError};

@@ -270,3 +270,98 @@ fn nothing_wrong_is_said_while_damage_is_healed() {
     }
     assert!(lost > 20 && healed > 50, "{lost} ranges were lost, {healed} stores healed");
 }
+
+/// Entries in the log alone, all synced, and the log's file.
+fn synced_log(options: &Options) -> (SimDisk, PathBuf, Vec<u8>) {
+    let disk = SimDisk::new();
+    let (mut db, _) = open_with(&disk, options.clone()).unwrap();
+    for number in 0..6u8 {
+        db.put(&[number], Bytes::from(vec![number + 1; 300]), Kind::Full).unwrap();
+        sync(&mut db).unwrap();
+    }
+    db.write_log().unwrap();
+    disk.crash(CrashMode::KeepAll, &mut Rng::from_seed(1));
+    let log = file(&disk, "log-");
+    let bytes = disk.read_file(&log).unwrap();
+    (disk, log, bytes)
+}
+
+/// INVARIANTS H3: what was synced and cannot be read is not passed over in silence: every key is missing from then on, all that
+/// can be read is there to begin with, the damaged file is kept, and the next start has nothing to complain of.
+#[test]
+fn a_damaged_log_leaves_every_key_missing_and_loses_only_what_cannot_be_read() {
+    let (disk, log, bytes) = synced_log(&plain());
+    let third = bytes.windows(50).position(|window| window.iter().all(|byte| *byte == 3)).unwrap();
+    disk.flip_bit(&log, third as u64, 1);
+    assert!(open_with(&disk, Options { replicated: false, ..plain() }).is_err());
+    let (mut db, recovery) = open_with(&disk, plain()).unwrap();
+    let [given_up] = &recovery.given_up[..] else { panic!("{recovery:?}") };
+    assert!(given_up.why.contains(log.to_str().unwrap()), "{given_up:?}");
+    assert_eq!(disk.read_file(given_up.kept_in.as_ref().unwrap()).unwrap().len(), bytes.len());
+    assert!(!recovery.was_clean && recovery.last_sequence.0 == 6 && recovery.replayed_entries == 5);
+    assert_eq!(db.missing(), [KeyRange::all()]);
+    for restarts in 0..3 {
+        for number in 0..7u8 {
+            assert!(matches!(db.get(&[number]), Lookup::Unreadable(ReadError::Missing)));
+            let expected = (number != 2 && number != 6).then(|| Bytes::from(vec![number + 1; 300]));
+            assert_eq!(left(&mut db, &[number]), expected, "{number} after {restarts} restarts");
+        }
+        drop(db);
+        let (again, recovery) = open_with(&disk, plain()).unwrap();
+        assert!(recovery.given_up.is_empty(), "{recovery:?}");
+        db = again;
+    }
+    assert_eq!(
+        db.put(&[2], Bytes::from_static(b"again"), Kind::Full).unwrap().0,
+        7,
+        "no number is used twice"
+    );
+    sync(&mut db).unwrap();
+    db.is_whole(KeyRange::all());
+    settle(&mut db).unwrap();
+    drop(db);
+    let (mut db, _) = open_with(&disk, Options { replicated: false, ..plain() }).unwrap();
+    assert_eq!(get(&mut db, &[2]).unwrap().unwrap(), "again");
+}
+
+/// Whatever happens to the log's files: what is said of a key is right, or that it cannot be said; and where nothing is missing
+/// nothing is lost.
+#[test]
+fn any_damage_of_the_log_is_given_up_or_harmless() {
+    let (disk, log, bytes) = synced_log(&replicated());
+    let files: Vec<_> =
+        disk.paths().into_iter().map(|path| (path.clone(), disk.read_file(&path).unwrap())).collect();
+    let mut given_up = 0;
+    let mut try_with = |damaged: Option<Vec<u8>>, what: &str| {
+        let disk = SimDisk::new();
+        for (path, bytes) in files.iter().filter(|(path, _)| *path != log) {
+            disk.write_file(path, bytes.clone());
+        }
+        damaged.into_iter().for_each(|bytes| disk.write_file(&log, bytes));
+        let (mut db, recovery) =
+            open_with(&disk, replicated()).unwrap_or_else(|error| panic!("{what}: {error}"));
+        given_up += usize::from(!recovery.given_up.is_empty());
+        for number in 0..6u8 {
+            if !db.is_missing(&[number]) {
+                assert_eq!(get(&mut db, &[number]).unwrap().unwrap(), vec![number + 1; 300], "{what}");
+            }
+        }
+        db.put(&[9], Bytes::from_static(b"next"), Kind::Full).unwrap();
+        sync(&mut db).unwrap();
+        drop(db);
+        let (mut db, recovery) = open_with(&disk, replicated()).unwrap();
+        assert!(recovery.given_up.is_empty(), "{what}: {recovery:?}");
+        assert_eq!(left(&mut db, &[9]).unwrap(), "next", "{what}");
+    };
+    let used = bytes.iter().rposition(|byte| *byte != 0).unwrap();
+    for offset in (0..=used).step_by(37) {
+        let mut flipped = bytes.clone();
+        flipped[offset] ^= 4;
+        try_with(Some(flipped), &format!("a bit flipped in byte {offset}"));
+    }
+    for len in [0, 20, 52, 4096, 4300, 5000] {
+        try_with(Some(bytes[..len].to_vec()), &format!("cut to {len} bytes"));
+    }
+    try_with(None, "removed");
+    assert!(given_up > 20, "{given_up}");
+}

@@ -11,6 +11,7 @@
 //! removal), `recover` (opening).
 
 pub(crate) mod background;
+pub(crate) mod give_up;
 pub(crate) mod read;
 pub(crate) mod recover;
 pub(crate) mod scan;

@@ -12,6 +12,7 @@ use env::Disk;
 use env::disk::DirLock;
 
 use super::background::{Background, create_segment, lay_out_segment};
+use super::give_up::{GivenUp, keep_aside, let_go_of_log, read_rest};
 use super::write::merged_slot;
 use super::{Db, SequenceNumber};
 use crate::cache::{BlockCache, RecordCache};
@@ -30,7 +31,8 @@ use crate::sstable::reports::Reports;
 use crate::stats::Counters;
 use crate::table_set::{LEVELS, TableSet};
 
-/// How many set-aside tails are kept for people to look at. Each is at most a segment long.
+/// How many files that earlier recoveries have set aside are kept for people to look at: tails and segments of the log, and
+/// tables.
 const ASIDES_KEPT: usize = 4;
 
 /// What an opening found.
@@ -53,15 +55,6 @@ pub struct Recovery {
     pub given_up: Vec<GivenUp>,
 }
 
-/// A file that could not be used.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct GivenUp {
-    /// What is wrong with it, in words that name it.
-    pub why: String,
-    /// Where it is kept for people to look at; nothing where there is no file.
-    pub kept_in: Option<PathBuf>,
-}
-
 /// Everything that is read before anything is written.
 struct Found {
     is_new: bool,
@@ -73,18 +66,29 @@ struct Found {
     reports: Arc<Reports>,
     /// Files that are given up, under the names that they have.
     given_up: Vec<(PathBuf, String)>,
+    /// Then what is left of the log is to become tables, and the log to begin anew.
+    log_is_damaged: bool,
 }
 
 /// The memtables that replay fills.
-struct Memtables {
+pub(super) struct Memtables {
     merge: Arc<dyn Merge>,
     options: Arc<Options>,
-    active: Memtable,
-    frozen: VecDeque<Arc<Memtable>>,
+    pub(super) active: Memtable,
+    pub(super) frozen: VecDeque<Arc<Memtable>>,
 }
 
 impl Memtables {
-    fn take(&mut self, entry: Entry, sequence: u64) -> Result<(), OpenError> {
+    fn new(merge: &Arc<dyn Merge>, options: &Arc<Options>, flushed_through: u64) -> Memtables {
+        Memtables {
+            merge: Arc::clone(merge),
+            options: Arc::clone(options),
+            active: Memtable::new(options.secret, flushed_through),
+            frozen: VecDeque::new(),
+        }
+    }
+
+    pub(super) fn take(&mut self, entry: Entry, sequence: u64) -> Result<(), OpenError> {
         if self.active.bytes() >= self.options.memtable_bytes() {
             let next = Memtable::new(self.options.secret, self.active.last_sequence());
             self.frozen.push_back(Arc::new(std::mem::replace(&mut self.active, next)));
@@ -136,12 +140,8 @@ fn find(
     let mut given_up = Vec::new();
     let damaged = options.replicated.then_some(&mut given_up);
     let tables = open_tables(disk, dir, &mut state, &manifest, &reports, damaged)?;
-    let mut memtables = Memtables {
-        merge: Arc::clone(merge),
-        options: Arc::clone(options),
-        active: Memtable::new(options.secret, state.flushed_through),
-        frozen: VecDeque::new(),
-    };
+    let empty = || Memtables::new(merge, options, state.flushed_through);
+    let mut memtables = empty();
     let source = recovery::Source {
         disk,
         dir,
@@ -151,8 +151,28 @@ fn find(
         next_segment: state.next_segment,
         synced_through: state.synced_through,
     };
-    let replayed = recovery::replay(&source, &mut |entry, sequence| memtables.take(entry, sequence))?;
-    Ok(Found { is_new, manifest_number, state, tables, memtables, replayed, reports, given_up })
+    let mut log_is_damaged = false;
+    let replayed = match recovery::replay(&source, &mut |entry, sequence| memtables.take(entry, sequence)) {
+        Err(error @ (OpenError::Damaged(_) | OpenError::Missing { .. })) if options.replicated => {
+            let rest = read_rest(&source, empty(), &error)?;
+            log_is_damaged = true;
+            given_up.extend(rest.damaged);
+            memtables = rest.memtables;
+            rest.replayed
+        }
+        replayed => replayed?,
+    };
+    Ok(Found {
+        is_new,
+        manifest_number,
+        state,
+        tables,
+        memtables,
+        replayed,
+        reports,
+        given_up,
+        log_is_damaged,
+    })
 }
 
 /// Without `CURRENT` there must be no data: it is made durable before the first of it.
@@ -204,8 +224,17 @@ fn start(
     lock: Box<dyn DirLock>,
     found: Found,
 ) -> Result<(Db, Recovery), OpenError> {
-    let Found { is_new, manifest_number, mut state, tables, memtables, mut replayed, reports, given_up } =
-        found;
+    let Found {
+        is_new,
+        manifest_number,
+        mut state,
+        mut tables,
+        mut memtables,
+        mut replayed,
+        reports,
+        given_up,
+        log_is_damaged,
+    } = found;
     let mut recovery = Recovery {
         given_up: Vec::new(),
         is_new,
@@ -219,14 +248,17 @@ fn start(
         // A segment may exist only once a manifest counts.
         Manifest::begin(Arc::clone(&disk), dir.to_owned(), manifest_number + 1, State::default())?;
     }
+    state.next_file = first_free_number(&*disk, dir, &state)?;
+    if log_is_damaged {
+        let last = replayed.last_sequence;
+        tables = let_go_of_log(&disk, dir, &options, &reports, last, &mut memtables, &mut state, tables)?;
+    }
     let active = first_segment(&*disk, dir, &options, &mut state, &mut replayed)?;
     let numbers = Arc::new(AtomicU64::new(state.next_file));
     let manifest_number = manifest_number + 1 + u64::from(is_new);
     let manifest = Manifest::begin(Arc::clone(&disk), dir.to_owned(), manifest_number, state.clone())?;
-    for (path, why) in given_up {
-        recovery.given_up.push(GivenUp { why, kept_in: keep_aside(&*disk, dir, &path)? });
-    }
-    remove_unnamed(&*disk, dir, &state, manifest_number)?;
+    recovery.given_up = keep_aside(&*disk, dir, given_up)?;
+    remove_unnamed(&*disk, dir, &state, manifest_number, &recovery.given_up)?;
     let closed =
         replayed.segments.into_iter().map(|(file, last_sequence)| Closed { file, last_sequence }).collect();
     let blocks = BlockCache::new(
@@ -270,7 +302,6 @@ fn first_segment(
     state: &mut State,
     replayed: &mut Replayed,
 ) -> Result<Prepared, OpenError> {
-    state.next_file = first_free_number(disk, dir, state)?;
     let segment = state.next_segment.max(replayed.next_segment);
     let life = Life::new(segment, options.secret, options.log_segment_bytes, replayed.last_sequence);
     let prepared = match replayed.empty.pop() {
@@ -296,24 +327,18 @@ fn first_free_number(disk: &dyn Disk, dir: &Path, state: &State) -> Result<u64, 
     Ok(used.max().unwrap_or(0).max(state.next_file).max(1))
 }
 
-/// Keeps a file that is given up under another name, now that nothing names it any more.
-fn keep_aside(disk: &dyn Disk, dir: &Path, path: &Path) -> Result<Option<PathBuf>, OpenError> {
-    let aside = files::aside_of(path);
-    match disk.rename(path, &aside) {
-        Ok(()) => {
-            disk.sync_dir(dir)?;
-            Ok(Some(aside))
-        }
-        Err(error) if error.kind == env::disk::DiskErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Removes what a crash or an interrupted job left and the manifest does not name, and all but the newest of the tails
-/// that recoveries have set aside.
-fn remove_unnamed(disk: &dyn Disk, dir: &Path, state: &State, manifest_number: u64) -> Result<(), OpenError> {
+/// Removes what a crash or an interrupted job left and the manifest does not name, and all but a few of what earlier recoveries
+/// have set aside.
+fn remove_unnamed(
+    disk: &dyn Disk,
+    dir: &Path,
+    state: &State,
+    manifest_number: u64,
+    given_up: &[GivenUp],
+) -> Result<(), OpenError> {
     let names = disk.list(dir)?;
-    let asides = names.iter().filter(|name| files::kind_of(name) == FileKind::Aside);
+    let is_new = |name: &str| given_up.iter().any(|one| one.kept_in.as_ref() == Some(&dir.join(name)));
+    let asides = names.iter().filter(|name| files::kind_of(name) == FileKind::Aside && !is_new(name));
     let surplus = asides.clone().count().saturating_sub(ASIDES_KEPT);
     let old_asides: Vec<&String> = asides.take(surplus).collect();
     for name in &names {
