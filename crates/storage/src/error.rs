@@ -64,6 +64,19 @@ pub enum OpenError {
     Disk(DiskError),
 }
 
+impl OpenError {
+    /// What is wrong, without what to do about it.
+    pub(crate) fn what(&self) -> String {
+        match self {
+            OpenError::Damaged(damage) => damage.to_string(),
+            OpenError::Missing { file, named_by } => {
+                format!("{} is missing, and {} names it", file.display(), named_by.display())
+            }
+            other => other.to_string(),
+        }
+    }
+}
+
 impl From<DiskError> for OpenError {
     fn from(error: DiskError) -> OpenError {
         match error.kind {
@@ -125,6 +138,11 @@ pub enum ReadError {
     /// Bytes that it needs are damaged.
     #[error("{0}")]
     Damaged(Damage),
+    /// Something of what it is about was lost to damage, and has not come back from where else it is.
+    #[error(
+        "what this disk had of the key was damaged and lost, and has not been fetched from the other nodes that have it yet"
+    )]
+    Missing,
     /// The disk failed.
     #[error(transparent)]
     Disk(#[from] DiskError),

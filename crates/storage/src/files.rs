@@ -44,6 +44,12 @@ pub(crate) fn aside(dir: &Path, life: u64, number: u64) -> PathBuf {
     dir.join(format!("aside-{life:010}-{number:010}"))
 }
 
+/// Where a damaged file is kept.
+pub(crate) fn aside_of(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!("aside-{name}"))
+}
+
 pub(crate) fn kind_of(name: &str) -> FileKind {
     let number = |prefix: &str| name.strip_prefix(prefix)?.parse().ok();
     if let Some(number) = number("table-") {
@@ -77,6 +83,7 @@ mod tests {
         assert_eq!(name(current(dir)), FileKind::Current);
         assert_eq!(name(current_draft(dir)), FileKind::CurrentDraft);
         assert_eq!(name(aside(dir, 1, 2)), FileKind::Aside);
+        assert_eq!(name(aside_of(&table(dir, 7))), FileKind::Aside);
         assert_eq!(kind_of("table-x"), FileKind::Unknown);
     }
 }

@@ -33,6 +33,11 @@ impl KeyRange {
     }
 }
 
+/// Where a range ends whose last key is `key`: at the least key above it; nowhere where that is too long to be written down.
+pub(crate) fn end_behind(key: &[u8]) -> Option<Bytes> {
+    (key.len() < usize::from(u16::MAX)).then(|| successor(key))
+}
+
 /// The least key above `key`.
 pub(crate) fn successor(key: &[u8]) -> Bytes {
     let mut next = Vec::with_capacity(key.len() + 1);

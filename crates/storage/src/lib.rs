@@ -33,12 +33,14 @@ mod manifest;
 mod memtable;
 mod merge;
 mod merge_iterator;
+mod missing;
 mod options;
 mod sstable;
 mod stats;
 mod table_set;
 
 pub use db::background::{BackgroundJob, BackgroundKind, BackgroundOutcome, Installed};
+pub use db::give_up::GivenUp;
 pub use db::read::{Lookup, ReadJob, ReadOutcome};
 pub use db::recover::Recovery;
 pub use db::scan::{ScanJob, ScanLimit, ScanOutcome};

@@ -39,6 +39,9 @@ pub struct Options {
     pub disk_reserve_bytes: Option<u64>,
     /// How many stores like this one are on the same disk: what is free is free for all of them.
     pub stores: usize,
+    /// Whether others hold what is here, and can be asked for it: what is damaged is then given up and kept account of as
+    /// missing ([`crate::Db::missing`]), rather than left as it is for people to restore.
+    pub replicated: bool,
     /// Makes hash tables and log records unguessable for clients. A process draws it at random; it changes no result.
     pub secret: u64,
 }
@@ -67,6 +70,7 @@ impl Options {
             level_ratio: 10,
             disk_reserve_bytes: None,
             stores: 1,
+            replicated: false,
             secret: 0x6865_6e67_6520_6c73,
         }
     }

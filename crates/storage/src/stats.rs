@@ -60,6 +60,8 @@ pub struct Stats {
     pub table_entries: u64,
     /// Tables with a damaged block, and tables whose values could not be merged: compactions leave them alone.
     pub damaged_tables: usize,
+    /// Runs of keys of which something was lost to damage, and has not come back.
+    pub missing_ranges: usize,
     /// Tables that the disk did not read when last asked. Compactions try them again.
     pub unread_tables: usize,
     /// Segments of the commit log, spare ones included.

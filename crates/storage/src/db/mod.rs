@@ -11,6 +11,7 @@
 //! removal), `recover` (opening).
 
 pub(crate) mod background;
+pub(crate) mod give_up;
 pub(crate) mod read;
 pub(crate) mod recover;
 pub(crate) mod scan;
@@ -25,12 +26,14 @@ use env::disk::DirLock;
 
 use crate::cache::{BlockCache, RecordCache};
 use crate::compaction::run::FileNumbers;
-use crate::error::LogError;
+use crate::error::{Damage, LogError};
 use crate::log::writer::CommitLog;
 use crate::manifest::{CommitError, Edit, Manifest};
 use crate::memtable::Memtable;
 use crate::merge::Merge;
+use crate::missing::Missing;
 use crate::options::Options;
+use crate::sstable::reports::Reports;
 use crate::stats::{Counters, Stats};
 use crate::table_set::{LEVELS, TableSet};
 use background::Background;
@@ -58,6 +61,14 @@ pub struct Db {
     blocks: Arc<BlockCache>,
     manifest: Arc<Mutex<Manifest>>,
     numbers: FileNumbers,
+    /// Keys of which something was lost.
+    missing: Arc<Missing>,
+    /// Where readers of tables tell what they find damaged.
+    reports: Arc<Reports>,
+    /// The last of what was found damaged.
+    damages: VecDeque<Damage>,
+    /// How many times blocks were found to be lost.
+    accounts: u64,
     background: Background,
     /// Set by the first failed write or sync, for ever.
     failure: Option<LogError>,
@@ -132,6 +143,7 @@ impl Db {
             level_bytes: (0..LEVELS).map(|level| self.tables.bytes(level)).collect(),
             table_entries: self.tables.iter().map(|(_, table)| table.meta().entries).sum(),
             damaged_tables: self.tables.iter().filter(|(_, table)| table.is_damaged()).count(),
+            missing_ranges: self.missing.ranges().len(),
             unread_tables: self.tables.iter().filter(|(_, table)| table.is_unread()).count(),
             log_segments: self.log.segment_count(),
             log_bytes_written: self.log.bytes_written(),

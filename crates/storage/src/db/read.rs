@@ -7,6 +7,9 @@
 //! flushed. [`Db::complete`] therefore answers as of its own moment: if the key may have changed it looks again. For the
 //! same reason only a value that is still the merge of all tables, of a key that no memtable has, enters the record
 //! cache; anything else could bring back an older value once the memtable that hides it is gone.
+//!
+//! Of a key of which something was lost ([`crate::missing`]) a read cannot say, whatever there is. Only who asks for what is
+//! left is told.
 
 use std::sync::Arc;
 
@@ -43,6 +46,7 @@ pub struct ReadJob {
     blocks: Arc<BlockCache>,
     merge: Arc<dyn Merge>,
     moment: Moment,
+    what: Wanted,
 }
 
 impl std::fmt::Debug for ReadJob {
@@ -56,16 +60,27 @@ impl std::fmt::Debug for ReadJob {
 pub struct ReadOutcome {
     key: Bytes,
     moment: Moment,
+    what: Wanted,
     /// Whether a memtable had an operand for the key when the job was made.
     had_operand: bool,
     value: Result<Option<Bytes>, ReadError>,
 }
 
-/// When a job was made: entries taken in and flushes installed until then.
+/// When a job was made: entries taken in, flushes installed, and losses accounted until then.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Moment {
     sequence: u64,
     flushes: u64,
+    accounts: u64,
+}
+
+/// What is to be said of a key of which something is missing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Wanted {
+    /// That it cannot be said.
+    TheTruth,
+    /// What is left of it.
+    WhatIsLeft,
 }
 
 /// Why a search through the tables stopped.
@@ -84,17 +99,26 @@ impl<E: Into<ReadError>> From<E> for Stop {
 impl Db {
     /// The value of a key, as of now. Memory only.
     pub fn get(&mut self, key: &[u8]) -> Lookup {
-        self.look_up(key, true)
+        self.look_up(key, true, Wanted::TheTruth)
+    }
+
+    /// The same, but of a key of which something is missing ([`Db::is_missing`]) what is left. Nobody may be told that this
+    /// is all; what comes from where the rest is can be merged with it.
+    pub fn get_what_is_left(&mut self, key: &[u8], is_to_stay: bool) -> Lookup {
+        self.look_up(key, is_to_stay, Wanted::WhatIsLeft)
     }
 
     /// The same for whoever is about to replace it: what tables have is not put into the record cache, where the next put
     /// would only look for it.
     pub fn get_to_replace(&mut self, key: &[u8]) -> Lookup {
-        self.look_up(key, false)
+        self.look_up(key, false, Wanted::TheTruth)
     }
 
-    fn look_up(&mut self, key: &[u8], is_to_stay: bool) -> Lookup {
+    fn look_up(&mut self, key: &[u8], is_to_stay: bool, what: Wanted) -> Lookup {
         self.counters.gets += 1;
+        if what == Wanted::TheTruth && self.missing.contains(key) {
+            return Lookup::Unreadable(ReadError::Missing);
+        }
         let above = match self.search_memtables(key) {
             Ok(above) => above,
             Err(error) => return Lookup::Unreadable(error.into()),
@@ -109,7 +133,7 @@ impl Db {
             self.counters.record_cache_hits += 1;
             return Lookup::Found(value.clone());
         }
-        self.get_from_tables(key, above, is_to_stay)
+        self.get_from_tables(key, above, is_to_stay, what)
     }
 
     fn search_memtables(&self, key: &[u8]) -> Result<Option<Fold>, MergeError> {
@@ -122,7 +146,7 @@ impl Db {
     }
 
     /// The part of a read that a cached block or a filter may still answer.
-    fn get_from_tables(&mut self, key: &[u8], above: Option<Fold>, is_to_stay: bool) -> Lookup {
+    fn get_from_tables(&mut self, key: &[u8], above: Option<Fold>, is_to_stay: bool, what: Wanted) -> Lookup {
         let had_operand = above.is_some();
         let fetch = |table: &Table, block| {
             let name = table.block_name(block);
@@ -139,7 +163,7 @@ impl Db {
             }
             Err(Stop::Cold) => {
                 self.counters.cold_reads += 1;
-                Lookup::Cold(self.read_job(key, above))
+                Lookup::Cold(self.read_job(key, above, what))
             }
             Err(Stop::Unreadable(error)) => Lookup::Unreadable(error),
         }
@@ -156,7 +180,7 @@ impl Db {
         own
     }
 
-    fn read_job(&self, key: &[u8], above: Option<Fold>) -> ReadJob {
+    fn read_job(&self, key: &[u8], above: Option<Fold>, what: Wanted) -> ReadJob {
         ReadJob {
             key: Bytes::copy_from_slice(key),
             above,
@@ -164,18 +188,23 @@ impl Db {
             blocks: Arc::clone(&self.blocks),
             merge: Arc::clone(&self.merge),
             moment: self.moment(),
+            what,
         }
     }
 
     fn moment(&self) -> Moment {
-        Moment { sequence: self.log.gathered_through(), flushes: self.counters.flushes }
+        Moment {
+            sequence: self.log.gathered_through(),
+            flushes: self.counters.flushes,
+            accounts: self.accounts,
+        }
     }
 
     /// Takes a job's outcome. The answer is as of now: what was put meanwhile is in it, and in rare cases another job
     /// is needed.
     pub fn complete(&mut self, outcome: ReadOutcome) -> Lookup {
         if self.may_have_changed(&outcome) {
-            return self.get(&outcome.key);
+            return self.look_up(&outcome.key, true, outcome.what);
         }
         match outcome.value {
             Ok(Some(value)) => Lookup::Found(self.remember(&outcome.key, value, outcome.had_operand)),
@@ -188,6 +217,9 @@ impl Db {
         let now = self.moment();
         if now == outcome.moment {
             return false;
+        }
+        if now.accounts != outcome.moment.accounts {
+            return true;
         }
         let in_memtables = self.active.get(&outcome.key).is_some()
             || self.frozen.iter().any(|table| table.get(&outcome.key).is_some());
@@ -227,6 +259,9 @@ fn search_tables(
     let mut fold = above;
     for table in tables.candidates(key).filter(|table| table.may_contain(key, hash)) {
         let number = table.find_block(key);
+        if table.is_lost(number) {
+            continue;
+        }
         let block = fetch(table, number)?;
         let offset = || table.block_name(number).map_or(0, |(_, offset)| offset);
         let Some(entry) = block.get(key).map_err(|_| table.malformed(offset()))? else {
@@ -254,6 +289,6 @@ impl ReadJob {
             Err(Stop::Unreadable(error)) => Err(error),
             Err(Stop::Cold) => unreachable!("a job's blocks come from disk"),
         };
-        ReadOutcome { key: self.key, moment: self.moment, had_operand, value }
+        ReadOutcome { key: self.key, moment: self.moment, what: self.what, had_operand, value }
     }
 }

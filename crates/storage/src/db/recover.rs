@@ -12,6 +12,7 @@ use env::Disk;
 use env::disk::DirLock;
 
 use super::background::{Background, create_segment, lay_out_segment};
+use super::give_up::{GivenUp, keep_aside, let_go_of_log, read_rest};
 use super::write::merged_slot;
 use super::{Db, SequenceNumber};
 use crate::cache::{BlockCache, RecordCache};
@@ -26,10 +27,12 @@ use crate::memtable::{Entry, Memtable, Slot};
 use crate::merge::Merge;
 use crate::options::Options;
 use crate::sstable::Table;
+use crate::sstable::reports::Reports;
 use crate::stats::Counters;
 use crate::table_set::{LEVELS, TableSet};
 
-/// How many set-aside tails are kept for people to look at. Each is at most a segment long.
+/// How many files that earlier recoveries have set aside are kept for people to look at: tails and segments of the log, and
+/// tables.
 const ASIDES_KEPT: usize = 4;
 
 /// What an opening found.
@@ -47,6 +50,9 @@ pub struct Recovery {
     pub tables: usize,
     /// Unsynced tails that were cut off, and where their bytes were kept.
     pub set_aside: Vec<SetAside>,
+    /// What was damaged and is given up: others have it (`Options::replicated`), and its keys are missing here until then
+    /// ([`Db::missing`]).
+    pub given_up: Vec<GivenUp>,
 }
 
 /// Everything that is read before anything is written.
@@ -57,18 +63,32 @@ struct Found {
     tables: TableSet,
     memtables: Memtables,
     replayed: Replayed,
+    reports: Arc<Reports>,
+    /// Files that are given up, under the names that they have.
+    given_up: Vec<(PathBuf, String)>,
+    /// Then what is left of the log is to become tables, and the log to begin anew.
+    log_is_damaged: bool,
 }
 
 /// The memtables that replay fills.
-struct Memtables {
+pub(super) struct Memtables {
     merge: Arc<dyn Merge>,
     options: Arc<Options>,
-    active: Memtable,
-    frozen: VecDeque<Arc<Memtable>>,
+    pub(super) active: Memtable,
+    pub(super) frozen: VecDeque<Arc<Memtable>>,
 }
 
 impl Memtables {
-    fn take(&mut self, entry: Entry, sequence: u64) -> Result<(), OpenError> {
+    fn new(merge: &Arc<dyn Merge>, options: &Arc<Options>, flushed_through: u64) -> Memtables {
+        Memtables {
+            merge: Arc::clone(merge),
+            options: Arc::clone(options),
+            active: Memtable::new(options.secret, flushed_through),
+            frozen: VecDeque::new(),
+        }
+    }
+
+    pub(super) fn take(&mut self, entry: Entry, sequence: u64) -> Result<(), OpenError> {
         if self.active.bytes() >= self.options.memtable_bytes() {
             let next = Memtable::new(self.options.secret, self.active.last_sequence());
             self.frozen.push_back(Arc::new(std::mem::replace(&mut self.active, next)));
@@ -114,15 +134,14 @@ fn find(
         check_is_empty(disk, dir)?;
     }
     let is_new = loaded.is_none();
-    let (manifest_number, state) = loaded.unwrap_or_default();
+    let (manifest_number, mut state) = loaded.unwrap_or_default();
     let manifest = files::manifest(dir, manifest_number);
-    let tables = open_tables(disk, dir, &state, &manifest)?;
-    let mut memtables = Memtables {
-        merge: Arc::clone(merge),
-        options: Arc::clone(options),
-        active: Memtable::new(options.secret, state.flushed_through),
-        frozen: VecDeque::new(),
-    };
+    let reports = Arc::new(Reports::default());
+    let mut given_up = Vec::new();
+    let damaged = options.replicated.then_some(&mut given_up);
+    let tables = open_tables(disk, dir, &mut state, &manifest, &reports, damaged)?;
+    let empty = || Memtables::new(merge, options, state.flushed_through);
+    let mut memtables = empty();
     let source = recovery::Source {
         disk,
         dir,
@@ -132,8 +151,28 @@ fn find(
         next_segment: state.next_segment,
         synced_through: state.synced_through,
     };
-    let replayed = recovery::replay(&source, &mut |entry, sequence| memtables.take(entry, sequence))?;
-    Ok(Found { is_new, manifest_number, state, tables, memtables, replayed })
+    let mut log_is_damaged = false;
+    let replayed = match recovery::replay(&source, &mut |entry, sequence| memtables.take(entry, sequence)) {
+        Err(error @ (OpenError::Damaged(_) | OpenError::Missing { .. })) if options.replicated => {
+            let rest = read_rest(&source, empty(), &error)?;
+            log_is_damaged = true;
+            given_up.extend(rest.damaged);
+            memtables = rest.memtables;
+            rest.replayed
+        }
+        replayed => replayed?,
+    };
+    Ok(Found {
+        is_new,
+        manifest_number,
+        state,
+        tables,
+        memtables,
+        replayed,
+        reports,
+        given_up,
+        log_is_damaged,
+    })
 }
 
 /// Without `CURRENT` there must be no data: it is made durable before the first of it.
@@ -146,14 +185,32 @@ fn check_is_empty(disk: &dyn Disk, dir: &Path) -> Result<(), OpenError> {
     }
 }
 
-fn open_tables(disk: &dyn Disk, dir: &Path, state: &State, manifest: &Path) -> Result<TableSet, OpenError> {
+fn open_tables(
+    disk: &dyn Disk,
+    dir: &Path,
+    state: &mut State,
+    manifest: &Path,
+    reports: &Arc<Reports>,
+    mut given_up: Option<&mut Vec<(PathBuf, String)>>,
+) -> Result<TableSet, OpenError> {
     let mut tables = Vec::new();
-    for (level, meta) in state.tables.values() {
+    for (level, meta) in state.tables.clone().values() {
         if usize::from(*level) >= LEVELS {
             let what = format!("it names level {level}, and there are {LEVELS}");
             return Err(OpenError::Damaged(Damage { file: manifest.to_owned(), offset: 0, what }));
         }
-        tables.push((*level, Arc::new(Table::open(disk, dir, meta.clone(), manifest)?)));
+        let table = match (Table::open(disk, dir, meta.clone(), manifest, reports), &mut given_up) {
+            (Ok(table), _) => table,
+            // The manifest knows what was in it; others have that.
+            (Err(error @ (OpenError::Damaged(_) | OpenError::Missing { .. })), Some(given_up)) => {
+                given_up.push((files::table(dir, meta.file), error.what()));
+                state.give_up_table(meta);
+                continue;
+            }
+            (Err(error), _) => return Err(error),
+        };
+        let lost = state.blocks_lost.get(&meta.file).into_iter().flatten().copied();
+        tables.push((*level, Arc::new(table.without(lost))));
     }
     Ok(TableSet::new(tables))
 }
@@ -167,8 +224,19 @@ fn start(
     lock: Box<dyn DirLock>,
     found: Found,
 ) -> Result<(Db, Recovery), OpenError> {
-    let Found { is_new, manifest_number, mut state, tables, memtables, mut replayed } = found;
-    let recovery = Recovery {
+    let Found {
+        is_new,
+        manifest_number,
+        mut state,
+        mut tables,
+        mut memtables,
+        mut replayed,
+        reports,
+        given_up,
+        log_is_damaged,
+    } = found;
+    let mut recovery = Recovery {
+        given_up: Vec::new(),
         is_new,
         was_clean: is_new || replayed.clean_stop,
         last_sequence: SequenceNumber(replayed.last_sequence),
@@ -180,11 +248,17 @@ fn start(
         // A segment may exist only once a manifest counts.
         Manifest::begin(Arc::clone(&disk), dir.to_owned(), manifest_number + 1, State::default())?;
     }
+    state.next_file = first_free_number(&*disk, dir, &state)?;
+    if log_is_damaged {
+        let last = replayed.last_sequence;
+        tables = let_go_of_log(&disk, dir, &options, &reports, last, &mut memtables, &mut state, tables)?;
+    }
     let active = first_segment(&*disk, dir, &options, &mut state, &mut replayed)?;
     let numbers = Arc::new(AtomicU64::new(state.next_file));
     let manifest_number = manifest_number + 1 + u64::from(is_new);
     let manifest = Manifest::begin(Arc::clone(&disk), dir.to_owned(), manifest_number, state.clone())?;
-    remove_unnamed(&*disk, dir, &state, manifest_number)?;
+    recovery.given_up = keep_aside(&*disk, dir, given_up)?;
+    remove_unnamed(&*disk, dir, &state, manifest_number, &recovery.given_up)?;
     let closed =
         replayed.segments.into_iter().map(|(file, last_sequence)| Closed { file, last_sequence }).collect();
     let blocks = BlockCache::new(
@@ -205,6 +279,10 @@ fn start(
         tables: Arc::new(tables),
         manifest: Arc::new(Mutex::new(manifest)),
         numbers,
+        missing: Arc::new(state.missing),
+        reports,
+        damages: VecDeque::new(),
+        accounts: 0,
         failure: None,
         counters: Counters::default(),
         dir: PathBuf::from(dir),
@@ -224,7 +302,6 @@ fn first_segment(
     state: &mut State,
     replayed: &mut Replayed,
 ) -> Result<Prepared, OpenError> {
-    state.next_file = first_free_number(disk, dir, state)?;
     let segment = state.next_segment.max(replayed.next_segment);
     let life = Life::new(segment, options.secret, options.log_segment_bytes, replayed.last_sequence);
     let prepared = match replayed.empty.pop() {
@@ -250,11 +327,18 @@ fn first_free_number(disk: &dyn Disk, dir: &Path, state: &State) -> Result<u64, 
     Ok(used.max().unwrap_or(0).max(state.next_file).max(1))
 }
 
-/// Removes what a crash or an interrupted job left and the manifest does not name, and all but the newest of the tails
-/// that recoveries have set aside.
-fn remove_unnamed(disk: &dyn Disk, dir: &Path, state: &State, manifest_number: u64) -> Result<(), OpenError> {
+/// Removes what a crash or an interrupted job left and the manifest does not name, and all but a few of what earlier recoveries
+/// have set aside.
+fn remove_unnamed(
+    disk: &dyn Disk,
+    dir: &Path,
+    state: &State,
+    manifest_number: u64,
+    given_up: &[GivenUp],
+) -> Result<(), OpenError> {
     let names = disk.list(dir)?;
-    let asides = names.iter().filter(|name| files::kind_of(name) == FileKind::Aside);
+    let is_new = |name: &str| given_up.iter().any(|one| one.kept_in.as_ref() == Some(&dir.join(name)));
+    let asides = names.iter().filter(|name| files::kind_of(name) == FileKind::Aside && !is_new(name));
     let surplus = asides.clone().count().saturating_sub(ASIDES_KEPT);
     let old_asides: Vec<&String> = asides.take(surplus).collect();
     for name in &names {

@@ -10,12 +10,14 @@
 //! `docs/formats/commit-log.md` draws the bytes.
 //!
 //! In reading order: [`record`] and [`segment`] are the formats, [`writer`] appends, [`recovery`] reads it all back with
-//! `scan` (one segment), `chain` (across segments) and [`repair`] (what it changes).
+//! `scan` (one segment), `chain` (across segments) and [`repair`] (what it changes), or where it is damaged and others have
+//! the same, what is left of it ([`salvage`]).
 
 mod chain;
 pub(crate) mod record;
 pub(crate) mod recovery;
 pub(crate) mod repair;
+pub(crate) mod salvage;
 mod scan;
 pub(crate) mod segment;
 pub(crate) mod writer;

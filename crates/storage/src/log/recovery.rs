@@ -100,7 +100,7 @@ pub(crate) fn replay(
 }
 
 impl Replayed {
-    fn empty() -> Replayed {
+    pub(crate) fn empty() -> Replayed {
         Replayed {
             segments: Vec::new(),
             empty: Vec::new(),
@@ -122,7 +122,7 @@ fn in_log_order(
     let mut segments = Vec::new();
     for (&number, &named_life) in source.named {
         let path = files::segment(source.dir, number);
-        let handle = open_named(source, &path)?;
+        let handle = source.open_named(&path)?;
         let life = read_header(&path, &*handle)?;
         let file = SegmentFile { number, handle };
         if life.segment < named_life {
@@ -145,7 +145,12 @@ fn in_log_order(
 impl Source<'_> {
     /// A segment gets records only once the manifest names its life. Records of a life that the manifest has never
     /// given out prove that it has lost its end.
-    fn check_unknown_life(&self, file: SegmentFile, path: &Path, life: Life) -> Result<(), OpenError> {
+    pub(super) fn check_unknown_life(
+        &self,
+        file: SegmentFile,
+        path: &Path,
+        life: Life,
+    ) -> Result<(), OpenError> {
         let is_used = match Segment::read(file, path.to_owned(), life) {
             Ok(segment) => !segment.records.is_empty(),
             // Its laying out was interrupted.
@@ -160,7 +165,7 @@ impl Source<'_> {
     }
 
     /// The same for files that the manifest does not name at all; opening is about to remove them.
-    fn check_unnamed(&self) -> Result<(), OpenError> {
+    pub(super) fn check_unnamed(&self) -> Result<(), OpenError> {
         for name in self.disk.list(self.dir)? {
             let FileKind::Segment(number) = files::kind_of(&name) else {
                 continue;
@@ -177,13 +182,13 @@ impl Source<'_> {
         }
         Ok(())
     }
-}
 
-fn open_named(source: &Source<'_>, path: &Path) -> Result<Arc<dyn File>, OpenError> {
-    source.disk.open(path).map_err(|error| match error.kind {
-        DiskErrorKind::NotFound => {
-            OpenError::Missing { file: path.to_owned(), named_by: source.manifest.to_owned() }
-        }
-        _ => OpenError::Disk(error),
-    })
+    pub(super) fn open_named(&self, path: &Path) -> Result<Arc<dyn File>, OpenError> {
+        self.disk.open(path).map_err(|error| match error.kind {
+            DiskErrorKind::NotFound => {
+                OpenError::Missing { file: path.to_owned(), named_by: self.manifest.to_owned() }
+            }
+            _ => OpenError::Disk(error),
+        })
+    }
 }

@@ -39,15 +39,25 @@ pub(super) fn damage(file: &Path, offset: u64, what: String) -> OpenError {
 
 impl Segment {
     pub(super) fn read(file: SegmentFile, path: PathBuf, life: Life) -> Result<Segment, OpenError> {
-        let len = usize::try_from(file.handle.len()?).unwrap_or(usize::MAX);
-        if (len as u64) < life.bytes {
+        let len = file.handle.len()?;
+        if len < life.bytes {
             let what = format!("the segment was laid out with {} bytes and ends here", life.bytes);
-            return Err(damage(&path, len as u64, what));
+            return Err(damage(&path, len, what));
         }
+        Segment::read_what_is_left(file, path, life)
+    }
+
+    /// The same of a segment that may be cut short.
+    pub(super) fn read_what_is_left(
+        file: SegmentFile,
+        path: PathBuf,
+        life: Life,
+    ) -> Result<Segment, OpenError> {
+        let len = usize::try_from(file.handle.len()?).unwrap_or(usize::MAX);
         let mut bytes = vec![0; len];
         file.handle.read_exact_at(0, &mut bytes)?;
         let (records, end) = walk(&bytes, &life);
-        let behind = synced_through_behind(&bytes, end, &life);
+        let behind = records_behind(&bytes, end, &life).map(|(_, header)| header.synced_through).max();
         let told = records.iter().map(|(_, header)| header.synced_through).max().unwrap_or(0);
         Ok(Segment {
             torn: behind.is_some() || !ends_cleanly(&bytes, end),
@@ -59,6 +69,12 @@ impl Segment {
             records,
             end,
         })
+    }
+
+    /// Takes in the records behind the place where one could not be read.
+    pub(super) fn pass_over_holes(&mut self) {
+        let behind: Vec<_> = records_behind(&self.bytes, self.end, &self.life).collect();
+        self.records.extend(behind);
     }
 
     /// It was laid out and no record was ever begun in it.
@@ -99,22 +115,27 @@ fn walk(bytes: &[u8], life: &Life) -> (Vec<(usize, record::Header)>, usize) {
     (records, offset)
 }
 
-/// How far any valid record behind `end` says that the log was synced; `None` where there is no such record.
-fn synced_through_behind(bytes: &[u8], end: usize, life: &Life) -> Option<u64> {
-    let mut found = None;
+/// The valid records behind `end`, each with its offset.
+fn records_behind<'a>(
+    bytes: &'a [u8],
+    end: usize,
+    life: &'a Life,
+) -> impl Iterator<Item = (usize, record::Header)> + 'a {
     let mut offset = end;
-    while let Some(rest) = bytes.get(offset..) {
-        let Some((header, _)) = record::read(rest, life.segment, life.salt) else {
+    std::iter::from_fn(move || {
+        while let Some(rest) = bytes.get(offset..) {
+            if let Some((header, _)) = record::read(rest, life.segment, life.salt) {
+                let found = (offset, header);
+                offset += header.stride();
+                return Some(found);
+            }
             if rest.len() < record::HEADER_BYTES {
                 break;
             }
             offset += skip_zeros(rest).max(ALIGNMENT);
-            continue;
-        };
-        found = found.max(Some(header.synced_through));
-        offset += header.stride();
-    }
-    found
+        }
+        None
+    })
 }
 
 /// How many zeros these bytes begin with, at least. No record begins in them: each of its places holds an end mark. Most of
@@ -144,7 +165,7 @@ mod tests {
             bytes.extend_from_slice(&noise);
             let (records, end) = walk(&bytes, &life);
             prop_assert!(records.is_empty() && end == FIRST_RECORD_OFFSET);
-            prop_assert_eq!(synced_through_behind(&bytes, end, &life), None);
+            prop_assert_eq!(records_behind(&bytes, end, &life).count(), 0);
         }
 
         /// Records are found from the first on, and behind a hole those that are whole.
@@ -167,7 +188,7 @@ mod tests {
             let (records, end) = walk(&bytes, &life);
             prop_assert_eq!((records.len(), end), (hole, starts[hole]));
             let last_behind = (hole as u64 + 1 < count).then_some(count - 1);
-            prop_assert_eq!(synced_through_behind(&bytes, end, &life), last_behind);
+            prop_assert_eq!(records_behind(&bytes, end, &life).map(|(_, header)| header.synced_through).max(), last_behind);
         }
     }
 }

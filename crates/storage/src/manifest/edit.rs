@@ -12,13 +12,20 @@
 //!                       | smallest key: u16 + bytes | largest key: u16 + bytes |
 //!    7 table gone       | file u64 |
 //!    8 synced through   | u64 |
+//!    9 block lost       | file u64 | offset u64 |             a damaged block of a table: it counts for nothing
+//!   10 missing          | start: u16 + bytes | 0 u8, or 1 u8 and end: u16 + bytes |    0: up to the last key
+//!   11 whole again      | as 10 |
 //! ```
+//!
+//! What an edit says of missing keys is applied in this order: first what is whole again, then what is missing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
 use crate::decode::Decoder;
+use crate::key_range::{KeyRange, end_behind};
+use crate::missing::Missing;
 
 /// What is known of a table without opening it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -51,6 +58,12 @@ pub(crate) struct Edit {
     pub(crate) segments_gone: Vec<u64>,
     pub(crate) tables: Vec<(u8, TableMeta)>,
     pub(crate) tables_gone: Vec<u64>,
+    /// Blocks that are damaged, as (file number, offset).
+    pub(crate) blocks_lost: Vec<(u64, u64)>,
+    /// Keys of which something is missing from now on.
+    pub(crate) missing: Vec<KeyRange>,
+    /// Keys of which nothing is missing any more.
+    pub(crate) whole: Vec<KeyRange>,
 }
 
 /// The sum of all edits.
@@ -67,6 +80,10 @@ pub(crate) struct State {
     pub(crate) segments: BTreeMap<u64, u64>,
     /// Tables by file number, with their level.
     pub(crate) tables: BTreeMap<u64, (u8, TableMeta)>,
+    /// The damaged blocks of these tables: offsets by file number.
+    pub(crate) blocks_lost: BTreeMap<u64, BTreeSet<u64>>,
+    /// Keys of which something is missing.
+    pub(crate) missing: Missing,
 }
 
 impl State {
@@ -81,10 +98,25 @@ impl State {
         self.segments.extend(edit.segments);
         for file in edit.tables_gone {
             self.tables.remove(&file);
+            self.blocks_lost.remove(&file);
         }
         for (level, meta) in edit.tables {
             self.tables.insert(meta.file, (level, meta));
         }
+        for (file, offset) in edit.blocks_lost {
+            // A compaction may have put another table in its place meanwhile.
+            if self.tables.contains_key(&file) {
+                self.blocks_lost.entry(file).or_default().insert(offset);
+            }
+        }
+        edit.whole.iter().for_each(|range| self.missing.remove(range));
+        edit.missing.into_iter().for_each(|range| self.missing.add(range));
+    }
+
+    /// A table cannot be used: all that it had is missing.
+    pub(crate) fn give_up_table(&mut self, meta: &TableMeta) {
+        let keys = KeyRange { start: meta.smallest.clone(), end: end_behind(&meta.largest) };
+        self.apply(Edit { tables_gone: vec![meta.file], missing: vec![keys], ..Edit::default() });
     }
 
     /// The one edit that says all of this.
@@ -96,6 +128,12 @@ impl State {
             synced_through: Some(self.synced_through),
             segments: self.segments.iter().map(|(file, life)| (*file, *life)).collect(),
             tables: self.tables.values().cloned().collect(),
+            blocks_lost: self
+                .blocks_lost
+                .iter()
+                .flat_map(|(file, offsets)| offsets.iter().map(|offset| (*file, *offset)))
+                .collect(),
+            missing: self.missing.ranges().to_vec(),
             ..Edit::default()
         }
     }
@@ -128,6 +166,15 @@ impl Edit {
         for file in &self.tables_gone {
             put_numbers(&mut out, 7, &[*file]);
         }
+        for (file, offset) in &self.blocks_lost {
+            put_numbers(&mut out, 9, &[*file, *offset]);
+        }
+        for (tag, ranges) in [(10, &self.missing), (11, &self.whole)] {
+            for range in ranges {
+                out.push(tag);
+                put_range(&mut out, range);
+            }
+        }
         out
     }
 
@@ -144,6 +191,9 @@ impl Edit {
                 6 => edit.tables.push((decoder.u8()?, take_table(&mut decoder)?)),
                 7 => edit.tables_gone.push(decoder.u64()?),
                 8 => edit.synced_through = Some(decoder.u64()?),
+                9 => edit.blocks_lost.push((decoder.u64()?, decoder.u64()?)),
+                10 => edit.missing.push(take_range(&mut decoder)?),
+                11 => edit.whole.push(take_range(&mut decoder)?),
                 _ => return None,
             }
         }
@@ -163,10 +213,20 @@ fn put_table(out: &mut Vec<u8>, meta: &TableMeta) {
         out.extend_from_slice(&number.to_le_bytes());
     }
     for key in [&meta.smallest, &meta.largest] {
-        let len = u16::try_from(key.len()).expect("put refuses keys whose length does not fit 16 bits");
-        out.extend_from_slice(&len.to_le_bytes());
-        out.extend_from_slice(key);
+        put_key(out, key);
     }
+}
+
+fn put_range(out: &mut Vec<u8>, range: &KeyRange) {
+    put_key(out, &range.start);
+    out.push(u8::from(range.end.is_some()));
+    range.end.iter().for_each(|end| put_key(out, end));
+}
+
+fn put_key(out: &mut Vec<u8>, key: &[u8]) {
+    let len = u16::try_from(key.len()).expect("put refuses keys whose length does not fit 16 bits");
+    out.extend_from_slice(&len.to_le_bytes());
+    out.extend_from_slice(key);
 }
 
 fn take_table(decoder: &mut Decoder<'_>) -> Option<TableMeta> {
@@ -178,6 +238,16 @@ fn take_table(decoder: &mut Decoder<'_>) -> Option<TableMeta> {
         smallest: take_key(decoder)?,
         largest: take_key(decoder)?,
     })
+}
+
+fn take_range(decoder: &mut Decoder<'_>) -> Option<KeyRange> {
+    let start = take_key(decoder)?;
+    let end = match decoder.u8()? {
+        0 => None,
+        1 => Some(take_key(decoder)?),
+        _ => return None,
+    };
+    Some(KeyRange { start, end })
 }
 
 fn take_key(decoder: &mut Decoder<'_>) -> Option<Bytes> {
@@ -232,7 +302,8 @@ mod tests {
         #[test]
         fn an_edit_round_trips(next: Option<u64>, flushed: Option<u64>, segments: Vec<(u64, u64)>, gone: Vec<u64>, level: u8) {
             let edit = Edit { next_file: next, flushed_through: flushed, next_segment: None,
-                synced_through: flushed, segments, segments_gone: gone.clone(), tables: vec![(level, table(1))], tables_gone: gone };
+                synced_through: flushed, segments: segments.clone(), segments_gone: gone.clone(), tables: vec![(level, table(1))], tables_gone: gone,
+                blocks_lost: segments, missing: vec![KeyRange::new(b"a", Some(b"b"))], whole: vec![KeyRange::all()] };
             prop_assert_eq!(Edit::decode(&edit.encode()), Some(edit));
         }
     }

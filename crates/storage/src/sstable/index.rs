@@ -69,6 +69,16 @@ impl Index {
         self.entries.get(block).map(|entry| entry.handle)
     }
 
+    /// The number of the block at this offset.
+    pub(crate) fn block_at(&self, offset: u64) -> Option<usize> {
+        self.entries.iter().position(|entry| entry.handle.offset == offset)
+    }
+
+    /// The bound of a block; nothing where there is no such block.
+    pub(crate) fn bound_of(&self, block: usize) -> Option<Bytes> {
+        self.entries.get(block).map(|entry| Bytes::copy_from_slice(self.bound(entry)))
+    }
+
     /// The number of the block that holds `key` if any does.
     pub(crate) fn find(&self, key: &[u8]) -> usize {
         self.entries.partition_point(|entry| self.bound(entry) <= key).saturating_sub(1)

@@ -37,7 +37,8 @@ impl TableIterator {
             return Ok(false);
         };
         let first = self.next_block.is_none();
-        let number = self.next_block.unwrap_or_else(|| table.find_block(&self.range.start));
+        let wanted = self.next_block.unwrap_or_else(|| table.find_block(&self.range.start));
+        let number = (wanted..table.block_count()).find(|block| !table.is_lost(*block)).unwrap_or(usize::MAX);
         if number >= table.block_count() {
             self.tables.pop_front();
             self.next_block = None;

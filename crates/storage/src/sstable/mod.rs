@@ -19,6 +19,7 @@ pub(crate) mod footer;
 pub(crate) mod frame;
 pub(crate) mod index;
 pub(crate) mod iterator;
+pub(crate) mod reports;
 pub(crate) mod table;
 pub(crate) mod writer;
 

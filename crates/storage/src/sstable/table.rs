@@ -1,5 +1,9 @@
 //! Reading a table: its filter and index in memory, its blocks one by one from disk or cache.
+//!
+//! A block that is found damaged is reported ([`Reports`]). Once the manifest says that it is lost, a table without it takes
+//! the place of the one with it; whoever began with that meets the damage as before.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -15,9 +19,11 @@ use super::footer::{
 };
 use super::frame::{self, BlockKind, Handle};
 use super::index::Index;
+use super::reports::Reports;
 use crate::cache::{BlockCache, BlockName};
 use crate::error::{Damage, OpenError, ReadError};
 use crate::files;
+use crate::key_range::{KeyRange, end_behind};
 use crate::manifest::TableMeta;
 
 /// Stands for no block.
@@ -25,16 +31,25 @@ const NO_BLOCK: usize = usize::MAX;
 
 #[derive(Debug)]
 pub(crate) struct Table {
-    meta: TableMeta,
-    path: PathBuf,
-    file: Arc<dyn File>,
-    filter: Filter,
-    index: Index,
+    opened: Arc<Opened>,
+    /// Blocks that are lost, by number: they count for nothing.
+    lost: BTreeSet<usize>,
     /// Set once a block of it was found damaged: compactions leave the table alone, so that what is damaged stays
     /// known as damaged, and what is not stays readable.
     damaged: AtomicBool,
     /// The block that the disk did not read when last asked for it. That says nothing of what is in it, and may pass.
     unread: AtomicUsize,
+}
+
+/// What a table is with whichever of its blocks.
+#[derive(Debug)]
+struct Opened {
+    meta: TableMeta,
+    path: PathBuf,
+    file: Arc<dyn File>,
+    filter: Filter,
+    index: Index,
+    reports: Arc<Reports>,
 }
 
 impl Table {
@@ -44,6 +59,7 @@ impl Table {
         dir: &Path,
         meta: TableMeta,
         manifest: &Path,
+        reports: &Arc<Reports>,
     ) -> Result<Table, OpenError> {
         let path = files::table(dir, meta.file);
         let file = disk.open(&path).map_err(|error| match error.kind {
@@ -66,28 +82,53 @@ impl Table {
                 parts.damage(footer.properties.offset, "the table is not the one that the manifest names")
             );
         }
-        Ok(Table {
-            meta,
-            path,
-            file,
-            filter,
-            index,
-            damaged: AtomicBool::new(false),
-            unread: AtomicUsize::new(NO_BLOCK),
-        })
+        let reports = Arc::clone(reports);
+        Ok(Table::of(Arc::new(Opened { meta, path, file, filter, index, reports }), BTreeSet::new()))
+    }
+
+    fn of(opened: Arc<Opened>, lost: BTreeSet<usize>) -> Table {
+        Table { opened, lost, damaged: AtomicBool::new(false), unread: AtomicUsize::new(NO_BLOCK) }
+    }
+
+    /// The same table without these blocks, by offset. Of those that it has; the others are none of its.
+    pub(crate) fn without(&self, offsets: impl IntoIterator<Item = u64>) -> Table {
+        let mut lost = self.lost.clone();
+        lost.extend(offsets.into_iter().filter_map(|offset| self.opened.index.block_at(offset)));
+        Table::of(Arc::clone(&self.opened), lost)
+    }
+
+    /// Whether a block is lost.
+    pub(crate) fn is_lost(&self, block: usize) -> bool {
+        self.lost.contains(&block)
+    }
+
+    /// The keys that a block with entries has at most, if there is one at this offset that is not lost.
+    pub(crate) fn keys_of(&self, offset: u64) -> Option<KeyRange> {
+        let block = self.opened.index.block_at(offset).filter(|block| !self.is_lost(*block))?;
+        let start = match block {
+            0 => self.meta().smallest.clone(),
+            _ => self.opened.index.bound_of(block)?,
+        };
+        let end = self.opened.index.bound_of(block + 1).or_else(|| end_behind(&self.meta().largest));
+        Some(KeyRange { start, end })
+    }
+
+    /// Whether nothing reads its file any more but who asks.
+    pub(crate) fn is_let_go_of(table: &Arc<Table>) -> bool {
+        Arc::strong_count(table) == 1 && Arc::strong_count(&table.opened) == 1
     }
 
     pub(crate) fn meta(&self) -> &TableMeta {
-        &self.meta
+        &self.opened.meta
     }
 
     pub(crate) fn path(&self) -> &Path {
-        &self.path
+        &self.opened.path
     }
 
     /// Memory it takes as long as it is open.
     pub(crate) fn resident_bytes(&self) -> usize {
-        self.filter.bytes() + self.index.bytes() + size_of::<Table>()
+        self.opened.filter.bytes() + self.opened.index.bytes() + size_of::<Table>() + size_of::<Opened>()
     }
 
     pub(crate) fn is_damaged(&self) -> bool {
@@ -111,7 +152,7 @@ impl Table {
     /// Reads the block that could not be read the last time, if there is one.
     pub(crate) fn read_again(&self) -> Result<(), ReadError> {
         let block = self.unread.load(Ordering::Relaxed);
-        match self.index.handle(block) {
+        match self.opened.index.handle(block) {
             Some(handle) => self.read_block(block, handle).map(drop),
             None => Ok(()),
         }
@@ -119,20 +160,20 @@ impl Table {
 
     /// False only if the key is not in it. Costs no I/O.
     pub(crate) fn may_contain(&self, key: &[u8], hash: u64) -> bool {
-        self.meta.overlaps(key, key) && self.filter.may_contain(hash)
+        self.meta().overlaps(key, key) && self.opened.filter.may_contain(hash)
     }
 
     pub(crate) fn block_count(&self) -> usize {
-        self.index.len()
+        self.opened.index.len()
     }
 
     /// The number of the block that holds the key if any does.
     pub(crate) fn find_block(&self, key: &[u8]) -> usize {
-        self.index.find(key)
+        self.opened.index.find(key)
     }
 
     pub(crate) fn block_name(&self, block: usize) -> Option<BlockName> {
-        self.index.handle(block).map(|handle| (self.meta.file, handle.offset))
+        self.opened.index.handle(block).map(|handle| (self.meta().file, handle.offset))
     }
 
     /// A block from the cache, or from disk. Only `fill` puts it into the cache: a scan or a compaction, which reads
@@ -143,8 +184,9 @@ impl Table {
         cache: &BlockCache,
         fill: bool,
     ) -> Result<Arc<Block>, ReadError> {
-        let handle = self.index.handle(block).ok_or_else(|| self.damage(0, "the index has no such block"))?;
-        let name = (self.meta.file, handle.offset);
+        let handle =
+            self.opened.index.handle(block).ok_or_else(|| self.damage(0, "the index has no such block"))?;
+        let name = (self.meta().file, handle.offset);
         if let Some(cached) = cache.get(name) {
             return Ok(cached);
         }
@@ -156,7 +198,7 @@ impl Table {
     }
 
     fn read_block(&self, block: usize, handle: Handle) -> Result<Block, ReadError> {
-        let framed = read_framed(&*self.file, handle).map_err(|error| match error.kind {
+        let framed = read_framed(&*self.opened.file, handle).map_err(|error| match error.kind {
             DiskErrorKind::Short => self.damage(handle.offset, "the file ends before the block does"),
             _ => {
                 self.set_unread(block);
@@ -166,7 +208,7 @@ impl Table {
         if self.unread.load(Ordering::Relaxed) == block {
             self.set_unread(NO_BLOCK);
         }
-        let raw = frame::open(&framed, self.meta.file, handle.offset, BlockKind::Data);
+        let raw = frame::open(&framed, self.meta().file, handle.offset, BlockKind::Data);
         let raw = raw.map_err(|what| self.damage(handle.offset, what))?;
         Block::parse(raw).map_err(|Malformed| self.malformed(handle.offset))
     }
@@ -178,7 +220,9 @@ impl Table {
 
     fn damage(&self, offset: u64, what: &str) -> ReadError {
         self.set_aside();
-        ReadError::Damaged(Damage { file: self.path.clone(), offset, what: what.to_owned() })
+        let damage = Damage { file: self.opened.path.clone(), offset, what: what.to_owned() };
+        self.opened.reports.found(self.meta().file, &damage);
+        ReadError::Damaged(damage)
     }
 }
 

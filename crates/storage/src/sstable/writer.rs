@@ -12,6 +12,7 @@ use env::{Disk, DiskError, File};
 use super::block::{Block, BlockBuilder};
 use super::footer::{self, Footer, Properties};
 use super::frame::{self, BlockKind, Handle};
+use super::reports::Reports;
 use super::{filter, index};
 use crate::cache::BlockCache;
 use crate::files;
@@ -30,6 +31,8 @@ pub(crate) struct TableSink {
     pub(crate) options: Arc<Options>,
     /// Where the blocks go as they are written, if the table is made of what was used last.
     pub(crate) warm: Option<Arc<BlockCache>>,
+    /// Where it is told what is found damaged in them.
+    pub(crate) reports: Arc<Reports>,
 }
 
 pub(crate) struct TableWriter {

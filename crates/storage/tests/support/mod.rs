@@ -96,7 +96,7 @@ pub(crate) fn settle(db: &mut Db) -> Result<(), String> {
 
 fn carry_out(db: &mut Db, job: BackgroundJob) -> Result<(), String> {
     match db.install(job.run()).map_err(|e| e.to_string())? {
-        Installed::Done => Ok(()),
+        Installed::Done | Installed::Lost { .. } => Ok(()),
         Installed::Retry(error) => Err(error.to_string()),
         Installed::Unreadable(error) => Err(error.to_string()),
     }

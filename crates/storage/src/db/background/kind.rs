@@ -16,13 +16,16 @@ pub enum BackgroundKind {
     Removal,
     /// Looks how much room the disk has left.
     Space,
+    /// Keeps account of what is damaged, and of what is whole again.
+    Damage,
 }
 
 impl BackgroundKind {
     /// All kinds, the most pressing first.
-    pub const ALL: [BackgroundKind; 5] = [
+    pub const ALL: [BackgroundKind; 6] = [
         BackgroundKind::Segment,
         BackgroundKind::Flush,
+        BackgroundKind::Damage,
         BackgroundKind::Compaction,
         BackgroundKind::Removal,
         BackgroundKind::Space,
@@ -36,6 +39,7 @@ impl BackgroundKind {
             BackgroundKind::Compaction => "compaction",
             BackgroundKind::Removal => "removal",
             BackgroundKind::Space => "space",
+            BackgroundKind::Damage => "damage",
         }
     }
 

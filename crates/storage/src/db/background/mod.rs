@@ -1,11 +1,12 @@
 //! Work that keeps the database in shape: preparing log segments, flushing memtables, compacting tables, removing files,
-//! and looking how much room there is for all that.
+//! looking how much room there is for all that, and keeping account of damage.
 //!
 //! Each kind has at most one job in flight; kinds run side by side, and what keeps a compaction from its work keeps no
 //! flush from its own. A job does all its I/O itself, the manifest's edit included, so that when it comes back with
 //! success everything is durable already and [`Db::install`] only swaps pointers. A crash at any point leaves either the
 //! state before the edit or the one after it, and files that nobody names, which opening removes.
 
+mod damage;
 mod kind;
 mod segment;
 mod space;
@@ -22,12 +23,14 @@ use env::{Disk, DiskError};
 use super::Db;
 use crate::compaction::run::Compaction;
 use crate::compaction::{Choice, any_choice, choose, choose_to_make_room};
-use crate::error::{LogError, ReadError};
+use crate::error::{Damage, LogError, ReadError};
+use crate::key_range::KeyRange;
 use crate::log::segment::{Life, Prepared, SegmentFile};
 use crate::manifest::CommitError;
 use crate::memtable::Memtable;
 use crate::sstable::Table;
 use crate::sstable::writer::TableSink;
+use damage::{Account, Entry};
 pub use kind::BackgroundKind;
 use segment::Prepare;
 pub(crate) use segment::{create_segment, lay_out_segment};
@@ -41,6 +44,9 @@ pub(crate) struct Background {
     flushing: bool,
     compacting: bool,
     removing: bool,
+    accounting: bool,
+    /// Keys that are said to be whole again, and are not yet accounted so.
+    whole: Vec<KeyRange>,
     /// Segments without records that nothing waits for: as many as one memtable's log takes, and the rest are removed.
     /// A flush sets that many free at once, and each new one costs as much as is written to it.
     recyclable: Vec<SegmentFile>,
@@ -77,6 +83,7 @@ enum Work {
     Compact(Compact),
     Remove(Remove),
     Measure(Measure),
+    Account(Account),
 }
 
 /// What a [`BackgroundJob`] came to; to be handed to [`Db::install`].
@@ -91,6 +98,7 @@ enum Done {
     Compacted { choice: Choice, result: Result<Compacted, Trouble> },
     Removed,
     Measured(Result<Space, DiskError>),
+    Accounted { entry: Entry, result: Result<(), Trouble> },
 }
 
 /// Why a job came to nothing.
@@ -113,8 +121,15 @@ pub enum Installed {
     /// same work will be handed out again: wait a while before asking for this kind, and for this kind only.
     Retry(DiskError),
     /// It met damaged data, or values that cannot be merged. The tables concerned are left as they are, readable where they
-    /// are whole, and are not chosen again.
+    /// are whole, and are not chosen again until it is accounted what is damaged.
     Unreadable(ReadError),
+    /// Something was damaged and is lost: of these keys something may be missing from now on.
+    Lost {
+        /// Which keys, at most.
+        keys: Vec<KeyRange>,
+        /// What was found damaged.
+        damages: Vec<Damage>,
+    },
 }
 
 /// A failed write that did nothing is worth another try where the disk is full; any other may have left anything.
@@ -144,6 +159,7 @@ impl BackgroundJob {
             Work::Compact(job) => job.run(),
             Work::Remove(job) => job.run(),
             Work::Measure(job) => job.run(),
+            Work::Account(job) => job.run(),
         })
     }
 
@@ -156,6 +172,7 @@ impl BackgroundJob {
             Work::Compact(_) => BackgroundKind::Compaction,
             Work::Remove(_) => BackgroundKind::Removal,
             Work::Measure(_) => BackgroundKind::Space,
+            Work::Account(_) => BackgroundKind::Damage,
         }
     }
 }
@@ -169,6 +186,7 @@ impl BackgroundOutcome {
             Done::Compacted { .. } => BackgroundKind::Compaction,
             Done::Removed => BackgroundKind::Removal,
             Done::Measured(_) => BackgroundKind::Space,
+            Done::Accounted { .. } => BackgroundKind::Damage,
         }
     }
 }
@@ -195,6 +213,7 @@ impl Db {
             BackgroundKind::Compaction => self.compact_job().map(Work::Compact),
             BackgroundKind::Removal => self.remove_job().map(Work::Remove),
             BackgroundKind::Space => self.measure_job().map(Work::Measure),
+            BackgroundKind::Damage => self.account_job().map(Work::Account),
         };
         work.map(BackgroundJob)
     }
@@ -258,6 +277,7 @@ impl Db {
             dir: self.dir.clone(),
             options: Arc::clone(&self.options),
             warm: warm.then(|| Arc::clone(&self.blocks)),
+            reports: Arc::clone(&self.reports),
         }
     }
 
@@ -306,7 +326,7 @@ impl Db {
             return None;
         }
         let obsolete = std::mem::take(&mut self.background.obsolete);
-        let (free, held) = obsolete.into_iter().partition(|table| Arc::strong_count(table) == 1);
+        let (free, held) = obsolete.into_iter().partition(Table::is_let_go_of);
         self.background.obsolete = held;
         let free: Vec<Arc<Table>> = free;
         if free.is_empty() {
@@ -330,6 +350,10 @@ impl Db {
                 Ok(())
             }
             Done::Measured(result) => self.install_space(result),
+            Done::Accounted { entry, result } => match self.install_account(entry, result) {
+                Ok(installed) => return Ok(installed),
+                Err(trouble) => Err(trouble),
+            },
         };
         if kind != BackgroundKind::Space {
             self.background.room.has_changed();

@@ -1,0 +1,161 @@
+//! Keeping account of what was damaged here, until it has come back from where else it is.
+//!
+//! A block that is found damaged is *lost*: the manifest says so, and the keys that it had at most are *missing*. From then on
+//! it counts for nothing, so that compactions go on, and nothing is concluded from what is left of those keys
+//! ([`crate::missing`]). Who has seen to it that they are here again says so ([`Db::is_whole`]).
+//!
+//! What must hold: no compaction or restart makes a missing key look as if nothing were amiss. A compaction cannot take in a
+//! damaged block, and passes over a lost one only after the edit that made its keys missing. And what is found damaged after
+//! somebody looked is not whole because of what he saw: one job at a time, and one that knows of damage strikes off
+//! nothing there.
+//!
+//! Where nobody else has what is here (`Options::replicated`), damage stays as it is: compactions leave the table alone, so
+//! that people may restore it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use super::{Done, Installed, Trouble};
+use crate::cache::RecordCache;
+use crate::db::{Db, locked};
+use crate::error::Damage;
+use crate::key_range::KeyRange;
+use crate::manifest::{Edit, Manifest};
+use crate::sstable::Table;
+
+/// How many damages are remembered for people.
+const REMEMBERED_MAX: usize = 16;
+
+/// Lets the manifest say it.
+#[derive(Debug)]
+pub(super) struct Account {
+    manifest: Arc<Mutex<Manifest>>,
+    entry: Entry,
+}
+
+/// What is lost, and what is whole again.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Entry {
+    blocks: BTreeMap<(u64, u64), Damage>,
+    missing: Vec<KeyRange>,
+    whole: Vec<KeyRange>,
+}
+
+impl Account {
+    pub(super) fn run(self) -> Done {
+        let edit = Edit {
+            blocks_lost: self.entry.blocks.keys().copied().collect(),
+            missing: self.entry.missing.clone(),
+            whole: self.entry.whole.clone(),
+            ..Edit::default()
+        };
+        let result = locked(&self.manifest).commit(edit).map_err(Trouble::from);
+        Done::Accounted { entry: self.entry, result }
+    }
+}
+
+impl Db {
+    /// The keys of which something was lost here and has not come back, as ranges in their order.
+    pub fn missing(&self) -> &[KeyRange] {
+        self.missing.ranges()
+    }
+
+    /// Whether something may be missing of this key. Then reads say that they cannot say.
+    pub fn is_missing(&self, key: &[u8]) -> bool {
+        self.missing.contains(key)
+    }
+
+    /// What was found damaged since the start, the last of it.
+    pub fn damages(&self) -> impl Iterator<Item = &Damage> {
+        self.damages.iter()
+    }
+
+    /// Nothing of these keys is missing any more: what others have of them has been put. It takes effect when the background
+    /// job is done that this makes, unless more of them is found damaged meanwhile.
+    pub fn is_whole(&mut self, range: KeyRange) {
+        if self.missing.first_in(&range).is_some() {
+            self.background.whole.push(range);
+        }
+    }
+
+    /// What there is to be said of damage, if there is anything.
+    pub(super) fn account_job(&mut self) -> Option<Account> {
+        if self.background.accounting {
+            return None;
+        }
+        let mut entry = Entry::default();
+        for (block, damage) in self.reports.take() {
+            self.note_damage(&damage);
+            let keys = self.table(block.0).and_then(|table| table.keys_of(block.1));
+            if let Some(keys) = keys.filter(|_| self.options.replicated) {
+                entry.missing.push(keys);
+                entry.blocks.insert(block, damage);
+            }
+        }
+        let found = &entry.missing;
+        let is_sound = |range: &KeyRange| !found.iter().any(|lost| overlap(lost, range));
+        entry.whole = std::mem::take(&mut self.background.whole).into_iter().filter(is_sound).collect();
+        if entry.blocks.is_empty() && entry.whole.is_empty() {
+            return None;
+        }
+        self.background.accounting = true;
+        Some(Account { manifest: Arc::clone(&self.manifest), entry })
+    }
+
+    fn note_damage(&mut self, damage: &Damage) {
+        if !self.damages.contains(damage) {
+            self.damages.push_back(damage.clone());
+        }
+        if self.damages.len() > REMEMBERED_MAX {
+            self.damages.pop_front();
+        }
+    }
+
+    fn table(&self, file: u64) -> Option<&Arc<Table>> {
+        self.tables.iter().map(|(_, table)| table).find(|table| table.meta().file == file)
+    }
+
+    pub(super) fn install_account(
+        &mut self,
+        entry: Entry,
+        result: Result<(), Trouble>,
+    ) -> Result<Installed, Trouble> {
+        self.background.accounting = false;
+        if let Err(trouble) = result {
+            entry.blocks.iter().for_each(|((file, _), damage)| self.reports.found(*file, damage));
+            self.background.whole.extend(entry.whole);
+            return Err(trouble);
+        }
+        let mut missing = (*self.missing).clone();
+        entry.whole.iter().for_each(|range| missing.remove(range));
+        entry.missing.iter().cloned().for_each(|range| missing.add(range));
+        self.missing = Arc::new(missing);
+        if entry.blocks.is_empty() {
+            return Ok(Installed::Done);
+        }
+        self.let_go_of_blocks(&entry.blocks);
+        Ok(Installed::Lost { keys: entry.missing, damages: entry.blocks.into_values().collect() })
+    }
+
+    /// Puts tables without these blocks in the place of those that have them.
+    fn let_go_of_blocks(&mut self, blocks: &BTreeMap<(u64, u64), Damage>) {
+        let offsets_of =
+            |file: u64| blocks.keys().filter(move |(of, _)| *of == file).map(|(_, offset)| *offset);
+        let has_lost = |table: &Table| offsets_of(table.meta().file).next().is_some();
+        let without: Vec<(u8, Arc<Table>)> = self
+            .tables
+            .iter()
+            .filter(|(_, table)| has_lost(table))
+            .map(|(level, table)| (level, Arc::new(table.without(offsets_of(table.meta().file)))))
+            .collect();
+        let files: Vec<u64> = without.iter().map(|(_, table)| table.meta().file).collect();
+        self.replace_tables(&files, &without);
+        // What it has of these keys is more than the tables have from now on.
+        self.records = RecordCache::new(self.options.record_cache_bytes(), self.options.secret);
+        self.accounts += 1;
+    }
+}
+
+fn overlap(a: &KeyRange, b: &KeyRange) -> bool {
+    a.ends_after(&b.start) && b.ends_after(&a.start)
+}
