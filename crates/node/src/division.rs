@@ -328,7 +328,7 @@ fn settle(target: &mut Db) -> Result<(), CopyError> {
     }
     while let Some(job) = target.background_job() {
         match target.install(job.run())? {
-            Installed::Done => {}
+            Installed::Done | Installed::Lost { .. } => {}
             Installed::Retry(error) => return Err(CopyError::Background(error.to_string())),
             Installed::Unreadable(error) => return Err(error.into()),
         }

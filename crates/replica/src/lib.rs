@@ -11,7 +11,8 @@
 //! - Operations on a key whose record must come from disk run in the order in which they came, on the record that came.
 //!
 //! In reading order: [`store_key`] says where a record lives, [`actors`] who issues dots, [`make`] how a client's change
-//! becomes a record, [`handoff`] how what a stand-in keeps reaches its owner, [`exchange`] how owners come to hold the same, [`collection`] when a delete may be dropped,
+//! becomes a record, [`handoff`] how what a stand-in keeps reaches its owner, [`exchange`] how owners come to hold the same,
+//! [`healing`] how what was damaged comes back, [`collection`] when a delete may be dropped,
 //! [`recent`] what is not yet synced or not yet shown, [`replica`] the machine, [`scan`] runs of keys,
 //! [`identity`] who this data directory is.
 
@@ -19,6 +20,7 @@ pub mod actors;
 pub mod collection;
 pub mod exchange;
 pub mod handoff;
+pub mod healing;
 pub mod identity;
 pub mod make;
 pub mod recent;

@@ -31,6 +31,8 @@ pub(crate) enum Task {
     Read,
     /// For a reader who knows this much.
     ReadCovering(Box<Context>),
+    /// For another owner, or this one, to compare.
+    ReadHeld,
     Write {
         keyspace: KeyspaceId,
         record: Bytes,
@@ -47,13 +49,13 @@ pub(crate) enum Task {
 
 impl Waiting {
     pub(crate) fn is_write(&self) -> bool {
-        !matches!(self.task, Task::Read | Task::ReadCovering(_))
+        !matches!(self.task, Task::Read | Task::ReadCovering(_) | Task::ReadHeld)
     }
 
     /// About how many bytes of value it holds.
     pub(crate) fn bytes(&self) -> usize {
         match &self.task {
-            Task::Read | Task::ReadCovering(_) | Task::Drop | Task::LetGo { .. } => 0,
+            Task::Read | Task::ReadCovering(_) | Task::ReadHeld | Task::Drop | Task::LetGo { .. } => 0,
             Task::Write { record, .. } => record.len(),
             Task::Make(ask) => ask.bytes(),
         }
@@ -68,7 +70,9 @@ impl Waiting {
     pub(crate) fn fail(self, why: &str) -> Effect {
         let why = why.to_owned();
         match self.task {
-            Task::Read | Task::ReadCovering(_) => Effect::Reply(self.ticket, ReplicaReply::CannotSay { why }),
+            Task::Read | Task::ReadCovering(_) | Task::ReadHeld => {
+                Effect::Reply(self.ticket, ReplicaReply::CannotSay { why })
+            }
             Task::Make(_) => Effect::Made(self.ticket, Err(MakeError::CannotSay(why))),
             // Nobody asked for a record to be dropped; whoever is told knows nothing of it.
             Task::Write { .. } | Task::Drop | Task::LetGo { .. } => {

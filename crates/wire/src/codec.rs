@@ -14,6 +14,7 @@
 //!  23 Grant         -
 //!  24 Compare       postcard merkle::Ask
 //!  25 ReadCovering  postcard (keyspace, key, context)
+//!  26 ReadHeld      as Read
 //!  28 Collect       postcard CollectAsk
 //!  32 Found         synced u8 | record ..
 //!  33 Absent        -
@@ -63,6 +64,7 @@ mod kind {
     pub(super) const GRANT: u8 = 23;
     pub(super) const COMPARE: u8 = 24;
     pub(super) const READ_COVERING: u8 = 25;
+    pub(super) const READ_HELD: u8 = 26;
     pub(super) const COLLECT: u8 = 28;
     pub(super) const FOUND: u8 = 32;
     pub(super) const ABSENT: u8 = 33;
@@ -90,6 +92,7 @@ pub fn kind_of(body: &Body) -> u8 {
             ReplicaRequest::Read { in_place_of: None, .. } => kind::READ,
             ReplicaRequest::Read { .. } => kind::READ_IN_PLACE,
             ReplicaRequest::ReadCovering { .. } => kind::READ_COVERING,
+            ReplicaRequest::ReadHeld { .. } => kind::READ_HELD,
             ReplicaRequest::Write { in_place_of: None, .. } => kind::WRITE,
             ReplicaRequest::Write { .. } => kind::WRITE_IN_PLACE,
             ReplicaRequest::Scan(_) => kind::SCAN,
@@ -137,6 +140,10 @@ fn encode_request(request: &ReplicaRequest, out: &mut BytesMut) {
         }
         ReplicaRequest::ReadCovering { keyspace, key, context } => {
             put_postcard(&(keyspace.0, key, context), out);
+        }
+        ReplicaRequest::ReadHeld { keyspace, key } => {
+            out.put_u32_le(keyspace.0);
+            out.put_slice(key);
         }
         ReplicaRequest::Write { keyspace, key, record, path, in_place_of } => {
             in_place_of.iter().for_each(|node| out.put_u16_le(node.0));
@@ -211,6 +218,10 @@ pub fn decode_body(kind: u8, mut bytes: Bytes) -> Result<Body, DecodeError> {
         kind::READ_COVERING => {
             let (keyspace, key, context) = get_postcard(kind, &bytes)?;
             Body::Request(ReplicaRequest::ReadCovering { keyspace: KeyspaceId(keyspace), key, context })
+        }
+        kind::READ_HELD => {
+            let keyspace = KeyspaceId(bytes.try_get_u32_le().map_err(short)?);
+            Body::Request(ReplicaRequest::ReadHeld { keyspace, key: bytes })
         }
         kind::WRITE | kind::WRITE_IN_PLACE => Body::Request(decode_write(kind, bytes)?),
         kind::GRANT => Body::Request(ReplicaRequest::Grant),

@@ -62,6 +62,14 @@ pub enum ReplicaRequest {
         /// What the reader knows.
         context: Box<Context>,
     },
+    /// The record of a key, of an owner, for one that compares: what is held, and where something was lost to damage, what is
+    /// left. For merging, and never to be taken for all that there was.
+    ReadHeld {
+        /// Of this keyspace.
+        keyspace: KeyspaceId,
+        /// Which key.
+        key: Bytes,
+    },
     /// Merge this record into what is held of the key.
     Write {
         /// Of this keyspace.

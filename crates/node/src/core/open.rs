@@ -234,7 +234,9 @@ impl Directory {
     pub fn open_shard(&self, index: ShardId) -> Result<Shard, OpenError> {
         let count = self.shards.count();
         let secret = self.secrets[usize::from(index.0)];
-        let storage = storage::Options { secret, ..self.options.storage.clone().divided(usize::from(count)) };
+        let replicated = self.options.storage.replicated || is_replicated(&self.topology.state);
+        let options = self.options.storage.clone().divided(usize::from(count));
+        let storage = storage::Options { secret, replicated, ..options };
         let store = self.division.store_dir(&self.dir, index);
         let (db, recovery) = Db::open(Arc::clone(&self.disk), &store, storage, Arc::new(RecordMerge))?;
         // Ids are never used twice by one incarnation: each run begins above all that an earlier one can have reached. A
@@ -286,6 +288,13 @@ impl Directory {
             Rng::from_seed(self.gossip_seed),
         )
     }
+}
+
+/// Whether each key has another owner, so that what is damaged on one can come back from there.
+fn is_replicated(state: &ClusterState) -> bool {
+    let has_others = |keyspace, partition| state.owners(keyspace, partition).len() > 1;
+    let partitions = state.partitions();
+    state.keyspaces().iter().all(|keyspace| partitions.iter().all(|one| has_others(keyspace.id, one)))
 }
 
 fn check_state(dir: &Path, identity: &Identity, state: &ClusterState) -> Result<(), OpenError> {

@@ -63,7 +63,7 @@ impl JobThreads {
         let queue = match &job {
             Job::Sync(_) => &self.log,
             Job::Background(job) => match job.kind() {
-                BackgroundKind::Segment | BackgroundKind::Space => &self.segments,
+                BackgroundKind::Segment | BackgroundKind::Space | BackgroundKind::Damage => &self.segments,
                 BackgroundKind::Flush => &self.flushes,
                 BackgroundKind::Compaction | BackgroundKind::Removal => &self.background,
             },

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use causality::{Actor, Frontier, Stamp};
-use storage::{Db, KeyRange, ReadError, ScanLimit, ScanOutcome};
+use storage::{BackgroundKind, Db, Installed, KeyRange, ReadError, ScanLimit, ScanOutcome};
 use types::{Incarnation, PartitionId, WallTime};
 use wire::{Mark, Written};
 
@@ -114,13 +114,15 @@ impl Marks {
     ///
     /// # Errors
     /// As [`MarksError`] says.
-    pub fn load(db: &Db) -> Result<Marks, MarksError> {
+    pub fn load(db: &mut Db) -> Result<Marks, MarksError> {
         let (start, end) = store_key::marks();
         let limit = ScanLimit { entries: MARKS_MAX, bytes: usize::MAX };
         let mut by_partition = BTreeMap::new();
         let mut from = Some(start);
         while let Some(start) = from {
-            match db.scan(KeyRange::new(&start, Some(&end)), limit).run() {
+            match db.scan_what_is_left(KeyRange::new(&start, Some(&end)), limit).run() {
+                // What is damaged and is elsewhere too is given up, and then there is what is left.
+                ScanOutcome::Unreadable(ReadError::Damaged(damage)) if give_up(db) => drop(damage),
                 ScanOutcome::Unreadable(error) => return Err(error.into()),
                 ScanOutcome::Page { entries, next } => {
                     for (key, bytes) in entries {
@@ -129,10 +131,17 @@ impl Marks {
                         by_partition.insert(partition, mark);
                     }
                     from = next;
+                    continue;
                 }
             }
+            from = Some(start);
         }
         Ok(Marks { by_partition })
+    }
+
+    /// All that is kept, as it is stored.
+    pub fn stored(&self) -> impl Iterator<Item = (PartitionId, Bytes)> + '_ {
+        self.by_partition.iter().map(|(partition, standing)| (*partition, encode(&standing.to_mark())))
     }
 
     /// What is kept of a partition, if anything.
@@ -156,6 +165,13 @@ impl Marks {
     pub fn keep(&mut self, partition: PartitionId, mark: &Mark) {
         self.by_partition.entry(partition).or_default().absorb(&Standing::of_mark(mark));
     }
+}
+
+/// Lets the store give up what was found damaged; false where there was nothing, or it cannot. Blocks.
+fn give_up(db: &mut Db) -> bool {
+    let job = db.background_job_of(BackgroundKind::Damage);
+    let installed = job.map(|job| db.install(job.run()));
+    matches!(installed, Some(Ok(Installed::Lost { .. })))
 }
 
 /// The first byte of what is kept, so that a later version can tell.

@@ -425,6 +425,11 @@ impl Collection {
         }
     }
 
+    /// All marks that are kept, as they are stored.
+    pub(crate) fn kept_marks(&self) -> Vec<(PartitionId, Bytes)> {
+        self.marks.stored().collect()
+    }
+
     /// Whether a page is one that a sweep has read.
     pub(crate) fn is_reading(&self, token: u64) -> bool {
         is_its_id(token)

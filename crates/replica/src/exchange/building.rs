@@ -139,7 +139,8 @@ impl Building {
             tree.begin_page();
         });
         pass.token = Some(token);
-        out.push(Effect::Scan(token, db.scan(KeyRange::new(&pass.from, pass.end.as_deref()), pass.limit)));
+        let range = KeyRange::new(&pass.from, pass.end.as_deref());
+        out.push(Effect::Scan(token, db.scan_what_is_left(range, pass.limit)));
         true
     }
 

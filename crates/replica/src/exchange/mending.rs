@@ -279,7 +279,7 @@ impl Mending {
     }
 
     fn read(&self, key: &Bytes) -> ReplicaRequest {
-        ReplicaRequest::Read { keyspace: self.keyspace, key: key.clone(), in_place_of: None }
+        ReplicaRequest::ReadHeld { keyspace: self.keyspace, key: key.clone() }
     }
 
     fn write(&self, key: &Bytes, record: Bytes) -> ReplicaRequest {

@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cluster::ClusterState;
-use merkle::Ask;
+use merkle::{Ask, Standing};
 use storage::{Db, ScanOutcome};
 use types::{Instant, Moment, NodeId, OperationId, PartitionId};
 use wire::ReplicaReply;
@@ -38,6 +38,7 @@ use self::pairs::Pairs;
 use self::round::{Ended, Round, Todo};
 use self::trees::Trees;
 use crate::granting::Granting;
+use crate::healing::Compared;
 use crate::replica::{Effect, Ticket};
 
 pub use self::pairs::Figures;
@@ -195,6 +196,11 @@ impl Exchange {
     /// that left nothing to differ. What is missing gets its turn sooner than it would.
     pub(crate) fn want(&mut self, partition: PartitionId, since: Instant) -> Option<NodeId> {
         self.pairs.want(partition, since)
+    }
+
+    /// Whether all trees of a partition are true.
+    fn is_true(&mut self, partition: PartitionId) -> bool {
+        self.trees.of_partition(partition).all(|(_, _, tree)| tree.standing() == Standing::True)
     }
 
     /// Records of this node that another owner has no use for: all of them is settled there, and not held.
@@ -439,5 +445,19 @@ impl Exchange {
     fn next_id(&mut self) -> u64 {
         self.last_id += self.id_step;
         self.last_id
+    }
+}
+
+impl Compared for Exchange {
+    fn moment(&self) -> (u64, u64) {
+        (self.pairs.rounds(), self.building.figures().built)
+    }
+
+    fn is_built(&mut self, partition: PartitionId) -> bool {
+        self.is_true(partition)
+    }
+
+    fn want(&mut self, partition: PartitionId, since: Instant) -> Option<NodeId> {
+        Exchange::want(self, partition, since)
     }
 }

@@ -107,6 +107,11 @@ impl Pairs {
         self.pairs.len()
     }
 
+    /// How many rounds have ended.
+    pub(crate) fn rounds(&self) -> u64 {
+        self.figures.rounds
+    }
+
     /// The next in turn.
     pub(crate) fn next(&mut self) -> Option<(TreeId, NodeId)> {
         self.is_wanted_next = !self.is_wanted_next;

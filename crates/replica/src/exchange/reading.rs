@@ -1,4 +1,5 @@
-//! Reading what is stored in a span of a tree, a page at a time.
+//! Reading what is stored in a span of a tree, a page at a time. Where something is missing, what is left: what the others have
+//! beyond that is what comparing is to find.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -42,7 +43,8 @@ impl Reading {
             Some(behind) => Some(store_key::position(run.slot, self.keyspace, behind)),
             None => store_key::end_of_keyspace(run.slot, self.keyspace),
         };
-        Some(db.scan(KeyRange::new(self.from.as_ref().unwrap_or(&start), end.as_deref()), PAGE))
+        let range = KeyRange::new(self.from.as_ref().unwrap_or(&start), end.as_deref());
+        Some(db.scan_what_is_left(range, PAGE))
     }
 
     /// A page was read, and the next begins there; nothing where the run is over.

@@ -5,8 +5,9 @@ use causality::{Record, Stamp};
 use types::{KeyspaceId, Moment, PartitionId};
 use wire::{ReplicaReply, WritePath};
 
+use super::healing::MISSING;
 use super::{Effect, Replica, Ticket};
-use crate::{make, store_key};
+use crate::{exchange, make, store_key};
 
 impl Replica {
     #[allow(clippy::too_many_arguments, reason = "the parts of one write, taken apart once on its way here")]
@@ -22,7 +23,8 @@ impl Replica {
         out: &mut Vec<Effect>,
     ) -> Option<Bytes> {
         let relaxed = self.is_relaxed(keyspace);
-        match self.decide(now, key, ticket.partition, record, path, held) {
+        let is_own_fetch = ticket.from == self.here && exchange::is_its(ticket.operation);
+        match self.decide(now, key, ticket.partition, record, path, held, is_own_fetch) {
             Ok(Decision::Store(bytes)) => match self.store(now, key, &bytes, held, relaxed) {
                 Ok(sequence) => {
                     self.acknowledge(ticket, sequence, relaxed);
@@ -66,6 +68,11 @@ impl Replica {
     }
 
     /// What to do with a record that arrived, given what is held.
+    ///
+    /// Where something of the key is missing what is held may be less than it was. So a client's write that is to outrank it
+    /// is not taken in; and what is settled and not held is not told to be of no use, for it may be what was lost. What this
+    /// node has fetched itself, an owner holds, and all of it is taken in.
+    #[allow(clippy::too_many_arguments, reason = "a record, how it came, and what is held")]
     fn decide(
         &mut self,
         now: Moment,
@@ -74,9 +81,14 @@ impl Replica {
         record: &Bytes,
         path: WritePath,
         held: Option<&Bytes>,
+        is_own_fetch: bool,
     ) -> Result<Decision, String> {
         let unreadable = |error: &dyn std::fmt::Display| format!("a record cannot be read: {error}");
         let incoming = Record::decode(record.clone()).map_err(|error| unreadable(&error))?;
+        let is_missing = self.db.is_missing(key);
+        if is_missing && path != WritePath::Merge && matches!(incoming, Record::Lww(_)) {
+            return Err(MISSING.to_owned());
+        }
         if path == WritePath::Client {
             self.clock
                 .observe(make::newest_stamp(&incoming), now.wall, self.options.clock_drift_ms_max)
@@ -90,9 +102,13 @@ impl Replica {
         let is_own = store_key::own_slot(key).is_some();
         let held = held.filter(|(record, _)| !(is_own && self.collection.is_droppable(partition, record)));
         let versions = incoming.versions().len();
-        let incoming = if is_own {
+        let incoming = if is_own && !(is_missing && is_own_fetch) {
             let held = held.as_ref().map(|(record, _)| record);
             match self.collection.unsettled(partition, incoming, held) {
+                Some(incoming) if is_missing && incoming.versions().len() != versions => {
+                    return Err(MISSING.to_owned());
+                }
+                None if is_missing => return Err(MISSING.to_owned()),
                 Some(incoming) => incoming,
                 None => return Ok(Decision::Settled),
             }

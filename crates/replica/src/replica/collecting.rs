@@ -35,12 +35,14 @@ impl Replica {
                 CollectAnswer::Fenced { written, now: now.wall, known }
             }
             CollectStep::Operations | CollectStep::Hints | CollectStep::Comparing => {
+                let missing = self.missing_of(partition);
                 let exchange = &mut self.exchange;
                 let mut here = Here {
                     now: now.mono,
                     under_way,
                     keeps_hints: self.handoff.keeps_any(),
-                    to_compare: &mut |since: Instant| exchange.want(partition, since),
+                    // What was lost here may be what is to be settled.
+                    to_compare: &mut |since: Instant| missing.or_else(|| exchange.want(partition, since)),
                     newest: self.collection.newest(partition),
                     written: self.db.last_sequence(),
                     synced: self.db.synced_through(),

@@ -5,10 +5,11 @@
 //! merged with, and equal reads of a cold key cost one.
 //!
 //! Here is the way of a request; [`reaching`] is its way to the record, [`arriving`] is what becomes of a record that another node made, [`making`] how this one
-//! makes its own, [`collecting`] how deletes are dropped.
+//! makes its own, [`collecting`] how deletes are dropped, [`healing`] what becomes of what was lost to damage.
 
 mod arriving;
 mod collecting;
+mod healing;
 mod making;
 mod options;
 mod reaching;
@@ -22,7 +23,7 @@ use bytes::Bytes;
 use causality::HybridClock;
 use cluster::{ClusterState, Durability, QuorumMode};
 use storage::{
-    BackgroundJob, BackgroundKind, BackgroundOutcome, Db, Installed, Kind, LogError, Lookup, PutError,
+    BackgroundJob, BackgroundKind, BackgroundOutcome, Damage, Db, Installed, Kind, LogError, Lookup, PutError,
     ReadJob, ReadOutcome, ScanJob, ScanOutcome, SequenceNumber, SyncJob, SyncOutcome,
 };
 use types::{Instant, KeyspaceId, Moment, NodeId, OperationId, PartitionId, ShardId};
@@ -34,11 +35,13 @@ use crate::collection::{self, Collection};
 use crate::exchange::{self, Exchange};
 use crate::granting::Granting;
 use crate::handoff::{self, Handoff, Settled};
+use crate::healing::Healing;
 use crate::make::{Made, Make, MakeError};
 use crate::recent::Recent;
 use crate::scan::Scans;
 use crate::store_key::{self, store_key};
 use crate::waiting::{Cold, Stalled, Task, Waiting};
+use healing::MISSING;
 
 pub use self::options::ReplicaOptions;
 
@@ -111,6 +114,9 @@ pub struct Replica {
     granting: Granting,
     exchange: Exchange,
     collection: Collection,
+    healing: Healing,
+    /// The last of the marks that were written again because some may be missing.
+    marks_kept: Option<SequenceNumber>,
     /// Replies that wait until their sequence number is synced.
     unsynced: VecDeque<(SequenceNumber, Ticket, ReplicaReply)>,
     /// Replies that wait until the log is handed to the operating system, at the end of the turn.
@@ -136,7 +142,7 @@ impl Replica {
         here: NodeId,
         state: Arc<ClusterState>,
         partitions: &[PartitionId],
-        db: Db,
+        mut db: Db,
         actors: Actors,
         options: ReplicaOptions,
     ) -> Result<Replica, MarksError> {
@@ -147,11 +153,12 @@ impl Replica {
             shard: options.shard,
             shards: options.shards,
         };
-        let marks = Marks::load(&db)?;
+        let marks = Marks::load(&mut db)?;
         let collection = Collection::new(who, Arc::clone(&state), partitions, marks, options.collection);
         let shard = (options.shard, options.shards);
         let exchange = Exchange::new(here, Arc::clone(&state), partitions, shard, options.exchange);
-        Ok(Replica {
+        let healing = Healing::new(here, Arc::clone(&state), partitions);
+        let mut replica = Replica {
             here,
             state,
             options,
@@ -166,12 +173,20 @@ impl Replica {
             granting: Granting::default(),
             exchange,
             collection,
+            healing,
+            marks_kept: None,
             unsynced: VecDeque::new(),
             unwritten: Vec::new(),
             sync_due: None,
             syncing: false,
             left_alone: BTreeMap::new(),
-        })
+        };
+        let missing = replica.db.missing().to_vec();
+        if !missing.is_empty() {
+            let damages: Vec<Damage> = replica.db.damages().cloned().collect();
+            replica.lost(&missing, &damages);
+        }
+        Ok(replica)
     }
 
     /// Serves a request of a coordinator, this node's own or a peer's.
@@ -190,6 +205,12 @@ impl Replica {
                         let task = Task::ReadCovering(context);
                         self.with_held(now, key, Waiting { ticket, task }, out);
                     }
+                }
+            }
+            ReplicaRequest::ReadHeld { keyspace, key } => {
+                match self.place_of(keyspace, &key, ticket.partition, None) {
+                    Err(why) => out.push(Effect::Reply(ticket, ReplicaReply::CannotSay { why })),
+                    Ok(key) => self.with_held(now, key, Waiting { ticket, task: Task::ReadHeld }, out),
                 }
             }
             ReplicaRequest::Write { keyspace, key, record, path, in_place_of } => {
@@ -251,6 +272,10 @@ impl Replica {
                 return;
             }
         };
+        if self.db.is_missing(&key) {
+            out.push(Effect::Made(ticket, Err(MakeError::CannotSay(MISSING.to_owned()))));
+            return;
+        }
         match self.held(&key, Some(ask.bytes())) {
             Ok(held) => {
                 self.make_on(now, &key, ticket, ask, held, out);
@@ -416,6 +441,7 @@ impl Replica {
         let kind = outcome.kind();
         match self.db.install(outcome) {
             Ok(Installed::Done) => {}
+            Ok(Installed::Lost { keys, damages }) => self.lost(&keys, &damages),
             Ok(Installed::Retry(_) | Installed::Unreadable(_)) => {
                 self.left_alone.insert(kind, now.mono + BACKGROUND_PAUSE);
             }
@@ -431,6 +457,7 @@ impl Replica {
             return;
         }
         out.extend(self.unwritten.drain(..).map(|(ticket, reply)| Effect::Reply(ticket, reply)));
+        self.heal(now);
         self.handoff.turn(now, &self.db, out);
         self.exchange.turn(now, &self.db, &mut self.granting, out);
         self.collection.turn(now, &self.db, out);
@@ -535,6 +562,12 @@ impl Replica {
         held: Option<Bytes>,
         out: &mut Vec<Effect>,
     ) -> Afterwards {
+        if self.db.is_missing(key)
+            && let Some(why) = Replica::why_not_on_what_is_left(&one.task)
+        {
+            out.push(one.fail(why));
+            return Afterwards::Same;
+        }
         let Waiting { ticket, task } = one;
         let stored = match task {
             Task::ReadCovering(context) => {
@@ -543,7 +576,7 @@ impl Replica {
                 out.push(Effect::Reply(ticket, reply));
                 None
             }
-            Task::Read => {
+            Task::Read | Task::ReadHeld => {
                 out.push(Effect::Reply(ticket, self.read(key, held)));
                 None
             }

@@ -71,7 +71,8 @@ impl Replica {
         }
     }
 
-    /// What is held of a key, for a read or for a write of so many bytes; or why that cannot be done now.
+    /// What is held of a key, for a read or for a write of so many bytes; or why that cannot be done now. Where something of it
+    /// is missing that is what is left, and what may be done with it is for [`Replica::run`] to know.
     pub(super) fn held(&mut self, key: &Bytes, write_bytes: Option<usize>) -> Result<Option<Bytes>, NotNow> {
         if write_bytes.is_some() && !self.stalled.is_empty() {
             return Err(NotNow::Stalled);
@@ -80,8 +81,8 @@ impl Replica {
             return Err(NotNow::BehindARead);
         }
         let found = match write_bytes {
-            Some(_) => self.db.get_to_replace(key),
-            None => self.db.get(key),
+            Some(_) => self.db.get_what_is_left(key, false),
+            None => self.db.get_what_is_left(key, true),
         };
         let held = match found {
             Lookup::Found(record) => Some(record),

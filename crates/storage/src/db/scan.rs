@@ -44,8 +44,8 @@ pub struct ScanJob {
     tables: Arc<TableSet>,
     blocks: Arc<BlockCache>,
     merge: Arc<dyn Merge>,
-    /// Where the scan must end because something is missing; none where it is to tell what is left.
-    missing_from: Option<Bytes>,
+    /// The range ends where something is missing, and nothing can be said of what follows.
+    ends_early: bool,
 }
 
 impl std::fmt::Debug for ScanJob {
@@ -71,12 +71,12 @@ pub enum ScanOutcome {
 impl Db {
     /// The scan of the first page of a range. Touches memory only; the job reads the disk.
     ///
-    /// A page ends before the first key of which something is missing, and one that would begin there cannot be read.
+    /// A page that would have to go on where something is missing cannot be read.
     pub fn scan(&self, range: KeyRange, limit: ScanLimit) -> ScanJob {
-        let missing_from =
-            self.missing.first_in(&range).map(|missing| missing.start.clone().max(range.start.clone()));
-        let end = missing_from.clone().or_else(|| range.end.clone());
-        ScanJob { missing_from, ..self.scan_what_is_left(KeyRange { end, ..range }, limit) }
+        let missing = self.missing.first_in(&range).map(|missing| missing.start.clone());
+        let end = missing.as_ref().map(|start| start.max(&range.start).clone());
+        let job = self.scan_what_is_left(KeyRange { end: end.or(range.end), start: range.start }, limit);
+        ScanJob { ends_early: missing.is_some(), ..job }
     }
 
     /// The same, but of keys of which something is missing ([`Db::is_missing`]) what is left. Nobody may be told that this
@@ -99,7 +99,7 @@ impl Db {
             tables: Arc::clone(&self.tables),
             blocks: Arc::clone(&self.blocks),
             merge: Arc::clone(&self.merge),
-            missing_from: None,
+            ends_early: false,
         }
     }
 }
@@ -131,10 +131,7 @@ impl ScanJob {
     #[allow(clippy::type_complexity, reason = "the two halves of a page, named by the caller")]
     fn page(self) -> Result<(Vec<(Bytes, Bytes)>, Option<Bytes>), ReadError> {
         let (limit, horizon) = (self.limit, self.horizon.clone());
-        let missing_from = self.missing_from.clone();
-        if missing_from.as_ref() == Some(&self.range.start) {
-            return Err(ReadError::Missing);
-        }
+        let ends_early = self.ends_early;
         let mut merged = MergeIterator::new(self.sources(), Arc::clone(&self.merge))?;
         let (mut entries, mut met, mut bytes) = (Vec::new(), 0, 0);
         while let Some(entry) = merged.next()? {
@@ -150,7 +147,7 @@ impl ScanJob {
                 return Ok((entries, next));
             }
         }
-        Ok((entries, missing_from))
+        if ends_early { Err(ReadError::Missing) } else { Ok((entries, None)) }
     }
 
     fn sources(&self) -> Vec<Box<dyn EntrySource>> {

@@ -53,6 +53,7 @@ fn request() -> impl Strategy<Value = ReplicaRequest> {
             key,
             in_place_of
         }),
+        (keyspace(), bytes()).prop_map(|(keyspace, key)| ReplicaRequest::ReadHeld { keyspace, key }),
         (keyspace(), bytes(), bytes(), path(), in_place_of()).prop_map(
             |(keyspace, key, record, path, in_place_of)| {
                 ReplicaRequest::Write { keyspace, key, record, path, in_place_of }

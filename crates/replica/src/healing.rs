@@ -1,0 +1,190 @@
+//! Healing: what this node has lost to damage comes back from the other owners.
+//!
+//! Storage says of which keys something is missing. Of those this replica says nothing to anybody, until each partition that
+//! they are in has been compared with every other owner, in rounds begun after its trees were built from what is left
+//! ([`crate::exchange`]): then it holds all that any of them holds, and the keys are whole again. Why every owner and not just
+//! enough of them to meet W: which W a write was acknowledged under is its client's to choose, and nobody keeps it.
+//!
+//! What must hold (INVARIANTS A1, C3): nothing is whole before that, and what is found lost later begins anew.
+//!
+//! Of a keyspace with one owner there is nobody to ask. It stays missing, and is said to.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use cluster::ClusterState;
+use storage::{Damage, KeyRange};
+use types::{Instant, KeyspaceId, NodeId, PartitionId};
+
+use crate::store_key;
+
+/// What is missing of the partitions of one shard.
+#[derive(Debug)]
+pub(crate) struct Healing {
+    here: NodeId,
+    state: Arc<ClusterState>,
+    /// The shard's partitions that this node owns.
+    owned: Vec<PartitionId>,
+    stages: BTreeMap<PartitionId, Stage>,
+    /// The state of the exchange when this was last looked at.
+    looked_at: Option<(u64, u64)>,
+    figures: Figures,
+}
+
+/// How far a partition is.
+#[derive(Clone, Copy, Debug)]
+enum Stage {
+    /// Its trees are to be built from what is left.
+    Building,
+    /// It is compared, in rounds begun at this time or later; still to be compared with this owner.
+    Comparing(Instant, Option<NodeId>),
+    /// Some of it is in keyspaces that nobody else has.
+    Alone,
+}
+
+/// How far it is.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Figures {
+    /// Partitions of which something is missing.
+    pub partitions: u64,
+    /// Those of them that have a keyspace which nobody else has: it stays missing.
+    pub alone: u64,
+    /// Partitions that were healed, since the start.
+    pub healed: u64,
+    /// Blocks and files that were found damaged, since the start.
+    pub found: u64,
+    /// With whom one of them is yet to be compared, if its trees are built.
+    pub waits_for: Option<NodeId>,
+}
+
+/// What the exchange can tell.
+pub(crate) trait Compared {
+    /// Rounds that ended and partitions that were built: where neither has changed, nothing has.
+    fn moment(&self) -> (u64, u64);
+    /// Whether the trees of a partition are true.
+    fn is_built(&mut self, partition: PartitionId) -> bool;
+    /// With whom it is still to be compared in a round begun at this time or later.
+    fn want(&mut self, partition: PartitionId, since: Instant) -> Option<NodeId>;
+}
+
+impl Healing {
+    pub(crate) fn new(here: NodeId, state: Arc<ClusterState>, partitions: &[PartitionId]) -> Healing {
+        let is_owner = |partition: &PartitionId| {
+            state.keyspaces().iter().any(|keyspace| state.owners(keyspace.id, *partition).contains(&here))
+        };
+        let owned = partitions.iter().copied().filter(is_owner).collect();
+        Healing { here, state, owned, stages: BTreeMap::new(), looked_at: None, figures: Figures::default() }
+    }
+
+    /// Something of these keys is missing from now on. What comes back are the partitions concerned.
+    pub(crate) fn lost(&mut self, missing: &[KeyRange]) -> Vec<PartitionId> {
+        let touched = |partition: &PartitionId| {
+            self.range_of(*partition).is_some_and(|range| missing.iter().any(|one| overlap(one, &range)))
+        };
+        let concerned: Vec<PartitionId> = self.owned.iter().copied().filter(touched).collect();
+        self.stages.extend(concerned.iter().map(|partition| (*partition, Stage::Building)));
+        self.looked_at = None;
+        concerned
+    }
+
+    /// So much was found damaged.
+    pub(crate) fn found(&mut self, damages: &[Damage]) {
+        self.figures.found += damages.len() as u64;
+    }
+
+    /// Whether something of this partition is missing, and with whom it is yet to be compared.
+    pub(crate) fn waits_for(&self, partition: PartitionId) -> Option<NodeId> {
+        self.stages.get(&partition).map(|stage| match stage {
+            Stage::Comparing(_, Some(with)) => *with,
+            Stage::Building | Stage::Comparing(..) | Stage::Alone => self.here,
+        })
+    }
+
+    /// Goes on as far as the exchange has come. What comes back are keys that are whole again.
+    pub(crate) fn turn(&mut self, now: Instant, exchange: &mut impl Compared) -> Vec<KeyRange> {
+        let moment = exchange.moment();
+        if self.stages.is_empty() || self.looked_at.replace(moment) == Some(moment) {
+            return Vec::new();
+        }
+        let mut whole = Vec::new();
+        for (partition, stage) in std::mem::take(&mut self.stages) {
+            let since = match stage {
+                Stage::Comparing(since, _) => since,
+                Stage::Building if exchange.is_built(partition) => now,
+                Stage::Building | Stage::Alone => {
+                    self.stages.insert(partition, stage);
+                    continue;
+                }
+            };
+            if let Some(with) = exchange.want(partition, since) {
+                self.stages.insert(partition, Stage::Comparing(since, Some(with)));
+                continue;
+            }
+            let (comparable, is_all) = self.comparable(partition);
+            whole.extend(comparable);
+            if is_all {
+                self.figures.healed += 1;
+            } else {
+                self.stages.insert(partition, Stage::Alone);
+            }
+        }
+        whole
+    }
+
+    /// The keys of a partition that others have too, and whether these are all that there can be.
+    fn comparable(&self, partition: PartitionId) -> (Vec<KeyRange>, bool) {
+        let is_alone = |keyspace: &KeyspaceId| self.state.owners(*keyspace, partition) == [self.here];
+        let mut alone: Vec<KeyspaceId> =
+            self.state.keyspaces().iter().map(|keyspace| keyspace.id).filter(is_alone).collect();
+        alone.sort_unstable();
+        if alone.is_empty() {
+            return (self.range_of(partition).into_iter().collect(), true);
+        }
+        let slots = self.state.partitions().slots_of(partition).into_iter().flatten();
+        let mut ranges = Vec::new();
+        for slot in slots {
+            let mut start = Some(store_key::position(slot, KeyspaceId(0), 0));
+            for keyspace in &alone {
+                let end = store_key::position(slot, *keyspace, 0);
+                ranges.extend(start.map(|start| KeyRange { start, end: Some(end) }));
+                start = keyspace.0.checked_add(1).map(|next| store_key::position(slot, KeyspaceId(next), 0));
+            }
+            ranges.extend(start.map(|start| KeyRange { start, end: store_key::end_of_slot(slot) }));
+        }
+        (ranges, false)
+    }
+
+    /// What is missing and of no use here: keys of partitions that are not this shard's, and hints, which are copies of what
+    /// owners have or are told by others.
+    pub(crate) fn nobodys(&self) -> Vec<KeyRange> {
+        let others = self.state.partitions().iter().filter(|partition| !self.owned.contains(partition));
+        let hints = KeyRange { start: store_key::hints(), end: None };
+        others.filter_map(|partition| self.range_of(partition)).chain([hints]).collect()
+    }
+
+    pub(crate) fn figures(&self) -> Figures {
+        let count = |is: &dyn Fn(&Stage) -> bool| self.stages.values().filter(|stage| is(stage)).count() as u64;
+        let waits_for = self.stages.values().find_map(|stage| match stage {
+            Stage::Comparing(_, with) => *with,
+            Stage::Building | Stage::Alone => None,
+        });
+        Figures {
+            partitions: count(&|_| true),
+            alone: count(&|stage| matches!(stage, Stage::Alone)),
+            waits_for,
+            ..self.figures
+        }
+    }
+
+    /// All keys of a partition.
+    fn range_of(&self, partition: PartitionId) -> Option<KeyRange> {
+        let slots = self.state.partitions().slots_of(partition)?;
+        let start = store_key::position(*slots.start(), KeyspaceId(0), 0);
+        Some(KeyRange { start, end: store_key::end_of_slot(*slots.end()) })
+    }
+}
+
+fn overlap(a: &KeyRange, b: &KeyRange) -> bool {
+    let ends_after = |range: &KeyRange, start| range.end.as_ref().is_none_or(|end| end > start);
+    ends_after(a, &b.start) && ends_after(b, &a.start)
+}

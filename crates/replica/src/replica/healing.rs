@@ -1,0 +1,86 @@
+//! What is missing of what this replica had: what that means for its questions and answers, and when it is whole again.
+
+use storage::{Damage, KeyRange, SequenceNumber};
+use types::{Moment, NodeId, PartitionId};
+
+use super::Replica;
+use crate::healing;
+use crate::store_key;
+use crate::waiting::Task;
+
+impl Replica {
+    /// Something of these keys is lost. This node may have made writes that it now does not know: it goes on under fresh
+    /// stints (INVARIANTS B2), and compares what is left.
+    pub(super) fn lost(&mut self, keys: &[KeyRange], damages: &[Damage]) {
+        self.healing.found(damages);
+        for partition in self.healing.lost(keys) {
+            self.exchange.doubt(partition);
+        }
+        // A hint may be of any partition.
+        let hints = store_key::hints();
+        let any_hint = keys.iter().any(|range| range.end.as_ref().is_none_or(|end| *end > hints));
+        for partition in self.state.partitions().iter() {
+            if any_hint || self.healing.waits_for(partition).is_some() {
+                self.forget(partition);
+            }
+        }
+        self.marks_kept = None;
+        self.healing.nobodys().into_iter().for_each(|range| self.db.is_whole(range));
+    }
+
+    /// Goes on with what is missing.
+    pub(super) fn heal(&mut self, now: Moment) {
+        if self.db.missing().is_empty() {
+            return;
+        }
+        for range in self.healing.turn(now.mono, &mut self.exchange) {
+            self.db.is_whole(range);
+        }
+        self.keep_marks_again(now);
+    }
+
+    /// Marks are few, and all of them in memory: where some on disk may be missing all are written once more.
+    fn keep_marks_again(&mut self, now: Moment) {
+        let (start, end) = store_key::marks();
+        let range = KeyRange { start: start.clone(), end: Some(end) };
+        match self.marks_kept {
+            Some(kept) if kept <= self.db.synced_through() => self.db.is_whole(range),
+            Some(_) => {}
+            None if !self.db.missing().iter().any(|one| one.end.as_ref().is_none_or(|end| *end > start)) => {}
+            None => {
+                let mut last = SequenceNumber::default();
+                for (partition, bytes) in self.collection.kept_marks() {
+                    match self.db.put(&store_key::mark_key(partition), bytes, storage::Kind::Full) {
+                        Ok(sequence) => last = sequence,
+                        // There is no room: it is tried again when something else has happened.
+                        Err(_) => return,
+                    }
+                }
+                self.sync_due = Some(now.mono);
+                self.marks_kept = Some(last);
+            }
+        }
+    }
+
+    /// Why a task cannot be done on what is left of a key of which something is missing; nothing where it can.
+    pub(super) fn why_not_on_what_is_left(task: &Task) -> Option<&'static str> {
+        match task {
+            // Owners compare and merge what is left, and what is settled elsewhere is let go of here.
+            Task::ReadHeld | Task::Write { .. } | Task::LetGo { .. } => None,
+            Task::Read | Task::ReadCovering(_) | Task::Make(_) | Task::Drop => Some(MISSING),
+        }
+    }
+
+    /// How far what was lost is healed.
+    pub fn healing(&self) -> healing::Figures {
+        self.healing.figures()
+    }
+
+    /// Whether something of this partition is missing, and with whom it is yet to be compared: the collection waits for it.
+    pub(super) fn missing_of(&self, partition: PartitionId) -> Option<NodeId> {
+        self.healing.waits_for(partition)
+    }
+}
+
+/// What is said of a key of which something is missing.
+pub(super) const MISSING: &str = "what this node had of the key was damaged and lost, and it has yet to fetch that from the other owners";
