@@ -257,6 +257,10 @@ impl Copy<'_> {
                 continue;
             }
             let source = self.open(self.from, shard)?;
+            for range in source.missing().to_vec() {
+                // More than what a target has of it does no harm: what is nobody's is not missed.
+                targets.iter_mut().try_for_each(|target| target.lose(range.clone()))?;
+            }
             let mut from = Some(bytes::Bytes::new());
             while let Some(begin) = from {
                 let ScanOutcome::Page { entries, next } = page(&source, &begin)? else {
@@ -306,7 +310,7 @@ fn has_files(disk: &dyn Disk, dir: &Path) -> Result<bool, DiskError> {
 }
 
 fn page(source: &Db, from: &bytes::Bytes) -> Result<ScanOutcome, ReadError> {
-    match source.scan(KeyRange::new(from, None), PAGE).run() {
+    match source.scan_what_is_left(KeyRange::new(from, None), PAGE).run() {
         ScanOutcome::Unreadable(error) => Err(error),
         page @ ScanOutcome::Page { .. } => Ok(page),
     }

@@ -23,12 +23,14 @@ pub enum Job {
     /// Write down which lives peers are in.
     Remember(Remember),
     /// Write down how far the data directory has come.
-    Rise(Rise),
+    Rise(Place),
+    /// Write down that its stores lack nothing any more because of how its life began.
+    Settle(Place),
 }
 
 /// The data directory.
 #[derive(Debug)]
-pub struct Rise {
+pub struct Place {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) dir: PathBuf,
 }
@@ -57,6 +59,8 @@ pub enum Completion {
     Remembered(Result<(), DiskError>),
     /// How far it has come.
     Rose(Result<u32, IdentityError>),
+    /// Whether it is written down.
+    Settled(Result<(), IdentityError>),
 }
 
 impl Job {
@@ -70,7 +74,8 @@ impl Job {
             Job::Remember(Remember { disk, dir, name, bytes }) => {
                 Completion::Remembered(env::disk::replace(disk.as_ref(), &dir, name, &bytes))
             }
-            Job::Rise(Rise { disk, dir }) => Completion::Rose(Identity::rise(disk.as_ref(), &dir)),
+            Job::Rise(Place { disk, dir }) => Completion::Rose(Identity::rise(disk.as_ref(), &dir)),
+            Job::Settle(Place { disk, dir }) => Completion::Settled(Identity::settle(disk.as_ref(), &dir)),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Healing: what this node has lost to damage comes back from the other owners.
+//! Healing: what this node has lost, to damage or with a data directory, comes back from the other owners.
 //!
 //! Storage says of which keys something is missing. Of those this replica says nothing to anybody, until each partition that
 //! they are in has been compared with every other owner, in rounds begun after its trees were built from what is left
@@ -9,7 +9,7 @@
 //!
 //! Of a keyspace with one owner there is nobody to ask. It stays missing, and is said to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use cluster::ClusterState;
@@ -26,6 +26,9 @@ pub(crate) struct Healing {
     /// The shard's partitions that this node owns.
     owned: Vec<PartitionId>,
     stages: BTreeMap<PartitionId, Stage>,
+    /// Whether what is missing was never damaged here: this life of the node began without it. Then what nobody else has is
+    /// not to be had, and not waited for.
+    began_without: bool,
     /// The state of the exchange when this was last looked at.
     looked_at: Option<(u64, u64)>,
     figures: Figures,
@@ -73,7 +76,15 @@ impl Healing {
             state.keyspaces().iter().any(|keyspace| state.owners(keyspace.id, *partition).contains(&here))
         };
         let owned = partitions.iter().copied().filter(is_owner).collect();
-        Healing { here, state, owned, stages: BTreeMap::new(), looked_at: None, figures: Figures::default() }
+        Healing {
+            here,
+            state,
+            owned,
+            stages: BTreeMap::new(),
+            began_without: false,
+            looked_at: None,
+            figures: Figures::default(),
+        }
     }
 
     /// Something of these keys is missing from now on. What comes back are the partitions concerned.
@@ -85,6 +96,36 @@ impl Healing {
         self.stages.extend(concerned.iter().map(|partition| (*partition, Stage::Building)));
         self.looked_at = None;
         concerned
+    }
+
+    /// This life of the node began without what is missing.
+    pub(crate) fn began_without(&mut self, it_did: bool) {
+        self.began_without = it_did;
+    }
+
+    /// The partitions that this node owns, of this shard's.
+    pub(crate) fn owned(&self) -> &[PartitionId] {
+        &self.owned
+    }
+
+    /// Whether nothing of what this node owns is whole.
+    pub(crate) fn lacks_all(&self) -> bool {
+        self.owned.iter().all(|partition| self.stages.contains_key(partition))
+    }
+
+    /// There was nothing to forget. What comes back is whole.
+    pub(crate) fn founded(&mut self) -> Vec<KeyRange> {
+        let stages = std::mem::take(&mut self.stages);
+        stages.into_keys().filter_map(|partition| self.range_of(partition)).collect()
+    }
+
+    /// The partitions of which more than what nobody else has may be missing.
+    pub(crate) fn incomplete(&self, missing: &[KeyRange]) -> BTreeSet<PartitionId> {
+        let is_alone = |partition: &PartitionId| matches!(self.stages.get(partition), Some(Stage::Alone));
+        let touched = |partition: &PartitionId| {
+            self.range_of(*partition).is_some_and(|range| missing.iter().any(|one| overlap(one, &range)))
+        };
+        self.owned.iter().copied().filter(|partition| !is_alone(partition) && touched(partition)).collect()
     }
 
     /// So much was found damaged.
@@ -120,6 +161,11 @@ impl Healing {
                 self.stages.insert(partition, Stage::Comparing(since, Some(with)));
                 continue;
             }
+            if self.began_without {
+                whole.extend(self.range_of(partition));
+                self.figures.healed += 1;
+                continue;
+            }
             let (comparable, is_all) = self.comparable(partition);
             whole.extend(comparable);
             if is_all {
@@ -143,7 +189,7 @@ impl Healing {
         let slots = self.state.partitions().slots_of(partition).into_iter().flatten();
         let mut ranges = Vec::new();
         for slot in slots {
-            let mut start = Some(store_key::position(slot, KeyspaceId(0), 0));
+            let mut start = Some(store_key::start_of_slot(slot));
             for keyspace in &alone {
                 let end = store_key::position(slot, *keyspace, 0);
                 ranges.extend(start.map(|start| KeyRange { start, end: Some(end) }));
@@ -163,7 +209,8 @@ impl Healing {
     }
 
     pub(crate) fn figures(&self) -> Figures {
-        let count = |is: &dyn Fn(&Stage) -> bool| self.stages.values().filter(|stage| is(stage)).count() as u64;
+        let count =
+            |is: &dyn Fn(&Stage) -> bool| self.stages.values().filter(|stage| is(stage)).count() as u64;
         let waits_for = self.stages.values().find_map(|stage| match stage {
             Stage::Comparing(_, with) => *with,
             Stage::Building | Stage::Alone => None,
@@ -179,7 +226,7 @@ impl Healing {
     /// All keys of a partition.
     fn range_of(&self, partition: PartitionId) -> Option<KeyRange> {
         let slots = self.state.partitions().slots_of(partition)?;
-        let start = store_key::position(*slots.start(), KeyspaceId(0), 0);
+        let start = store_key::start_of_slot(*slots.start());
         Some(KeyRange { start, end: store_key::end_of_slot(*slots.end()) })
     }
 }

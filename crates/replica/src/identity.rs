@@ -6,7 +6,7 @@
 //!  12  incarnation   u64
 //!  20  next stint    u32       the first that no run has reserved yet
 //!  24  birthmark     u64       of the file `birthmark` beside it; 0 where the file system knows of none
-//!  32  origin        u8        0 settled, 1 new, 2 renounced
+//!  32  origin        u8        0 settled, 1 new, 2 renounced, 3 founding, 4 catching up
 //!  33  name length   u16
 //!  35  name          ..        the node's name
 //!   .  state         ..        the cluster state that it was founded with
@@ -54,15 +54,42 @@ pub struct Identity {
     birthmark: u64,
 }
 
-/// How a life of a directory began, where that is still of interest.
+/// How a life of a directory began, for as long as its stores may lack something because of that.
+///
+/// ```text
+///   New -------> Founding ---.
+///                             >--> Settled
+///   Renounced -> CatchingUp -'
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Origin {
-    /// It is not: its stores say what they lack.
+    /// Its stores lack nothing any more.
     Settled,
-    /// The directory was empty, and nobody has said yet whether there was anything to forget.
+    /// The directory was empty, and its stores are yet to be told that they lack everything.
     New,
-    /// It took the place of a life that was given up: what is here may be older than what that had promised.
+    /// The same, and they were told. Nobody has said yet whether there was anything to forget.
+    Founding,
+    /// It took the place of a life that was given up: what is here may be older than what that had promised. Its stores are
+    /// yet to be told so.
     Renounced,
+    /// The same, and they were told.
+    CatchingUp,
+}
+
+impl Origin {
+    /// Whether the stores are to be told that they lack everything, when they are opened.
+    pub fn is_untold(self) -> bool {
+        matches!(self, Origin::New | Origin::Renounced)
+    }
+
+    /// After that.
+    fn told(self) -> Origin {
+        match self {
+            Origin::New => Origin::Founding,
+            Origin::Renounced => Origin::CatchingUp,
+            told => told,
+        }
+    }
 }
 
 /// Why a data directory cannot be used.
@@ -161,13 +188,26 @@ impl Identity {
         Ok(found.stints.end)
     }
 
-    /// From now on the stores of the directory say what they lack, and how its life began is of no interest any more.
+    /// Its stores were told what they lack because of how its life began.
     ///
     /// # Errors
     /// As [`IdentityError`] says.
-    pub fn settle(&self, disk: &dyn Disk, dir: &Path) -> Result<(), IdentityError> {
-        let settled = Identity { origin: Origin::Settled, ..self.clone() };
-        Ok(env::disk::replace(disk, dir, FILE, &encode(&settled))?)
+    pub fn told(disk: &dyn Disk, dir: &Path) -> Result<(), IdentityError> {
+        Identity::change(disk, dir, |identity| identity.origin = identity.origin.told())
+    }
+
+    /// Its stores lack nothing any more because of how its life began.
+    ///
+    /// # Errors
+    /// As [`IdentityError`] says.
+    pub fn settle(disk: &dyn Disk, dir: &Path) -> Result<(), IdentityError> {
+        Identity::change(disk, dir, |identity| identity.origin = Origin::Settled)
+    }
+
+    fn change(disk: &dyn Disk, dir: &Path, change: impl FnOnce(&mut Identity)) -> Result<(), IdentityError> {
+        let Some(mut identity) = read(disk, dir)? else { return Ok(()) };
+        change(&mut identity);
+        Ok(env::disk::replace(disk, dir, FILE, &encode(&identity))?)
     }
 
     fn renounced(self, rng: &mut Rng) -> Identity {
@@ -208,6 +248,8 @@ fn encode(identity: &Identity) -> Vec<u8> {
         Origin::Settled => 0,
         Origin::New => 1,
         Origin::Renounced => 2,
+        Origin::Founding => 3,
+        Origin::CatchingUp => 4,
     });
     rest.extend_from_slice(&name_length.to_le_bytes());
     rest.extend_from_slice(name);
@@ -237,6 +279,8 @@ fn decode(bytes: &[u8]) -> Result<Identity, &'static str> {
             0 => Origin::Settled,
             1 => Origin::New,
             2 => Origin::Renounced,
+            3 => Origin::Founding,
+            4 => Origin::CatchingUp,
             _ => return Err("its life began in a way that this version does not know"),
         };
         (u64::from_le_bytes(*birthmark), origin, rest)
@@ -304,7 +348,7 @@ mod tests {
     fn a_copy_of_a_directory_is_another_life_and_a_volume_that_was_rolled_back_cannot_tell() {
         let disk = SimDisk::new();
         let first = open(&disk, "n1", 1).expect("an empty directory");
-        first.settle(&disk, Path::new("data")).expect("a whole disk");
+        Identity::settle(&disk, Path::new("data")).expect("a whole disk");
         let image = disk.image();
         disk.put_back(&image, false);
         let same = open(&disk, "n1", 2).expect("the same files");
@@ -327,13 +371,16 @@ mod tests {
     fn a_life_that_was_given_up_is_never_begun_again() {
         let disk = SimDisk::new();
         let first = open(&disk, "n1", 1).expect("an empty directory");
-        first.settle(&disk, Path::new("data")).expect("a whole disk");
+        Identity::settle(&disk, Path::new("data")).expect("a whole disk");
         Identity::renounce(&disk, Path::new("data"), &mut Rng::from_seed(9)).expect("a whole disk");
         disk.crash(CrashMode::LoseUnsynced, &mut Rng::from_seed(3));
         let next = open(&disk, "n1", 2).expect("the same directory");
         assert_ne!(next.incarnation, first.incarnation);
         assert_eq!((next.origin, &next.state), (Origin::Renounced, &first.state));
-        next.settle(&disk, Path::new("data")).expect("a whole disk");
+        Identity::told(&disk, Path::new("data")).expect("a whole disk");
+        let told = open(&disk, "n1", 2).expect("the same directory");
+        assert_eq!((told.incarnation, told.origin), (next.incarnation, Origin::CatchingUp));
+        Identity::settle(&disk, Path::new("data")).expect("a whole disk");
         let last = open(&disk, "n1", 2).expect("the same directory");
         assert_eq!((last.incarnation, last.origin), (next.incarnation, Origin::Settled));
         assert!(last.stints.start >= next.stints.end);

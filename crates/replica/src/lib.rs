@@ -28,6 +28,7 @@ pub mod replica;
 pub mod scan;
 pub mod store_key;
 
+mod founding;
 mod granting;
 mod merge;
 mod waiting;

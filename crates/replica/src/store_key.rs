@@ -65,6 +65,11 @@ pub fn position(slot: u16, keyspace: KeyspaceId, hash: u64) -> Bytes {
     bytes.freeze()
 }
 
+/// Where records are that are this node's own.
+pub fn records() -> storage::KeyRange {
+    storage::KeyRange { start: start_of_slot(0), end: end_of_slot(ring::SLOTS - 1) }
+}
+
 /// Where hints are: behind all slots.
 const HINTS: u16 = u16::MAX;
 
@@ -138,6 +143,11 @@ pub fn parse_place(bytes: &Bytes) -> Option<(u16, KeyspaceId, u64)> {
 pub fn own_slot(bytes: &[u8]) -> Option<u16> {
     let (slot, _) = bytes.split_first_chunk::<2>()?;
     Some(u16::from_be_bytes(*slot)).filter(|slot| *slot < ring::SLOTS)
+}
+
+/// What all storage keys of a slot begin with: below them all, and where those of the slot before end.
+pub fn start_of_slot(slot: u16) -> Bytes {
+    Bytes::copy_from_slice(&slot.to_be_bytes())
 }
 
 /// The first storage key behind a slot; nothing where it is the last.

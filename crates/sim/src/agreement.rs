@@ -62,6 +62,16 @@ pub fn collections(world: &World) -> String {
     world.hosts().iter().map(of_host).collect::<Vec<_>>().join("; ")
 }
 
+/// What each shard lacks, and how far its healing is, in words.
+pub fn healings(world: &World) -> String {
+    let of_host = |host: &crate::host::Host| {
+        let replicas = host.shards.iter().map(|running| running.shard.replica());
+        let each = replicas.map(|replica| (replica.db().missing().len(), replica.healing()));
+        format!("{}: {:?}", host.name, each.collect::<Vec<_>>())
+    };
+    world.hosts().iter().map(of_host).collect::<Vec<_>>().join("; ")
+}
+
 fn is_hint(key: &Bytes) -> bool {
     store_key::parse_hint(key).is_some()
 }

@@ -123,9 +123,14 @@ impl FaultKind {
         }
     }
 
-    /// Whether a cluster that has written little has nothing that it could happen to.
-    pub fn needs_tables(self) -> bool {
-        self == FaultKind::ReadErrors
+    /// Whether a run may have nothing that it could happen to: one that has written little, or is never at rest.
+    pub fn needs_luck(self) -> bool {
+        self == FaultKind::ReadErrors || self.is_loss()
+    }
+
+    /// Whether a machine's disk comes out of it as another.
+    pub fn is_loss(self) -> bool {
+        self.loss().is_some()
     }
 
     /// What becomes of a machine's disk by it.

@@ -124,6 +124,11 @@ impl Host {
         })
     }
 
+    /// Whether it may lack something that it had, or that its directory had before.
+    pub fn lacks_something(&self) -> bool {
+        self.shards.iter().any(|running| running.shard.replica().lacks_something())
+    }
+
     /// Whom the node itself suspects.
     pub fn suspects(&self, now: Instant) -> Vec<NodeId> {
         let moment = self.moment(now);
@@ -154,7 +159,9 @@ impl Host {
         let dir = Path::new(DATA_DIR);
         let directory = Directory::open(&disk, dir, &self.name, Arc::clone(state), options, rng)?;
         let shards = directory.shards().iter().map(|index| directory.open_shard(index));
-        self.shards = shards.map(|shard| shard.map(Running::new)).collect::<Result<_, _>>()?;
+        let shards = shards.map(|shard| shard.map(Running::new)).collect::<Result<_, _>>()?;
+        directory.opened()?;
+        self.shards = shards;
         self.life.0 += 1;
         self.background_free = now;
         Ok(())
@@ -228,7 +235,7 @@ impl Host {
         let limit = ScanLimit { entries: usize::MAX, bytes: usize::MAX };
         let mut contents = Vec::new();
         for running in &self.shards {
-            match running.shard.replica().db().scan(KeyRange::new(b"", None), limit).run() {
+            match running.shard.replica().db().scan_what_is_left(KeyRange::new(b"", None), limit).run() {
                 ScanOutcome::Page { entries, .. } => contents.extend(entries),
                 ScanOutcome::Unreadable(error) => return Err(error.to_string()),
             }

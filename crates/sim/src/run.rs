@@ -23,7 +23,7 @@ use crate::workload::{Figures, Workload, read_all};
 use crate::world::{Happening, World};
 
 /// The alarms of the next faults; clients have the numbers from zero.
-const ALARMS: [u64; 2] = [u64::MAX, u64::MAX - 1];
+const ALARMS: [u64; 3] = [u64::MAX, u64::MAX - 1, u64::MAX - 2];
 
 /// A cluster that has healed must be whole again within this time.
 const WHOLE_WITHIN: Duration = Duration::from_secs(60);
@@ -103,11 +103,17 @@ pub fn run_scenario(scenario: Scenario, print: bool) -> Report {
     let mut world = World::new(scenario, Trace::new(print));
     let workload = Workload::start(&mut world, rng.fork());
     let later_rng = Rng::from_seed(world.scenario().seed ^ 0x6c61_7465_7200_0000);
-    let (later, early) = world.scenario().faults.iter().partition(|kind| kind.is_later());
+    let losses_rng = Rng::from_seed(world.scenario().seed ^ 0x6c6f_7373_6573_0000);
+    let (losses, others): (Vec<_>, Vec<_>) = world.scenario().faults.iter().partition(|kind| kind.is_loss());
+    let (later, early) = others.into_iter().partition(|kind: &FaultKind| kind.is_later());
     let mut run = Run {
         world,
         workload,
-        schedules: [Schedule::new(ALARMS[0], early, rng), Schedule::new(ALARMS[1], later, later_rng)],
+        schedules: [
+            Schedule::new(ALARMS[0], early, rng),
+            Schedule::new(ALARMS[1], later, later_rng),
+            Schedule::new(ALARMS[2], losses, losses_rng),
+        ],
         struck: Vec::new(),
         power_losses: 0,
         healed: false,
@@ -124,8 +130,8 @@ pub fn run_scenario(scenario: Scenario, print: bool) -> Report {
 struct Run {
     world: World,
     workload: Workload,
-    /// When faults strike: the first kinds, and those that came later.
-    schedules: [Schedule; 2],
+    /// When faults strike: the first kinds, those that came later, and losses of disks.
+    schedules: [Schedule; 3],
     struck: Vec<FaultKind>,
     /// Whether faults are over.
     healed: bool,
@@ -163,7 +169,7 @@ impl Run {
         let latest = until + Duration::from_secs(60);
         loop {
             self.go_on(until);
-            let enough = self.outstanding().iter().all(|kind| kind.needs_tables())
+            let enough = self.outstanding().iter().all(|kind| kind.needs_luck())
                 && self.workload.figures().written >= self.writes_wanted();
             if enough || until >= latest || !self.world.violations().is_empty() {
                 break;
@@ -241,7 +247,7 @@ impl Run {
                     self.workload.answered(&mut self.world, ask, answer);
                 }
                 Happening::Alarm(alarm) if ALARMS.contains(&alarm) => {
-                    self.strike(usize::from(alarm != ALARMS[0]));
+                    self.strike(ALARMS.iter().position(|one| *one == alarm).unwrap_or_default());
                 }
                 Happening::Alarm(client) => {
                     let client = usize::try_from(client).expect("the number of a client");
@@ -311,7 +317,7 @@ impl Run {
             self.world.violated("a run is not empty", what);
         }
         let mut outstanding = self.outstanding();
-        outstanding.retain(|kind| !kind.needs_tables());
+        outstanding.retain(|kind| !kind.needs_luck());
         if !outstanding.is_empty() {
             let what = format!("these never struck: {outstanding:?}");
             self.world.violated("every kind of fault strikes", what);
@@ -325,7 +331,8 @@ impl Run {
                 return;
             }
             if self.world.now() >= latest {
-                let what = format!("not whole after {WHOLE_WITHIN:?}");
+                let stand = crate::agreement::healings(&self.world);
+                let what = format!("not whole after {WHOLE_WITHIN:?}: {stand}");
                 return self.world.violated("a healed cluster is whole again (liveness)", what);
             }
             self.go_on(self.world.now() + Duration::from_millis(50));

@@ -138,6 +138,7 @@ impl Scenario {
         };
         if !scenario.faults.is_empty() {
             scenario.faults.extend(later_faults(seed, nodes));
+            scenario.faults.extend(losses(seed, &scenario));
         }
         scenario
     }
@@ -145,7 +146,7 @@ impl Scenario {
     /// The same without the kinds of fault that came later: what the seed stood for before there were any.
     #[must_use]
     pub fn without_later_faults(mut self) -> Scenario {
-        self.faults.retain(|kind| !kind.is_later());
+        self.faults.retain(|kind| !kind.is_later() && !kind.is_loss());
         self
     }
 
@@ -353,6 +354,17 @@ fn later_faults(seed: u64, nodes: usize) -> Vec<FaultKind> {
     let mut kinds = possible(&FaultKind::LATER, nodes);
     rng.shuffle(&mut kinds);
     kinds.truncate(if rng.chance(1, 3) { 0 } else { usize::try_from(1 + rng.below(3)).unwrap_or(1) });
+    kinds.sort_unstable();
+    kinds
+}
+
+/// Up to two of the ways to lose a disk, in half of the clusters in which each key has other owners.
+fn losses(seed: u64, scenario: &Scenario) -> Vec<FaultKind> {
+    let rng = &mut Rng::from_seed(seed ^ 0x6c6f_7373_6573_206f);
+    let others = if scenario.owners() > 1 { scenario.nodes.len() } else { 0 };
+    let mut kinds = possible(&FaultKind::LOSSES, others);
+    rng.shuffle(&mut kinds);
+    kinds.truncate(if rng.chance(1, 2) { 0 } else { usize::try_from(1 + rng.below(2)).unwrap_or(1) });
     kinds.sort_unstable();
     kinds
 }

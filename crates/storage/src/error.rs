@@ -140,7 +140,7 @@ pub enum ReadError {
     Damaged(Damage),
     /// Something of what it is about was lost to damage, and has not come back from where else it is.
     #[error(
-        "what this disk had of the key was damaged and lost, and has not been fetched from the other nodes that have it yet"
+        "what this disk had of the key may have been lost, and was not compared yet with what the other owners have"
     )]
     Missing,
     /// The disk failed.

@@ -12,7 +12,7 @@ use std::time::Duration;
 use api::{Command, Error, Outcome, Request};
 use replica::Ticket;
 use replica::handoff::is_own;
-use types::{Incarnation, Moment, NodeId, ShardId};
+use types::{Moment, NodeId, ShardId};
 use wire::{Body, Envelope, ReplicaReply, ReplicaRequest};
 
 use super::lives::Run;
@@ -39,10 +39,12 @@ pub enum Passed {
     Evidence(NodeId, Evidence),
     /// From that shard: the node takes a peer for down, or does so no more.
     Found(NodeId, bool),
+    /// For the shard that speaks for all: this one lacks nothing any more because of how the node's life began.
+    Whole(ShardId),
     /// A run of a peer was let in, which had reserved its stints as far as this.
     Met(NodeId, Run, u32),
-    /// A life of a peer has come so far.
-    Rose(NodeId, Incarnation, u32),
+    /// A run of a peer has come so far.
+    Rose(NodeId, Run, u32),
 }
 
 /// For whom a shard asks another: a client, or a part of a client's batch.
@@ -142,9 +144,10 @@ impl Shard {
             }
             Passed::Evidence(peer, evidence) => self.take_evidence(now, peer, evidence),
             Passed::Found(peer, is_down) => self.found(now, peer, is_down),
+            Passed::Whole(shard) => self.is_whole(shard, out),
             Passed::Met(peer, run, reserved) => self.remember(peer, run, reserved, out),
-            Passed::Rose(peer, life, reserved) => {
-                self.lives.rose(peer, life, reserved);
+            Passed::Rose(peer, run, reserved) => {
+                self.lives.rose(peer, run, reserved);
             }
         }
     }
@@ -170,6 +173,7 @@ impl Shard {
             | Passed::Repair
             | Passed::Evidence(..)
             | Passed::Found(..)
+            | Passed::Whole(..)
             | Passed::Met(..)
             | Passed::Rose(..) => {}
         }

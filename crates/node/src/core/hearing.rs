@@ -20,6 +20,7 @@ impl Shard {
         self.sights.connected(hello.node, Run::of(hello));
         self.remember(hello.node, Run::of(hello), hello.reserved, out);
         self.replica.let_in();
+        self.replica.heard_of_new(hello.node, hello.is_new);
         // Known even where it cannot be reached: what it wrote is to be named.
         let topology = self.topology.with_reachable(hello.node, hello.incarnation);
         match self.sights.reachable(hello.node) {
@@ -102,7 +103,7 @@ impl Shard {
         let changes = liveness.turn(now, &mut datagrams);
         let risen: Vec<_> = liveness
             .tides()
-            .filter(|(peer, life, reserved)| self.lives.rose(*peer, *life, *reserved))
+            .filter(|(peer, run, reserved)| self.lives.rose(*peer, *run, *reserved))
             .collect();
         out.extend(datagrams.into_iter().map(|(to, sealed)| Output::Datagram(to, sealed)));
         for change in changes {
@@ -115,9 +116,23 @@ impl Shard {
             let others = self.shards.iter().filter(|shard| *shard != SPEAKER);
             out.extend(others.map(|shard| Output::Pass(shard, Passed::Found(change.node, is_down))));
         }
-        for (peer, life, reserved) in risen {
+        for (peer, run, reserved) in risen {
             let others = self.shards.iter().filter(|shard| *shard != SPEAKER);
-            out.extend(others.map(|shard| Output::Pass(shard, Passed::Rose(peer, life, reserved))));
+            out.extend(others.map(|shard| Output::Pass(shard, Passed::Rose(peer, run, reserved))));
+        }
+    }
+
+    /// A shard lacks nothing any more of what it did because of how the life of the data directory began. When none does, that
+    /// is written down.
+    pub(super) fn is_whole(&mut self, shard: ShardId, out: &mut Vec<Output>) {
+        if self.index != SPEAKER {
+            out.push(Output::Pass(SPEAKER, Passed::Whole(shard)));
+            return;
+        }
+        self.lacking = self.lacking.saturating_sub(1);
+        if self.lacking == 0 {
+            tracing::info!("lacks nothing any more");
+            out.push(Output::Run(self.home.settle()));
         }
     }
 
@@ -133,7 +148,7 @@ impl Shard {
         self.tide.rose(now, outcome);
         self.hello.reserved = self.tide.reserved();
         if let Some(liveness) = &mut self.liveness {
-            liveness.rose(now, self.tide.reserved());
+            liveness.rose(now, Run::of(&self.hello), self.tide.reserved());
         }
     }
 

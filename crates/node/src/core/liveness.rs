@@ -16,6 +16,8 @@ use gossip::{
 };
 use types::{Incarnation, Instant, Moment, NodeId};
 
+use super::lives::Run;
+
 /// What gossip is sealed with where the cluster has no secret. It keeps clusters apart, and nobody out.
 const NO_SECRET: &[u8] = b"this cluster has no secret";
 
@@ -135,23 +137,27 @@ impl Liveness {
     }
 
     /// This node's data directory has come so far: peers are told in the next rounds.
-    pub(super) fn rose(&mut self, now: Moment, reserved: u32) {
-        let life = self.settings.incarnation.0.to_le_bytes();
-        let tide = [&life[..], &reserved.to_le_bytes()].concat();
+    pub(super) fn rose(&mut self, now: Moment, run: Run, reserved: u32) {
+        let (life, first) = (run.incarnation.0.to_le_bytes(), run.first_stint.to_le_bytes());
+        let tide = [&life[..], &first, &reserved.to_le_bytes()].concat();
         let gossip = self.settings.speak(&mut self.gossip, now);
         if let Err(error) = gossip.set_fact(Key::TIDE, &tide) {
             tracing::warn!(%error, "peers are not told how far the data directory has come");
         }
     }
 
-    /// How far those of all members have come, as far as that was heard: the life, and its first stint that is not reserved.
-    pub(super) fn tides(&self) -> impl Iterator<Item = (NodeId, Incarnation, u32)> + '_ {
+    /// How far those of all members have come, as far as that was heard: the run, and the first stint that is not reserved.
+    pub(super) fn tides(&self) -> impl Iterator<Item = (NodeId, Run, u32)> + '_ {
         let members = self.settings.state.members().iter();
         members.filter_map(|member| {
             let tide = self.gossip.as_ref()?.fact(member.id, Key::TIDE)?;
-            let (life, reserved) = tide.split_first_chunk::<8>()?;
-            let reserved = u32::from_le_bytes(reserved.try_into().ok()?);
-            Some((member.id, Incarnation(u64::from_le_bytes(*life)), reserved))
+            let (life, rest) = tide.split_first_chunk::<8>()?;
+            let (first, reserved) = rest.split_first_chunk::<4>()?;
+            let run = Run {
+                incarnation: Incarnation(u64::from_le_bytes(*life)),
+                first_stint: u32::from_le_bytes(*first),
+            };
+            Some((member.id, run, u32::from_le_bytes(reserved.try_into().ok()?)))
         })
     }
 

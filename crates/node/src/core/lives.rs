@@ -109,12 +109,16 @@ impl Lives {
         }
     }
 
-    /// A life of a peer has come so far. True if that is further than was known.
-    pub(super) fn rose(&mut self, node: NodeId, incarnation: Incarnation, reserved: u32) -> bool {
-        let known = self.0.get_mut(&node).filter(|known| known.latest.incarnation == incarnation);
+    /// A run of a peer has come so far, as is heard of it. True if that is further than was known. The run may be one that
+    /// this node has not met.
+    pub(super) fn rose(&mut self, node: NodeId, run: Run, reserved: u32) -> bool {
+        let known = self.0.get_mut(&node).filter(|known| known.latest.incarnation == run.incarnation);
         known.is_some_and(|known| {
-            let rises = known.reserved < reserved;
-            known.reserved = known.reserved.max(reserved);
+            let is_later = run.first_stint > known.latest.first_stint;
+            let rises = is_later || run == known.latest && known.reserved < reserved;
+            if rises {
+                (known.latest, known.reserved) = (run, reserved);
+            }
             rises
         })
     }
@@ -232,11 +236,15 @@ mod tests {
     #[test]
     fn a_life_that_had_come_further_is_not_let_in_again_below_that() {
         let mut lives = after(&[(7, 1)]);
-        assert!(lives.rose(PEER, Incarnation(7), 1030) && !lives.rose(PEER, Incarnation(7), 1030));
-        assert!(!lives.rose(PEER, Incarnation(8), 9000), "of another life nothing was known");
+        let run = |incarnation, first_stint| Run { incarnation: Incarnation(incarnation), first_stint };
+        assert!(lives.rose(PEER, run(7, 1), 1030) && !lives.rose(PEER, run(7, 1), 1030));
+        assert!(!lives.rose(PEER, run(8, 1), 9000), "of another life nothing was known");
         assert!(!is_superseded(&lives, (7, 1)), "the run itself");
         assert!(is_superseded(&lives, (7, 1025)) && is_superseded(&lives, (7, 1029)));
         assert!(!is_superseded(&lives, (7, 1030)));
+        assert!(lives.rose(PEER, run(7, 1030), 2060), "a run that others have met");
+        assert!(!lives.rose(PEER, run(7, 1), 1031), "news of the run before come late");
+        assert!(!is_superseded(&lives, (7, 1030)) && is_superseded(&lives, (7, 2059)));
     }
 
     #[test]

@@ -115,6 +115,10 @@ pub struct Shard {
     recovery: storage::Recovery,
     figures: Figures,
     sights: Sights,
+    /// Whether it may lack something because of how the life of its data directory began.
+    lacks: bool,
+    /// In the shard that speaks for all: how many of them do.
+    lacking: usize,
     lives: Lives,
     tide: Tide,
     home: Home,
@@ -154,8 +158,8 @@ impl Shard {
     }
 
     /// How this shard introduces its node.
-    pub fn hello(&self) -> &Hello {
-        &self.hello
+    pub fn hello(&self) -> Hello {
+        Hello { is_new: self.replica.is_new(), ..self.hello.clone() }
     }
 
     /// The cluster as this node sees it.
@@ -274,6 +278,13 @@ impl Shard {
     pub fn end_turn(&mut self, now: Moment, out: &mut Vec<Output>) {
         self.replica.end_turn(now, &mut self.serves);
         self.settle(now, out);
+        if let Some(partitions) = self.replica.incomplete_if_changed() {
+            self.operations.set_incomplete(partitions);
+        }
+        if self.lacks && !self.replica.lacks_something() {
+            self.lacks = false;
+            self.is_whole(self.index, out);
+        }
     }
 
     /// Ends the shard in good order: everything that was taken is made durable. Blocks.
@@ -331,6 +342,10 @@ impl Shard {
             Completion::Scan(token, outcome) => self.replica.scan_done(now, token, outcome, &mut self.serves),
             Completion::Background(outcome) => self.replica.installed(now, outcome, &mut self.serves),
             Completion::Rose(outcome) => self.risen(now, outcome),
+            Completion::Settled(Ok(())) => {}
+            Completion::Settled(Err(error)) => {
+                tracing::warn!(%error, "that the node has caught up could not be written down");
+            }
             Completion::Remembered(Ok(())) => {}
             Completion::Remembered(Err(error)) => {
                 tracing::warn!(%error, "which lives peers are in could not be written down");
@@ -364,6 +379,9 @@ impl Shard {
                 self.replica.show(keyspace, &key, in_place_of, operation);
             }
             coordinator::Effect::Answer(token, outcome) => self.answer(token, outcome, out),
+            coordinator::Effect::PassedBack(ticket, why) => {
+                self.reply(now, ticket, ReplicaReply::Failed { why }, out);
+            }
             coordinator::Effect::Forwarded(ticket, outcome) => {
                 self.reply(now, ticket, ReplicaReply::Forwarded(Box::new(outcome)), out);
             }

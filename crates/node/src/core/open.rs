@@ -11,7 +11,7 @@ use coordinator::{Ids, Operations, Options};
 use env::{Disk, Rng};
 use replica::actors::Actors;
 use replica::collection::mark::MarksError;
-use replica::{Identity, IdentityError, Origin, RecordMerge, Replica, ReplicaOptions};
+use replica::{Identity, IdentityError, Origin, RecordMerge, Replica, ReplicaOptions, store_key};
 use storage::Db;
 use types::{Incarnation, PartitionId, ShardId};
 use wire::Hello;
@@ -22,7 +22,7 @@ use super::sights::Sights;
 use super::tide::Tide;
 use super::{Figures, Liveness, LivenessError, Shard, lives};
 use crate::division::{Division, DivisionError, Wanted};
-use crate::job::{Job, Remember, Rise};
+use crate::job::{Job, Place, Remember};
 use crate::shards::Shards;
 
 /// Settings of a node. Limits are those of the whole node; its shards have equal parts of them.
@@ -90,6 +90,9 @@ pub enum OpenError {
     /// It cannot gossip as it is set.
     #[error(transparent)]
     Liveness(#[from] LivenessError),
+    /// Its store cannot be told that it lacks what was here before.
+    #[error("the store cannot be told that it may lack something: {0}")]
+    Untold(String),
     /// Its configuration names no such member.
     #[error("node.id is `{0}`, and no member of the cluster is called that: add it to [[cluster.members]]")]
     NotAMember(String),
@@ -129,7 +132,16 @@ pub(super) struct Home {
 impl Home {
     /// Writes down how far the directory has come.
     pub(super) fn rise(&self) -> Job {
-        Job::Rise(Rise { disk: Arc::clone(&self.disk), dir: self.dir.clone() })
+        Job::Rise(self.place())
+    }
+
+    /// Writes down that nothing is lacking any more because of how its life began.
+    pub(super) fn settle(&self) -> Job {
+        Job::Settle(self.place())
+    }
+
+    fn place(&self) -> Place {
+        Place { disk: Arc::clone(&self.disk), dir: self.dir.clone() }
     }
 
     /// Writes down which lives peers are in.
@@ -195,7 +207,7 @@ impl Directory {
             incarnation: identity.incarnation,
             first_stint: identity.stints.start,
             reserved: identity.stints.end,
-            is_new: identity.origin == Origin::New,
+            is_new: false,
             shard: ShardId(0),
         };
         let topology = Topology::new(state, here, identity.incarnation)
@@ -238,14 +250,18 @@ impl Directory {
         let options = self.options.storage.clone().divided(usize::from(count));
         let storage = storage::Options { secret, replicated, ..options };
         let store = self.division.store_dir(&self.dir, index);
-        let (db, recovery) = Db::open(Arc::clone(&self.disk), &store, storage, Arc::new(RecordMerge))?;
+        let (mut db, recovery) = Db::open(Arc::clone(&self.disk), &store, storage, Arc::new(RecordMerge))?;
+        let has_peers = self.topology.state.members().len() > 1;
+        let origin = if has_peers { self.identity.origin } else { Origin::Settled };
+        if origin.is_untold() {
+            db.lose(store_key::records()).map_err(|error| OpenError::Untold(error.to_string()))?;
+        }
         // Ids are never used twice by one incarnation: each run begins above all that an earlier one can have reached. A
         // start reserves 1,024 stints, so a run has 2^42 ids, and the last stint there can be still leaves room.
         let first = u64::from(self.identity.stints.start) << 32;
         let ids = Ids { first, shard: index, shards: count };
         // Every shard may use all stints of this run: a dot's counter is its partition's, and that has one shard.
         let actors = Actors::new(self.identity.incarnation, self.identity.stints.clone());
-        let has_peers = self.topology.state.members().len() > 1;
         let actors = if has_peers { actors.under(self.provisional) } else { actors };
         let (state, here) = (Arc::clone(&self.topology.state), self.topology.here);
         let partitions: Vec<PartitionId> = state
@@ -254,13 +270,21 @@ impl Directory {
             .filter(|partition| self.shards.of_partition(*partition) == index)
             .collect();
         let options = self.options.replica.of_shard(index.0, count);
-        let replica = Replica::new(here, state, &partitions, db, actors, options)?;
+        let mut replica = Replica::new(here, state, &partitions, db, actors, options)?;
+        if origin != Origin::Settled {
+            replica.begin_without();
+        }
+        if matches!(origin, Origin::New | Origin::Founding) {
+            replica.begin_new();
+        }
         let options = self.options.coordinator.divided(usize::from(count));
         let operations = Operations::new(Arc::clone(&self.topology), ids, options);
         // One member has nobody to gossip with.
         let speaks = index == ShardId(0) && has_peers;
         Ok(Shard {
             sights: Sights::default(),
+            lacks: origin != Origin::Settled,
+            lacking: if origin == Origin::Settled { 0 } else { usize::from(count) },
             lives: self.lives.clone(),
             tide: Tide::new(self.options.tide, self.identity.stints.end),
             home: Home { disk: Arc::clone(&self.disk), dir: self.dir.clone(), seed: secret.rotate_left(17) },
@@ -277,6 +301,32 @@ impl Directory {
             asks: Vec::new(),
             serves: Vec::new(),
         })
+    }
+
+    /// All shards are open: their stores know what they lack because of how the life of the directory began. Blocks.
+    ///
+    /// # Errors
+    /// As [`OpenError`] says.
+    pub fn opened(&self) -> Result<(), OpenError> {
+        if self.topology.state.members().len() < 2 && self.identity.origin != Origin::Settled {
+            Identity::settle(self.disk.as_ref(), &self.dir)?;
+        } else if self.identity.origin.is_untold() {
+            Identity::told(self.disk.as_ref(), &self.dir)?;
+        }
+        Ok(())
+    }
+
+    /// In words, what people should know of how the life of the directory begins; nothing where it goes on.
+    pub fn begins(&self) -> Option<&'static str> {
+        match self.identity.origin {
+            Origin::Renounced if self.identity.was_copied => Some(
+                "this data directory is a copy: it begins a life of its own, and serves when it was compared with the other owners",
+            ),
+            Origin::Renounced | Origin::CatchingUp => Some(
+                "this data directory may be out of date: it serves when it was compared with the other owners",
+            ),
+            Origin::New | Origin::Founding | Origin::Settled => None,
+        }
     }
 
     fn liveness(&self) -> Result<Liveness, LivenessError> {

@@ -97,7 +97,7 @@ impl Driver {
         node: Common,
         facts: status::Facts,
     ) -> Rc<Driver> {
-        let (identity, topology) = (shard.hello().clone(), Arc::clone(shard.topology()));
+        let (identity, topology) = (shard.hello(), Arc::clone(shard.topology()));
         let (index, shards) = (shard.index(), shard.shards());
         let driver = Rc::new(Driver {
             identity,
@@ -157,7 +157,7 @@ impl Driver {
     }
 
     pub(super) fn hello(&self) -> Hello {
-        self.shard.borrow().as_ref().map_or_else(|| self.identity.clone(), |shard| shard.hello().clone())
+        self.shard.borrow().as_ref().map_or_else(|| self.identity.clone(), Shard::hello)
     }
 
     pub(super) fn topology(&self) -> Arc<Topology> {
@@ -345,6 +345,7 @@ impl Driver {
             | Passed::Repair
             | Passed::Evidence(..)
             | Passed::Found(..)
+            | Passed::Whole(..)
             | Passed::Met(..)
             | Passed::Rose(..) => false,
         };

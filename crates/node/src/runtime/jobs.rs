@@ -68,7 +68,7 @@ impl JobThreads {
                 BackgroundKind::Compaction | BackgroundKind::Removal => &self.background,
             },
             // One after the other, so that the last one written is the last one that was known.
-            Job::Remember(_) | Job::Rise(_) => &self.background,
+            Job::Remember(_) | Job::Rise(_) | Job::Settle(_) => &self.background,
             Job::Read(..) | Job::Scan(..) => &self.reads,
         };
         let _ = queue.send(job);

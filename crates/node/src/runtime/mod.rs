@@ -250,6 +250,14 @@ pub fn start(start: Start) -> Result<Running, StartError> {
         join_all(threads);
         return Err(error);
     }
+    if let Err(error) = directory.opened() {
+        common.phase.send_replace(Phase::Failed);
+        join_all(threads);
+        return Err(error.into());
+    }
+    if let Some(begins) = directory.begins() {
+        tracing::warn!(node = %name, "{begins}");
+    }
     common.phase.send_replace(Phase::Serving);
     Ok(Running { handle, recovered: all_found(&found), phase: common.phase, threads })
 }

@@ -1,9 +1,13 @@
 //! What is missing of what this replica had: what that means for its questions and answers, and when it is whole again.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use storage::{Damage, KeyRange, SequenceNumber};
 use types::{Moment, NodeId, PartitionId};
 
 use super::Replica;
+use crate::founding::Founding;
 use crate::healing;
 use crate::store_key;
 use crate::waiting::Task;
@@ -26,6 +30,51 @@ impl Replica {
         }
         self.marks_kept = None;
         self.healing.nobodys().into_iter().for_each(|range| self.db.is_whole(range));
+    }
+
+    /// The life of this node began with an empty data directory, and nobody has said whether there was anything to forget.
+    pub fn begin_new(&mut self) {
+        self.founding = Some(Founding::new(self.here, Arc::clone(&self.state)));
+    }
+
+    /// The life of this node began without what is missing: nothing of that was damaged here.
+    pub fn begin_without(&mut self) {
+        self.healing.began_without(true);
+    }
+
+    /// A peer says whether it is new. Where enough are, there was nothing to forget.
+    pub fn heard_of_new(&mut self, peer: NodeId, is_new: bool) {
+        let Some(founding) = &mut self.founding else { return };
+        founding.heard(peer, is_new);
+        if !self.healing.lacks_all() {
+            // It has caught up in part. It is no founder any more.
+            self.founding = None;
+        } else if founding.is_founded(self.healing.owned()) {
+            self.founding = None;
+            self.healing.founded().into_iter().for_each(|range| self.db.is_whole(range));
+        }
+    }
+
+    /// Whether this shard is as new as its node was when it began.
+    pub fn is_new(&self) -> bool {
+        self.founding.is_some() && self.healing.lacks_all()
+    }
+
+    /// Whether something of what it owns may be missing.
+    pub fn lacks_something(&self) -> bool {
+        !self.db.missing().is_empty()
+    }
+
+    /// The partitions of which something may be missing, where that has changed: writes to them are made by other owners.
+    pub fn incomplete_if_changed(&mut self) -> Option<BTreeSet<PartitionId>> {
+        if self.db.missing() == self.missing_before {
+            return None;
+        }
+        self.missing_before = self.db.missing().to_vec();
+        if self.missing_before.is_empty() {
+            self.healing.began_without(false);
+        }
+        Some(self.healing.incomplete(&self.missing_before))
     }
 
     /// Goes on with what is missing.
@@ -83,4 +132,5 @@ impl Replica {
 }
 
 /// What is said of a key of which something is missing.
-pub(super) const MISSING: &str = "what this node had of the key was damaged and lost, and it has yet to fetch that from the other owners";
+pub(super) const MISSING: &str =
+    "it may have lost what it had of the key, and has yet to compare it with the other owners";

@@ -23,8 +23,8 @@ use bytes::Bytes;
 use causality::HybridClock;
 use cluster::{ClusterState, Durability, QuorumMode};
 use storage::{
-    BackgroundJob, BackgroundKind, BackgroundOutcome, Damage, Db, Installed, Kind, LogError, Lookup, PutError,
-    ReadJob, ReadOutcome, ScanJob, ScanOutcome, SequenceNumber, SyncJob, SyncOutcome,
+    BackgroundJob, BackgroundKind, BackgroundOutcome, Damage, Db, Installed, KeyRange, Kind, LogError,
+    Lookup, PutError, ReadJob, ReadOutcome, ScanJob, ScanOutcome, SequenceNumber, SyncJob, SyncOutcome,
 };
 use types::{Instant, KeyspaceId, Moment, NodeId, OperationId, PartitionId, ShardId};
 use wire::{ReplicaReply, ReplicaRequest, ScanAsk};
@@ -33,6 +33,7 @@ use crate::actors::Actors;
 use crate::collection::mark::{Marks, MarksError};
 use crate::collection::{self, Collection};
 use crate::exchange::{self, Exchange};
+use crate::founding::Founding;
 use crate::granting::Granting;
 use crate::handoff::{self, Handoff, Settled};
 use crate::healing::Healing;
@@ -115,6 +116,10 @@ pub struct Replica {
     exchange: Exchange,
     collection: Collection,
     healing: Healing,
+    /// Until it is known whether this node had anything to forget.
+    founding: Option<Founding>,
+    /// What was missing when that was last told.
+    missing_before: Vec<KeyRange>,
     /// The last of the marks that were written again because some may be missing.
     marks_kept: Option<SequenceNumber>,
     /// Replies that wait until their sequence number is synced.
@@ -174,6 +179,8 @@ impl Replica {
             exchange,
             collection,
             healing,
+            founding: None,
+            missing_before: Vec::new(),
             marks_kept: None,
             unsynced: VecDeque::new(),
             unwritten: Vec::new(),

@@ -224,7 +224,7 @@ impl World {
         let (Some(theirs), Some(ours)) = (first_of(called), first_of(caller)) else {
             return;
         };
-        let (hello, our_hello) = (theirs.hello().clone(), ours.hello().clone());
+        let (hello, our_hello) = (theirs.hello(), ours.hello());
         if let Err(refusal) = hello.check(&our_hello) {
             self.violated("nodes of one cluster belong together", refusal.why);
             return;
@@ -249,7 +249,7 @@ impl World {
         let time = match &job {
             Job::Sync(_) => self.now + host.sync_takes(&mut self.rng, self.scenario.sync_micros),
             Job::Read(..) | Job::Scan(..) => self.now + heavy_tailed(&mut self.rng, 200),
-            Job::Background(_) | Job::Remember(_) | Job::Rise(_) => {
+            Job::Background(_) | Job::Remember(_) | Job::Rise(_) | Job::Settle(_) => {
                 let time = host.background_free.max(self.now) + heavy_tailed(&mut self.rng, 2_000);
                 host.background_free = time;
                 time
@@ -268,7 +268,7 @@ impl World {
             Job::Scan(..) => "scan",
             Job::Background(job) => job.kind().name(),
             Job::Remember(_) => "lives",
-            Job::Rise(_) => "identity",
+            Job::Rise(_) | Job::Settle(_) => "identity",
         };
         let name = self.hosts[at.place].label(at.shard);
         self.trace.line(self.now, &name, format_args!("disk: {what}"));

@@ -5,6 +5,8 @@
 
 use env::disk::{CrashMode, Image};
 
+use wire::Hello;
+
 use super::World;
 use crate::agreement;
 use crate::network::Place;
@@ -20,27 +22,49 @@ pub enum Loss {
     Copied,
 }
 
+/// A disk as it was at some time.
+#[derive(Clone, Debug)]
+pub(super) struct Earlier {
+    image: Image,
+    /// How its node introduced itself then.
+    run: Hello,
+}
+
 impl World {
-    /// A machine stops, and starts again on another disk. False where that would be too much, or there is no earlier time: then
-    /// the present is remembered for the next time.
+    /// A machine stops, and starts again on another disk. False where that would be too much, or there is no earlier time that
+    /// its peers would know it by: then the present is remembered for the next time.
     pub fn lose_disk(&mut self, place: Place, loss: Loss) -> bool {
+        let earlier = self.images[place].clone();
+        if loss != Loss::Wiped && earlier.as_ref().is_none_or(|earlier| !self.is_noticed(place, &earlier.run))
+        {
+            self.images[place].get_or_insert_with(|| Earlier {
+                image: self.hosts[place].disk.image(),
+                run: self.hosts[place].shards[0].shard.hello(),
+            });
+            return false;
+        }
         if !self.can_lose_a_disk() {
             return false;
         }
-        let image = match (loss, self.images[place].take()) {
-            (Loss::Wiped, _) => Image::default(),
-            (_, Some(image)) => image,
-            (_, None) => {
-                self.images[place] = Some(self.hosts[place].disk.image());
-                return false;
-            }
-        };
+        let image = earlier.filter(|_| loss != Loss::Wiped).map(|earlier| earlier.image).unwrap_or_default();
+        self.images[place] = None;
         self.crash(place, CrashMode::LoseUnsynced, &format!("its disk is {loss:?}"));
         self.hosts[place].disk.put_back(&image, loss == Loss::Copied);
         self.relapsed[place] = loss == Loss::RolledBack;
         self.witness.forget(self.hosts[place].id);
         self.start_later(place);
         true
+    }
+
+    /// Whether all others would notice that a node comes back as it was at an earlier time.
+    fn is_noticed(&self, place: Place, earlier: &Hello) -> bool {
+        let next = Hello { first_stint: earlier.reserved, ..earlier.clone() };
+        let mut others = (0..self.hosts.len()).filter(|other| *other != place);
+        others.all(|other| {
+            let mut shards = self.hosts[other].shards.iter();
+            self.hosts[other].is_up()
+                && shards.all(|one| one.shard.admit(&next).is_err_and(|refusal| refusal.superseded))
+        })
     }
 
     /// Whether everybody runs, lacks nothing, and holds the same as everybody else.

@@ -23,7 +23,6 @@ use std::time::Duration;
 
 use cluster::ClusterState;
 use env::Rng;
-use env::disk::Image;
 use node::{Completion, Input, Job, NodeOptions, Passed};
 use types::{Instant, NodeId, ShardId};
 
@@ -143,7 +142,7 @@ pub struct World {
     /// What each disk was rolled back from, where its node has not noticed yet.
     relapsed: Vec<bool>,
     /// What each disk held at some time.
-    images: Vec<Option<Image>>,
+    images: Vec<Option<losses::Earlier>>,
     /// Which nodes stand still.
     standing: Vec<Standing>,
     /// How many shards each node is to have at its next start.
@@ -292,6 +291,7 @@ impl World {
             && !self.standing.iter().any(Standing::is_still)
             && self.network.is_whole()
             && self.hosts.iter().all(Host::reaches_all)
+            && !self.hosts.iter().any(Host::lacks_something)
     }
 
     fn happen(&mut self, event: Event) -> Happening {

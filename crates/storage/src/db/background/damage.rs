@@ -18,9 +18,9 @@ use std::sync::{Arc, Mutex};
 use super::{Done, Installed, Trouble};
 use crate::cache::RecordCache;
 use crate::db::{Db, locked};
-use crate::error::Damage;
+use crate::error::{Damage, LogError};
 use crate::key_range::KeyRange;
-use crate::manifest::{Edit, Manifest};
+use crate::manifest::{CommitError, Edit, Manifest};
 use crate::sstable::Table;
 
 /// How many damages are remembered for people.
@@ -68,6 +68,23 @@ impl Db {
     /// What was found damaged since the start, the last of it.
     pub fn damages(&self) -> impl Iterator<Item = &Damage> {
         self.damages.iter()
+    }
+
+    /// Something of these keys may be missing, for another reason than damage: nothing is concluded from what is here until
+    /// [`is_whole`](Self::is_whole). On stable storage when this returns; blocks, and is for when the database was just opened.
+    ///
+    /// # Errors
+    /// What became of the manifest.
+    pub fn lose(&mut self, range: KeyRange) -> Result<(), LogError> {
+        let edit = Edit { missing: vec![range.clone()], ..Edit::default() };
+        let committed = locked(&self.manifest).commit(edit);
+        if let Err(CommitError::Refused(error) | CommitError::Broken(error)) = committed {
+            return Err(self.fail(&error));
+        }
+        let mut missing = (*self.missing).clone();
+        missing.add(range);
+        self.missing = Arc::new(missing);
+        Ok(())
     }
 
     /// Nothing of these keys is missing any more: what others have of them has been put. It takes effect when the background
