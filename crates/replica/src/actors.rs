@@ -57,6 +57,11 @@ impl Actors {
         }
     }
 
+    /// Whether it is known that its stints are fresh.
+    pub fn is_confirmed(&self) -> bool {
+        self.provisional.is_none()
+    }
+
     /// Under which it mints now.
     fn minting(&self) -> Incarnation {
         self.provisional.unwrap_or(self.incarnation)

@@ -7,11 +7,13 @@
 //!  20  next stint    u32       the first that no run has reserved yet
 //!  24  birthmark     u64       of the file `birthmark` beside it; 0 where the file system knows of none
 //!  32  origin        u8        0 settled, 1 new, 2 renounced, 3 founding, 4 catching up
-//!  33  name length   u16
-//!  35  name          ..        the node's name
+//!  33  count         u8        of provisional incarnations
+//!      provisional   u64 each  under which its runs mint until a peer has let them in, that of this run last
+//!   .  name length   u16
+//!   .  name          ..        the node's name
 //!   .  state         ..        the cluster state that it was founded with
 //! ```
-//! Little endian. Replaced whole ([`env::disk::replace`]). Version 1 has neither birthmark nor origin, and is read.
+//! Little endian. Replaced whole ([`env::disk::replace`]). Version 1 has neither birthmark, origin nor provisional incarnations, and is read.
 //!
 //! What must hold: the stints that a run mints under are reserved here, synced, before it mints (INVARIANTS B1); a directory
 //! of another node or another cluster is refused; and a directory that may have forgotten what its incarnation did gets a new
@@ -33,6 +35,9 @@ const FILE: &str = "identity";
 /// A file that is made with the directory and never changed, so that a copy of the directory has another.
 const BIRTHMARK_FILE: &str = "birthmark";
 
+/// How many provisional incarnations are remembered. All but the last few have long been told to peers.
+const PROVISIONAL_MAX: usize = 16;
+
 /// How many stints a run reserves: one for its start, the others for partitions that must begin a fresh one meanwhile.
 const STINTS_A_RUN: u32 = 1024;
 
@@ -49,6 +54,8 @@ pub struct Identity {
     pub state: Vec<u8>,
     /// How this life of the directory began.
     pub origin: Origin,
+    /// Under which runs of this directory mint, or may have, until a peer has let them in; that of this run is the last.
+    pub provisional: Vec<Incarnation>,
     /// Whether it begins now because the directory was found to be a copy.
     pub was_copied: bool,
     birthmark: u64,
@@ -156,11 +163,15 @@ impl Identity {
                 name: name.to_owned(),
                 state: state.to_vec(),
                 origin: Origin::New,
+                provisional: Vec::new(),
                 was_copied: false,
                 birthmark,
             },
         };
         identity.birthmark = birthmark;
+        identity.provisional.push(Incarnation(rng.next_u64()));
+        let too_many = identity.provisional.len().saturating_sub(PROVISIONAL_MAX);
+        identity.provisional.drain(..too_many);
         identity.stints = identity.stints.start..identity.stints.start.saturating_add(STINTS_A_RUN);
         env::disk::replace(disk, dir, FILE, &encode(&identity))?;
         Ok(identity)
@@ -238,6 +249,7 @@ fn birthmark(disk: &dyn Disk, dir: &Path) -> Result<u64, DiskError> {
 }
 
 fn encode(identity: &Identity) -> Vec<u8> {
+    let count = u8::try_from(identity.provisional.len()).expect("there are 16 at most");
     let name = identity.name.as_bytes();
     let name_length = u16::try_from(name.len()).expect("names are checked to be at most 64 bytes");
     let mut rest = Vec::new();
@@ -251,6 +263,8 @@ fn encode(identity: &Identity) -> Vec<u8> {
         Origin::Founding => 3,
         Origin::CatchingUp => 4,
     });
+    rest.push(count);
+    identity.provisional.iter().for_each(|one| rest.extend_from_slice(&one.0.to_le_bytes()));
     rest.extend_from_slice(&name_length.to_le_bytes());
     rest.extend_from_slice(name);
     rest.extend_from_slice(&identity.state);
@@ -272,6 +286,7 @@ fn decode(bytes: &[u8]) -> Result<Identity, &'static str> {
     }
     let (incarnation, rest) = rest.split_first_chunk::<8>().ok_or("it is too short")?;
     let (next, rest) = rest.split_first_chunk::<4>().ok_or("it is too short")?;
+    let mut provisional = Vec::new();
     let (birthmark, origin, rest) = if magic == MAGIC {
         let (birthmark, rest) = rest.split_first_chunk::<8>().ok_or("it is too short")?;
         let (origin, rest) = rest.split_first().ok_or("it is too short")?;
@@ -283,6 +298,12 @@ fn decode(bytes: &[u8]) -> Result<Identity, &'static str> {
             4 => Origin::CatchingUp,
             _ => return Err("its life began in a way that this version does not know"),
         };
+        let (count, mut rest) = rest.split_first().ok_or("it is too short")?;
+        for _ in 0..*count {
+            let (one, others) = rest.split_first_chunk::<8>().ok_or("it is too short")?;
+            provisional.push(Incarnation(u64::from_le_bytes(*one)));
+            rest = others;
+        }
         (u64::from_le_bytes(*birthmark), origin, rest)
     } else {
         (0, Origin::Settled, rest)
@@ -297,6 +318,7 @@ fn decode(bytes: &[u8]) -> Result<Identity, &'static str> {
         name: String::from_utf8(name.to_vec()).map_err(|_| "its name is not UTF-8")?,
         state: state.to_vec(),
         origin,
+        provisional,
         was_copied: false,
         birthmark,
     })
@@ -421,6 +443,7 @@ mod tests {
             name: "n1".to_owned(),
             state: b"state".to_vec(),
             origin: Origin::Renounced,
+            provisional: vec![Incarnation(8), Incarnation(9)],
             was_copied: false,
             birthmark: 5,
         };

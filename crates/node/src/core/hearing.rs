@@ -39,6 +39,7 @@ impl Shard {
         if !self.lives.met(peer, run, reserved) {
             return;
         }
+        self.replica.add_past_lives(self.lives.past());
         if self.index == SPEAKER {
             out.push(Output::Run(self.home.remember(&self.lives)));
         }

@@ -143,6 +143,11 @@ impl Lives {
         true
     }
 
+    /// All lives that are remembered to be over.
+    pub(super) fn past(&self) -> impl Iterator<Item = Incarnation> + '_ {
+        self.0.values().flat_map(|known| known.past.iter().copied())
+    }
+
     /// As the file has it.
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut rest = u16::try_from(self.0.len()).unwrap_or(u16::MAX).to_le_bytes().to_vec();

@@ -308,8 +308,12 @@ impl Shard {
         self.figures.peer_messages += u64::from(from.node != self.topology.here);
         let ticket = ticket(now, via, from, &envelope);
         let Envelope { operation, round, epoch, deadline_ms, body, .. } = envelope;
-        if matches!(body, Body::Reply(_)) && from.node != self.topology.here {
-            self.tell(now, from.node, Evidence::Answered, out);
+        if from.node != self.topology.here {
+            // Whoever says something has let this node in.
+            self.replica.let_in();
+            if matches!(body, Body::Reply(_)) {
+                self.tell(now, from.node, Evidence::Answered, out);
+            }
         }
         match body {
             // Whether a connection stands is the business of whoever keeps it.

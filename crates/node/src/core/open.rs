@@ -13,7 +13,7 @@ use replica::actors::Actors;
 use replica::collection::mark::MarksError;
 use replica::{Identity, IdentityError, Origin, RecordMerge, Replica, ReplicaOptions, store_key};
 use storage::Db;
-use types::{Incarnation, PartitionId, ShardId};
+use types::{PartitionId, ShardId};
 use wire::Hello;
 
 use super::batch::Batches;
@@ -163,8 +163,6 @@ pub struct Directory {
     hello: Hello,
     lives: Lives,
     options: NodeOptions,
-    /// Under which it mints until a peer has let it in. Equal in all shards: each has other partitions.
-    provisional: Incarnation,
     /// For the choices of its gossip.
     gossip_seed: u64,
     /// For each shard; unknown to clients, so that none can choose keys that collide in the store's tables.
@@ -216,7 +214,6 @@ impl Directory {
         Ok(Directory {
             lives,
             gossip_seed: rng.next_u64(),
-            provisional: Incarnation(rng.next_u64()),
             secrets: shards.iter().map(|_| rng.next_u64()).collect(),
             disk: Arc::clone(disk),
             dir: dir.to_owned(),
@@ -262,7 +259,10 @@ impl Directory {
         let ids = Ids { first, shard: index, shards: count };
         // Every shard may use all stints of this run: a dot's counter is its partition's, and that has one shard.
         let actors = Actors::new(self.identity.incarnation, self.identity.stints.clone());
-        let actors = if has_peers { actors.under(self.provisional) } else { actors };
+        let actors = match self.identity.provisional.last() {
+            Some(provisional) if has_peers => actors.under(*provisional),
+            _ => actors,
+        };
         let (state, here) = (Arc::clone(&self.topology.state), self.topology.here);
         let partitions: Vec<PartitionId> = state
             .partitions()
@@ -271,6 +271,7 @@ impl Directory {
             .collect();
         let options = self.options.replica.of_shard(index.0, count);
         let mut replica = Replica::new(here, state, &partitions, db, actors, options)?;
+        replica.add_past_lives(self.lives.past().chain(self.identity.provisional.iter().copied()));
         if origin != Origin::Settled {
             replica.begin_without();
         }

@@ -110,6 +110,8 @@ pub(crate) struct Collection {
     owners: BTreeMap<PartitionId, Vec<NodeId>>,
     marks: Marks,
     dead: BTreeMap<PartitionId, Dead>,
+    /// Lives that are over: what they wrote is as settled as all the rest, though no record may name them any more.
+    past: BTreeSet<Incarnation>,
     not_before: BTreeMap<PartitionId, Instant>,
     rounds: BTreeMap<PartitionId, Round>,
     /// Marks of which it is not known whether other owners keep them.
@@ -179,6 +181,7 @@ impl Collection {
             owners,
             marks,
             dead: BTreeMap::new(),
+            past: BTreeSet::new(),
             not_before: BTreeMap::new(),
             rounds: BTreeMap::new(),
             to_bring,
@@ -286,10 +289,16 @@ impl Collection {
         }
     }
 
+    /// These lives are over.
+    pub(crate) fn add_past_lives(&mut self, lives: impl Iterator<Item = Incarnation>) {
+        self.past.extend(lives.take(KNOWN_MAX));
+    }
+
     /// A round begins, in which this node takes part.
     pub(crate) fn fence(&mut self, now: Moment, partition: PartitionId, round: u64) -> Vec<Incarnation> {
         self.fences.begin(now.mono, partition, round);
-        self.dead.get(&partition).map_or_else(Vec::new, |dead| dead.known.iter().copied().collect())
+        let known = self.dead.get(&partition).into_iter().flat_map(|dead| dead.known.iter().copied());
+        known.chain(self.past.iter().copied()).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     /// Whether a step of a round is done here.

@@ -28,6 +28,11 @@ impl Replica {
         let answer = match &ask.step {
             _ if !self.collection.may_ask(partition, ticket.from) => CollectAnswer::NotAnOwner,
             CollectStep::Adopt(mark) => return self.adopt(ticket, mark, out),
+            CollectStep::Fence if !self.actors.is_confirmed() => {
+                let why = "no peer has let this node in yet".to_owned();
+                out.push(Effect::Reply(ticket, ReplicaReply::Failed { why }));
+                return;
+            }
             CollectStep::Fence => {
                 let known = self.collection.fence(now, partition, ask.round);
                 let (actor, counter) = (self.actors.actor(partition), self.actors.issued(partition));

@@ -26,7 +26,7 @@ use storage::{
     BackgroundJob, BackgroundKind, BackgroundOutcome, Damage, Db, Installed, KeyRange, Kind, LogError,
     Lookup, PutError, ReadJob, ReadOutcome, ScanJob, ScanOutcome, SequenceNumber, SyncJob, SyncOutcome,
 };
-use types::{Instant, KeyspaceId, Moment, NodeId, OperationId, PartitionId, ShardId};
+use types::{Incarnation, Instant, KeyspaceId, Moment, NodeId, OperationId, PartitionId, ShardId};
 use wire::{ReplicaReply, ReplicaRequest, ScanAsk};
 
 use crate::actors::Actors;
@@ -310,6 +310,11 @@ impl Replica {
     /// A peer has let this run of the node in: nobody has seen a later one.
     pub fn let_in(&mut self) {
         self.actors.confirm();
+    }
+
+    /// Lives of nodes that are over, and incarnations under which nobody mints any more.
+    pub fn add_past_lives(&mut self, lives: impl Iterator<Item = Incarnation>) {
+        self.collection.add_past_lives(lives);
     }
 
     /// A peer can be reached: what is kept for it may go.
