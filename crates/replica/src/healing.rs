@@ -143,7 +143,7 @@ impl Healing {
         let slots = self.state.partitions().slots_of(partition).into_iter().flatten();
         let mut ranges = Vec::new();
         for slot in slots {
-            let mut start = Some(store_key::position(slot, KeyspaceId(0), 0));
+            let mut start = Some(store_key::start_of_slot(slot));
             for keyspace in &alone {
                 let end = store_key::position(slot, *keyspace, 0);
                 ranges.extend(start.map(|start| KeyRange { start, end: Some(end) }));
@@ -154,12 +154,13 @@ impl Healing {
         (ranges, false)
     }
 
-    /// What is missing and of no use here: keys of partitions that are not this shard's, and hints, which are copies of what
-    /// owners have or are told by others.
+    /// Keys that nobody misses here: of partitions that are not this shard's, of no partition, and of hints, which are copies of
+    /// what owners have or are told by others.
     pub(crate) fn nobodys(&self) -> Vec<KeyRange> {
         let others = self.state.partitions().iter().filter(|partition| !self.owned.contains(partition));
         let hints = KeyRange { start: store_key::hints(), end: None };
-        others.filter_map(|partition| self.range_of(partition)).chain([hints]).collect()
+        let unused = KeyRange { start: store_key::start_of_slot(ring::SLOTS), end: Some(store_key::marks().0) };
+        others.filter_map(|partition| self.range_of(partition)).chain([hints, unused]).collect()
     }
 
     pub(crate) fn figures(&self) -> Figures {
@@ -179,7 +180,7 @@ impl Healing {
     /// All keys of a partition.
     fn range_of(&self, partition: PartitionId) -> Option<KeyRange> {
         let slots = self.state.partitions().slots_of(partition)?;
-        let start = store_key::position(*slots.start(), KeyspaceId(0), 0);
+        let start = store_key::start_of_slot(*slots.start());
         Some(KeyRange { start, end: store_key::end_of_slot(*slots.end()) })
     }
 }

@@ -140,6 +140,11 @@ pub fn own_slot(bytes: &[u8]) -> Option<u16> {
     Some(u16::from_be_bytes(*slot)).filter(|slot| *slot < ring::SLOTS)
 }
 
+/// Where a slot begins: before all of its storage keys, and whatever else may stand between two of them.
+pub fn start_of_slot(slot: u16) -> Bytes {
+    if slot == 0 { Bytes::new() } else { Bytes::copy_from_slice(&slot.to_be_bytes()) }
+}
+
 /// The first storage key behind a slot; nothing where it is the last.
 pub fn end_of_slot(slot: u16) -> Option<Bytes> {
     slot.checked_add(1).map(|next| Bytes::copy_from_slice(&next.to_be_bytes()))
