@@ -7,14 +7,15 @@
 //!
 //! What must hold (INVARIANTS A1, C3): nothing is whole before that, and what is found lost later begins anew.
 //!
-//! Of a keyspace with one owner there is nobody to ask. It stays missing, and is said to.
+//! Of a keyspace with one owner there is nobody to ask. What is missing of such a partition stays missing, and is said to. A
+//! node whose keyspaces are not all kept by others too gives nothing up by itself.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cluster::ClusterState;
 use storage::{Damage, KeyRange};
-use types::{Instant, KeyspaceId, NodeId, PartitionId};
+use types::{Instant, NodeId, PartitionId};
 
 use crate::store_key;
 
@@ -38,7 +39,7 @@ enum Stage {
     Building,
     /// It is compared, in rounds begun at this time or later; still to be compared with this owner.
     Comparing(Instant, Option<NodeId>),
-    /// Some of it is in keyspaces that nobody else has.
+    /// Some of it is in a keyspace that nobody else has.
     Alone,
 }
 
@@ -110,6 +111,10 @@ impl Healing {
         for (partition, stage) in std::mem::take(&mut self.stages) {
             let since = match stage {
                 Stage::Comparing(since, _) => since,
+                Stage::Building if self.is_alone(partition) => {
+                    self.stages.insert(partition, Stage::Alone);
+                    continue;
+                }
                 Stage::Building if exchange.is_built(partition) => now,
                 Stage::Building | Stage::Alone => {
                     self.stages.insert(partition, stage);
@@ -120,38 +125,15 @@ impl Healing {
                 self.stages.insert(partition, Stage::Comparing(since, Some(with)));
                 continue;
             }
-            let (comparable, is_all) = self.comparable(partition);
-            whole.extend(comparable);
-            if is_all {
-                self.figures.healed += 1;
-            } else {
-                self.stages.insert(partition, Stage::Alone);
-            }
+            whole.extend(self.range_of(partition));
+            self.figures.healed += 1;
         }
         whole
     }
 
-    /// The keys of a partition that others have too, and whether these are all that there can be.
-    fn comparable(&self, partition: PartitionId) -> (Vec<KeyRange>, bool) {
-        let is_alone = |keyspace: &KeyspaceId| self.state.owners(*keyspace, partition) == [self.here];
-        let mut alone: Vec<KeyspaceId> =
-            self.state.keyspaces().iter().map(|keyspace| keyspace.id).filter(is_alone).collect();
-        alone.sort_unstable();
-        if alone.is_empty() {
-            return (self.range_of(partition).into_iter().collect(), true);
-        }
-        let slots = self.state.partitions().slots_of(partition).into_iter().flatten();
-        let mut ranges = Vec::new();
-        for slot in slots {
-            let mut start = Some(store_key::start_of_slot(slot));
-            for keyspace in &alone {
-                let end = store_key::position(slot, *keyspace, 0);
-                ranges.extend(start.map(|start| KeyRange { start, end: Some(end) }));
-                start = keyspace.0.checked_add(1).map(|next| store_key::position(slot, KeyspaceId(next), 0));
-            }
-            ranges.extend(start.map(|start| KeyRange { start, end: store_key::end_of_slot(slot) }));
-        }
-        (ranges, false)
+    /// Whether a keyspace has its only copy of this partition here.
+    fn is_alone(&self, partition: PartitionId) -> bool {
+        self.state.keyspaces().iter().any(|keyspace| self.state.owners(keyspace.id, partition) == [self.here])
     }
 
     /// Keys that nobody misses here: of partitions that are not this shard's, of no partition, and of hints, which are copies of
