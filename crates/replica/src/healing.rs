@@ -30,6 +30,7 @@ pub(crate) struct Healing {
     /// The state of the exchange when this was last looked at.
     looked_at: Option<(u64, u64)>,
     figures: Figures,
+    news: Vec<News>,
 }
 
 /// How far a partition is.
@@ -41,6 +42,25 @@ enum Stage {
     Comparing(Instant, Option<NodeId>),
     /// Some of it is in a keyspace that nobody else has.
     Alone,
+}
+
+/// What people should hear of.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum News {
+    /// This is damaged, and given up: something of so many partitions is missing until it has come from other owners.
+    Lost {
+        /// What was found.
+        damages: Vec<Damage>,
+        /// How many partitions it is of.
+        partitions: usize,
+    },
+    /// A partition has come back, and so many are still to.
+    Healed {
+        /// Which.
+        partition: PartitionId,
+        /// Of how many something is missing still.
+        left: u64,
+    },
 }
 
 /// How far it is.
@@ -74,7 +94,7 @@ impl Healing {
             state.keyspaces().iter().any(|keyspace| state.owners(keyspace.id, *partition).contains(&here))
         };
         let owned = partitions.iter().copied().filter(is_owner).collect();
-        Healing { here, state, owned, stages: BTreeMap::new(), looked_at: None, figures: Figures::default() }
+        Healing { here, state, owned, stages: BTreeMap::new(), looked_at: None, figures: Figures::default(), news: Vec::new() }
     }
 
     /// Something of these keys is missing from now on. What comes back are the partitions concerned.
@@ -88,9 +108,15 @@ impl Healing {
         concerned
     }
 
-    /// So much was found damaged.
-    pub(crate) fn found(&mut self, damages: &[Damage]) {
+    /// So much was found damaged, and is of so many partitions.
+    pub(crate) fn found(&mut self, damages: Vec<Damage>, partitions: usize) {
         self.figures.found += damages.len() as u64;
+        self.news.push(News::Lost { damages, partitions });
+    }
+
+    /// What people should hear of, since this was last asked.
+    pub(crate) fn take_news(&mut self) -> Vec<News> {
+        std::mem::take(&mut self.news)
     }
 
     /// Whether something of this partition is missing, and with whom it is yet to be compared.
@@ -107,7 +133,7 @@ impl Healing {
         if self.stages.is_empty() || self.looked_at.replace(moment) == Some(moment) {
             return Vec::new();
         }
-        let mut whole = Vec::new();
+        let (mut whole, mut healed) = (Vec::new(), Vec::new());
         for (partition, stage) in std::mem::take(&mut self.stages) {
             let since = match stage {
                 Stage::Comparing(since, _) => since,
@@ -127,7 +153,10 @@ impl Healing {
             }
             whole.extend(self.range_of(partition));
             self.figures.healed += 1;
+            healed.push(partition);
         }
+        let left = self.stages.len() as u64;
+        self.news.extend(healed.into_iter().map(|partition| News::Healed { partition, left }));
         whole
     }
 

@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinSet, LocalSet};
 use types::ShardId;
 
+use super::news;
 use super::datagrams::{self, Datagrams};
 use super::driver::Driver;
 use super::handle::{Asked, LocalHandle};
@@ -88,6 +89,7 @@ struct Opened {
 fn open(seat: &mut Seat) -> Result<Opened, StartError> {
     let system = |error| StartError::System { name: seat.node.clone(), error };
     let shard = seat.directory.open_shard(seat.index)?;
+    news::say_at_start(&shard.recovery().given_up);
     let recovered = status::recovered(&shard);
     let door = seat.door.take().map(|door| {
         door.set_nonblocking(true)?;

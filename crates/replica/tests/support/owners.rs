@@ -295,6 +295,7 @@ impl Owners {
                 Effect::Scan(token, job) => self.nodes[node].scan_done(now, token, job.run(), &mut out),
                 Effect::Sync(job) => self.nodes[node].synced(job.run(), &mut out),
                 Effect::Background(job) => self.nodes[node].installed(now, job.run(), &mut out),
+                Effect::Noticed(_) => {}
                 Effect::Stop(why) => panic!("a replica stopped: {why}"),
             }
             self.carry(node, out);
