@@ -16,7 +16,10 @@ pub mod runtime;
 pub mod shards;
 pub mod status;
 
-pub use crate::core::{Directory, Evidence, Input, Liveness, NodeOptions, Noticed, OpenError, Output, Passed, Secret, Sender, Shard};
+pub use crate::core::{
+    Directory, Evidence, Input, Liveness, NodeOptions, Noticed, OpenError, Output, Passed, Secret, Sender,
+    Shard,
+};
 pub use division::Wanted;
 pub use job::{Completion, Job};
 pub use shards::Shards;

@@ -319,7 +319,11 @@ pub fn counters(shard: &Shard, now: WallTime) -> Vec<Counter> {
         counter("table_bytes", "Their size.", storage.table_bytes()),
         counter("table_entries", "Entries in them; a key may have several.", storage.table_entries),
         counter("damaged_tables", "Tables in which damage was found.", storage.damaged_tables as u64),
-        counter("damage_found_total", "Blocks of tables that were found damaged and given up.", healing.found),
+        counter(
+            "damage_found_total",
+            "Blocks of tables that were found damaged and given up.",
+            healing.found,
+        ),
         counter(
             "missing_partitions",
             "Partitions of which something was lost to damage and has not come back from the other owners.",

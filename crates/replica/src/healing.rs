@@ -94,7 +94,15 @@ impl Healing {
             state.keyspaces().iter().any(|keyspace| state.owners(keyspace.id, *partition).contains(&here))
         };
         let owned = partitions.iter().copied().filter(is_owner).collect();
-        Healing { here, state, owned, stages: BTreeMap::new(), looked_at: None, figures: Figures::default(), news: Vec::new() }
+        Healing {
+            here,
+            state,
+            owned,
+            stages: BTreeMap::new(),
+            looked_at: None,
+            figures: Figures::default(),
+            news: Vec::new(),
+        }
     }
 
     /// Something of these keys is missing from now on. What comes back are the partitions concerned.
@@ -170,12 +178,14 @@ impl Healing {
     pub(crate) fn nobodys(&self) -> Vec<KeyRange> {
         let others = self.state.partitions().iter().filter(|partition| !self.owned.contains(partition));
         let hints = KeyRange { start: store_key::hints(), end: None };
-        let unused = KeyRange { start: store_key::start_of_slot(ring::SLOTS), end: Some(store_key::marks().0) };
+        let unused =
+            KeyRange { start: store_key::start_of_slot(ring::SLOTS), end: Some(store_key::marks().0) };
         others.filter_map(|partition| self.range_of(partition)).chain([hints, unused]).collect()
     }
 
     pub(crate) fn figures(&self) -> Figures {
-        let count = |is: &dyn Fn(&Stage) -> bool| self.stages.values().filter(|stage| is(stage)).count() as u64;
+        let count =
+            |is: &dyn Fn(&Stage) -> bool| self.stages.values().filter(|stage| is(stage)).count() as u64;
         let waits_for = self.stages.values().find_map(|stage| match stage {
             Stage::Comparing(_, with) => *with,
             Stage::Building | Stage::Alone => None,

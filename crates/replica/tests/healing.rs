@@ -176,7 +176,11 @@ fn what_is_settled_comes_back_and_what_was_deleted_does_not() {
             let held = (0..KEYS).filter(|number| {
                 matches!(owners.says(node, keyspace_of(*number), &key(*number)), ReplicaReply::Found { .. })
             });
-            assert_eq!(held.count(), usize::from(KEYS - KEYS.div_ceil(5)), "node {node}: deletes are dropped");
+            assert_eq!(
+                held.count(),
+                usize::from(KEYS - KEYS.div_ceil(5)),
+                "node {node}: deletes are dropped"
+            );
         }
     }
 }

@@ -15,12 +15,12 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinSet, LocalSet};
 use types::ShardId;
 
-use super::news;
 use super::datagrams::{self, Datagrams};
 use super::driver::Driver;
 use super::handle::{Asked, LocalHandle};
 use super::jobs::{Ended, JobThreads};
 use super::mail::{Incoming, Mail};
+use super::news;
 use super::peers::{self, Peer};
 use super::{Common, Phase, ShardServices, StartError, Stopping};
 use crate::core::{Directory, Input};

@@ -85,4 +85,5 @@ impl Replica {
 }
 
 /// What is said of a key of which something is missing.
-pub(super) const MISSING: &str = "what this node had of the key was damaged and lost, and it has yet to fetch that from the other owners";
+pub(super) const MISSING: &str =
+    "what this node had of the key was damaged and lost, and it has yet to fetch that from the other owners";

@@ -23,12 +23,13 @@ use bytes::Bytes;
 use causality::HybridClock;
 use cluster::{ClusterState, Durability, QuorumMode};
 use storage::{
-    BackgroundJob, BackgroundKind, BackgroundOutcome, Damage, Db, Installed, Kind, LogError, Lookup, PutError,
-    ReadJob, ReadOutcome, ScanJob, ScanOutcome, SequenceNumber, SyncJob, SyncOutcome,
+    BackgroundJob, BackgroundKind, BackgroundOutcome, Damage, Db, Installed, Kind, LogError, Lookup,
+    PutError, ReadJob, ReadOutcome, ScanJob, ScanOutcome, SequenceNumber, SyncJob, SyncOutcome,
 };
 use types::{Instant, KeyspaceId, Moment, NodeId, OperationId, PartitionId, ShardId};
 use wire::{ReplicaReply, ReplicaRequest, ScanAsk};
 
+use self::healing::MISSING;
 use crate::actors::Actors;
 use crate::collection::mark::{Marks, MarksError};
 use crate::collection::{self, Collection};
@@ -41,7 +42,6 @@ use crate::recent::Recent;
 use crate::scan::Scans;
 use crate::store_key::{self, store_key};
 use crate::waiting::{Cold, Stalled, Task, Waiting};
-use self::healing::MISSING;
 
 pub use self::options::ReplicaOptions;
 
