@@ -162,7 +162,7 @@ fn a_damaged_table_and_a_damaged_log_are_given_up_and_healed() {
         wait_until_healed(&servers, 1);
         assert_all_is_read_from_all(&servers);
         (0..LATE).for_each(|number| {
-            assert_is_read(&servers, &format!("late-{number}"), &late_value(number, kind))
+            assert_is_read(&servers, &format!("late-{number}"), &late_value(number, kind));
         });
     }
     // Nothing is left to be healed at another start.
