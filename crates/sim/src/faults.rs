@@ -53,6 +53,8 @@ pub enum FaultKind {
     LinkCut,
     /// A node stands still for a while.
     Pause,
+    /// A bit of one node's tables flips; in one run always of the same node, for what all have lost nobody can heal.
+    FlippedBlock,
 }
 
 impl FaultKind {
@@ -77,12 +79,16 @@ impl FaultKind {
     pub const LATER: [FaultKind; 4] =
         [FaultKind::Bridge, FaultKind::Ring, FaultKind::LinkCut, FaultKind::Pause];
 
+    /// The kinds that no seed draws, for scenarios of their own: they break what some keyspaces promise, unless all else goes
+    /// well enough.
+    pub const ASKED_FOR: [FaultKind; 1] = [FaultKind::FlippedBlock];
+
     /// The kind of this name.
     ///
     /// # Errors
     /// If there is none, with the names that there are.
     pub fn named(name: &str) -> Result<FaultKind, String> {
-        let mut all = FaultKind::EARLY.into_iter().chain(FaultKind::LATER);
+        let mut all = FaultKind::EARLY.into_iter().chain(FaultKind::LATER).chain(FaultKind::ASKED_FOR);
         all.clone().find(|kind| format!("{kind:?}").eq_ignore_ascii_case(name)).ok_or_else(|| {
             let names: Vec<String> = all.by_ref().map(|kind| format!("{kind:?}")).collect();
             format!("{name:?} is no kind of fault: want one of {}", names.join(", "))
@@ -91,13 +97,14 @@ impl FaultKind {
 
     /// Whether it is one of those that came later.
     pub fn is_later(self) -> bool {
-        FaultKind::LATER.contains(&self)
+        FaultKind::LATER.contains(&self) || FaultKind::ASKED_FOR.contains(&self)
     }
 
     /// How many nodes there must be for it to happen.
     pub fn nodes_needed(self) -> usize {
         match self {
             FaultKind::Reset | FaultKind::SlowNetwork => 2,
+            FaultKind::FlippedBlock => 3,
             _ => self.shape().map_or(1, Shape::nodes_needed),
         }
     }
@@ -115,7 +122,7 @@ impl FaultKind {
 
     /// Whether a cluster that has written little has nothing that it could happen to.
     pub fn needs_tables(self) -> bool {
-        self == FaultKind::ReadErrors
+        matches!(self, FaultKind::ReadErrors | FaultKind::FlippedBlock)
     }
 
     /// Lets it happen, somewhere. False if there was nothing that it could happen to.
@@ -150,6 +157,7 @@ impl FaultKind {
             FaultKind::SlowNetwork => world.slow_network(victim),
             FaultKind::SlowDisk => world.slow_disk(victim),
             FaultKind::ReadErrors => return world.fail_reads(victim),
+            FaultKind::FlippedBlock => return world.flip_bit(),
             FaultKind::Pause => {
                 let most_ms = *rng.pick(&[200, 2_000, PAUSE_MS_MAX]).unwrap_or(&PAUSE_MS_MAX);
                 let time = millis(rng, 20, most_ms);

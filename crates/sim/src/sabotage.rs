@@ -16,4 +16,6 @@ pub enum Sabotage {
     CompareNothing,
     /// Owners that keep what was agreed on of deletes are told that all of them may be dropped (D1).
     CollectEarly,
+    /// Owners that cannot say what they have of a key, because it is damaged, say that there is nothing (C3).
+    TakeDamageForAbsence,
 }

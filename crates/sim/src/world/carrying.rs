@@ -250,8 +250,14 @@ impl World {
         !is_lost && !is_compared
     }
 
-    /// Tells an owner that it may drop more than was agreed on, where the scenario asks for it.
+    /// Tells an owner that it may drop more than was agreed on, or that another has nothing which cannot say what it has, where
+    /// the scenario asks for it.
     fn overdo(&self, mut envelope: Envelope) -> Envelope {
+        if self.sabotage(Sabotage::TakeDamageForAbsence)
+            && matches!(envelope.body, Body::Reply(ReplicaReply::CannotSay { .. }))
+        {
+            envelope.body = Body::Reply(ReplicaReply::Absent);
+        }
         if self.sabotage(Sabotage::CollectEarly)
             && let Body::Request(wire::ReplicaRequest::Collect(ask)) = &mut envelope.body
             && let wire::CollectStep::Adopt(mark) = &mut ask.step
