@@ -99,6 +99,37 @@ pub fn notice(shard: &Shard, now: WallTime) -> Option<(WallTime, String)> {
     (seconds >= DELETES_WAIT_SECONDS).then_some((since, what))
 }
 
+/// What people should know of damage on a shard's disk, if there is any.
+pub fn damage(shard: &Shard) -> Option<String> {
+    let (replica, db) = (shard.replica(), shard.replica().db());
+    let healing = replica.healing();
+    let found: Vec<String> = db.damages().map(ToString::to_string).collect();
+    let found = if found.is_empty() { String::new() } else { format!(" ({})", found.join("; ")) };
+    let name = |node: NodeId| {
+        let member = shard.topology().state.member(node);
+        member.map_or_else(|| node.to_string(), |member| member.name.clone())
+    };
+    if healing.alone > 0 {
+        return Some(format!(
+            "damage on the disk: something of {} partitions is missing, and has no other owner{found}: restore this node's data from a copy",
+            healing.alone
+        ));
+    }
+    if healing.partitions > 0 {
+        let with = healing.waits_for.map_or_else(String::new, |node| format!(", next with {}", name(node)));
+        return Some(format!(
+            "damage on the disk: something of {} partitions is missing{found}; it is fetched from the other owners by comparing with each of them{with}, and until then this node says nothing of those keys",
+            healing.partitions
+        ));
+    }
+    let damaged = db.stats().damaged_tables;
+    (damaged > 0).then(|| {
+        format!(
+            "damage on the disk: {damaged} tables have something that cannot be read{found}, and not every key has another owner: restore these files from a copy"
+        )
+    })
+}
+
 /// The shard's figures now; those of a node are their sums. Names end in `_total` where they only go up.
 #[allow(clippy::cast_precision_loss, reason = "figures for people and graphs; 2^53 is far away")]
 pub fn counters(shard: &Shard, now: WallTime) -> Vec<Counter> {
@@ -107,6 +138,7 @@ pub fn counters(shard: &Shard, now: WallTime) -> Vec<Counter> {
     let exchange = shard.replica().exchange();
     let collection = shard.replica().collection(now);
     let oldest_delete = collection.oldest.map_or(0, |since| now.0.saturating_sub(since.0) / 1000);
+    let healing = shard.replica().healing();
     let figures = shard.figures();
     let pace = shard.operations().pace_figures();
     let db = shard.replica().db();
@@ -288,6 +320,17 @@ pub fn counters(shard: &Shard, now: WallTime) -> Vec<Counter> {
         counter("table_entries", "Entries in them; a key may have several.", storage.table_entries),
         counter("damaged_tables", "Tables in which damage was found.", storage.damaged_tables as u64),
         counter(
+            "damage_found_total",
+            "Blocks of tables that were found damaged and given up.",
+            healing.found,
+        ),
+        counter(
+            "missing_partitions",
+            "Partitions of which something was lost to damage and has not come back from the other owners.",
+            healing.partitions,
+        ),
+        counter("healed_partitions_total", "Partitions that have come back from them.", healing.healed),
+        counter(
             "unread_tables",
             "Tables that the disk did not read when last asked; compactions try them again.",
             storage.unread_tables as u64,
@@ -329,6 +372,13 @@ pub fn recovered(shard: &Shard) -> String {
             aside.kept_in.display()
         );
         text.push_str(&what);
+    }
+    for given_up in &recovery.given_up {
+        text.push_str("; given up, to be fetched from the other owners: ");
+        text.push_str(&given_up.why);
+        if let Some(kept_in) = &given_up.kept_in {
+            text.push_str(&format!(", now kept in {}", kept_in.display()));
+        }
     }
     text
 }

@@ -7,14 +7,15 @@
 //!
 //! What must hold (INVARIANTS A1, C3): nothing is whole before that, and what is found lost later begins anew.
 //!
-//! Of a keyspace with one owner there is nobody to ask. It stays missing, and is said to.
+//! Of a keyspace with one owner there is nobody to ask. What is missing of such a partition stays missing, and is said to. A
+//! node whose keyspaces are not all kept by others too gives nothing up by itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use cluster::ClusterState;
 use storage::{Damage, KeyRange};
-use types::{Instant, KeyspaceId, NodeId, PartitionId};
+use types::{Instant, NodeId, PartitionId};
 
 use crate::store_key;
 
@@ -32,6 +33,7 @@ pub(crate) struct Healing {
     /// The state of the exchange when this was last looked at.
     looked_at: Option<(u64, u64)>,
     figures: Figures,
+    news: Vec<News>,
 }
 
 /// How far a partition is.
@@ -41,8 +43,27 @@ enum Stage {
     Building,
     /// It is compared, in rounds begun at this time or later; still to be compared with this owner.
     Comparing(Instant, Option<NodeId>),
-    /// Some of it is in keyspaces that nobody else has.
+    /// Some of it is in a keyspace that nobody else has.
     Alone,
+}
+
+/// What people should hear of.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum News {
+    /// This is damaged, and given up: something of so many partitions is missing until it has come from other owners.
+    Lost {
+        /// What was found.
+        damages: Vec<Damage>,
+        /// How many partitions it is of.
+        partitions: usize,
+    },
+    /// A partition has come back, and so many are still to.
+    Healed {
+        /// Which.
+        partition: PartitionId,
+        /// Of how many something is missing still.
+        left: u64,
+    },
 }
 
 /// How far it is.
@@ -84,6 +105,7 @@ impl Healing {
             began_without: false,
             looked_at: None,
             figures: Figures::default(),
+            news: Vec::new(),
         }
     }
 
@@ -128,9 +150,17 @@ impl Healing {
         self.owned.iter().copied().filter(|partition| !is_alone(partition) && touched(partition)).collect()
     }
 
-    /// So much was found damaged.
-    pub(crate) fn found(&mut self, damages: &[Damage]) {
+    /// So much was found damaged, and is of so many partitions.
+    pub(crate) fn found(&mut self, damages: Vec<Damage>, partitions: usize) {
         self.figures.found += damages.len() as u64;
+        if !damages.is_empty() {
+            self.news.push(News::Lost { damages, partitions });
+        }
+    }
+
+    /// What people should hear of, since this was last asked.
+    pub(crate) fn take_news(&mut self) -> Vec<News> {
+        std::mem::take(&mut self.news)
     }
 
     /// Whether something of this partition is missing, and with whom it is yet to be compared.
@@ -147,10 +177,14 @@ impl Healing {
         if self.stages.is_empty() || self.looked_at.replace(moment) == Some(moment) {
             return Vec::new();
         }
-        let mut whole = Vec::new();
+        let (mut whole, mut healed) = (Vec::new(), Vec::new());
         for (partition, stage) in std::mem::take(&mut self.stages) {
             let since = match stage {
                 Stage::Comparing(since, _) => since,
+                Stage::Building if !self.began_without && self.is_alone(partition) => {
+                    self.stages.insert(partition, Stage::Alone);
+                    continue;
+                }
                 Stage::Building if exchange.is_built(partition) => now,
                 Stage::Building | Stage::Alone => {
                     self.stages.insert(partition, stage);
@@ -161,51 +195,28 @@ impl Healing {
                 self.stages.insert(partition, Stage::Comparing(since, Some(with)));
                 continue;
             }
-            if self.began_without {
-                whole.extend(self.range_of(partition));
-                self.figures.healed += 1;
-                continue;
-            }
-            let (comparable, is_all) = self.comparable(partition);
-            whole.extend(comparable);
-            if is_all {
-                self.figures.healed += 1;
-            } else {
-                self.stages.insert(partition, Stage::Alone);
-            }
+            whole.extend(self.range_of(partition));
+            self.figures.healed += 1;
+            healed.push(partition);
         }
+        let left = self.stages.len() as u64;
+        self.news.extend(healed.into_iter().map(|partition| News::Healed { partition, left }));
         whole
     }
 
-    /// The keys of a partition that others have too, and whether these are all that there can be.
-    fn comparable(&self, partition: PartitionId) -> (Vec<KeyRange>, bool) {
-        let is_alone = |keyspace: &KeyspaceId| self.state.owners(*keyspace, partition) == [self.here];
-        let mut alone: Vec<KeyspaceId> =
-            self.state.keyspaces().iter().map(|keyspace| keyspace.id).filter(is_alone).collect();
-        alone.sort_unstable();
-        if alone.is_empty() {
-            return (self.range_of(partition).into_iter().collect(), true);
-        }
-        let slots = self.state.partitions().slots_of(partition).into_iter().flatten();
-        let mut ranges = Vec::new();
-        for slot in slots {
-            let mut start = Some(store_key::start_of_slot(slot));
-            for keyspace in &alone {
-                let end = store_key::position(slot, *keyspace, 0);
-                ranges.extend(start.map(|start| KeyRange { start, end: Some(end) }));
-                start = keyspace.0.checked_add(1).map(|next| store_key::position(slot, KeyspaceId(next), 0));
-            }
-            ranges.extend(start.map(|start| KeyRange { start, end: store_key::end_of_slot(slot) }));
-        }
-        (ranges, false)
+    /// Whether a keyspace has its only copy of this partition here.
+    fn is_alone(&self, partition: PartitionId) -> bool {
+        self.state.keyspaces().iter().any(|keyspace| self.state.owners(keyspace.id, partition) == [self.here])
     }
 
-    /// What is missing and of no use here: keys of partitions that are not this shard's, and hints, which are copies of what
-    /// owners have or are told by others.
+    /// Keys that nobody misses here: of partitions that are not this shard's, of no partition, and of hints, which are copies of
+    /// what owners have or are told by others.
     pub(crate) fn nobodys(&self) -> Vec<KeyRange> {
         let others = self.state.partitions().iter().filter(|partition| !self.owned.contains(partition));
         let hints = KeyRange { start: store_key::hints(), end: None };
-        others.filter_map(|partition| self.range_of(partition)).chain([hints]).collect()
+        let unused =
+            KeyRange { start: store_key::start_of_slot(ring::SLOTS), end: Some(store_key::marks().0) };
+        others.filter_map(|partition| self.range_of(partition)).chain([hints, unused]).collect()
     }
 
     pub(crate) fn figures(&self) -> Figures {

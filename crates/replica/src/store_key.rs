@@ -145,9 +145,9 @@ pub fn own_slot(bytes: &[u8]) -> Option<u16> {
     Some(u16::from_be_bytes(*slot)).filter(|slot| *slot < ring::SLOTS)
 }
 
-/// What all storage keys of a slot begin with: below them all, and where those of the slot before end.
+/// Where a slot begins: before all of its storage keys, and whatever else may stand between two of them.
 pub fn start_of_slot(slot: u16) -> Bytes {
-    Bytes::copy_from_slice(&slot.to_be_bytes())
+    if slot == 0 { Bytes::new() } else { Bytes::copy_from_slice(&slot.to_be_bytes()) }
 }
 
 /// The first storage key behind a slot; nothing where it is the last.

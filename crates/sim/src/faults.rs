@@ -59,6 +59,8 @@ pub enum FaultKind {
     RollBack,
     /// The same, from a copy of its files.
     Copy,
+    /// A bit of one node's tables flips; in one run always of the same node, for what all have lost nobody can heal.
+    FlippedBlock,
 }
 
 impl FaultKind {
@@ -85,13 +87,20 @@ impl FaultKind {
 
     /// Those that a machine's disk comes out of as another: drawn and struck apart once more.
     pub const LOSSES: [FaultKind; 3] = [FaultKind::Wipe, FaultKind::RollBack, FaultKind::Copy];
+    /// The kinds that no seed draws, for scenarios of their own: they break what some keyspaces promise, unless all else goes
+    /// well enough.
+    pub const ASKED_FOR: [FaultKind; 1] = [FaultKind::FlippedBlock];
 
     /// The kind of this name.
     ///
     /// # Errors
     /// If there is none, with the names that there are.
     pub fn named(name: &str) -> Result<FaultKind, String> {
-        let mut all = FaultKind::EARLY.into_iter().chain(FaultKind::LATER).chain(FaultKind::LOSSES);
+        let mut all = FaultKind::EARLY
+            .into_iter()
+            .chain(FaultKind::LATER)
+            .chain(FaultKind::LOSSES)
+            .chain(FaultKind::ASKED_FOR);
         all.clone().find(|kind| format!("{kind:?}").eq_ignore_ascii_case(name)).ok_or_else(|| {
             let names: Vec<String> = all.by_ref().map(|kind| format!("{kind:?}")).collect();
             format!("{name:?} is no kind of fault: want one of {}", names.join(", "))
@@ -100,7 +109,7 @@ impl FaultKind {
 
     /// Whether it is one of those that came later.
     pub fn is_later(self) -> bool {
-        FaultKind::LATER.contains(&self)
+        FaultKind::LATER.contains(&self) || FaultKind::ASKED_FOR.contains(&self)
     }
 
     /// How many nodes there must be for it to happen.
@@ -108,6 +117,7 @@ impl FaultKind {
         match self {
             FaultKind::Reset | FaultKind::SlowNetwork => 2,
             FaultKind::Wipe | FaultKind::RollBack | FaultKind::Copy => 2,
+            FaultKind::FlippedBlock => 3,
             _ => self.shape().map_or(1, Shape::nodes_needed),
         }
     }
@@ -125,7 +135,7 @@ impl FaultKind {
 
     /// Whether a run may have nothing that it could happen to: one that has written little, or is never at rest.
     pub fn needs_luck(self) -> bool {
-        self == FaultKind::ReadErrors || self.is_loss()
+        matches!(self, FaultKind::ReadErrors | FaultKind::FlippedBlock) || self.is_loss()
     }
 
     /// Whether a machine's disk comes out of it as another.
@@ -178,6 +188,7 @@ impl FaultKind {
             FaultKind::SlowNetwork => world.slow_network(victim),
             FaultKind::SlowDisk => world.slow_disk(victim),
             FaultKind::ReadErrors => return world.fail_reads(victim),
+            FaultKind::FlippedBlock => return world.flip_bit(),
             FaultKind::Pause => {
                 let most_ms = *rng.pick(&[200, 2_000, PAUSE_MS_MAX]).unwrap_or(&PAUSE_MS_MAX);
                 let time = millis(rng, 20, most_ms);

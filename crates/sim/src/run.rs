@@ -187,6 +187,10 @@ impl Run {
         for place in 0..self.world.hosts().len() {
             self.world.jump_clock(place, self.world.scenario().skew_ms_max.min(500));
         }
+        if let Some(place) = self.world.damaged_place() {
+            // What is damaged is to be found before the cluster counts as healed, and not where memory hides it.
+            self.world.pull_plug(place, CrashMode::KeepAll);
+        }
         self.world.start_all();
         self.workload.rest(&mut self.world, true);
         self.wait_until_whole();

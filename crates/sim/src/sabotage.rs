@@ -24,4 +24,6 @@ pub enum Sabotage {
     KeepOwnSide,
     /// A node that is suspected is taken for down (E9).
     DownByOneWitness,
+    /// Owners that cannot say what they have of a key, because it is damaged, say that there is nothing (C3).
+    TakeDamageForAbsence,
 }

@@ -62,7 +62,7 @@ impl Missing {
         });
         let place = ranges.partition_point(|one| one.start < whole.start);
         ranges.insert(place, whole);
-        self.ranges = if ranges.len() > RANGES_MAX { joined(ranges) } else { ranges };
+        self.ranges = if ranges.len() > RANGES_MAX { joined(&ranges) } else { ranges };
     }
 
     /// Nothing of these keys is missing any more.
@@ -88,7 +88,7 @@ impl Missing {
 }
 
 /// Half as many, each of two neighbours and what lies between them.
-fn joined(ranges: Vec<KeyRange>) -> Vec<KeyRange> {
+fn joined(ranges: &[KeyRange]) -> Vec<KeyRange> {
     let pair = |pair: &[KeyRange]| KeyRange {
         start: pair[0].start.clone(),
         end: pair.last().and_then(|last| last.end.clone()),

@@ -1,10 +1,9 @@
-//! INVARIANTS C3 and H3: damaged files. What was synced and cannot be read is never passed over in silence, what never was
-//! synced is set aside, and a block that is lost on one node is answered by the others.
+//! INVARIANTS C3 and H3: damaged files of a node that nobody else has the data of. What was synced and cannot be read is never
+//! passed over in silence, what never was synced is set aside. What becomes of damage where others have the same: `healing`.
 
 use std::fs::{self, File};
 use std::path::PathBuf;
 
-use crate::common::http::key_path;
 use crate::common::log;
 use crate::common::resp::Reply;
 use crate::common::servers::Servers;
@@ -101,66 +100,4 @@ fn a_damaged_identity_is_refused_by_name() {
     let identity = servers.data(1).join("identity");
     log::flip(&identity, 14);
     servers.run(1).refused_with(&[identity.to_str().expect("a plain name"), "checksum"]);
-}
-
-/// Values that do not compress, so that a key's bytes stand in its table as they are; enough of them to fill memory and
-/// go to tables.
-fn large_value(number: usize) -> Vec<u8> {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64.wrapping_add(u64::try_from(number).expect("small"));
-    let mut bytes = Vec::with_capacity(200_000);
-    while bytes.len() < 200_000 {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        bytes.extend_from_slice(&state.to_le_bytes());
-    }
-    bytes
-}
-
-/// A damaged block is "cannot say", never "absent": the node that has it cannot answer alone, and is not counted; the
-/// others answer in its place, also to clients of that node.
-#[test]
-fn a_key_in_a_damaged_block_is_answered_by_the_other_owners() {
-    let mut servers = Servers::start(3, "");
-    let mut resp = servers.resp(1, "default");
-    for number in 0..60 {
-        let (key, value) = (format!("large-{number}"), large_value(number));
-        let words: [&[u8]; 5] = [b"KV.PUT", key.as_bytes(), &value, b"W", b"all"];
-        assert_eq!(resp.ask(&words).array()[1], Reply::Integer(3));
-    }
-    servers.stop(1);
-    let victim = (0..60).find_map(|number| {
-        let places = log::places(&servers.data(1), "table-", &large_value(number)[..64]);
-        (!places.is_empty()).then_some((number, places))
-    });
-    let (number, places) = victim.expect("so much data is in tables");
-    let (key, value) = (format!("large-{number}"), large_value(number));
-    for (table, at) in &places {
-        log::flip(table, at + 1000);
-    }
-    servers.launch(1);
-    servers.wait_until_seen();
-
-    let mut resp = servers.resp(1, "default");
-    let alone = resp.ask(&["KV.GET", &key, "R", "all"]);
-    for words in ["UNAVAILABLE", "n1", "damaged at byte", places[0].0.to_str().expect("a plain name")] {
-        assert!(alone.error().contains(words), "{words} in {alone:?}");
-    }
-    for node in [1, 2, 3] {
-        assert!(
-            servers.resp(node, "default").ask(&["GET", &key]) == Reply::Bulk(value.clone()),
-            "at n{node}"
-        );
-    }
-    servers.kill(2);
-    servers.kill(3);
-    let path = key_path("default", &key);
-    let refused = servers.http(1).get(&format!("{path}?r=1"), &[]).with_status(503).json();
-    assert!(refused["detail"].as_str().is_some_and(|text| text.contains("damaged")), "{refused}");
-    // Other keys of the same node, and even of the same table, are readable as before.
-    let readable = |&other: &usize| {
-        let path = key_path("default", &format!("large-{other}"));
-        servers.http(1).get(&format!("{path}?r=1"), &[]).status == 200
-    };
-    assert_eq!((0..60).filter(readable).count(), 59);
 }

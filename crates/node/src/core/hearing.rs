@@ -9,7 +9,7 @@ use types::{Moment, NodeId, ShardId};
 use wire::Hello;
 
 use super::lives::Run;
-use super::{Evidence, Output, Passed, Shard};
+use super::{Evidence, Noticed, Output, Passed, Shard};
 
 /// The shard that gossips for its node.
 const SPEAKER: ShardId = ShardId(0);
@@ -108,7 +108,7 @@ impl Shard {
             .collect();
         out.extend(datagrams.into_iter().map(|(to, sealed)| Output::Datagram(to, sealed)));
         for change in changes {
-            out.push(Output::Noticed(change));
+            out.push(Output::Noticed(Noticed::Peer(change)));
             let is_down = change.to == gossip::Verdict::Down;
             if !is_down && change.from != gossip::Verdict::Down {
                 continue;

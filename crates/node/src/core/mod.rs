@@ -80,6 +80,15 @@ pub struct Sender {
     pub shard: ShardId,
 }
 
+/// What people should hear of when it happens.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Noticed {
+    /// The node takes a peer for something else than before.
+    Peer(gossip::Change),
+    /// Something was found damaged, or has come back.
+    Damage(replica::healing::News),
+}
+
 /// What a shard wants done, in order.
 #[derive(Debug)]
 pub enum Output {
@@ -93,8 +102,8 @@ pub enum Output {
     Pass(ShardId, Passed),
     /// Send a node's peers this datagram; it may be lost.
     Datagram(NodeId, Vec<u8>),
-    /// Tell people, and whoever watches, that the node takes a peer for something else than before.
-    Noticed(gossip::Change),
+    /// Tell people, and whoever watches.
+    Noticed(Noticed),
     /// Give up this life of the data directory ([`Shard::renounce`]) and stop, because of this.
     Renounce(String),
     /// Run a job and hand its completion back.
@@ -424,6 +433,7 @@ impl Shard {
                 out.push(Output::Run(Job::Sync(job)));
             }
             replica::Effect::Background(job) => out.push(Output::Run(Job::Background(job))),
+            replica::Effect::Noticed(news) => out.push(Output::Noticed(Noticed::Damage(news))),
             replica::Effect::Stop(why) => out.push(Output::Stop(why)),
         }
     }

@@ -23,11 +23,12 @@ use wire::{Body, Hello, Refusal};
 
 use super::Common;
 use super::datagrams::Datagrams;
-use super::handle::Published;
+use super::handle::{Notices, Published};
 use super::jobs::JobThreads;
 use super::links::Links;
 use super::mail::Mailboxes;
-use crate::core::{Input, Output, Passed, Shard};
+use super::news;
+use crate::core::{Input, Noticed, Output, Passed, Shard};
 use crate::shards::Shards;
 use crate::status;
 
@@ -193,7 +194,8 @@ impl Driver {
         if let Some(shard) = self.shard.borrow().as_ref() {
             let now = self.now().wall;
             self.node.published.set_counters(self.index, status::counters(shard, now));
-            self.node.published.set_notice(self.index, status::notice(shard, now));
+            let notices = Notices { deletes: status::notice(shard, now), damage: status::damage(shard) };
+            self.node.published.set_notices(self.index, notices);
             if let Some(liveness) = shard.liveness() {
                 let members = status::members(shard.topology(), liveness, self.now().mono);
                 self.node.published.set_members(members);
@@ -373,7 +375,8 @@ impl Driver {
                             datagrams.send(to, &bytes);
                         }
                     }
-                    Output::Noticed(change) => self.say(change),
+                    Output::Noticed(Noticed::Peer(change)) => self.say(change),
+                    Output::Noticed(Noticed::Damage(news)) => news::say(&news),
                     Output::Run(job) => self.jobs.run(job),
                     Output::Stop(why) => self.halt(&why),
                     Output::Renounce(why) => self.renounce(&why),

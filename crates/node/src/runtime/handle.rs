@@ -15,8 +15,14 @@ use super::driver::Driver;
 use crate::shards::{Home, Shards};
 use crate::status::{self, Facts};
 
-/// Since when, and what.
-type Notice = (WallTime, String);
+/// What people should know of a shard.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Notices {
+    /// Of deletes that cannot be dropped: since when, and why.
+    pub(super) deletes: Option<(WallTime, String)>,
+    /// Of damage on its disk.
+    pub(super) damage: Option<String>,
+}
 
 /// What other threads may see of a node without asking it.
 #[derive(Clone, Debug)]
@@ -26,8 +32,8 @@ pub(super) struct Published {
     topologies: Arc<Mutex<Vec<Arc<Topology>>>>,
     /// Each shard's, in the same order.
     counters: Arc<RwLock<Vec<Vec<Counter>>>>,
-    /// What people should know of each shard, and since when, in the same order.
-    notices: Arc<Mutex<Vec<Option<Notice>>>>,
+    /// Of each shard, in the same order.
+    notices: Arc<Mutex<Vec<Notices>>>,
     /// As the shard that gossips knows them.
     members: Arc<RwLock<Arc<[MemberStatus]>>>,
 }
@@ -39,7 +45,7 @@ impl Published {
             status: Arc::new(RwLock::new(Arc::new(status))),
             topologies: Arc::new(Mutex::new(vec![Arc::clone(topology); shards])),
             counters: Arc::new(RwLock::new(vec![Vec::new(); shards])),
-            notices: Arc::new(Mutex::new(vec![None; shards])),
+            notices: Arc::new(Mutex::new(vec![Notices::default(); shards])),
             members: Arc::new(RwLock::new(status::members_alone(topology))),
         }
     }
@@ -54,20 +60,22 @@ impl Published {
 
     pub(super) fn status(&self) -> Arc<Status> {
         let status = Arc::clone(&self.status.read().unwrap_or_else(PoisonError::into_inner));
-        // Shards tell of the same trouble, each of its own partitions: the oldest stands for all.
+        // Shards tell of the same trouble with deletes, each of its own partitions: the oldest stands for all. Damage is each
+        // shard's own.
         let notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
-        match notices.iter().flatten().min() {
-            None => status,
-            Some((_, what)) => {
-                let mut status = Status::clone(&status);
-                status.notices.push(what.clone());
-                Arc::new(status)
-            }
+        let oldest = notices.iter().filter_map(|of| of.deletes.as_ref()).min().map(|(_, what)| what);
+        let all: Vec<String> =
+            oldest.into_iter().chain(notices.iter().filter_map(|of| of.damage.as_ref())).cloned().collect();
+        if all.is_empty() {
+            return status;
         }
+        let mut status = Status::clone(&status);
+        status.notices.extend(all);
+        Arc::new(status)
     }
 
-    pub(super) fn set_notice(&self, of: ShardId, notice: Option<Notice>) {
-        self.notices.lock().unwrap_or_else(PoisonError::into_inner)[usize::from(of.0)] = notice;
+    pub(super) fn set_notices(&self, of: ShardId, notices: Notices) {
+        self.notices.lock().unwrap_or_else(PoisonError::into_inner)[usize::from(of.0)] = notices;
     }
 
     /// Shows how a shard sees the cluster now. A peer counts as reachable where every shard reaches it.

@@ -10,6 +10,7 @@ mod handle;
 mod jobs;
 mod links;
 mod mail;
+mod news;
 mod peers;
 mod thread;
 

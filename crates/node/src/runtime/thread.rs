@@ -20,6 +20,7 @@ use super::driver::Driver;
 use super::handle::{Asked, LocalHandle};
 use super::jobs::{Ended, JobThreads};
 use super::mail::{Incoming, Mail};
+use super::news;
 use super::peers::{self, Peer};
 use super::{Common, Phase, ShardServices, StartError, Stopping};
 use crate::core::{Directory, Input};
@@ -88,6 +89,7 @@ struct Opened {
 fn open(seat: &mut Seat) -> Result<Opened, StartError> {
     let system = |error| StartError::System { name: seat.node.clone(), error };
     let shard = seat.directory.open_shard(seat.index)?;
+    news::say_at_start(&shard.recovery().given_up);
     let recovered = status::recovered(&shard);
     let door = seat.door.take().map(|door| {
         door.set_nonblocking(true)?;

@@ -458,6 +458,7 @@ impl Compared for Exchange {
     }
 
     fn want(&mut self, partition: PartitionId, since: Instant) -> Option<NodeId> {
+        self.pairs.hasten();
         Exchange::want(self, partition, since)
     }
 }

@@ -34,6 +34,8 @@ pub(crate) struct Pairs {
     /// Places of pairs that somebody waits for. They have every other turn.
     wanted: VecDeque<usize>,
     is_wanted_next: bool,
+    /// Whether they have all of the turns, because this node answers for nothing before that.
+    is_urgent: bool,
     figures: Figures,
 }
 
@@ -99,7 +101,14 @@ impl Pairs {
             }));
         }
         let next = usize::from(here.0).wrapping_mul(0x9e37) % pairs.len().max(1);
-        Pairs { pairs, next, wanted: VecDeque::new(), is_wanted_next: false, figures: Figures::default() }
+        Pairs {
+            pairs,
+            next,
+            wanted: VecDeque::new(),
+            is_wanted_next: false,
+            is_urgent: false,
+            figures: Figures::default(),
+        }
     }
 
     /// How many there are.
@@ -114,7 +123,8 @@ impl Pairs {
 
     /// The next in turn.
     pub(crate) fn next(&mut self) -> Option<(TreeId, NodeId)> {
-        self.is_wanted_next = !self.is_wanted_next;
+        self.is_urgent &= !self.wanted.is_empty();
+        self.is_wanted_next = self.is_urgent || !self.is_wanted_next;
         let wanted = if self.is_wanted_next { self.wanted.pop_front() } else { None };
         let at = wanted.unwrap_or(self.next);
         if wanted.is_none() {
@@ -155,6 +165,11 @@ impl Pairs {
             }
         }
         first
+    }
+
+    /// Those that are wanted now have all of the turns.
+    pub(crate) fn hasten(&mut self) {
+        self.is_urgent = true;
     }
 
     /// How far owners agree.

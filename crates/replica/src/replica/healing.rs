@@ -6,7 +6,7 @@ use std::sync::Arc;
 use storage::{Damage, KeyRange, SequenceNumber};
 use types::{Moment, NodeId, PartitionId};
 
-use super::Replica;
+use super::{Effect, Replica};
 use crate::founding::Founding;
 use crate::healing;
 use crate::store_key;
@@ -15,9 +15,10 @@ use crate::waiting::Task;
 impl Replica {
     /// Something of these keys is lost. This node may have made writes that it now does not know: it goes on under fresh
     /// stints (INVARIANTS B2), and compares what is left.
-    pub(super) fn lost(&mut self, keys: &[KeyRange], damages: &[Damage]) {
-        self.healing.found(damages);
-        for partition in self.healing.lost(keys) {
+    pub(super) fn lost(&mut self, keys: &[KeyRange], damages: Vec<Damage>) {
+        let partitions = self.healing.lost(keys);
+        self.healing.found(damages, partitions.len());
+        for partition in partitions {
             self.exchange.doubt(partition);
         }
         // A hint may be of any partition.
@@ -78,7 +79,8 @@ impl Replica {
     }
 
     /// Goes on with what is missing.
-    pub(super) fn heal(&mut self, now: Moment) {
+    pub(super) fn heal(&mut self, now: Moment, out: &mut Vec<Effect>) {
+        out.extend(self.healing.take_news().into_iter().map(Effect::Noticed));
         if self.db.missing().is_empty() {
             return;
         }

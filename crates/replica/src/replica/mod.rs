@@ -29,6 +29,7 @@ use storage::{
 use types::{Incarnation, Instant, KeyspaceId, Moment, NodeId, OperationId, PartitionId, ShardId};
 use wire::{ReplicaReply, ReplicaRequest, ScanAsk};
 
+use self::healing::MISSING;
 use crate::actors::Actors;
 use crate::collection::mark::{Marks, MarksError};
 use crate::collection::{self, Collection};
@@ -42,7 +43,6 @@ use crate::recent::Recent;
 use crate::scan::Scans;
 use crate::store_key::{self, store_key};
 use crate::waiting::{Cold, Stalled, Task, Waiting};
-use healing::MISSING;
 
 pub use self::options::ReplicaOptions;
 
@@ -94,6 +94,8 @@ pub enum Effect {
     Sync(SyncJob),
     /// Run on the background thread, and hand the outcome to [`Replica::installed`].
     Background(BackgroundJob),
+    /// Tell people.
+    Noticed(crate::healing::News),
     /// Nothing can be promised any more: stop the node (INVARIANTS A4).
     Stop(String),
 }
@@ -191,7 +193,7 @@ impl Replica {
         let missing = replica.db.missing().to_vec();
         if !missing.is_empty() {
             let damages: Vec<Damage> = replica.db.damages().cloned().collect();
-            replica.lost(&missing, &damages);
+            replica.lost(&missing, damages);
         }
         Ok(replica)
     }
@@ -453,7 +455,7 @@ impl Replica {
         let kind = outcome.kind();
         match self.db.install(outcome) {
             Ok(Installed::Done) => {}
-            Ok(Installed::Lost { keys, damages }) => self.lost(&keys, &damages),
+            Ok(Installed::Lost { keys, damages }) => self.lost(&keys, damages),
             Ok(Installed::Retry(_) | Installed::Unreadable(_)) => {
                 self.left_alone.insert(kind, now.mono + BACKGROUND_PAUSE);
             }
@@ -469,7 +471,7 @@ impl Replica {
             return;
         }
         out.extend(self.unwritten.drain(..).map(|(ticket, reply)| Effect::Reply(ticket, reply)));
-        self.heal(now);
+        self.heal(now, out);
         self.handoff.turn(now, &self.db, out);
         self.exchange.turn(now, &self.db, &mut self.granting, out);
         self.collection.turn(now, &self.db, out);

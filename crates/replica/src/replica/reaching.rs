@@ -87,7 +87,7 @@ impl Replica {
         let held = match found {
             Lookup::Found(record) => Some(record),
             Lookup::Absent => None,
-            Lookup::Cold(job) => return Err(NotNow::Cold(job)),
+            Lookup::Cold(job) => return Err(NotNow::Cold(Box::new(job))),
             Lookup::Unreadable(error) => return Err(NotNow::Unreadable(error)),
         };
         match write_bytes {
@@ -101,7 +101,7 @@ impl Replica {
         match why {
             NotNow::Stalled => out.extend(self.stalled.push(key, one)),
             NotNow::BehindARead => out.extend(self.cold.push(&key, one)),
-            NotNow::Cold(job) => out.push(self.cold.begin(key, one, job)),
+            NotNow::Cold(job) => out.push(self.cold.begin(key, one, *job)),
             NotNow::Unreadable(error) => {
                 self.unreadable(&key);
                 out.push(one.fail(&error.to_string()));
@@ -117,7 +117,7 @@ pub(super) enum NotNow {
     /// A read from disk is under way for its key.
     BehindARead,
     /// This read is to be begun.
-    Cold(ReadJob),
+    Cold(Box<ReadJob>),
     /// What is held cannot be read, now or later.
     Unreadable(ReadError),
 }

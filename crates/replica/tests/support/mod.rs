@@ -245,6 +245,7 @@ impl Rig {
                 Effect::Scan(token, job) => self.scans.push_back((token, job)),
                 Effect::Sync(job) => self.syncs.push_back(job),
                 Effect::Background(job) => self.background.push_back(job),
+                Effect::Noticed(_) => {}
                 Effect::Stop(why) => panic!("the replica stopped: {why}"),
             }
         }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use causality::Record;
 use cluster::{Addresses, ClusterState, FoundingPlan, Keyspace, MemberPlan};
+use env::disk::CrashMode;
 use env::{Rng, SimDisk};
 use replica::actors::Actors;
 use replica::collection::fence::UnderWay;
@@ -71,13 +72,7 @@ impl Owners {
         let (mut nodes, mut disks) = (Vec::new(), Vec::new());
         for member in state.members() {
             let disk = SimDisk::new();
-            let mut rng = Rng::from_seed(u64::from(member.id.0));
-            let dir = Path::new("data");
-            let identity = Identity::open(&disk, dir, &member.name, b"state", &mut rng).unwrap();
-            let seam = Arc::new(disk.clone());
-            let (db, _) = Db::open(seam, &dir.join("store"), storage.clone(), Arc::new(RecordMerge)).unwrap();
-            let actors = Actors::new(identity.incarnation, identity.stints);
-            nodes.push(Replica::new(member.id, Arc::clone(&state), &all, db, actors, options).unwrap());
+            nodes.push(open(&disk, &state, &all, member.id, options, storage));
             disks.push(disk);
         }
         let now = Moment { mono: Instant(1_000_000_000), wall: WallTime(1_000_000) };
@@ -101,6 +96,33 @@ impl Owners {
             }
         }
         owners
+    }
+
+    /// Stops a node without a word, lets something be done to its disk, and starts it again.
+    pub(crate) fn restart(
+        &mut self,
+        node: usize,
+        (options, storage): (ReplicaOptions, &Options),
+        meanwhile: impl FnOnce(&SimDisk),
+    ) {
+        let (id, disk) = (self.id(node), self.disks[node].clone());
+        disk.crash(CrashMode::LoseUnsynced, &mut Rng::from_seed(1));
+        meanwhile(&disk);
+        let all: Vec<PartitionId> = self.state.partitions().iter().collect();
+        self.nodes[node] = open(&disk, &self.state, &all, id, options, storage);
+        for peer in (0..self.nodes.len()).filter(|peer| *peer != node) {
+            let (now, other) = (self.now, self.id(peer));
+            self.nodes[node].peer_up(now, other);
+            self.nodes[peer].peer_lost(now, id);
+            self.nodes[peer].peer_up(now, id);
+        }
+    }
+
+    /// What a node says when it is asked for a key.
+    pub(crate) fn says(&mut self, node: usize, keyspace: KeyspaceId, key: &[u8]) -> ReplicaReply {
+        let key = Bytes::copy_from_slice(key);
+        let request = ReplicaRequest::Read { keyspace, key: key.clone(), in_place_of: None };
+        self.ask(node, &key, request)
     }
 
     fn id(&self, place: usize) -> NodeId {
@@ -273,11 +295,30 @@ impl Owners {
                 Effect::Scan(token, job) => self.nodes[node].scan_done(now, token, job.run(), &mut out),
                 Effect::Sync(job) => self.nodes[node].synced(job.run(), &mut out),
                 Effect::Background(job) => self.nodes[node].installed(now, job.run(), &mut out),
+                Effect::Noticed(_) => {}
                 Effect::Stop(why) => panic!("a replica stopped: {why}"),
             }
             self.carry(node, out);
         }
     }
+}
+
+fn open(
+    disk: &SimDisk,
+    state: &Arc<ClusterState>,
+    partitions: &[PartitionId],
+    id: NodeId,
+    options: ReplicaOptions,
+    storage: &Options,
+) -> Replica {
+    let mut rng = Rng::from_seed(u64::from(id.0));
+    let dir = Path::new("data");
+    let name = &state.member(id).unwrap().name;
+    let identity = Identity::open(disk, dir, name, b"state", &mut rng).unwrap();
+    let seam = Arc::new(disk.clone());
+    let (db, _) = Db::open(seam, &dir.join("store"), storage.clone(), Arc::new(RecordMerge)).unwrap();
+    let actors = Actors::new(identity.incarnation, identity.stints);
+    Replica::new(id, Arc::clone(state), partitions, db, actors, options).unwrap()
 }
 
 fn ticket_of(from: NodeId, operation: OperationId) -> Ticket {

@@ -1,7 +1,7 @@
 //! What passes between a node and the world: inputs in, outputs carried out.
 
 use bytes::BytesMut;
-use node::{Input, Job, Output, Sender};
+use node::{Input, Job, Noticed, Output, Sender};
 use types::{Instant, ShardId};
 use wire::Body;
 
@@ -115,7 +115,8 @@ impl World {
                     }
                 }
                 Output::Datagram(to, bytes) => self.datagram_leaves(at, to, &bytes),
-                Output::Noticed(change) => self.noticed(at.place, change),
+                Output::Noticed(Noticed::Peer(change)) => self.noticed(at.place, change),
+                Output::Noticed(Noticed::Damage(_)) => {}
                 Output::Run(job) => self.start_job(at, job),
                 Output::Renounce(why) => self.renounces(at.place, &why),
                 Output::Stop(why) => {

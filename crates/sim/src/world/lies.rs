@@ -72,6 +72,9 @@ impl World {
                 self.say_instead(at, from, &envelope, ReplicaReply::Stored);
                 return None;
             }
+            (Sabotage::TakeDamageForAbsence, Body::Reply(reply @ ReplicaReply::CannotSay { .. })) => {
+                *reply = ReplicaReply::Absent;
+            }
             (Sabotage::AnswerFromMemory, _) => return self.answer_from_memory(from, at, envelope),
             _ => {}
         }

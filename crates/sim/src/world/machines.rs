@@ -8,6 +8,7 @@ use env::disk::CrashMode;
 use node::{NodeOptions, Wanted};
 
 use super::{Event, World, random_skew};
+use crate::faults::FaultKind;
 use crate::host::DATA_DIR;
 use crate::network::{LinkId, Place};
 use crate::sabotage::Sabotage;
@@ -63,10 +64,15 @@ impl World {
     /// What this node said it had stored, before it stopped, it must hold now (INVARIANTS A4).
     fn check_promises(&mut self, place: Place) {
         let host = &self.hosts[place];
+        if self.damaged_place() == Some(place) && host.lacks_something() {
+            // What it cannot read it has told nobody that it still has.
+            return;
+        }
         match host.contents() {
             Ok(contents) => {
                 self.witness.started(host.id, &contents, &mut self.violations, self.now);
             }
+            Err(_) if self.damaged_place() == Some(place) => {}
             Err(why) => self.violated("a store can be read after a crash", why),
         }
     }
@@ -176,6 +182,30 @@ impl World {
         self.trace.line(self.now, &host.name, format_args!("! reads of {} tables fail", tables.len()));
         tables.iter().for_each(|table| host.disk.fail_reads(table, true));
         !tables.is_empty()
+    }
+
+    /// The node whose tables are damaged, if any are in this scenario.
+    pub fn damaged_place(&self) -> Option<Place> {
+        let is_damaged = self.scenario.faults.contains(&FaultKind::FlippedBlock);
+        let hosts = self.hosts.len() as u64;
+        is_damaged.then(|| usize::try_from(self.scenario.seed % hosts.max(1)).unwrap_or(0))
+    }
+
+    /// Flips a bit of a table of the node that is there for it. False if it has none.
+    pub fn flip_bit(&mut self) -> bool {
+        let Some(place) = self.damaged_place() else { return false };
+        let disk = self.hosts[place].disk.clone();
+        let tables = tables_of(&disk);
+        let Some(table) = self.rng.pick(&tables) else { return false };
+        let len = disk.read_file(table).map_or(0, |bytes| bytes.len() as u64);
+        let (at, bit) = (self.rng.below(len.max(1)), u8::try_from(self.rng.below(8)).unwrap_or(0));
+        let name = table.display();
+        self.trace.line(
+            self.now,
+            &self.hosts[place].name,
+            format_args!("! bit {bit} of byte {at} of {name} flips"),
+        );
+        disk.flip_bit(table, at, bit)
     }
 
     /// Switches on all machines that are off, at once.

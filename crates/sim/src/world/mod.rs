@@ -285,7 +285,7 @@ impl World {
         while self.step(until).is_some() {}
     }
 
-    /// Whether every node runs, has connections with all others, and takes none of them for down.
+    /// Whether every node runs, has connections with all others, takes none of them for down, and can read what it has.
     pub fn is_whole(&self) -> bool {
         self.hosts.iter().all(Host::is_up)
             && !self.standing.iter().any(Standing::is_still)

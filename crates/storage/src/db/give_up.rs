@@ -4,7 +4,6 @@
 //! What must hold: nothing is renamed or removed before the manifest says what is missing. A crash in between comes to the
 //! same again, but for the name under which a file is kept.
 
-use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -71,7 +70,7 @@ pub(super) fn let_go_of_log(
     last_sequence: u64,
     memtables: &mut Memtables,
     state: &mut State,
-    tables: TableSet,
+    tables: &TableSet,
 ) -> Result<TableSet, OpenError> {
     let sink = TableSink {
         disk: Arc::clone(disk),
@@ -82,7 +81,7 @@ pub(super) fn let_go_of_log(
     };
     let mut made = Vec::new();
     let active = std::mem::replace(&mut memtables.active, Memtable::new(options.secret, last_sequence));
-    let frozen = std::mem::replace(&mut memtables.frozen, VecDeque::new());
+    let frozen = std::mem::take(&mut memtables.frozen);
     for memtable in frozen.into_iter().chain([Arc::new(active)]).filter(|one| !one.is_empty()) {
         let mut writer = TableWriter::create(sink.clone(), state.next_file)?;
         state.next_file += 1;

@@ -251,7 +251,7 @@ fn start(
     state.next_file = first_free_number(&*disk, dir, &state)?;
     if log_is_damaged {
         let last = replayed.last_sequence;
-        tables = let_go_of_log(&disk, dir, &options, &reports, last, &mut memtables, &mut state, tables)?;
+        tables = let_go_of_log(&disk, dir, &options, &reports, last, &mut memtables, &mut state, &tables)?;
     }
     let active = first_segment(&*disk, dir, &options, &mut state, &mut replayed)?;
     let numbers = Arc::new(AtomicU64::new(state.next_file));
