@@ -7,18 +7,47 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::cli::Server;
+use crate::config::NodeConfig;
 use crate::launch::{launch, serve_http};
 use crate::{config, signals};
 
 /// How often a node is looked at for having stopped by itself.
 const WATCH_EVERY: Duration = Duration::from_millis(100);
 
+/// How many lives of its data directory a process goes through: two that run under one name take them from each other.
+const LIVES_MAX: u32 = 4;
+
 /// Runs one node.
 pub(crate) fn run(arguments: &Server) -> Result<ExitCode> {
     start_logging("info");
     let config = config::load(arguments)?;
-    let listen = config.listen;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    for _ in 0..LIVES_MAX {
+        match serve(&runtime, config.clone())? {
+            Ended::Asked => return Ok(ExitCode::SUCCESS),
+            Ended::Failed => return Ok(ExitCode::FAILURE),
+            Ended::Renounced => {}
+        }
+    }
+    eprintln!(
+        "henge: its data directory was given up {LIVES_MAX} times: is there another process under this node.id?"
+    );
+    Ok(ExitCode::FAILURE)
+}
+
+/// How a node ended.
+enum Ended {
+    /// It was asked to.
+    Asked,
+    /// It could not go on; people were told why.
+    Failed,
+    /// It has given up the life of its data directory and is to begin another.
+    Renounced,
+}
+
+/// Runs the node through one life of its data directory.
+fn serve(runtime: &tokio::runtime::Runtime, config: NodeConfig) -> Result<Ended> {
+    let listen = config.listen;
     let mut launched = launch(config)?;
     let address = |address: Option<std::net::SocketAddr>| {
         address.map_or_else(|| "-".to_owned(), |address| address.to_string())
@@ -53,11 +82,13 @@ pub(crate) fn run(arguments: &Server) -> Result<ExitCode> {
         }
     });
     launched.running.stop();
+    let renounced = launched.running.has_renounced();
     match launched.running.join() {
-        None => Ok(ExitCode::SUCCESS),
+        None => Ok(Ended::Asked),
+        Some(_) if renounced => Ok(Ended::Renounced),
         Some(why) => {
             eprintln!("henge: node {} stopped: {why}", launched.name);
-            Ok(ExitCode::FAILURE)
+            Ok(Ended::Failed)
         }
     }
 }

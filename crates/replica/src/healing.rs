@@ -200,7 +200,9 @@ impl Healing {
             healed.push(partition);
         }
         let left = self.stages.len() as u64;
-        self.news.extend(healed.into_iter().map(|partition| News::Healed { partition, left }));
+        if !self.began_without {
+            self.news.extend(healed.into_iter().map(|partition| News::Healed { partition, left }));
+        }
         whole
     }
 

@@ -28,6 +28,8 @@ pub struct Hello {
     pub name: String,
     /// The speaker's data directory's life.
     pub incarnation: Incarnation,
+    /// A random number for this run alone: a directory that was rolled back may begin with the stints of a run before.
+    pub run: u64,
     /// The first stint of this run: not below any [`reserved`](Self::reserved) of the runs of its life before.
     pub first_stint: u32,
     /// The first stint of its life that no run has reserved yet. It rises while the run goes on.

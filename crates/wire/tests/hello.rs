@@ -14,6 +14,7 @@ fn hello(node: u16, name: &str) -> Hello {
         node: NodeId(node),
         name: name.to_owned(),
         incarnation: Incarnation(7),
+        run: 77,
         first_stint: 1025,
         reserved: 2049,
         is_new: false,

@@ -17,6 +17,7 @@ mod full_disk;
 mod gossip;
 mod healing;
 mod hints;
+mod identity;
 mod outages;
 mod protocols;
 mod shards;

@@ -33,6 +33,14 @@ impl Shard {
         self.tell(now, hello.node, Evidence::Answered, out);
     }
 
+    /// A peer says who it is by a connection that it made itself. It may be new by that, and known not to be by the time when
+    /// this node reaches it: of two that are new the one that is met first would leave the other behind.
+    pub(super) fn introduced(&mut self, hello: &Hello) {
+        if hello.is_new {
+            self.replica.heard_of_new(hello.node, true);
+        }
+    }
+
     /// A run of a peer was let in, by this shard or another one. All know of it, and the one that speaks for all writes it
     /// down.
     pub(super) fn remember(&mut self, peer: NodeId, run: Run, reserved: u32, out: &mut Vec<Output>) {
@@ -132,7 +140,7 @@ impl Shard {
         }
         self.lacking = self.lacking.saturating_sub(1);
         if self.lacking == 0 {
-            tracing::info!("lacks nothing any more");
+            tracing::info!(node = %self.hello.name, "has all that it should have: it answers for all of its keys");
             out.push(Output::Run(self.home.settle()));
         }
     }

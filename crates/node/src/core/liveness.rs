@@ -139,7 +139,7 @@ impl Liveness {
     /// This node's data directory has come so far: peers are told in the next rounds.
     pub(super) fn rose(&mut self, now: Moment, run: Run, reserved: u32) {
         let (life, first) = (run.incarnation.0.to_le_bytes(), run.first_stint.to_le_bytes());
-        let tide = [&life[..], &first, &reserved.to_le_bytes()].concat();
+        let tide = [&life[..], &first, &run.number.to_le_bytes(), &reserved.to_le_bytes()].concat();
         let gossip = self.settings.speak(&mut self.gossip, now);
         if let Err(error) = gossip.set_fact(Key::TIDE, &tide) {
             tracing::warn!(%error, "peers are not told how far the data directory has come");
@@ -152,10 +152,12 @@ impl Liveness {
         members.filter_map(|member| {
             let tide = self.gossip.as_ref()?.fact(member.id, Key::TIDE)?;
             let (life, rest) = tide.split_first_chunk::<8>()?;
-            let (first, reserved) = rest.split_first_chunk::<4>()?;
+            let (first, rest) = rest.split_first_chunk::<4>()?;
+            let (number, reserved) = rest.split_first_chunk::<8>()?;
             let run = Run {
                 incarnation: Incarnation(u64::from_le_bytes(*life)),
                 first_stint: u32::from_le_bytes(*first),
+                number: u64::from_le_bytes(*number),
             };
             Some((member.id, run, u32::from_le_bytes(reserved.try_into().ok()?)))
         })

@@ -13,6 +13,7 @@
 //!      node       u16
 //!      life       u64       the incarnation that was seen last
 //!      stint      u32       the first of its last run
+//!      run        u64       the number of that
 //!      reserved   u32       the first that no run had reserved, when that was last heard
 //!      past       u8        how many lives before that are remembered
 //!      life       u64       each, the latest last
@@ -42,12 +43,14 @@ pub struct Run {
     pub incarnation: Incarnation,
     /// The first stint that is the run's: above those of all runs of that life before.
     pub first_stint: u32,
+    /// A random number of its own.
+    pub number: u64,
 }
 
 impl Run {
     /// The one that introduces itself.
     pub fn of(hello: &Hello) -> Run {
-        Run { incarnation: hello.incarnation, first_stint: hello.first_stint }
+        Run { incarnation: hello.incarnation, first_stint: hello.first_stint, number: hello.run }
     }
 }
 
@@ -155,6 +158,7 @@ impl Lives {
             rest.extend_from_slice(&node.0.to_le_bytes());
             rest.extend_from_slice(&known.latest.incarnation.0.to_le_bytes());
             rest.extend_from_slice(&known.latest.first_stint.to_le_bytes());
+            rest.extend_from_slice(&known.latest.number.to_le_bytes());
             rest.extend_from_slice(&known.reserved.to_le_bytes());
             rest.push(u8::try_from(known.past.len()).expect("no more than 16"));
             known.past.iter().for_each(|past| rest.extend_from_slice(&past.0.to_le_bytes()));
@@ -172,7 +176,8 @@ impl Lives {
         for _ in 0..u16::from_le_bytes(take(&mut rest)?) {
             let node = NodeId(u16::from_le_bytes(take(&mut rest)?));
             let incarnation = Incarnation(u64::from_le_bytes(take(&mut rest)?));
-            let latest = Run { incarnation, first_stint: u32::from_le_bytes(take(&mut rest)?) };
+            let first_stint = u32::from_le_bytes(take(&mut rest)?);
+            let latest = Run { incarnation, first_stint, number: u64::from_le_bytes(take(&mut rest)?) };
             let reserved = u32::from_le_bytes(take(&mut rest)?);
             let [past] = take(&mut rest)?;
             let past = (0..past).map(|_| take(&mut rest).map(|life| Incarnation(u64::from_le_bytes(life))));
@@ -209,6 +214,7 @@ mod tests {
             node: PEER,
             name: "n3".to_owned(),
             incarnation: Incarnation(incarnation),
+            run: 10 * incarnation + u64::from(first_stint),
             first_stint,
             reserved: first_stint + 1024,
             is_new: false,
@@ -241,7 +247,7 @@ mod tests {
     #[test]
     fn a_life_that_had_come_further_is_not_let_in_again_below_that() {
         let mut lives = after(&[(7, 1)]);
-        let run = |incarnation, first_stint| Run { incarnation: Incarnation(incarnation), first_stint };
+        let run = |incarnation, first_stint| Run::of(&hello(incarnation, first_stint));
         assert!(lives.rose(PEER, run(7, 1), 1030) && !lives.rose(PEER, run(7, 1), 1030));
         assert!(!lives.rose(PEER, run(8, 1), 9000), "of another life nothing was known");
         assert!(!is_superseded(&lives, (7, 1)), "the run itself");
@@ -250,6 +256,13 @@ mod tests {
         assert!(lives.rose(PEER, run(7, 1030), 2060), "a run that others have met");
         assert!(!lives.rose(PEER, run(7, 1), 1031), "news of the run before come late");
         assert!(!is_superseded(&lives, (7, 1030)) && is_superseded(&lives, (7, 2059)));
+    }
+
+    #[test]
+    fn a_directory_that_was_rolled_back_by_one_run_is_not_that_run() {
+        let lives = after(&[(7, 1), (7, 1025)]);
+        let again = Hello { run: 3, ..hello(7, 1025) };
+        assert!(lives.admit(&again, None).is_err_and(|refusal| refusal.superseded));
     }
 
     #[test]

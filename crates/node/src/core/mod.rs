@@ -57,6 +57,8 @@ pub enum Input {
     NotPassed(ShardId, Passed),
     /// A peer that belongs here can be reached.
     PeerUp(Hello),
+    /// A peer that belongs here has made a connection with this node, and says who it is.
+    Introduced(Hello),
     /// A peer has let this node not in, because it has seen a later life of it; in words.
     Superseded(String),
     /// A peer cannot be reached any more; what was under way to it may or may not have arrived.
@@ -269,6 +271,7 @@ impl Shard {
                 }
             }
             Input::PeerUp(hello) => self.peer_up(now, &hello, out),
+            Input::Introduced(hello) => self.introduced(&hello),
             Input::Superseded(why) => out.push(Output::Renounce(why)),
             Input::PeerLost(peer) => self.peer_lost(now, peer, out),
             Input::Evidence(peer, evidence) => self.tell(now, peer, evidence, out),

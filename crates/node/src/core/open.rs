@@ -203,6 +203,7 @@ impl Directory {
             node: here,
             name: name.to_owned(),
             incarnation: identity.incarnation,
+            run: rng.next_u64(),
             first_stint: identity.stints.start,
             reserved: identity.stints.end,
             is_new: false,

@@ -72,7 +72,7 @@ mod tests {
     #[test]
     fn a_peer_is_reachable_while_its_connection_stands_and_it_is_not_down() {
         let mut sights = Sights::default();
-        let run = |life| Run { incarnation: Incarnation(life), first_stint: 1 };
+        let run = |life| Run { incarnation: Incarnation(life), first_stint: 1, number: 1 };
         assert_eq!(sights.reachable(PEER), None);
         sights.connected(PEER, run(3));
         assert_eq!(sights.reachable(PEER), Some(Incarnation(3)), "unheard is not down");

@@ -12,6 +12,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 
 use api::{Counter, Outcome, Request};
@@ -393,10 +394,17 @@ impl Driver {
     /// Gives up the life of the data directory, and stops.
     fn renounce(&self, why: &str) {
         let renounced = self.shard.borrow().as_ref().map(Shard::renounce);
-        self.halt(&match renounced {
-            Some(Err(error)) => format!("{why}. It was to give up this life of its data directory, and could not: {error}"),
-            _ => format!("{why}. What it holds may be out of date: it begins a new life when it is started again, and catches up with the others"),
-        });
+        match renounced {
+            Some(Err(error)) => {
+                self.halt(&format!(
+                    "{why}. It was to give up this life of its data directory, and could not: {error}"
+                ));
+            }
+            _ => {
+                self.node.renounced.store(true, Ordering::Release);
+                self.halt(&format!("{why}. It begins a new life, and catches up with the others"));
+            }
+        }
     }
 
     /// Tells people what the node takes a peer for from now on.

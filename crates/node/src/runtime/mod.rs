@@ -18,6 +18,7 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
 
@@ -104,6 +105,8 @@ struct Common {
     phase: Arc<watch::Sender<Phase>>,
     /// Where shards wait for each other's front ends to have ended.
     drained: Arc<Barrier>,
+    /// Whether the node has given up the life of its data directory, and is to begin another.
+    renounced: Arc<AtomicBool>,
     /// Held until the last thread is gone.
     _lock: Arc<dyn DirLock>,
 }
@@ -144,6 +147,7 @@ pub struct Running {
     /// In words, what recovery found worth saying.
     pub recovered: String,
     phase: Arc<watch::Sender<Phase>>,
+    renounced: Arc<AtomicBool>,
     threads: Vec<JoinHandle<Option<String>>>,
 }
 
@@ -167,6 +171,11 @@ impl Running {
     /// Whether it has stopped, or is about to because a part of it has.
     pub fn is_finished(&self) -> bool {
         self.threads.iter().any(JoinHandle::is_finished)
+    }
+
+    /// Whether it stops because its data directory had forgotten something. It begins another life when it is started again.
+    pub fn has_renounced(&self) -> bool {
+        self.renounced.load(Ordering::Acquire)
     }
 
     /// Waits until it has stopped; why, where it was not asked to.
@@ -198,6 +207,7 @@ pub fn start(start: Start) -> Result<Running, StartError> {
         mailboxes,
         phase: Arc::new(watch::Sender::new(Phase::Opening)),
         drained: Arc::new(Barrier::new(count)),
+        renounced: Arc::default(),
         _lock: lock,
     };
     let (requests, asked): (Vec<_>, Vec<_>) =
@@ -260,7 +270,13 @@ pub fn start(start: Start) -> Result<Running, StartError> {
         tracing::warn!(node = %name, "{begins}");
     }
     common.phase.send_replace(Phase::Serving);
-    Ok(Running { handle, recovered: all_found(&found), phase: common.phase, threads })
+    Ok(Running {
+        handle,
+        recovered: all_found(&found),
+        phase: common.phase,
+        renounced: common.renounced,
+        threads,
+    })
 }
 
 fn thread_name(node: &str, index: ShardId) -> String {

@@ -156,6 +156,7 @@ pub(super) async fn serve_taken(driver: Rc<Driver>, taken: Taken) {
 /// Serves a connection that a peer made, until it ends; says why it did.
 async fn serve(driver: &Rc<Driver>, theirs: &Hello, stream: TcpStream, buffer: BytesMut) -> Error {
     let from = Sender { node: theirs.node, shard: theirs.shard };
+    driver.feed(Input::Introduced(theirs.clone()));
     let link = driver.links().taken(from, stream);
     let error = converse(driver, from, &link, buffer, false).await;
     driver.links().taken_is_over(from, &link);

@@ -52,6 +52,9 @@ const REST: Duration = Duration::from_millis(100);
 /// How much longer than a round to wait after it, if it found only what was on its way; a cycle at the most.
 const BUSY_SHARE: u32 = 20;
 
+/// By how much the pauses are shorter while this node answers for nothing before it has compared.
+const URGENT_SHARE: u32 = 10;
+
 /// What an exchange asks by itself is named by ids with this bit beside that of all of a replica's own.
 pub(crate) const EXCHANGE_ID: u64 = 1 << 62;
 
@@ -290,7 +293,11 @@ impl Exchange {
                 break;
             }
         }
-        let pause = if self.hurried > 0 { Duration::ZERO } else { self.pause() };
+        let pause = match () {
+            () if self.hurried > 0 => Duration::ZERO,
+            () if self.pairs.are_urgent() => self.pause() / URGENT_SHARE,
+            () => self.pause(),
+        };
         self.next_at = Some(now.mono + pause);
     }
 

@@ -167,6 +167,11 @@ impl Pairs {
         first
     }
 
+    /// Whether those that are wanted have all of the turns.
+    pub(crate) fn are_urgent(&self) -> bool {
+        self.is_urgent
+    }
+
     /// Those that are wanted now have all of the turns.
     pub(crate) fn hasten(&mut self) {
         self.is_urgent = true;

@@ -242,6 +242,7 @@ impl World {
             return;
         }
         self.trace.line(self.now, here, format_args!("connected with {there}"));
+        self.feed_all(called, || Input::Introduced(our_hello.clone()));
         self.feed_all(caller, || Input::PeerUp(hello.clone()));
     }
 

@@ -111,6 +111,11 @@ impl Servers {
     fn wait_until_whole(&self) {
         assert!(self.running.iter().all(Option::is_some), "all nodes were started");
         self.wait_until_seen();
+        for node in 1..=self.count() {
+            wait_until(&format!("n{node} to answer for its keys"), || {
+                self.figure(node, "missing_partitions") == 0.0
+            });
+        }
     }
 
     /// Ends a node without a word, and waits until the others have noticed.
