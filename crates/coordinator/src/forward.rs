@@ -45,14 +45,6 @@ impl Forward {
             acknowledged: 0,
             problems: Vec::new(),
         };
-        if target.is_owner() {
-            // It is asked by a client and not to make the write: it may lack what it had.
-            forward.makers.retain(|node| *node != target.here);
-            forward.problems.push(format!(
-                "{} may have lost what it had of the key, and is yet to compare it with the other owners",
-                target.name_of(target.here)
-            ));
-        }
         forward.ask_next(target, turn);
         forward
     }

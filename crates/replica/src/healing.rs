@@ -10,7 +10,7 @@
 //! Of a keyspace with one owner there is nobody to ask. What is missing of such a partition stays missing, and is said to. A
 //! node whose keyspaces are not all kept by others too gives nothing up by itself.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cluster::ClusterState;
@@ -139,15 +139,6 @@ impl Healing {
     pub(crate) fn founded(&mut self) -> Vec<KeyRange> {
         let stages = std::mem::take(&mut self.stages);
         stages.into_keys().filter_map(|partition| self.range_of(partition)).collect()
-    }
-
-    /// The partitions of which more than what nobody else has may be missing.
-    pub(crate) fn incomplete(&self, missing: &[KeyRange]) -> BTreeSet<PartitionId> {
-        let is_alone = |partition: &PartitionId| matches!(self.stages.get(partition), Some(Stage::Alone));
-        let touched = |partition: &PartitionId| {
-            self.range_of(*partition).is_some_and(|range| missing.iter().any(|one| overlap(one, &range)))
-        };
-        self.owned.iter().copied().filter(|partition| !is_alone(partition) && touched(partition)).collect()
     }
 
     /// So much was found damaged, and is of so many partitions.

@@ -1,11 +1,10 @@
 //! How operations begin.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use api::{Command, Error, KeyRequest, Operation as Asked, Reply, Request};
 use replica::Ticket;
-use types::{Moment, OperationId, PartitionId};
+use types::{Moment, OperationId};
 use wire::Forward as Passed;
 
 use super::admission::value_bytes;
@@ -17,16 +16,7 @@ use crate::mutation::Mutation;
 use crate::target::{Target, Turn};
 use crate::walk::Walk;
 
-/// Why a write is made by another owner than the one that was asked.
-const INCOMPLETE: &str =
-    "it may have lost what it had of the key, and is yet to compare it with the other owners";
-
 impl Operations {
-    /// Of these partitions this node may lack something: other owners make the writes to them.
-    pub fn set_incomplete(&mut self, partitions: BTreeSet<PartitionId>) {
-        self.incomplete = partitions;
-    }
-
     /// A client of this node asks. `client` comes back with the answer, [`Effect::Answer`].
     pub fn ask(&mut self, now: Moment, client: u64, request: Request, out: &mut Vec<Effect>) {
         let origin = Origin::Client(client);
@@ -76,10 +66,6 @@ impl Operations {
     ) {
         let timeout = Duration::from_millis(u64::from(deadline_ms));
         let request = passed.request;
-        if self.incomplete.contains(&ticket.partition) {
-            out.push(Effect::PassedBack(ticket, INCOMPLETE.to_owned()));
-            return;
-        }
         let owned = Target::new(&self.topology, request.keyspace, request.key.clone())
             .is_some_and(|target| target.may_make());
         if owned {
@@ -112,8 +98,7 @@ impl Operations {
             target = target.asked_by(ticket.from);
         }
         // Whoever is passed a write is to make it; whoever is asked by a client makes it if it is an owner.
-        let is_incomplete = self.incomplete.contains(&target.partition);
-        let makes = (target.is_owner() && !is_incomplete) || matches!(origin, Origin::Peer(_));
+        let makes = target.is_owner() || matches!(origin, Origin::Peer(_));
         self.begin(now, origin, timeout, bytes, Some(target), out, |target, turn| {
             let target = target.expect("just given");
             match operation {

@@ -10,7 +10,7 @@ mod ids;
 mod outcome;
 mod wakes;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use api::{Outcome, Reply};
 use cluster::Topology;
 use replica::collection::fence::UnderWay;
 use replica::{Made, Make, MakeError, Ticket};
-use types::{Instant, KeyspaceId, Moment, NodeId, OperationId, PartitionId, ShardId};
+use types::{Instant, KeyspaceId, Moment, NodeId, OperationId, ShardId};
 use wire::{Body, Envelope, ReplicaReply, ReplicaRequest};
 
 use self::ids::ById;
@@ -55,8 +55,6 @@ pub enum Effect {
     Answer(u64, Outcome),
     /// Tell a peer what came of the write that it passed on.
     Forwarded(Ticket, Outcome),
-    /// Tell a peer that the write which it passed on is not made here, and why.
-    PassedBack(Ticket, String),
 }
 
 /// Where the ids of one table of operations come from. What must hold: no two tables of one incarnation share an id, and
@@ -162,8 +160,6 @@ pub struct Operations {
     bytes: usize,
     pace: Pace,
     steps: Vec<Step>,
-    /// Partitions of which this node may lack something.
-    incomplete: BTreeSet<PartitionId>,
 }
 
 #[derive(Debug)]
@@ -219,7 +215,6 @@ impl Operations {
             bytes: 0,
             pace: Pace::new(options.hedges, options.retries),
             steps: Vec::new(),
-            incomplete: BTreeSet::new(),
         }
     }
 

@@ -290,11 +290,9 @@ impl Shard {
     pub fn end_turn(&mut self, now: Moment, out: &mut Vec<Output>) {
         self.replica.end_turn(now, &mut self.serves);
         self.settle(now, out);
-        if let Some(partitions) = self.replica.incomplete_if_changed() {
-            self.operations.set_incomplete(partitions);
-        }
         if self.lacks && !self.replica.lacks_something() {
             self.lacks = false;
+            self.replica.has_caught_up();
             self.is_whole(self.index, out);
         }
     }
@@ -395,9 +393,6 @@ impl Shard {
                 self.replica.show(keyspace, &key, in_place_of, operation);
             }
             coordinator::Effect::Answer(token, outcome) => self.answer(token, outcome, out),
-            coordinator::Effect::PassedBack(ticket, why) => {
-                self.reply(now, ticket, ReplicaReply::Failed { why }, out);
-            }
             coordinator::Effect::Forwarded(ticket, outcome) => {
                 self.reply(now, ticket, ReplicaReply::Forwarded(Box::new(outcome)), out);
             }

@@ -1,6 +1,5 @@
 //! What is missing of what this replica had: what that means for its questions and answers, and when it is whole again.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use storage::{Damage, KeyRange, SequenceNumber};
@@ -66,16 +65,9 @@ impl Replica {
         !self.db.missing().is_empty()
     }
 
-    /// The partitions of which something may be missing, where that has changed: writes to them are made by other owners.
-    pub fn incomplete_if_changed(&mut self) -> Option<BTreeSet<PartitionId>> {
-        if self.db.missing() == self.missing_before {
-            return None;
-        }
-        self.missing_before = self.db.missing().to_vec();
-        if self.missing_before.is_empty() {
-            self.healing.began_without(false);
-        }
-        Some(self.healing.incomplete(&self.missing_before))
+    /// What this life of the node began without is here. What is missing from now on is damaged.
+    pub fn has_caught_up(&mut self) {
+        self.healing.began_without(false);
     }
 
     /// Goes on with what is missing.

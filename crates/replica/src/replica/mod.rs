@@ -23,8 +23,8 @@ use bytes::Bytes;
 use causality::HybridClock;
 use cluster::{ClusterState, Durability, QuorumMode};
 use storage::{
-    BackgroundJob, BackgroundKind, BackgroundOutcome, Damage, Db, Installed, KeyRange, Kind, LogError,
-    Lookup, PutError, ReadJob, ReadOutcome, ScanJob, ScanOutcome, SequenceNumber, SyncJob, SyncOutcome,
+    BackgroundJob, BackgroundKind, BackgroundOutcome, Damage, Db, Installed, Kind, LogError, Lookup,
+    PutError, ReadJob, ReadOutcome, ScanJob, ScanOutcome, SequenceNumber, SyncJob, SyncOutcome,
 };
 use types::{Incarnation, Instant, KeyspaceId, Moment, NodeId, OperationId, PartitionId, ShardId};
 use wire::{ReplicaReply, ReplicaRequest, ScanAsk};
@@ -120,8 +120,6 @@ pub struct Replica {
     healing: Healing,
     /// Until it is known whether this node had anything to forget.
     founding: Option<Founding>,
-    /// What was missing when that was last told.
-    missing_before: Vec<KeyRange>,
     /// The last of the marks that were written again because some may be missing.
     marks_kept: Option<SequenceNumber>,
     /// Replies that wait until their sequence number is synced.
@@ -182,7 +180,6 @@ impl Replica {
             collection,
             healing,
             founding: None,
-            missing_before: Vec::new(),
             marks_kept: None,
             unsynced: VecDeque::new(),
             unwritten: Vec::new(),
