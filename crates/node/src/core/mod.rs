@@ -280,6 +280,13 @@ impl Shard {
                 let reply = ReplicaReply::StaleEpoch { newest: self.topology.state.epoch() };
                 self.reply(now, ticket, reply, out);
             }
+            Body::Request(ReplicaRequest::Forward(passed))
+                if self.replica.is_missing(passed.request.keyspace, &passed.request.key) =>
+            {
+                let why =
+                    "it cannot make the change: what it had of the key was damaged, and is not back yet";
+                self.reply(now, ticket, ReplicaReply::Failed { why: why.to_owned() }, out);
+            }
             Body::Request(ReplicaRequest::Forward(passed)) => {
                 self.operations.passed(now, ticket, deadline_ms, *passed, &mut self.asks);
             }
