@@ -1,4 +1,4 @@
-//! A client's write on a node that is no owner: passed on to one that is, the maker.
+//! A client's write on a node that is no owner, or that cannot make it: passed on to one that is, the maker.
 //!
 //! A second maker is asked only when the first provably did not get the write. Once it may have, its silence is
 //! *unknown*: asking another would make the write twice, under two dots (INVARIANTS A6).
@@ -170,6 +170,8 @@ fn first_last(target: &Target, turn: &Turn<'_>) -> Vec<NodeId> {
     let reachable = |node: NodeId| node == target.here || turn.topology.is_reachable(node);
     let rank = |&(node, data_center): &Owner| (!reachable(node), data_center != target.local);
     let mut owners = target.owners.clone();
+    // An owner that passes on what it might make cannot make it.
+    owners.retain(|(node, _)| *node != target.here);
     owners.sort_by_key(rank);
     let mut makers: Vec<NodeId> = owners.into_iter().map(|(node, _)| node).collect();
     if target.is_sloppy() {

@@ -31,6 +31,8 @@ fn assert_past_is_shown(report: Option<Report>) {
         "reads give what was acknowledged, and never go back (C1, C2)",
         "siblings are the values that nobody replaced (B2, B3)",
         "no acknowledged write is lost (A1)",
+        // A node that starts again without what it has dropped too early.
+        "what was acknowledged is on stable storage (A4)",
     ];
     let rule = rule(report);
     assert!(rules.contains(&rule), "{rule}");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use api::{Command, Error, KeyRequest, Operation as Asked, Reply, Request};
 use replica::Ticket;
-use types::{Moment, OperationId};
+use types::{KeyspaceId, Moment, OperationId};
 use wire::Forward as Passed;
 
 use super::admission::value_bytes;
@@ -16,14 +16,31 @@ use crate::mutation::Mutation;
 use crate::target::{Target, Turn};
 use crate::walk::Walk;
 
+/// Whether a node that owns a key cannot make its changes: something of what it had is lost.
+pub(crate) type CannotMake<'a> = &'a dyn Fn(KeyspaceId, &[u8]) -> bool;
+
 impl Operations {
     /// A client of this node asks. `client` comes back with the answer, [`Effect::Answer`].
     pub fn ask(&mut self, now: Moment, client: u64, request: Request, out: &mut Vec<Effect>) {
+        self.ask_where(now, client, request, &|_, _| false, out);
+    }
+
+    /// The same, on a node that cannot make changes of some keys though it owns them: another owner is to make those.
+    pub fn ask_where(
+        &mut self,
+        now: Moment,
+        client: u64,
+        request: Request,
+        cannot_make: CannotMake<'_>,
+        out: &mut Vec<Effect>,
+    ) {
         let origin = Origin::Client(client);
         let timeout = request.timeout.unwrap_or(self.options.timeout);
         match request.command {
-            Command::Key(request) => self.begin_key(now, origin, timeout, request, out),
-            Command::Batch(requests) => self.begin_batch(now, origin, timeout, requests, out),
+            Command::Key(request) => self.begin_key(now, origin, timeout, request, cannot_make, out),
+            Command::Batch(requests) => {
+                self.begin_batch(now, origin, timeout, requests, cannot_make, out);
+            }
             Command::Scan(scan) => {
                 let walk = Walk::scan(scan.keyspace, scan.scope, scan.cursor, scan.count);
                 self.begin_walk(now, origin, timeout, scan.keyspace, walk, out);
@@ -69,7 +86,7 @@ impl Operations {
         let owned = Target::new(&self.topology, request.keyspace, request.key.clone())
             .is_some_and(|target| target.may_make());
         if owned {
-            self.begin_key(now, Origin::Peer(ticket), timeout, request, out);
+            self.begin_key(now, Origin::Peer(ticket), timeout, request, &|_, _| false, out);
         } else {
             let here = self.topology.here;
             let error = Error::Invalid(format!("{here} neither owns {} nor stands in", ticket.partition));
@@ -83,6 +100,7 @@ impl Operations {
         origin: Origin,
         timeout: Duration,
         request: KeyRequest,
+        cannot_make: CannotMake<'_>,
         out: &mut Vec<Effect>,
     ) {
         if let Some(error) = self.refusal(&request) {
@@ -97,8 +115,9 @@ impl Operations {
         if let Origin::Peer(ticket) = origin {
             target = target.asked_by(ticket.from);
         }
-        // Whoever is passed a write is to make it; whoever is asked by a client makes it if it is an owner.
-        let makes = target.is_owner() || matches!(origin, Origin::Peer(_));
+        // Whoever is passed a write is to make it; whoever is asked by a client makes it if it is an owner and can.
+        let makes =
+            matches!(origin, Origin::Peer(_)) || (target.is_owner() && !cannot_make(keyspace, &target.key));
         self.begin(now, origin, timeout, bytes, Some(target), out, |target, turn| {
             let target = target.expect("just given");
             match operation {
@@ -117,6 +136,7 @@ impl Operations {
         origin: Origin,
         timeout: Duration,
         requests: Vec<KeyRequest>,
+        cannot_make: CannotMake<'_>,
         out: &mut Vec<Effect>,
     ) {
         if requests.is_empty() {
@@ -127,7 +147,7 @@ impl Operations {
         let batch = Batch { origin, missing: requests.len(), outcomes: vec![None; requests.len()] };
         self.batches.insert(id, batch);
         for (place, request) in requests.into_iter().enumerate() {
-            self.begin_key(now, Origin::Batch(id, place), timeout, request, out);
+            self.begin_key(now, Origin::Batch(id, place), timeout, request, cannot_make, out);
         }
     }
 
@@ -136,7 +156,7 @@ impl Operations {
         now: Moment,
         origin: Origin,
         timeout: Duration,
-        keyspace: types::KeyspaceId,
+        keyspace: KeyspaceId,
         mut walk: Walk,
         out: &mut Vec<Effect>,
     ) {

@@ -88,11 +88,18 @@ impl Shard {
     fn ask_at(&mut self, now: Moment, at: ShardId, asker: Asker, request: Request, out: &mut Vec<Output>) {
         if at == self.index {
             self.figures.client_requests += 1;
-            self.operations.ask(now, asker.token(self.index), request, &mut self.asks);
+            self.begin(now, asker.token(self.index), request);
         } else {
             self.figures.passed_on += 1;
             out.push(Output::Pass(at, Passed::Ask(asker, request)));
         }
+    }
+
+    /// Begins what a client asks. A change of which this node cannot know what it is made on is another owner's to make.
+    fn begin(&mut self, now: Moment, token: u64, request: Request) {
+        let replica = &self.replica;
+        let cannot_make = |keyspace, key: &[u8]| replica.is_missing(keyspace, key);
+        self.operations.ask_where(now, token, request, &cannot_make, &mut self.asks);
     }
 
     fn ask_in_parts(&mut self, now: Moment, client: u64, request: Request, out: &mut Vec<Output>) {
@@ -134,7 +141,7 @@ impl Shard {
         match passed {
             Passed::Ask(asker, request) => {
                 self.figures.client_requests += 1;
-                self.operations.ask(now, asker.token(from), request, &mut self.asks);
+                self.begin(now, asker.token(from), request);
             }
             Passed::Answer(asker, outcome) => self.answered(asker, outcome, out),
             Passed::Message(sender, envelope) => self.message(now, from, sender, envelope, out),

@@ -338,6 +338,12 @@ impl Shard {
                 let reply = ReplicaReply::StaleEpoch { newest: self.topology.state.epoch() };
                 self.reply(now, ticket, reply, out);
             }
+            Body::Request(ReplicaRequest::Forward(passed))
+                if self.replica.is_missing(passed.request.keyspace, &passed.request.key) =>
+            {
+                let why = "it may have lost what it had of the key, and has yet to compare it with the other owners";
+                self.reply(now, ticket, ReplicaReply::Failed { why: why.to_owned() }, out);
+            }
             Body::Request(ReplicaRequest::Forward(passed)) => {
                 self.operations.passed(now, ticket, deadline_ms, *passed, &mut self.asks);
             }
@@ -356,11 +362,10 @@ impl Shard {
             Completion::Scan(token, outcome) => self.replica.scan_done(now, token, outcome, &mut self.serves),
             Completion::Background(outcome) => self.replica.installed(now, outcome, &mut self.serves),
             Completion::Rose(outcome) => self.risen(now, outcome),
-            Completion::Settled(Ok(())) => {}
             Completion::Settled(Err(error)) => {
                 tracing::warn!(%error, "that the node has caught up could not be written down");
             }
-            Completion::Remembered(Ok(())) => {}
+            Completion::Settled(Ok(())) | Completion::Remembered(Ok(())) => {}
             Completion::Remembered(Err(error)) => {
                 tracing::warn!(%error, "which lives peers are in could not be written down");
             }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use storage::{Damage, KeyRange, SequenceNumber};
-use types::{Moment, NodeId, PartitionId};
+use types::{KeyspaceId, Moment, NodeId, PartitionId};
 
 use super::{Effect, Replica};
 use crate::founding::Founding;
@@ -112,6 +112,11 @@ impl Replica {
             Task::ReadHeld | Task::Write { .. } | Task::LetGo { .. } => None,
             Task::Read | Task::ReadCovering(_) | Task::Make(_) | Task::Drop => Some(MISSING),
         }
+    }
+
+    /// Whether something of this key is missing: this node cannot make changes of it.
+    pub fn is_missing(&self, keyspace: KeyspaceId, key: &[u8]) -> bool {
+        !self.db.missing().is_empty() && self.db.is_missing(&store_key::store_key(keyspace, key))
     }
 
     /// How far what was lost is healed.
