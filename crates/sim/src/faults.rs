@@ -115,8 +115,11 @@ impl FaultKind {
     /// How many nodes there must be for it to happen.
     pub fn nodes_needed(self) -> usize {
         match self {
-            FaultKind::Reset | FaultKind::SlowNetwork => 2,
-            FaultKind::Wipe | FaultKind::RollBack | FaultKind::Copy => 2,
+            FaultKind::Reset
+            | FaultKind::SlowNetwork
+            | FaultKind::Wipe
+            | FaultKind::RollBack
+            | FaultKind::Copy => 2,
             FaultKind::FlippedBlock => 3,
             _ => self.shape().map_or(1, Shape::nodes_needed),
         }

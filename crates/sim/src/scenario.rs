@@ -153,7 +153,10 @@ impl Scenario {
     /// The same, where these kinds of fault strike as far as there are nodes enough for them, and no others.
     #[must_use]
     pub fn with_faults(self, kinds: &[FaultKind]) -> Scenario {
-        Scenario { faults: possible(kinds, self.nodes.len()), ..self }
+        let mut faults = possible(kinds, self.nodes.len());
+        // What one node has lost others must have.
+        faults.retain(|kind| !kind.is_loss() || self.owners() > 1);
+        Scenario { faults, ..self }
     }
 
     /// A cluster of so many nodes in which nothing goes wrong and every message takes its usual time.
