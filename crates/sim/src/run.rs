@@ -25,7 +25,7 @@ use crate::world::{Happening, World};
 /// The alarms of the next faults; clients have the numbers from zero.
 const ALARMS: [u64; 3] = [u64::MAX, u64::MAX - 1, u64::MAX - 2];
 
-/// A cluster that has healed must be whole again within this time.
+/// A cluster that has healed must be whole again within this time: everybody reaches everybody, and lacks nothing.
 const WHOLE_WITHIN: Duration = Duration::from_secs(60);
 
 /// What stand-ins keep must have reached its owners within this time after a heal.
@@ -34,8 +34,7 @@ const HANDED_OFF_WITHIN: Duration = Duration::from_secs(60);
 /// All owners must hold equal records within this time after that, without anybody reading them.
 const EQUAL_WITHIN: Duration = Duration::from_secs(120);
 
-/// All owners must have dropped what was deleted within this time after that, and within three times as long where the
-/// network goes on losing messages without a word: each lost one holds up a round for as long as its patience.
+/// All owners must have dropped what was deleted within this time after that.
 const COLLECTED_WITHIN: Duration = Duration::from_secs(120);
 
 /// What came of a run.
@@ -328,15 +327,22 @@ impl Run {
         }
     }
 
+    /// Where the network goes on losing messages without a word, each lost one holds up a round of comparing for as long as
+    /// its patience.
+    fn longer_where_lossy(&self, within: Duration) -> Duration {
+        within * if self.world.scenario().network.lost_one_in > 0 { 3 } else { 1 }
+    }
+
     fn wait_until_whole(&mut self) {
-        let latest = self.world.now() + WHOLE_WITHIN;
+        let within = self.longer_where_lossy(WHOLE_WITHIN);
+        let latest = self.world.now() + within;
         while !self.world.is_whole() || self.workload.is_busy() {
             if !self.world.violations().is_empty() {
                 return;
             }
             if self.world.now() >= latest {
                 let stand = crate::agreement::healings(&self.world);
-                let what = format!("not whole after {WHOLE_WITHIN:?}: {stand}");
+                let what = format!("not whole after {within:?}: {stand}");
                 return self.world.violated("a healed cluster is whole again (liveness)", what);
             }
             self.go_on(self.world.now() + Duration::from_millis(50));
@@ -378,8 +384,7 @@ impl Run {
 
     /// When all is well, all owners drop what was deleted, or has ended, without anybody's doing (INVARIANTS D1).
     fn wait_for_collection(&mut self) {
-        let lossy = self.world.scenario().network.lost_one_in > 0;
-        let within = COLLECTED_WITHIN * if lossy { 3 } else { 1 };
+        let within = self.longer_where_lossy(COLLECTED_WITHIN);
         let latest = self.world.now() + within;
         let walls = self.world.hosts().iter().map(|host| host.moment(self.world.now()).wall);
         let past_for_all = walls.min().unwrap_or_default();
