@@ -17,7 +17,7 @@ use quorum::Level;
 use replica::{Made, MakeError};
 use ring::Partitions;
 use types::{Incarnation, Instant, KeyspaceId, Moment, NodeId, OperationId, Stint, WallTime};
-use wire::{Body, ReplicaReply, ScanAnswer, WritePath};
+use wire::{Body, ReplicaReply, ReplicaRequest, ScanAnswer, WritePath};
 
 const KEYSPACE: KeyspaceId = KeyspaceId(0);
 
@@ -166,7 +166,9 @@ impl Test {
 
     fn ask(&mut self, command: Command, out: &mut Vec<Effect>) {
         self.clients += 1;
-        self.operations.ask(self.now, self.clients, Request::new(command), out);
+        // Of one of the keys this node has lost what its changes would be made on.
+        let lost = |_, key: &[u8]| key == b"d";
+        self.operations.ask_where(self.now, self.clients, Request::new(command), &lost, out);
     }
 
     fn see(&mut self, topology: Topology) {
@@ -239,4 +241,35 @@ proptest! {
         prop_assert!(test.operations.is_empty(), "{} still under way", test.operations.len());
         prop_assert_eq!(test.operations.next_timer(), None);
     }
+}
+
+/// C3: a change that is not to be made on what an owner has left goes to another owner, then to the next, and never to itself.
+#[test]
+fn what_an_owner_cannot_make_is_another_owners_to_make() {
+    let mut test = Test::new();
+    let owns = |key: &u8| {
+        let partition = test.topology.state.partition_of(&[b'a' + key]);
+        test.topology.state.owners(KEYSPACE, partition).contains(&NodeId(1))
+    };
+    let key = (0..20).find(owns).unwrap();
+    let mut out = Vec::new();
+    let request = Request::new(Command::Key(Test::request(4, key, None)));
+    test.operations.ask_where(test.now, 1, request, &|_, _| true, &mut out);
+    let mut asked = Vec::new();
+    loop {
+        match &out[..] {
+            [Effect::Send(to, envelope)] => {
+                assert!(matches!(envelope.body, Body::Request(ReplicaRequest::Forward(_))), "{envelope:?}");
+                assert!(*to != NodeId(1) && !asked.contains(to), "{to} after {asked:?}");
+                asked.push(*to);
+                let (from, of) = (*to, (envelope.operation, envelope.round));
+                out.clear();
+                let why = "it has lost it too".to_owned();
+                test.operations.replied(test.now, from, of, ReplicaReply::Failed { why }, &mut out);
+            }
+            [Effect::Answer(1, Err(api::Error::Unavailable { .. }))] => break,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(asked.len(), 2, "both other owners were asked");
 }
