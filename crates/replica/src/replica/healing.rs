@@ -16,17 +16,12 @@ impl Replica {
     pub(super) fn lost(&mut self, keys: &[KeyRange], damages: Vec<Damage>) {
         let partitions = self.healing.lost(keys);
         self.healing.found(damages, partitions.len());
-        for partition in partitions {
-            self.exchange.doubt(partition);
-        }
+        partitions.iter().for_each(|partition| self.exchange.lost(*partition));
         // A hint may be of any partition.
         let hints = store_key::hints();
         let any_hint = keys.iter().any(|range| range.end.as_ref().is_none_or(|end| *end > hints));
-        for partition in self.state.partitions().iter() {
-            if any_hint || self.healing.waits_for(partition).is_some() {
-                self.forget(partition);
-            }
-        }
+        let forgotten = if any_hint { self.state.partitions().iter().collect() } else { partitions };
+        forgotten.into_iter().for_each(|partition| self.forget(partition));
         self.marks_kept = None;
         self.healing.nobodys().into_iter().for_each(|range| self.db.is_whole(range));
     }

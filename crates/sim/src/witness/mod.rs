@@ -9,13 +9,14 @@ pub mod dots;
 pub mod promises;
 pub mod verdicts;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use api::{Outcome, Reply, Written};
 use bytes::Bytes;
 use causality::Record;
 use cluster::{ClusterState, Durability};
-use types::{Instant, KeyspaceId, NodeId};
+use types::{Instant, KeyspaceId, NodeId, OperationId};
 use wire::{Body, Envelope, ReplicaReply, ReplicaRequest};
 
 use acknowledgers::Acknowledgers;
@@ -44,6 +45,8 @@ pub struct Witness {
     dots: Dots,
     acknowledgers: Acknowledgers,
     promises: Promises,
+    /// Writes that nodes passed on to be made elsewhere.
+    passed_on: BTreeSet<(NodeId, OperationId)>,
     /// Of what nodes take each other for.
     pub verdicts: Verdicts,
 }
@@ -56,6 +59,7 @@ impl Witness {
             dots: Dots::default(),
             acknowledgers: Acknowledgers::default(),
             promises: Promises::default(),
+            passed_on: BTreeSet::new(),
             verdicts: Verdicts::default(),
         }
     }
@@ -95,6 +99,9 @@ impl Witness {
                     self.promises.asked((to, from, operation, round), place, record);
                 }
             }
+            Body::Request(ReplicaRequest::Forward(_)) => {
+                self.passed_on.insert((from, operation));
+            }
             Body::Reply(ReplicaReply::Stored) => self.promises.stored((from, to, operation, round)),
             Body::Reply(ReplicaReply::Forwarded(outcome)) => {
                 self.check_written(from, outcome, found, now);
@@ -123,8 +130,10 @@ impl Witness {
         let outcomes = if let Ok(Reply::Batch(outcomes)) = outcome { outcomes.as_slice() } else { single };
         for ((keyspace, key), outcome) in keys.iter().zip(outcomes) {
             let partition = self.state.partition_of(key);
-            // Who is no owner passed the write on: its maker has been looked at, and its number is the maker's.
-            if self.state.owners(*keyspace, partition).contains(&host) {
+            // Where the write was passed on its maker has been looked at, and its number is the maker's.
+            let is_here = self.state.owners(*keyspace, partition).contains(&host)
+                && written(outcome).is_none_or(|one| !self.passed_on.contains(&(host, one.operation)));
+            if is_here {
                 self.check_written(host, outcome, found, now);
             }
         }
