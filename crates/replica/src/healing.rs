@@ -19,6 +19,9 @@ use types::{Instant, NodeId, PartitionId};
 
 use crate::store_key;
 
+/// How many partitions are looked at in one turn.
+const LOOKS_MAX: usize = 8;
+
 /// What is missing of the partitions of one shard.
 #[derive(Debug)]
 pub(crate) struct Healing {
@@ -30,8 +33,11 @@ pub(crate) struct Healing {
     /// Whether what is missing was never damaged here: this life of the node began without it. Then what nobody else has is
     /// not to be had, and not waited for.
     began_without: bool,
-    /// The state of the exchange when this was last looked at.
+    /// The state of the exchange when the partitions were last gone through, or when that began.
     looked_at: Option<(u64, u64)>,
+    /// Partitions that are still to be looked at, this one next.
+    to_look_at: usize,
+    next: PartitionId,
     figures: Figures,
     news: Vec<News>,
 }
@@ -104,6 +110,8 @@ impl Healing {
             stages: BTreeMap::new(),
             began_without: false,
             looked_at: None,
+            to_look_at: 0,
+            next: PartitionId(0),
             figures: Figures::default(),
             news: Vec::new(),
         }
@@ -116,7 +124,7 @@ impl Healing {
         };
         let concerned: Vec<PartitionId> = self.owned.iter().copied().filter(touched).collect();
         self.stages.extend(concerned.iter().map(|partition| (*partition, Stage::Building)));
-        self.looked_at = None;
+        (self.looked_at, self.to_look_at) = (None, 0);
         concerned
     }
 
@@ -162,39 +170,51 @@ impl Healing {
         })
     }
 
-    /// Goes on as far as the exchange has come. What comes back are keys that are whole again.
+    /// Goes on as far as the exchange has come, with a few partitions at a time. What comes back are keys that are whole again.
     pub(crate) fn turn(&mut self, now: Instant, exchange: &mut impl Compared) -> Vec<KeyRange> {
         let moment = exchange.moment();
-        if self.stages.is_empty() || self.looked_at.replace(moment) == Some(moment) {
-            return Vec::new();
-        }
-        let (mut whole, mut healed) = (Vec::new(), Vec::new());
-        for (partition, stage) in std::mem::take(&mut self.stages) {
-            let since = match stage {
-                Stage::Comparing(since, _) => since,
-                Stage::Building if !self.began_without && self.is_alone(partition) => {
-                    self.stages.insert(partition, Stage::Alone);
-                    continue;
-                }
-                Stage::Building if exchange.is_built(partition) => now,
-                Stage::Building | Stage::Alone => {
-                    self.stages.insert(partition, stage);
-                    continue;
-                }
-            };
-            if let Some(with) = exchange.want(partition, since) {
-                self.stages.insert(partition, Stage::Comparing(since, Some(with)));
-                continue;
+        if self.to_look_at == 0 {
+            if self.looked_at.replace(moment) == Some(moment) {
+                return Vec::new();
             }
-            whole.extend(self.range_of(partition));
-            self.figures.healed += 1;
-            healed.push(partition);
+            self.to_look_at = self.stages.len();
         }
-        let left = self.stages.len() as u64;
-        if !self.began_without {
-            self.news.extend(healed.into_iter().map(|partition| News::Healed { partition, left }));
+        let mut whole = Vec::new();
+        for _ in 0..self.to_look_at.min(LOOKS_MAX) {
+            self.to_look_at -= 1;
+            let next = self.stages.range(self.next..).next().or_else(|| self.stages.first_key_value());
+            let Some((&partition, &stage)) = next else { break };
+            self.next = PartitionId(partition.0.wrapping_add(1));
+            match self.go_on(now, partition, stage, exchange) {
+                Some(stage) => drop(self.stages.insert(partition, stage)),
+                None => {
+                    self.stages.remove(&partition);
+                    whole.extend(self.range_of(partition));
+                    self.figures.healed += 1;
+                    if !self.began_without {
+                        self.news.push(News::Healed { partition, left: self.stages.len() as u64 });
+                    }
+                }
+            }
         }
         whole
+    }
+
+    /// Where a partition is now; nothing where it is whole.
+    fn go_on(
+        &self,
+        now: Instant,
+        partition: PartitionId,
+        stage: Stage,
+        exchange: &mut impl Compared,
+    ) -> Option<Stage> {
+        let since = match stage {
+            Stage::Comparing(since, _) => since,
+            Stage::Building if !self.began_without && self.is_alone(partition) => return Some(Stage::Alone),
+            Stage::Building if exchange.is_built(partition) => now,
+            Stage::Building | Stage::Alone => return Some(stage),
+        };
+        exchange.want(partition, since).map(|with| Stage::Comparing(since, Some(with)))
     }
 
     /// Whether a keyspace has its only copy of this partition here.

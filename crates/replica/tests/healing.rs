@@ -55,7 +55,7 @@ fn put(value: Bytes) -> Change {
 fn filled(collect: bool) -> Owners {
     let mut owners = Owners::new(3, 4, options(collect), &storage());
     for number in 0..KEYS {
-        let keyspace = if number % 2 == 0 { LWW } else { SIBLINGS };
+        let keyspace = keyspace_of(number);
         let made = owners.make(usize::from(number % 3), keyspace, &key(number), put(value(number))).unwrap();
         let record = Record::decode(made.record).unwrap();
         for node in (0..3).filter(|node| *node != usize::from(number % 3)) {
@@ -68,7 +68,7 @@ fn filled(collect: bool) -> Owners {
 }
 
 fn keyspace_of(number: u16) -> types::KeyspaceId {
-    if number % 2 == 0 { LWW } else { SIBLINGS }
+    if number.is_multiple_of(2) { LWW } else { SIBLINGS }
 }
 
 fn files(disk: &SimDisk, prefix: &str) -> Vec<PathBuf> {
@@ -153,7 +153,7 @@ fn two_that_have_lost_something_do_not_wait_for_each_other() {
 #[test]
 fn what_is_settled_comes_back_and_what_was_deleted_does_not() {
     for seed in 0..2 {
-        let deleted = |number: u16| number % 5 == 0;
+        let deleted = |number: u16| number.is_multiple_of(5);
         let mut owners = filled(true);
         for number in (0..KEYS).filter(|number| deleted(*number)) {
             let keyspace = keyspace_of(number);

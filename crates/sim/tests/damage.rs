@@ -36,16 +36,28 @@ fn damage_is_healed_while_clients_read_and_write() {
     (0..4).for_each(|seed| check(&sim::run_caught(of_damage(seed, &[FaultKind::FlippedBlock], None), false)));
 }
 
+const WITH_DEATHS: [FaultKind; 5] =
+    [FaultKind::FlippedBlock, FaultKind::Kill, FaultKind::CleanStop, FaultKind::LinkCut, FaultKind::Pause];
+
+/// The same for as many seeds as one has time for: `cargo test --release -p henge-sim --test damage -- --ignored`.
+#[test]
+#[ignore = "takes minutes"]
+fn damage_of_many_seeds_is_healed() {
+    let clean = |seed: u64| {
+        let faults: &[FaultKind] =
+            if seed.is_multiple_of(3) { &[FaultKind::FlippedBlock] } else { &WITH_DEATHS };
+        let report = sim::run_caught(of_damage(seed, faults, None), false);
+        if !report.is_clean() {
+            println!("seed {seed}:\n{}", report.complaints());
+        }
+        report.is_clean()
+    };
+    assert_eq!((1_000..1_150).filter(|seed| !clean(*seed)).count(), 0);
+}
+
 #[test]
 fn damage_is_healed_while_nodes_die_and_the_network_falls_apart() {
-    let faults = [
-        FaultKind::FlippedBlock,
-        FaultKind::Kill,
-        FaultKind::CleanStop,
-        FaultKind::LinkCut,
-        FaultKind::Pause,
-    ];
-    (10..16).for_each(|seed| check(&sim::run_caught(of_damage(seed, &faults, None), false)));
+    (10..16).for_each(|seed| check(&sim::run_caught(of_damage(seed, &WITH_DEATHS, None), false)));
 }
 
 /// An owner whose "cannot say" is taken for "absent" is found out.

@@ -244,7 +244,7 @@ fn nothing_wrong_is_said_while_damage_is_healed() {
                 let key = format!("key-{:02}", rng.below(26));
                 match get(&mut db, key.as_bytes()) {
                     Ok(found) => {
-                        assert_eq!(found, expected.get(key.as_bytes()).cloned(), "{seed}/{round}: {key}")
+                        assert_eq!(found, expected.get(key.as_bytes()).cloned(), "{seed}/{round}: {key}");
                     }
                     Err(_) => settle_over_damage(&mut db),
                 }
@@ -366,4 +366,56 @@ fn any_damage_of_the_log_is_given_up_or_harmless() {
     }
     try_with(None, "removed");
     assert!(given_up > 20, "{given_up}");
+}
+
+/// H1, C3: wherever the machine stops while damage is given up or accounted for, the next start finds either that it is still to
+/// be done or that it is done, and never a key that looks sound and is not.
+#[test]
+fn a_crash_while_damage_is_given_up_makes_nobody_forget_it() {
+    let damage = |disk: &SimDisk, rng: &mut Rng| {
+        for prefix in ["table-", "log-"] {
+            let file = file(disk, prefix);
+            let bytes = disk.read_file(&file).unwrap();
+            let used = bytes.iter().rposition(|byte| *byte != 0).unwrap_or(0) as u64;
+            disk.flip_bit(&file, rng.below(used), u8::try_from(rng.below(8)).unwrap());
+        }
+    };
+    let (mut crashes, mut lost) = (0, 0);
+    for seed in 0..12 {
+        for changes in (0..60).step_by(3) {
+            let mut rng = Rng::from_seed(seed);
+            let disk = SimDisk::new();
+            let (mut db, _) = open_with(&disk, replicated()).unwrap();
+            let mut model = Model::starting_with(Contents::new());
+            for number in 0..30 {
+                step(&mut db, &mut model, &mut rng).unwrap();
+                if number == 24 {
+                    flush(&mut db);
+                }
+            }
+            let expected = model.states.last().unwrap().clone();
+            // It is known of all entries that they were synced.
+            db.close().unwrap();
+            disk.crash(CrashMode::LoseUnsynced, &mut rng);
+            damage(&disk, &mut rng);
+            disk.fail_after(changes);
+            if let Ok((mut db, _)) = open_with(&disk, replicated()) {
+                let _ = scan_all(&db, 5);
+                let _ = settle(&mut db);
+            }
+            crashes += usize::from(disk.is_down());
+            disk.crash(CrashMode::KeepSome, &mut rng);
+            let (mut db, _) = open_with(&disk, replicated()).unwrap();
+            for number in 0..26 {
+                let key = format!("key-{number:02}");
+                match get(&mut db, key.as_bytes()) {
+                    Ok(found) => {
+                        assert_eq!(found, expected.get(key.as_bytes()).cloned(), "{seed}/{changes}: {key}");
+                    }
+                    Err(_) => lost += 1,
+                }
+            }
+        }
+    }
+    assert!(crashes > 50 && lost > 100, "{crashes} crashes, {lost} keys missing");
 }

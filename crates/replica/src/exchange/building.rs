@@ -91,6 +91,11 @@ impl Building {
         self.waiting.push_front(partition);
     }
 
+    /// What could not be read is out of the way.
+    pub(crate) fn go_on_at_once(&mut self) {
+        self.rest_until = Instant::default();
+    }
+
     /// This one is to be built when those that wait are.
     pub(crate) fn add(&mut self, partition: PartitionId) {
         if !self.waiting.contains(&partition) {

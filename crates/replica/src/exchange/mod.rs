@@ -168,6 +168,12 @@ impl Exchange {
         }
     }
 
+    /// Something that was stored in a partition is lost, and what is left of it can be read.
+    pub(crate) fn lost(&mut self, partition: PartitionId) {
+        self.doubt(partition);
+        self.building.go_on_at_once();
+    }
+
     /// A peer can be reached.
     pub(crate) fn peer_up(&mut self, node: NodeId) {
         self.reachable.insert(node);

@@ -1,6 +1,7 @@
 //! What is missing of what this replica had: what that means for its questions and answers, and when it is whole again.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use storage::{Damage, KeyRange, SequenceNumber};
 use types::{KeyspaceId, Moment, NodeId, PartitionId};
@@ -17,17 +18,12 @@ impl Replica {
     pub(super) fn lost(&mut self, keys: &[KeyRange], damages: Vec<Damage>) {
         let partitions = self.healing.lost(keys);
         self.healing.found(damages, partitions.len());
-        for partition in partitions {
-            self.exchange.doubt(partition);
-        }
+        partitions.iter().for_each(|partition| self.exchange.lost(*partition));
         // A hint may be of any partition.
         let hints = store_key::hints();
         let any_hint = keys.iter().any(|range| range.end.as_ref().is_none_or(|end| *end > hints));
-        for partition in self.state.partitions().iter() {
-            if any_hint || self.healing.waits_for(partition).is_some() {
-                self.forget(partition);
-            }
-        }
+        let forgotten = if any_hint { self.state.partitions().iter().collect() } else { partitions };
+        forgotten.into_iter().for_each(|partition| self.forget(partition));
         self.marks_kept = None;
         self.healing.nobodys().into_iter().for_each(|range| self.db.is_whole(range));
     }
@@ -90,13 +86,17 @@ impl Replica {
             Some(kept) if kept <= self.db.synced_through() => self.db.is_whole(range),
             Some(_) => {}
             None if !self.db.missing().iter().any(|one| one.end.as_ref().is_none_or(|end| *end > start)) => {}
+            None if self.marks_again_at > now.mono => {}
             None => {
                 let mut last = SequenceNumber::default();
                 for (partition, bytes) in self.collection.kept_marks() {
                     match self.db.put(&store_key::mark_key(partition), bytes, storage::Kind::Full) {
                         Ok(sequence) => last = sequence,
-                        // There is no room: it is tried again when something else has happened.
-                        Err(_) => return,
+                        // There is no room for the moment.
+                        Err(_) => {
+                            self.marks_again_at = now.mono + MARKS_AGAIN;
+                            return;
+                        }
                     }
                 }
                 self.sync_due = Some(now.mono);
@@ -129,6 +129,9 @@ impl Replica {
         self.healing.waits_for(partition)
     }
 }
+
+/// How long after marks could not be written they are tried again.
+const MARKS_AGAIN: Duration = Duration::from_secs(1);
 
 /// What is said of a key of which something is missing.
 pub(super) const MISSING: &str =

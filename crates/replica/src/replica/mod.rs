@@ -122,6 +122,8 @@ pub struct Replica {
     founding: Option<Founding>,
     /// The last of the marks that were written again because some may be missing.
     marks_kept: Option<SequenceNumber>,
+    /// When to try that again.
+    marks_again_at: Instant,
     /// Replies that wait until their sequence number is synced.
     unsynced: VecDeque<(SequenceNumber, Ticket, ReplicaReply)>,
     /// Replies that wait until the log is handed to the operating system, at the end of the turn.
@@ -181,6 +183,7 @@ impl Replica {
             healing,
             founding: None,
             marks_kept: None,
+            marks_again_at: Instant::default(),
             unsynced: VecDeque::new(),
             unwritten: Vec::new(),
             sync_due: None,

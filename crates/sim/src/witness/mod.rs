@@ -99,10 +99,10 @@ impl Witness {
                     self.promises.asked((to, from, operation, round), place, record);
                 }
             }
-            Body::Reply(ReplicaReply::Stored) => self.promises.stored((from, to, operation, round)),
             Body::Request(ReplicaRequest::Forward(_)) => {
                 self.passed_on.insert((from, operation));
             }
+            Body::Reply(ReplicaReply::Stored) => self.promises.stored((from, to, operation, round)),
             Body::Reply(ReplicaReply::Forwarded(outcome)) => {
                 self.check_written(from, outcome, found, now);
             }
