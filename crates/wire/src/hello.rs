@@ -36,6 +36,8 @@ pub struct Hello {
     pub reserved: u32,
     /// Whether the speaker began with nothing and has not yet been told whether there was anything to forget.
     pub is_new: bool,
+    /// Said by the one that was called: he lacks nothing, and has never met the caller before this run of his.
+    pub never_met: bool,
     /// Which of the speaker's shards has this connection: each makes its own, and is best met by the shard with the same
     /// partitions.
     pub shard: ShardId,

@@ -18,6 +18,7 @@ fn hello(node: u16, name: &str) -> Hello {
         first_stint: 1025,
         reserved: 2049,
         is_new: false,
+        never_met: false,
         shard: ShardId(0),
     }
 }

@@ -369,8 +369,13 @@ impl Read {
     }
 
     fn problem_text(&self, target: &Target) -> String {
-        let texts: Vec<String> =
+        let mut texts: Vec<String> =
             self.problems.iter().map(|(node, why)| format!("{}: {why}", target.name_of(*node))).collect();
+        // Those that are still to say that they cannot be reached.
+        let others = target.owners.iter().map(|(node, _)| *node).filter(|node| *node != target.here);
+        let silent = others.filter(|node| self.problems.iter().all(|(named, _)| named != node));
+        let unreachable = silent.filter(|node| !target.topology.is_reachable(*node));
+        texts.extend(unreachable.map(|node| format!("cannot reach {}", target.name_of(node))));
         texts.join("; ")
     }
 }

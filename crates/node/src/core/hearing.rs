@@ -20,7 +20,7 @@ impl Shard {
         self.sights.connected(hello.node, Run::of(hello));
         self.remember(hello.node, Run::of(hello), hello.reserved, out);
         self.replica.let_in();
-        self.replica.heard_of_new(hello.node, hello.is_new);
+        self.replica.heard_of_new(hello.node, hello.is_new, hello.never_met);
         // Known even where it cannot be reached: what it wrote is to be named.
         let topology = self.topology.with_reachable(hello.node, hello.incarnation);
         match self.sights.reachable(hello.node) {
@@ -37,7 +37,7 @@ impl Shard {
     /// this node reaches it: of two that are new the one that is met first would leave the other behind.
     pub(super) fn introduced(&mut self, hello: &Hello) {
         if hello.is_new {
-            self.replica.heard_of_new(hello.node, true);
+            self.replica.heard_of_new(hello.node, true, false);
         }
     }
 

@@ -15,6 +15,7 @@
 //!      stint      u32       the first of its last run
 //!      run        u64       the number of that
 //!      reserved   u32       the first that no run had reserved, when that was last heard
+//!      first      u8        1 where nothing is known of the peer but that run
 //!      past       u8        how many lives before that are remembered
 //!      life       u64       each, the latest last
 //! ```
@@ -57,6 +58,8 @@ impl Run {
 /// What is remembered of one peer.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Known {
+    /// Whether nothing is known of it but the run that was met last.
+    is_first: bool,
     latest: Run,
     /// Where the next run of this life begins at the lowest.
     reserved: u32,
@@ -120,6 +123,7 @@ impl Lives {
             let is_later = run.first_stint > known.latest.first_stint;
             let rises = is_later || run == known.latest && known.reserved < reserved;
             if rises {
+                known.is_first &= run == known.latest;
                 (known.latest, known.reserved) = (run, reserved);
             }
             rises
@@ -129,7 +133,7 @@ impl Lives {
     /// A run of a peer was let in. True if it was not known.
     pub(super) fn met(&mut self, node: NodeId, run: Run, reserved: u32) -> bool {
         let Some(known) = self.0.get_mut(&node) else {
-            self.0.insert(node, Known { latest: run, reserved, past: VecDeque::new() });
+            self.0.insert(node, Known { is_first: true, latest: run, reserved, past: VecDeque::new() });
             return true;
         };
         if known.latest == run {
@@ -142,8 +146,13 @@ impl Lives {
                 known.past.pop_front();
             }
         }
-        (known.latest, known.reserved) = (run, reserved);
+        (known.is_first, known.latest, known.reserved) = (false, run, reserved);
         true
+    }
+
+    /// Whether nothing is known of a peer but the run that introduces itself.
+    pub(super) fn never_met(&self, hello: &Hello) -> bool {
+        self.0.get(&hello.node).is_none_or(|known| known.is_first && known.latest == Run::of(hello))
     }
 
     /// All lives that are remembered to be over.
@@ -160,6 +169,7 @@ impl Lives {
             rest.extend_from_slice(&known.latest.first_stint.to_le_bytes());
             rest.extend_from_slice(&known.latest.number.to_le_bytes());
             rest.extend_from_slice(&known.reserved.to_le_bytes());
+            rest.push(u8::from(known.is_first));
             rest.push(u8::try_from(known.past.len()).expect("no more than 16"));
             known.past.iter().for_each(|past| rest.extend_from_slice(&past.0.to_le_bytes()));
         }
@@ -179,9 +189,13 @@ impl Lives {
             let first_stint = u32::from_le_bytes(take(&mut rest)?);
             let latest = Run { incarnation, first_stint, number: u64::from_le_bytes(take(&mut rest)?) };
             let reserved = u32::from_le_bytes(take(&mut rest)?);
+            let [first] = take(&mut rest)?;
             let [past] = take(&mut rest)?;
             let past = (0..past).map(|_| take(&mut rest).map(|life| Incarnation(u64::from_le_bytes(life))));
-            lives.0.insert(node, Known { latest, reserved, past: past.collect::<Option<_>>()? });
+            lives.0.insert(
+                node,
+                Known { is_first: first != 0, latest, reserved, past: past.collect::<Option<_>>()? },
+            );
         }
         rest.is_empty().then_some(lives)
     }
@@ -218,6 +232,7 @@ mod tests {
             first_stint,
             reserved: first_stint + 1024,
             is_new: false,
+            never_met: false,
             shard: ShardId(0),
         }
     }
@@ -282,6 +297,14 @@ mod tests {
             assert!(!refusal.superseded && refusal.why.contains("two must not run"), "{refusal:?}");
         }
         assert!(lives.admit(&hello(7, 1), connected).is_err_and(|refusal| refusal.superseded));
+    }
+
+    #[test]
+    fn who_was_met_in_one_run_only_was_never_met_before() {
+        assert!(Lives::default().never_met(&hello(7, 1)));
+        assert!(after(&[(7, 1)]).never_met(&hello(7, 1)));
+        assert!(!after(&[(7, 1)]).never_met(&hello(7, 1025)) && !after(&[(7, 1)]).never_met(&hello(8, 1)));
+        assert!(!after(&[(7, 1), (7, 1025)]).never_met(&hello(7, 1025)));
     }
 
     #[test]

@@ -173,6 +173,12 @@ impl Shard {
         Hello { is_new: self.replica.is_new(), ..self.hello.clone() }
     }
 
+    /// The same, to one who has made a connection.
+    pub fn hello_to(&self, caller: &Hello) -> Hello {
+        let never_met = !self.replica.lacks_something() && self.lives.never_met(caller);
+        Hello { never_met, ..self.hello() }
+    }
+
     /// The cluster as this node sees it.
     pub fn topology(&self) -> &Arc<Topology> {
         &self.topology

@@ -207,6 +207,7 @@ impl Directory {
             first_stint: identity.stints.start,
             reserved: identity.stints.end,
             is_new: false,
+            never_met: false,
             shard: ShardId(0),
         };
         let topology = Topology::new(state, here, identity.incarnation)

@@ -162,6 +162,11 @@ impl Driver {
         self.shard.borrow().as_ref().map_or_else(|| self.identity.clone(), Shard::hello)
     }
 
+    /// The same, to a peer that has made a connection.
+    pub(super) fn hello_to(&self, theirs: &Hello) -> Hello {
+        self.shard.borrow().as_ref().map_or_else(|| self.identity.clone(), |shard| shard.hello_to(theirs))
+    }
+
     pub(super) fn topology(&self) -> Arc<Topology> {
         Arc::clone(&self.topology.borrow())
     }

@@ -122,11 +122,10 @@ async fn take(driver: &Rc<Driver>, stream: TcpStream) -> Result<(), Error> {
     let mut buffer = BytesMut::new();
     let said = timeout(HELLO_TIMEOUT, read_hello(&stream, &mut buffer)).await??;
     let Ok(theirs) = said else { return Ok(()) };
-    let ours = driver.hello();
     let mut out = BytesMut::new();
     let verdict = driver.admit(&theirs);
     match &verdict {
-        Ok(()) => ours.encode(&mut out),
+        Ok(()) => driver.hello_to(&theirs).encode(&mut out),
         Err(refusal) => refusal.encode(&mut out),
     }
     timeout(HELLO_TIMEOUT, write_all(&stream, &out)).await??;

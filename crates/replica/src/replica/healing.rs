@@ -38,10 +38,11 @@ impl Replica {
         self.healing.began_without(true);
     }
 
-    /// A peer says whether it is new. Where enough are, there was nothing to forget.
-    pub fn heard_of_new(&mut self, peer: NodeId, is_new: bool) {
+    /// A peer says whether it is new, and whether it lacks nothing and has never met this node before. Where enough do, there
+    /// was nothing to forget.
+    pub fn heard_of_new(&mut self, peer: NodeId, is_new: bool, never_met: bool) {
         let Some(founding) = &mut self.founding else { return };
-        founding.heard(peer, is_new);
+        founding.heard(peer, is_new, never_met);
         if !self.healing.lacks_all() {
             // It has caught up in part. It is no founder any more.
             self.founding = None;

@@ -225,7 +225,8 @@ impl World {
         let (Some(theirs), Some(ours)) = (first_of(called), first_of(caller)) else {
             return;
         };
-        let (hello, our_hello) = (theirs.hello(), ours.hello());
+        let our_hello = ours.hello();
+        let hello = theirs.hello_to(&our_hello);
         if let Err(refusal) = hello.check(&our_hello) {
             self.violated("nodes of one cluster belong together", refusal.why);
             return;
