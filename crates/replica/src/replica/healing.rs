@@ -48,13 +48,15 @@ impl Replica {
             self.founding = None;
         } else if founding.is_founded(self.healing.owned()) {
             self.founding = None;
+            self.is_being_founded = true;
             self.healing.founded().into_iter().for_each(|range| self.db.is_whole(range));
         }
     }
 
-    /// Whether this shard is as new as its node was when it began.
+    /// Whether this shard is as new as its node was when it began: it has answered for nothing yet.
     pub fn is_new(&self) -> bool {
-        self.founding.is_some() && self.healing.lacks_all()
+        let is_undecided = self.founding.is_some() && self.healing.lacks_all();
+        is_undecided || (self.is_being_founded && self.lacks_something())
     }
 
     /// Whether something of what it owns may be missing.
@@ -65,6 +67,7 @@ impl Replica {
     /// What this life of the node began without is here. What is missing from now on is damaged.
     pub fn has_caught_up(&mut self) {
         self.healing.began_without(false);
+        self.is_being_founded = false;
     }
 
     /// Goes on with what is missing.

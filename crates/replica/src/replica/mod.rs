@@ -120,6 +120,8 @@ pub struct Replica {
     healing: Healing,
     /// Until it is known whether this node had anything to forget.
     founding: Option<Founding>,
+    /// Whether it had not, and that is being written down.
+    is_being_founded: bool,
     /// The last of the marks that were written again because some may be missing.
     marks_kept: Option<SequenceNumber>,
     /// When to try that again.
@@ -182,6 +184,7 @@ impl Replica {
             collection,
             healing,
             founding: None,
+            is_being_founded: false,
             marks_kept: None,
             marks_again_at: Instant::default(),
             unsynced: VecDeque::new(),
