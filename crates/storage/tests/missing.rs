@@ -244,7 +244,7 @@ fn nothing_wrong_is_said_while_damage_is_healed() {
                 let key = format!("key-{:02}", rng.below(26));
                 match get(&mut db, key.as_bytes()) {
                     Ok(found) => {
-                        assert_eq!(found, expected.get(key.as_bytes()).cloned(), "{seed}/{round}: {key}")
+                        assert_eq!(found, expected.get(key.as_bytes()).cloned(), "{seed}/{round}: {key}");
                     }
                     Err(_) => settle_over_damage(&mut db),
                 }
@@ -410,7 +410,7 @@ fn a_crash_while_damage_is_given_up_makes_nobody_forget_it() {
                 let key = format!("key-{number:02}");
                 match get(&mut db, key.as_bytes()) {
                     Ok(found) => {
-                        assert_eq!(found, expected.get(key.as_bytes()).cloned(), "{seed}/{changes}: {key}")
+                        assert_eq!(found, expected.get(key.as_bytes()).cloned(), "{seed}/{changes}: {key}");
                     }
                     Err(_) => lost += 1,
                 }
