@@ -111,23 +111,28 @@ pub fn damage(shard: &Shard) -> Option<String> {
     };
     if healing.alone > 0 {
         return Some(format!(
-            "damage on the disk: something of {} partitions is missing, and has no other owner{found}: restore this node's data from a copy",
-            healing.alone
+            "damage on the disk: something of {} is missing, and has no other owner{found}: restore this node's data from a copy",
+            count(healing.alone, "partition")
         ));
     }
     if healing.partitions > 0 {
         let with = healing.waits_for.map_or_else(String::new, |node| format!(", next with {}", name(node)));
         return Some(format!(
-            "damage on the disk: something of {} partitions is missing{found}; it is fetched from the other owners by comparing with each of them{with}, and until then this node says nothing of those keys",
-            healing.partitions
+            "damage on the disk: something of {} is missing{found}; it is fetched from the other owners by comparing with each of them{with}, and until then this node says nothing of those keys",
+            count(healing.partitions, "partition")
         ));
     }
     let damaged = db.stats().damaged_tables;
     (damaged > 0).then(|| {
         format!(
-            "damage on the disk: {damaged} tables have something that cannot be read{found}, and not every key has another owner: restore these files from a copy"
+            "damage on the disk: something of {} cannot be read{found}, and not every key has another owner: restore what is damaged from a copy",
+            count(damaged as u64, "table")
         )
     })
+}
+
+fn count(number: u64, of: &str) -> String {
+    if number == 1 { format!("1 {of}") } else { format!("{number} {of}s") }
 }
 
 /// The shard's figures now; those of a node are their sums. Names end in `_total` where they only go up.

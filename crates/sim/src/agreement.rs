@@ -7,6 +7,7 @@ use causality::Record;
 use replica::store_key;
 use types::{NodeId, WallTime};
 
+use crate::network::Place;
 use crate::world::World;
 
 /// Keys whose owners do not hold equal records, and records that nodes hold of keys that are not theirs; in words.
@@ -30,6 +31,22 @@ pub fn disagreements(world: &World) -> Vec<String> {
         problems.extend(disagreement(world, key, holders));
     }
     problems
+}
+
+/// Whether of each key that a node holds another holds as much. Not where it cannot read what it holds.
+pub fn is_held_elsewhere(world: &World, place: Place) -> bool {
+    let Ok(contents) = world.hosts()[place].contents() else { return false };
+    let others: Vec<BTreeMap<Bytes, Bytes>> = (0..world.hosts().len())
+        .filter(|other| *other != place)
+        .filter_map(|other| world.hosts()[other].contents().ok())
+        .map(|contents| contents.into_iter().collect())
+        .collect();
+    contents.into_iter().filter(|(key, _)| store_key::own_slot(key).is_some()).all(|(key, record)| {
+        others.iter().filter_map(|other| other.get(&key)).any(|other| {
+            let both = Record::decode(record.clone()).ok().zip(Record::decode(other.clone()).ok());
+            both.is_some_and(|(own, other)| other.merge(&own).is_ok_and(|merged| merged == other))
+        })
+    })
 }
 
 /// How many hints are kept for owners, on all machines that run.

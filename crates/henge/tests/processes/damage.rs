@@ -5,8 +5,10 @@ use std::fs::{self, File};
 use std::path::PathBuf;
 
 use crate::common::log;
+use crate::common::patience::wait_until;
 use crate::common::resp::Reply;
 use crate::common::servers::Servers;
+use crate::healing::large_value;
 
 const KEYS: usize = 60;
 
@@ -100,4 +102,42 @@ fn a_damaged_identity_is_refused_by_name() {
     let identity = servers.data(1).join("identity");
     log::flip(&identity, 14);
     servers.run(1).refused_with(&[identity.to_str().expect("a plain name"), "checksum"]);
+}
+
+/// Where nobody else has it a damaged block stays where it is: its keys are answered with an error and never with *absent*, the
+/// others as before, and the node says what is damaged and what to do about it. With the bytes restored all is as it was.
+#[test]
+fn a_damaged_block_that_nobody_else_has_is_left_and_named() {
+    const LARGE: usize = 60;
+    let mut servers = Servers::start(1, "");
+    let mut resp = servers.resp(1, "default");
+    let key = |number: usize| format!("large-{number}");
+    for number in 0..LARGE {
+        let (key, value) = (key(number), large_value(number));
+        let words: [&[u8]; 3] = [b"SET", key.as_bytes(), &value];
+        assert_eq!(resp.ask(&words), Reply::ok());
+    }
+    servers.stop(1);
+    let places = |number| log::places(&servers.data(1), "table-", &large_value(number)[..64]);
+    let in_tables = (0..LARGE).map(|number| (number, places(number))).find(|(_, places)| !places.is_empty());
+    let (damaged, places) = in_tables.expect("so much data is in tables");
+    places.iter().for_each(|(table, at)| log::flip(table, at + 1000));
+    servers.launch(1);
+    let mut resp = servers.resp(1, "default");
+    for number in 0..LARGE {
+        let reply = resp.ask(&["GET", &key(number)]);
+        if number == damaged {
+            assert!(reply.error().contains("damaged at byte"), "{reply:?}");
+        } else {
+            assert!(reply == Reply::Bulk(large_value(number)), "key {number}");
+        }
+    }
+    wait_until("the damage to be told", || {
+        let notices = servers.http(1).get("/v1/cluster", &[]).json()["notices"].to_string();
+        notices.contains("is damaged at byte") && notices.contains("restore what is damaged from a copy")
+    });
+    servers.stop(1);
+    places.iter().for_each(|(table, at)| log::flip(table, at + 1000));
+    servers.launch(1);
+    assert!(servers.resp(1, "default").ask(&["GET", &key(damaged)]) == Reply::Bulk(large_value(damaged)));
 }

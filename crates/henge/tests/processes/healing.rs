@@ -16,7 +16,7 @@ const LATE: usize = 20;
 
 /// Values that do not compress, so that a key's bytes stand in its table as they are; enough of them to fill memory and
 /// go to tables.
-fn large_value(number: usize) -> Vec<u8> {
+pub(crate) fn large_value(number: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64.wrapping_add(u64::try_from(number).expect("small"));
     let mut bytes = Vec::with_capacity(200_000);
     while bytes.len() < 200_000 {

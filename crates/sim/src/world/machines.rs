@@ -191,9 +191,13 @@ impl World {
         is_damaged.then(|| usize::try_from(self.scenario.seed % hosts.max(1)).unwrap_or(0))
     }
 
-    /// Flips a bit of a table of the node that is there for it. False if it has none.
+    /// Flips a bit of a table of the node that is there for it. False if it has none, and where it has what nobody else does:
+    /// that was acknowledged by it alone, if at all, and nobody is promised to have it again.
     pub fn flip_bit(&mut self) -> bool {
         let Some(place) = self.damaged_place() else { return false };
+        if !crate::agreement::is_held_elsewhere(self, place) {
+            return false;
+        }
         let disk = self.hosts[place].disk.clone();
         let tables = tables_of(&disk);
         let Some(table) = self.rng.pick(&tables) else { return false };

@@ -11,7 +11,7 @@ use env::Disk;
 use env::disk::DiskErrorKind;
 
 use super::recover::Memtables;
-use crate::error::OpenError;
+use crate::error::{Damage, OpenError};
 use crate::files::{self, FileKind};
 use crate::key_range::KeyRange;
 use crate::log::recovery::{Replayed, Source};
@@ -22,7 +22,7 @@ use crate::options::Options;
 use crate::sstable::Table;
 use crate::sstable::reports::Reports;
 use crate::sstable::writer::{TableSink, TableWriter};
-use crate::table_set::TableSet;
+use crate::table_set::{LEVELS, TableSet};
 
 /// A file that could not be used.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -31,6 +31,37 @@ pub struct GivenUp {
     pub why: String,
     /// Where it is kept for people to look at; nothing where there is no file.
     pub kept_in: Option<PathBuf>,
+}
+
+/// Opens the tables that the manifest names. Those that are damaged or gone are given up, if any may be, and named.
+pub(super) fn open_tables(
+    disk: &dyn Disk,
+    dir: &Path,
+    state: &mut State,
+    manifest: &Path,
+    reports: &Arc<Reports>,
+    mut given_up: Option<&mut Vec<(PathBuf, String)>>,
+) -> Result<TableSet, OpenError> {
+    let mut tables = Vec::new();
+    for (level, meta) in state.tables.clone().values() {
+        if usize::from(*level) >= LEVELS {
+            let what = format!("it names level {level}, and there are {LEVELS}");
+            return Err(OpenError::Damaged(Damage { file: manifest.to_owned(), offset: 0, what }));
+        }
+        let table = match (Table::open(disk, dir, meta.clone(), manifest, reports), &mut given_up) {
+            (Ok(table), _) => table,
+            // The manifest knows what was in it; others have that.
+            (Err(error @ (OpenError::Damaged(_) | OpenError::Missing { .. })), Some(given_up)) => {
+                given_up.push((files::table(dir, meta.file), error.what()));
+                state.give_up_table(meta);
+                continue;
+            }
+            (Err(error), _) => return Err(error),
+        };
+        let lost = state.blocks_lost.get(&meta.file).into_iter().flatten().copied();
+        tables.push((*level, Arc::new(table.without(lost))));
+    }
+    Ok(TableSet::new(tables))
 }
 
 /// A commit log that is damaged, as far as it could be read.

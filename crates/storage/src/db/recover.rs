@@ -12,11 +12,11 @@ use env::Disk;
 use env::disk::DirLock;
 
 use super::background::{Background, create_segment, lay_out_segment};
-use super::give_up::{GivenUp, keep_aside, let_go_of_log, read_rest};
+use super::give_up::{GivenUp, keep_aside, let_go_of_log, open_tables, read_rest};
 use super::write::merged_slot;
 use super::{Db, SequenceNumber};
 use crate::cache::{BlockCache, RecordCache};
-use crate::error::{Damage, OpenError};
+use crate::error::OpenError;
 use crate::files::{self, FileKind};
 use crate::log::recovery::{self, Replayed};
 use crate::log::repair::SetAside;
@@ -26,10 +26,9 @@ use crate::manifest::{Manifest, State, file};
 use crate::memtable::{Entry, Memtable, Slot};
 use crate::merge::Merge;
 use crate::options::Options;
-use crate::sstable::Table;
 use crate::sstable::reports::Reports;
 use crate::stats::Counters;
-use crate::table_set::{LEVELS, TableSet};
+use crate::table_set::TableSet;
 
 /// How many files that earlier recoveries have set aside are kept for people to look at: tails and segments of the log, and
 /// tables.
@@ -183,36 +182,6 @@ fn check_is_empty(disk: &dyn Disk, dir: &Path) -> Result<(), OpenError> {
         Some(name) => Err(OpenError::Missing { file: files::current(dir), named_by: dir.join(name) }),
         None => Ok(()),
     }
-}
-
-fn open_tables(
-    disk: &dyn Disk,
-    dir: &Path,
-    state: &mut State,
-    manifest: &Path,
-    reports: &Arc<Reports>,
-    mut given_up: Option<&mut Vec<(PathBuf, String)>>,
-) -> Result<TableSet, OpenError> {
-    let mut tables = Vec::new();
-    for (level, meta) in state.tables.clone().values() {
-        if usize::from(*level) >= LEVELS {
-            let what = format!("it names level {level}, and there are {LEVELS}");
-            return Err(OpenError::Damaged(Damage { file: manifest.to_owned(), offset: 0, what }));
-        }
-        let table = match (Table::open(disk, dir, meta.clone(), manifest, reports), &mut given_up) {
-            (Ok(table), _) => table,
-            // The manifest knows what was in it; others have that.
-            (Err(error @ (OpenError::Damaged(_) | OpenError::Missing { .. })), Some(given_up)) => {
-                given_up.push((files::table(dir, meta.file), error.what()));
-                state.give_up_table(meta);
-                continue;
-            }
-            (Err(error), _) => return Err(error),
-        };
-        let lost = state.blocks_lost.get(&meta.file).into_iter().flatten().copied();
-        tables.push((*level, Arc::new(table.without(lost))));
-    }
-    Ok(TableSet::new(tables))
 }
 
 /// From here on the directory is changed.
