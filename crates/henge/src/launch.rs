@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use cluster::ClusterState;
-use env::SystemClock;
+use env::{Disk, RealDisk, SystemClock};
 use http_front::{ConnectionLimits, HttpOptions};
 use node::NodeOptions;
 use node::Shards;
-use node::runtime::{self, LocalHandle, RemoteHandle, Running, ShardServices, Start, Stopping};
+use node::runtime::{self, LocalHandle, Network, RemoteHandle, Running, ShardServices, Start, Stopping};
 use resp::{Clients, Dealer, Door, ListenerKind, Listening, Server, Settings};
 
 use crate::config::NodeConfig;
@@ -34,8 +34,22 @@ pub(crate) struct Launched {
     pub(crate) http: Option<TcpListener>,
 }
 
+/// What a node meets the world through.
+#[derive(Debug)]
+pub(crate) struct Surroundings {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) network: Option<Network>,
+}
+
+impl Surroundings {
+    /// The machine's own.
+    pub(crate) fn of_the_machine() -> Surroundings {
+        Surroundings { disk: Arc::new(RealDisk), network: None }
+    }
+}
+
 /// Starts a node. Returns once it can serve.
-pub(crate) fn launch(config: NodeConfig) -> Result<Launched> {
+pub(crate) fn launch(config: NodeConfig, surroundings: Surroundings) -> Result<Launched> {
     let NodeConfig { name, data_dir, memory_bytes, disk_reserve_bytes, shards, listen, state, .. } = config;
     let NodeConfig { resp_keyspace, cluster_keyspace, gossip, secret, .. } = config;
     let bound = [resp_keyspace, cluster_keyspace];
@@ -67,6 +81,8 @@ pub(crate) fn launch(config: NodeConfig) -> Result<Launched> {
     let store_bytes = usize::try_from((memory_bytes - PROGRAM_BYTES) / 4 * 3).unwrap_or(usize::MAX);
     let record_bytes_max = usize::try_from(record_bytes_max(&state)).unwrap_or(usize::MAX);
     let running = runtime::start(Start {
+        disk: surroundings.disk,
+        network: surroundings.network,
         name: name.clone(),
         state,
         data_dir: data_dir.clone(),

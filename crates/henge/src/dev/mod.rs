@@ -16,7 +16,7 @@ use node::Secret;
 
 use crate::cli::Dev;
 use crate::config::{self, Listen, NodeConfig};
-use crate::launch::{Launched, launch, serve_http};
+use crate::launch::{Launched, Surroundings, launch, serve_http};
 use crate::{server, signals};
 
 /// Runs the cluster until it is asked to stop.
@@ -27,10 +27,12 @@ pub(crate) fn run(arguments: &Dev) -> Result<ExitCode> {
     let state = found(arguments, &members)?;
     let secret = Secret::new(Rng::from_entropy().next_u64().to_le_bytes().repeat(2));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let network = node::runtime::Network::new();
     let mut nodes = Vec::new();
     for member in &members {
         let config = node_config(arguments, member, &state)?;
-        nodes.push(launch(NodeConfig { secret: Some(secret.clone()), ..config })?);
+        let surroundings = Surroundings { network: Some(network.clone()), ..Surroundings::of_the_machine() };
+        nodes.push(launch(NodeConfig { secret: Some(secret.clone()), ..config }, surroundings)?);
     }
     runtime.block_on(async {
         let (stop_http, stopped) = tokio::sync::watch::channel(false);
