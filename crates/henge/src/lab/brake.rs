@@ -84,7 +84,8 @@ mod tests {
         let (end, mut ended) = watch::channel(false);
         let (obeyed, counted) = (brake.clone(), Arc::clone(&turns));
         let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(async {
                 tokio::select! {
                     () = obeyed.obey() => {}
@@ -96,7 +97,11 @@ mod tests {
                 }
             });
         });
-        let wait_for = |more: usize| while turns.load(Ordering::SeqCst) < more { std::thread::yield_now() };
+        let wait_for = |more: usize| {
+            while turns.load(Ordering::SeqCst) < more {
+                std::thread::yield_now();
+            }
+        };
         wait_for(1);
         assert!(brake.put_on());
         let at = turns.load(Ordering::SeqCst);

@@ -46,7 +46,9 @@ impl Control {
         })?;
         std::thread::Builder::new().name("control".to_owned()).spawn(move || {
             for stream in listener.incoming() {
-                if let Err(error) = stream.map_err(anyhow::Error::from).and_then(|stream| serve(&stream, &lab)) {
+                if let Err(error) =
+                    stream.map_err(anyhow::Error::from).and_then(|stream| serve(&stream, &lab))
+                {
                     tracing::info!(%error, "ended a connection of the control socket");
                 }
             }
@@ -128,7 +130,9 @@ pub(crate) fn give(data: &Path, order: &Order) -> Result<Vec<String>> {
     stream.write_all(text.as_bytes())?;
     let line = read_line(&mut BufReader::new(&stream)).context("`henge dev` did not answer")?;
     let line = line.context("`henge dev` has ended without an answer")?;
-    match serde_json::from_str(&line).context("`henge dev` answered with something else: is it another version?")? {
+    match serde_json::from_str(&line)
+        .context("`henge dev` answered with something else: is it another version?")?
+    {
         Answer::Done(said) => Ok(said),
         Answer::Refused(why) => bail!(why),
     }

@@ -171,6 +171,12 @@ impl Running {
         });
     }
 
+    /// Ends it where it is, as a machine that stops does: nothing is answered, closed or written any more. Its threads for jobs
+    /// may still write for a moment, unless its disk refuses that.
+    pub fn kill(&mut self) {
+        self.phase.send_replace(Phase::Failed);
+    }
+
     /// Whether it has stopped, or is about to because a part of it has.
     pub fn is_finished(&self) -> bool {
         self.threads.iter().any(JoinHandle::is_finished)

@@ -148,6 +148,7 @@ async fn serve(mut seat: Seat) -> Option<String> {
     own.spawn_local(serve_other_threads(Rc::clone(&driver), asked));
     own.spawn_local(publish(Rc::clone(&driver)));
     let cause = tokio::select! {
+        biased;
         _ = phase.wait_for(|phase| phase.is_over()) => None,
         () = driver.stop.notified() => driver.stopped(),
         Some(ended) = own.join_next() => {
