@@ -122,6 +122,9 @@ pub(crate) enum DevCommand {
     },
     /// Show which nodes run, and what is between them.
     Show,
+    /// Watch a ring fail for half a minute: a ring of its own is loaded, loses a node, is cut in two and healed, and what
+    /// clients saw is shown for each choice of the CAP theorem. Fails if an acknowledged write is lost.
+    Drill,
 }
 
 /// Which nodes.

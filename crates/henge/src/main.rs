@@ -2,7 +2,7 @@
 //! of the store.
 //!
 //! In reading order: [`cli`] is all that can be said, [`config`] what a node is started with, [`launch`] starts one,
-//! [`dev`] several, in a [`lab`], and [`server`] one for good; [`client`] asks.
+//! [`dev`] several, in a [`lab`] that a [`drill`] goes through, and [`server`] one for good; [`client`] asks.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -13,6 +13,7 @@ mod cli;
 mod client;
 mod config;
 mod dev;
+mod drill;
 mod gossip;
 mod lab;
 mod launch;

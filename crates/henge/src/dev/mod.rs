@@ -20,12 +20,12 @@ use crate::cli::{Dev, DevCommand};
 use crate::lab::Lab;
 use crate::lab::control::{self, Control};
 use crate::lab::order::Order;
-use crate::{server, signals};
+use crate::{drill, server, signals};
 
 /// How often the nodes are looked at for having stopped by themselves.
 const WATCH_EVERY: Duration = Duration::from_millis(100);
 
-/// Runs a cluster until it is asked to stop, or gives an order to the one that runs.
+/// Runs a cluster until it is asked to stop, or gives an order to the one that runs, or runs a drill.
 pub(crate) fn run(arguments: &Dev) -> Result<ExitCode> {
     match &arguments.command {
         None => serve(arguments),
@@ -46,6 +46,7 @@ fn give(data: &Path, command: &DevCommand) -> Result<ExitCode> {
             Order::Slow { nodes: vec![node.clone()], by_ms }
         }
         DevCommand::Show => Order::Show {},
+        DevCommand::Drill => return drill::run(),
     };
     for line in control::give(data, &order)? {
         println!("{line}");

@@ -1,0 +1,97 @@
+//! Whether all that was acknowledged is there, and the same at every replica.
+//!
+//! What must hold: what cannot be read is not counted as there. Reads ask every replica, so that one which lacks something
+//! cannot be hidden by another that answers first; a write counts as lost only if none of them has it.
+
+use std::net::SocketAddr;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::door::Door;
+use super::ring::Choice;
+use super::tally::Ending;
+
+/// How many clients look at once.
+const LOOKERS: usize = 3;
+
+/// How long a key may be impossible to read.
+const READ_PATIENCE: Duration = Duration::from_secs(15);
+
+/// The time between two looks at the same.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// Acknowledged writes that are not there.
+#[derive(Debug, Default)]
+pub(super) struct Missing {
+    /// No replica has them.
+    pub(super) lost: Vec<String>,
+    /// Not all replicas could be asked.
+    pub(super) unread: Vec<String>,
+}
+
+/// Reads each of these keys, of which each has its own name as its value, from every replica.
+pub(super) fn missing(nodes: &[SocketAddr], of: Choice, keys: &[String]) -> Missing {
+    let look = |door: &Door, key: &String| {
+        let began = Instant::now();
+        loop {
+            let read = door.get(of, key, Some("all"));
+            if read.ending == Ending::Good {
+                return (key.clone(), Some(read.values.contains(key)));
+            }
+            if began.elapsed() > READ_PATIENCE {
+                return (key.clone(), None);
+            }
+            thread::sleep(LOOK_EVERY);
+        }
+    };
+    let mut missing = Missing::default();
+    for (key, is_there) in for_each(nodes, keys, look) {
+        match is_there {
+            Some(true) => {}
+            Some(false) => missing.lost.push(key),
+            None => missing.unread.push(key),
+        }
+    }
+    missing
+}
+
+/// The keys of which replicas do not hold the same within this time.
+pub(super) fn unequal(nodes: &[SocketAddr], of: Choice, keys: &[String], patience: Duration) -> Vec<String> {
+    let began = Instant::now();
+    let mut left = keys.to_vec();
+    loop {
+        let look = |door: &Door, key: &String| {
+            (!door.replicas_are_equal(of, key).unwrap_or(false)).then(|| key.clone())
+        };
+        left = for_each(nodes, &left, look).into_iter().flatten().collect();
+        if left.is_empty() || began.elapsed() > patience {
+            return left;
+        }
+        thread::sleep(LOOK_EVERY);
+    }
+}
+
+/// Several clients look at parts of the keys at the same time, each at another node.
+fn for_each<T: Send>(
+    nodes: &[SocketAddr],
+    keys: &[String],
+    look: impl Fn(&Door, &String) -> T + Sync,
+) -> Vec<T> {
+    let part = keys.len().div_ceil(LOOKERS).max(1);
+    let look = &look;
+    thread::scope(|scope| {
+        let lookers: Vec<_> = keys
+            .chunks(part)
+            .zip(nodes.iter().cycle())
+            .map(|(part, node)| {
+                let door = Door::new(*node);
+                scope.spawn(move || part.iter().map(|key| look(&door, key)).collect::<Vec<T>>())
+            })
+            .collect();
+        // One that panics takes the drill along: what it has not seen must not count as seen.
+        let seen = |looker: thread::ScopedJoinHandle<'_, Vec<T>>| {
+            looker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        };
+        lookers.into_iter().flat_map(seen).collect()
+    })
+}
