@@ -23,6 +23,7 @@ impl Report {
 
     /// What clients of these groups of nodes saw in a phase.
     pub(super) fn seen(&self, tally: &Tally, phase: Phase, groups: &[&[usize]]) {
+        println!("\n {}", phase.words());
         let mut shown = table(&[
             "keyspace",
             "asked at",
@@ -44,7 +45,7 @@ impl Report {
                 shown.add_row(row(choice, group, &counts));
             }
         }
-        println!("\n{shown}\n");
+        println!("{shown}\n");
     }
 }
 

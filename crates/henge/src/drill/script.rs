@@ -142,6 +142,7 @@ impl<'a> Script<'a> {
         self.shared.set_phase(Phase::Killed);
         self.wait(KILLED)?;
         self.order(Phase::Returning, &Order::Restart { nodes: vec![victim.clone()] })?;
+        self.show(Phase::Killing, &[SURVIVORS, &[VICTIM]]);
         self.show(Phase::Killed, &[SURVIVORS, &[VICTIM]]);
         for choice in [Choice::Always, Choice::Majority] {
             let counts = self.shared.tally().at(Phase::Killed, choice, SURVIVORS);
@@ -155,7 +156,10 @@ impl<'a> Script<'a> {
         let counts = self.shared.tally().at(Phase::Killed, Choice::Every, SURVIVORS);
         let holds = counts.accepted == 0 && counts.refused > 0 && counts.unread == 0;
         self.verdict.claim(KILL_TITLE, holds, "every: the other nodes refused writes and answered reads");
-        self.wait_until("the node to be back", ALL, &[true; 3])
+        self.wait_until("the node to be back", ALL, &[true; 3])?;
+        self.report.say("every node has noticed");
+        self.show(Phase::Returning, &[ALL]);
+        Ok(())
     }
 
     fn cut(&mut self, before: Option<&str>) -> Result<()> {
@@ -179,6 +183,8 @@ impl<'a> Script<'a> {
         self.claim_of_the_cut();
         self.wait_until("all nodes to reach each other", ALL, &[true; 3])?;
         self.shared.set_phase(Phase::Healed);
+        self.report.say("every node has noticed");
+        self.show(Phase::Healing, &[LARGE, SMALL]);
         let met = self.doors[0].get(Choice::Always, MEETING, Some("all"));
         let mut values = met.values;
         values.sort();

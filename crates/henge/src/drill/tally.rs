@@ -23,6 +23,22 @@ pub(super) enum Phase {
     Healed,
 }
 
+impl Phase {
+    /// What clients saw of it is shown under these words.
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            Phase::Calm => "While nothing failed:",
+            Phase::Killing => "Until the kill was noticed:",
+            Phase::Killed => "While the node was away:",
+            Phase::Returning => "While it came back:",
+            Phase::Cutting => "Until the cut was noticed:",
+            Phase::Cut => "While the network was cut:",
+            Phase::Healing => "Until the heal was noticed:",
+            Phase::Healed => "After the heal:",
+        }
+    }
+}
+
 /// How a request ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Ending {

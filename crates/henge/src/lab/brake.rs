@@ -20,16 +20,15 @@ const STAND_MAX: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Brake {
     is_on: Arc<watch::Sender<bool>>,
-    obeying: Arc<AtomicUsize>,
     standing: Arc<AtomicUsize>,
 }
 
 impl Brake {
-    /// Stops the threads; false if one of them has not stood still within a time in which each could have.
-    pub(crate) fn put_on(&self) -> bool {
+    /// Stops the threads, so many of them; false if one has not stood still within a time in which each could have.
+    pub(crate) fn put_on(&self, threads: usize) -> bool {
         self.is_on.send_replace(true);
         let began = Instant::now();
-        while self.standing.load(Ordering::SeqCst) < self.obeying.load(Ordering::SeqCst) {
+        while self.standing.load(Ordering::SeqCst) < threads {
             if began.elapsed() > STAND_MAX {
                 return false;
             }
@@ -45,7 +44,6 @@ impl Brake {
 
     /// Obeys on this thread, for as long as this is polled.
     pub(crate) async fn obey(self) {
-        let _obeying = Counted::one(&self.obeying);
         let mut is_on = self.is_on.subscribe();
         // It cannot end: `self` keeps the sender.
         while is_on.wait_for(|is_on| *is_on).await.is_ok() {
@@ -103,7 +101,7 @@ mod tests {
             }
         };
         wait_for(1);
-        assert!(brake.put_on());
+        assert!(brake.put_on(1));
         let at = turns.load(Ordering::SeqCst);
         std::thread::sleep(Duration::from_millis(50));
         assert_eq!(turns.load(Ordering::SeqCst), at);

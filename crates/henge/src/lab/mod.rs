@@ -63,6 +63,7 @@ impl Lab {
     /// Stops all nodes in good order; which had stopped by themselves, and why.
     pub(crate) fn stop(&mut self) -> Vec<(String, String)> {
         self.network.heal();
+        self.nodes.iter_mut().for_each(Node::wind_up);
         let stopped = self.nodes.iter_mut().map(|node| (node.stop(), node.name().to_owned()));
         stopped.filter_map(|(why, name)| Some((name, why?))).collect()
     }

@@ -4,6 +4,8 @@
 //! stands. So a kill ends its threads where they are, closes its ports and loses what was not synced, in this order: first
 //! nobody is answered any more, then the disk forgets; never is anything said after it was forgotten.
 
+use std::sync::Arc;
+
 use anyhow::{Context, Result, bail};
 use env::Disk;
 use env::disk::{ForgetfulDisk, Lost};
@@ -39,6 +41,8 @@ struct Alive {
     web: Option<Web>,
     brake: Brake,
     is_paused: bool,
+    /// How many threads obey the brake.
+    threads: usize,
 }
 
 impl Node {
@@ -102,7 +106,7 @@ impl Node {
     pub(super) fn pause(&mut self) -> Result<()> {
         let alive = self.alive()?;
         alive.is_paused = true;
-        if !alive.brake.put_on() {
+        if !alive.brake.put_on(alive.threads) {
             bail!("a thread of {} has not stood still yet; the others do", self.config.name);
         }
         Ok(())
@@ -133,18 +137,23 @@ impl Node {
         }
     }
 
+    /// Lets it end what its clients have asked for and take nothing new; whoever stops several does this first.
+    pub(super) fn wind_up(&mut self) {
+        if let Life::Runs(alive) = &mut self.life {
+            alive.brake.release();
+            alive.is_paused = false;
+            if let Some(web) = alive.web.take() {
+                web.stop();
+            }
+            alive.running.stop();
+        }
+    }
+
     /// Stops it in good order; why it had stopped before, if it had.
     pub(super) fn stop(&mut self) -> Option<String> {
+        self.wind_up();
         match std::mem::replace(&mut self.life, Life::Killed) {
-            Life::Runs(alive) => {
-                let Alive { mut running, web, brake, .. } = *alive;
-                brake.release();
-                if let Some(web) = web {
-                    web.stop();
-                }
-                running.stop();
-                running.join()
-            }
+            Life::Runs(alive) => alive.running.join(),
             Life::Killed => None,
             Life::Ended(why) => Some(why),
         }
@@ -171,15 +180,16 @@ impl Node {
 
 impl Alive {
     fn start(config: &NodeConfig, disk: &ForgetfulDisk, network: &Network) -> Result<Alive> {
-        let (brake, disk) = (Brake::default(), std::sync::Arc::new(disk.clone()));
+        let (brake, disk) = (Brake::default(), Arc::new(disk.clone()));
         let surroundings = Surroundings {
-            disk: disk as std::sync::Arc<dyn Disk>,
+            disk: disk as Arc<dyn Disk>,
             network: Some(network.clone()),
             brake: Some(brake.clone()),
         };
         let Launched { name, running, http } = launch(config.clone(), surroundings)?;
         let handle = running.handle.clone();
         let web = http.map(|listener| Web::start(&name, listener, handle, brake.clone())).transpose()?;
-        Ok(Alive { running, web, brake, is_paused: false })
+        let threads = usize::from(running.shards().count()) + usize::from(web.is_some());
+        Ok(Alive { running, web, brake, is_paused: false, threads })
     }
 }

@@ -3,7 +3,8 @@
 //! What must hold: a file's notes are in the order of its changes, and each says what the change before left, so that undoing
 //! them from the last to the first restores what the oldest of them found. Notes belong to the file itself and not to its
 //! name or a handle: two handles share them, and a rename takes them along. Their size is bounded: beyond it the file is
-//! synced, as a kernel writes back by itself what has become too much.
+//! synced, as a kernel writes back by itself what has become too much. What was nothing but zeros, as in a log's segment that
+//! was made ready, is kept as their number.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::os::unix::fs::MetadataExt;
@@ -40,14 +41,43 @@ struct Note {
     len: u64,
     /// Where the change began, and what was there.
     offset: u64,
-    old: Vec<u8>,
+    old: Old,
     /// How many bytes the change wrote.
     written: usize,
 }
 
+/// Bytes that may have to be put back.
+#[derive(Debug)]
+enum Old {
+    Zeros(usize),
+    Bytes(Vec<u8>),
+}
+
+impl Old {
+    fn new(bytes: Vec<u8>) -> Old {
+        if bytes.iter().all(|&byte| byte == 0) { Old::Zeros(bytes.len()) } else { Old::Bytes(bytes) }
+    }
+
+    /// What it takes to keep.
+    fn kept_bytes(&self) -> usize {
+        match self {
+            Old::Zeros(_) => 0,
+            Old::Bytes(bytes) => bytes.len(),
+        }
+    }
+
+    fn write_to(&self, file: &dyn File, offset: u64) -> Result<(), DiskError> {
+        match self {
+            Old::Zeros(0) => Ok(()),
+            Old::Zeros(count) => file.write_all_at(offset, &vec![0; *count]),
+            Old::Bytes(bytes) => file.write_all_at(offset, bytes),
+        }
+    }
+}
+
 impl Notes {
     fn push(&mut self, note: Note) {
-        self.bytes += note.old.len() + NOTE_BYTES;
+        self.bytes += note.old.kept_bytes() + NOTE_BYTES;
         self.notes.push_back(note);
     }
 
@@ -61,7 +91,7 @@ impl Notes {
             && let Some(note) = self.notes.pop_front()
         {
             self.first += 1;
-            self.bytes -= note.old.len() + NOTE_BYTES;
+            self.bytes -= note.old.kept_bytes() + NOTE_BYTES;
         }
     }
 }
@@ -109,7 +139,7 @@ impl Inode {
         if !old.is_empty() {
             self.file.read_exact_at(changed.start, &mut old)?;
         }
-        notes.push(Note { len, offset: changed.start, old, written });
+        notes.push(Note { len, offset: changed.start, old: Old::new(old), written });
         Ok(())
     }
 
@@ -119,8 +149,7 @@ impl Inode {
         let mut lost = 0;
         while let Some(note) = notes.notes.pop_back() {
             lost += note.written as u64;
-            let restored =
-                if note.old.is_empty() { Ok(()) } else { self.file.write_all_at(note.offset, &note.old) };
+            let restored = note.old.write_to(self.file.as_ref(), note.offset);
             if let Err(error) = restored.and_then(|()| self.file.set_len(note.len)) {
                 return (Err(error), lost);
             }

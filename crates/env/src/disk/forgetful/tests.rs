@@ -74,7 +74,7 @@ impl Pair {
                     return;
                 }
                 let place = usize::try_from(rng.below(handles as u64)).unwrap();
-                let (offset, filler) = (rng.below(2000), u8::try_from(rng.below(256)).unwrap());
+                let (offset, filler) = (rng.below(2000), u8::try_from(rng.below(3)).unwrap());
                 let bytes = vec![filler; usize::try_from(rng.below(600)).unwrap() + 1];
                 for file in &self.handles[place] {
                     match what {
