@@ -95,3 +95,35 @@ fn for_each<T: Send>(
         lookers.into_iter().flat_map(seen).collect()
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Scratch, ring};
+    use super::*;
+    use crate::lab::Lab;
+
+    /// A drill that could not find a write missing would prove nothing.
+    #[test]
+    fn what_is_nowhere_is_lost_and_what_is_there_is_not() {
+        let scratch = Scratch::new().expect("a directory");
+        let configs = ring::configs(&scratch.0).expect("free ports");
+        let nodes: Vec<SocketAddr> = configs.iter().filter_map(|config| config.listen.http).collect();
+        let mut lab = Lab::start(configs.into_iter().map(Ok)).expect("the ring starts");
+        let keys = ["there", "nowhere", "another"].map(str::to_owned);
+        for choice in Choice::ALL {
+            let (door, began) = (Door::new(nodes[1]), Instant::now());
+            for (key, value) in [("there", "there"), ("another", "something else")] {
+                while door.put(choice, key, value, None).ending != Ending::Good {
+                    assert!(began.elapsed() < Duration::from_secs(90), "all nodes accept in the end");
+                }
+            }
+            let missing = missing(&nodes, choice, &keys);
+            assert_eq!(missing.lost, ["nowhere", "another"], "{choice:?}");
+            assert!(missing.unread.is_empty());
+            let equal = unequal(&nodes, choice, &keys[..1], Duration::from_secs(90));
+            assert!(equal.is_empty(), "{equal:?}");
+            assert_eq!(unequal(&nodes, choice, &keys[1..2], Duration::ZERO), ["nowhere"]);
+        }
+        lab.stop();
+    }
+}

@@ -231,10 +231,8 @@ impl<'a> Script<'a> {
             let keys = self.shared.acknowledged(choice);
             count += keys.len();
             let missing = checks::missing(&self.addresses, choice, &keys);
-            let named =
-                |keys: Vec<String>| keys.into_iter().map(move |key| format!("{}/{key}", choice.name()));
-            lost.extend(named(missing.lost));
-            unread.extend(named(missing.unread));
+            lost.extend(missing.lost.iter().map(|key| named(choice, key)));
+            unread.extend(missing.unread.iter().map(|key| named(choice, key)));
             let counted = self.shared.counted(choice);
             let found = super::load::count_of(&self.doors[0].get(choice, COUNTER, Some("all")));
             if found < counted {
@@ -252,6 +250,8 @@ impl<'a> Script<'a> {
         let mut unequal = Vec::new();
         for choice in Choice::ALL {
             let mut keys = self.shared.acknowledged(choice);
+            // What no replica has is told already.
+            keys.retain(|key| !lost.contains(&named(choice, key)));
             keys.push(COUNTER.to_owned());
             if choice == Choice::Always {
                 keys.push(MEETING.to_owned());
@@ -324,6 +324,10 @@ impl<'a> Script<'a> {
             self.wait(LOOK_EVERY)?;
         }
     }
+}
+
+fn named(choice: Choice, key: &str) -> String {
+    format!("{}/{key}", choice.name())
 }
 
 /// The first few of what is not as it should be.
