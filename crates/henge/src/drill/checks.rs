@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::door::Door;
+use super::door::{Door, Read};
 use super::ring::Choice;
 use super::tally::Ending;
 
@@ -29,20 +29,25 @@ pub(super) struct Missing {
     pub(super) unread: Vec<String>,
 }
 
+/// Reads a key from every replica; nothing where they could not all be asked for a long time.
+pub(super) fn from_all(door: &Door, of: Choice, key: &str) -> Option<Read> {
+    let began = Instant::now();
+    loop {
+        let read = door.get(of, key, Some("all"));
+        if read.ending == Ending::Good {
+            return Some(read);
+        }
+        if began.elapsed() > READ_PATIENCE {
+            return None;
+        }
+        thread::sleep(LOOK_EVERY);
+    }
+}
+
 /// Reads each of these keys, of which each has its own name as its value, from every replica.
 pub(super) fn missing(nodes: &[SocketAddr], of: Choice, keys: &[String]) -> Missing {
     let look = |door: &Door, key: &String| {
-        let began = Instant::now();
-        loop {
-            let read = door.get(of, key, Some("all"));
-            if read.ending == Ending::Good {
-                return (key.clone(), Some(read.values.contains(key)));
-            }
-            if began.elapsed() > READ_PATIENCE {
-                return (key.clone(), None);
-            }
-            thread::sleep(LOOK_EVERY);
-        }
+        (key.clone(), from_all(door, of, key).map(|read| read.values.contains(key)))
     };
     let mut missing = Missing::default();
     for (key, is_there) in for_each(nodes, keys, look) {

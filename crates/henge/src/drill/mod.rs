@@ -3,7 +3,7 @@
 //!
 //! It starts a ring of its own, in a directory of its own that is removed at the end, lets clients write and read all the
 //! while, kills a node, starts it again, cuts the network, heals it, and then says what clients saw and whether that is what
-//! each keyspace promises. [`ring`] is the cluster, [`load`] the clients, [`script`] what happens and [`checks`] what is
+//! each keyspace promises. [`ring`] is the cluster, [`load`] the clients, [`stage`] where they meet, [`script`] what happens and [`checks`] what is
 //! looked at in the end. What must hold: an acknowledged write that is gone makes the drill fail, and so does a claim that
 //! was not seen to hold.
 
@@ -13,6 +13,7 @@ mod load;
 mod report;
 mod ring;
 mod script;
+mod stage;
 mod tally;
 
 use std::path::{Path, PathBuf};
@@ -23,6 +24,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context, Result};
 
 use self::script::Script;
+use self::stage::Stage;
 use crate::lab::Lab;
 use crate::{server, signals};
 
@@ -35,7 +37,7 @@ pub(crate) fn run() -> Result<ExitCode> {
     let addresses = configs.iter().map(|config| config.listen.http.context("every node here serves HTTP"));
     let addresses = addresses.collect::<Result<Vec<_>>>()?;
     let mut lab = Lab::start(configs.into_iter().map(Ok))?;
-    let verdict = Script::new(&mut lab, addresses, interrupted).run();
+    let verdict = Script::new(Stage::new(&mut lab, addresses, interrupted)).run();
     lab.stop();
     Ok(if verdict? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
