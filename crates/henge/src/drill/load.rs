@@ -156,21 +156,16 @@ impl Client {
     fn write(&self, key: &str, value: &str, context: Option<&str>) -> bool {
         let phase = self.shared.phase();
         let written = self.door.put(self.choice, key, value, context);
-        if self.shared.phase() == phase {
-            let at = (phase, self.choice, self.node);
-            self.shared.tally().add(at, Asked::Write, written.ending, written.took);
-        }
+        let (at, ended) = ((phase, self.choice, self.node), self.shared.phase());
+        self.shared.tally().add(at, ended, Asked::Write, written.ending, written.took);
         written.ending == Ending::Good
     }
 
     fn read(&self, key: &str, is_fresh: impl Fn(&Read) -> bool) -> Read {
         let phase = self.shared.phase();
         let read = self.door.get(self.choice, key, None);
-        let at = (phase, self.choice, self.node);
-        if self.shared.phase() == phase {
-            self.shared.tally().add(at, Asked::Read, read.ending, read.took);
-        }
-        // Staleness is counted whatever the phase has become: of a strict keyspace there must be none at any time.
+        let (at, ended) = ((phase, self.choice, self.node), self.shared.phase());
+        self.shared.tally().add(at, ended, Asked::Read, read.ending, read.took);
         if read.ending == Ending::Good && !is_fresh(&read) {
             self.shared.tally().stale(at);
         }

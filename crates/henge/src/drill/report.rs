@@ -23,7 +23,6 @@ impl Report {
 
     /// What clients of these groups of nodes saw in a phase.
     pub(super) fn seen(&self, tally: &Tally, phase: Phase, groups: &[&[usize]]) {
-        println!("\n {}", phase.words());
         let mut shown = table(&[
             "keyspace",
             "asked at",
@@ -41,11 +40,15 @@ impl Report {
         ]);
         for choice in Choice::ALL {
             for group in groups {
-                let counts = tally.at(phase, choice, group);
-                shown.add_row(row(choice, group, &counts));
+                let counts = tally.seen(phase, choice, group);
+                if !counts.is_empty() {
+                    shown.add_row(row(choice, group, &counts));
+                }
             }
         }
-        println!("{shown}\n");
+        if !shown.is_empty() {
+            println!("\n {}\n{shown}\n", phase.words());
+        }
     }
 }
 

@@ -92,11 +92,10 @@ impl<'a> Script<'a> {
             let acknowledged = self.stage.shared.acknowledged(choice);
             keys += acknowledged.len();
             unequal.extend(checks::unequal(&self.stage.addresses, choice, &acknowledged, EQUAL_MAX));
-            let counts = self.stage.shared.tally().at(Phase::Calm, choice, ALL);
-            let failed = counts.refused + counts.unknown + counts.unanswered + counts.unread;
+            let counts = self.stage.shared.tally().within(Phase::Calm, choice, ALL);
             self.verdict.claim(
                 CALM_TITLE,
-                failed == 0 && counts.accepted > 0,
+                counts.is_all_done(),
                 format!("{}: every write and every read was done, at every node", choice.name()),
             );
         }
@@ -118,15 +117,14 @@ impl<'a> Script<'a> {
         self.stage.show(Phase::Killing, &[SURVIVORS, &[VICTIM]]);
         self.stage.show(Phase::Killed, &[SURVIVORS, &[VICTIM]]);
         for choice in [Choice::Always, Choice::Majority] {
-            let counts = self.stage.shared.tally().at(Phase::Killed, choice, SURVIVORS);
-            let failed = counts.refused + counts.unknown + counts.unanswered + counts.unread;
+            let counts = self.stage.shared.tally().within(Phase::Killed, choice, SURVIVORS);
             self.verdict.claim(
                 KILL_TITLE,
-                failed == 0 && counts.accepted > 0,
+                counts.is_all_done(),
                 format!("{}: clients of the other nodes saw no error once that was known", choice.name()),
             );
         }
-        let counts = self.stage.shared.tally().at(Phase::Killed, Choice::Every, SURVIVORS);
+        let counts = self.stage.shared.tally().within(Phase::Killed, Choice::Every, SURVIVORS);
         let holds = counts.accepted == 0 && counts.refused > 0 && counts.unread == 0;
         self.verdict.claim(KILL_TITLE, holds, "every: the other nodes refused writes and answered reads");
         self.stage.wait_until("the node to be back", ALL, &[true; 3])?;
@@ -178,17 +176,17 @@ impl<'a> Script<'a> {
         let shared = Arc::clone(&self.stage.shared);
         let tally = shared.tally();
         let accepts = |choice, nodes| {
-            let counts = tally.at(Phase::Cut, choice, nodes);
+            let counts = tally.within(Phase::Cut, choice, nodes);
             counts.accepted > 0 && counts.refused + counts.unknown + counts.unanswered == 0
         };
         let refuses = |choice, node| {
-            let counts = tally.at(Phase::Cut, choice, &[node]);
+            let counts = tally.within(Phase::Cut, choice, &[node]);
             counts.accepted == 0 && counts.refused > 0
         };
         let (always, every, majority) = (Choice::Always, Choice::Every, Choice::Majority);
         let both = accepts(always, LARGE) && accepts(always, SMALL);
         self.verdict.claim(title(always), both, "both sides accepted every write");
-        let stale = tally.at(Phase::Cut, always, SMALL).stale;
+        let stale = tally.seen(Phase::Cut, always, SMALL).stale;
         let text = format!("stale reads were seen: {stale} at {}", names(SMALL));
         self.verdict.claim(title(always), stale > 0, text);
         let none = ALL.iter().all(|node| refuses(every, *node));

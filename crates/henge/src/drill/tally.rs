@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use super::ring::Choice;
 
-/// A part of the drill. What a request saw belongs to the part in which it was made, and to none where that was over before
-/// the answer came: it may have seen either.
+/// A part of the drill. A request belongs to the part in which it was made.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum Phase {
     Calm,
@@ -106,6 +105,16 @@ impl Counts {
         self.reads.extend(&other.reads);
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        let failed = self.refused + self.unknown + self.unanswered + self.unread;
+        self.accepted + self.read + failed + self.stale == 0
+    }
+
+    /// Whether everything was done that was asked for, and something was.
+    pub(super) fn is_all_done(&self) -> bool {
+        self.accepted > 0 && self.refused + self.unknown + self.unanswered + self.unread == 0
+    }
+
     /// Within what time this many of a hundred writes were done.
     pub(super) fn write_percentile(&self, percent: usize) -> Option<Duration> {
         percentile(&self.writes, percent)
@@ -124,34 +133,54 @@ fn percentile(times: &[Duration], percent: usize) -> Option<Duration> {
     sorted.get(rank.saturating_sub(1)).copied()
 }
 
+/// In which part of the drill, of which keyspace, at which node.
+pub(super) type Place = (Phase, Choice, usize);
+
 /// All counts. As large as the drill is long: its clients keep a pace.
 #[derive(Debug, Default)]
-pub(super) struct Tally(BTreeMap<(Phase, Choice, usize), Counts>);
+pub(super) struct Tally {
+    seen: BTreeMap<Place, Counts>,
+    /// Of what was answered in the same phase. What was answered in the next may have met either, and proves nothing.
+    within: BTreeMap<Place, Counts>,
+}
 
 impl Tally {
-    pub(super) fn add(&mut self, at: (Phase, Choice, usize), asked: Asked, ending: Ending, took: Duration) {
-        self.0.entry(at).or_default().add(asked, ending, took);
-    }
-
-    pub(super) fn stale(&mut self, at: (Phase, Choice, usize)) {
-        self.0.entry(at).or_default().stale += 1;
-    }
-
-    /// What clients of these nodes saw.
-    pub(super) fn at(&self, phase: Phase, choice: Choice, nodes: &[usize]) -> Counts {
-        let mut sum = Counts::default();
-        for node in nodes {
-            if let Some(counts) = self.0.get(&(phase, choice, *node)) {
-                sum.merge(counts);
-            }
+    /// Counts a request; `ended` is the phase in which its answer came.
+    pub(super) fn add(&mut self, at: Place, ended: Phase, asked: Asked, ending: Ending, took: Duration) {
+        self.seen.entry(at).or_default().add(asked, ending, took);
+        if at.0 == ended {
+            self.within.entry(at).or_default().add(asked, ending, took);
         }
-        sum
+    }
+
+    pub(super) fn stale(&mut self, at: Place) {
+        self.seen.entry(at).or_default().stale += 1;
+    }
+
+    /// All that clients of these nodes saw of what they asked for in a phase.
+    pub(super) fn seen(&self, phase: Phase, choice: Choice, nodes: &[usize]) -> Counts {
+        sum(&self.seen, phase, choice, nodes)
+    }
+
+    /// The same of what was answered in that phase: what it can be judged by.
+    pub(super) fn within(&self, phase: Phase, choice: Choice, nodes: &[usize]) -> Counts {
+        sum(&self.within, phase, choice, nodes)
     }
 
     /// How many stale reads of a keyspace there were in all.
     pub(super) fn stale_reads(&self, choice: Choice) -> u64 {
-        self.0.iter().filter(|((_, of, _), _)| *of == choice).map(|(_, counts)| counts.stale).sum()
+        self.seen.iter().filter(|((_, of, _), _)| *of == choice).map(|(_, counts)| counts.stale).sum()
     }
+}
+
+fn sum(of: &BTreeMap<Place, Counts>, phase: Phase, choice: Choice, nodes: &[usize]) -> Counts {
+    let mut sum = Counts::default();
+    for node in nodes {
+        if let Some(counts) = of.get(&(phase, choice, *node)) {
+            sum.merge(counts);
+        }
+    }
+    sum
 }
 
 #[cfg(test)]
@@ -172,13 +201,16 @@ mod tests {
         let mut tally = Tally::default();
         let took = Duration::from_millis(1);
         for (node, ending) in [(0, Ending::Good), (1, Ending::Refused), (2, Ending::Unknown)] {
-            tally.add((Phase::Cut, Choice::Majority, node), Asked::Write, ending, took);
-            tally.add((Phase::Calm, Choice::Majority, node), Asked::Write, Ending::Good, took);
+            tally.add((Phase::Cut, Choice::Majority, node), Phase::Cut, Asked::Write, ending, took);
+            tally.add((Phase::Calm, Choice::Majority, node), Phase::Calm, Asked::Write, Ending::Good, took);
         }
+        tally.add((Phase::Cut, Choice::Majority, 0), Phase::Healing, Asked::Write, Ending::Unknown, took);
         tally.stale((Phase::Cut, Choice::Majority, 2));
-        let seen = tally.at(Phase::Cut, Choice::Majority, &[0, 1]);
-        assert_eq!((seen.accepted, seen.refused, seen.unknown, seen.stale), (1, 1, 0, 0));
-        assert_eq!(tally.at(Phase::Cut, Choice::Every, &[0, 1, 2]).accepted, 0);
+        let within = tally.within(Phase::Cut, Choice::Majority, &[0, 1]);
+        assert_eq!((within.accepted, within.refused, within.unknown), (1, 1, 0));
+        let seen = tally.seen(Phase::Cut, Choice::Majority, &[0, 1]);
+        assert_eq!((seen.accepted, seen.refused, seen.unknown, seen.stale), (1, 1, 1, 0));
+        assert_eq!(tally.seen(Phase::Cut, Choice::Every, &[0, 1, 2]).accepted, 0);
         assert_eq!(tally.stale_reads(Choice::Majority), 1);
     }
 }
