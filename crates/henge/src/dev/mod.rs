@@ -62,7 +62,11 @@ fn serve(arguments: &Dev) -> Result<ExitCode> {
     let secret = Secret::new(Rng::from_entropy().next_u64().to_le_bytes().repeat(2));
     let configs = members.iter().map(|member| cluster::node_config(arguments, member, &state, &secret));
     let lab = Arc::new(Mutex::new(Lab::start(configs)?));
-    let control = Control::open(&arguments.data, Arc::clone(&lab))?;
+    let control = Control::open(&arguments.data, Arc::clone(&lab));
+    if let Err(error) = &control {
+        // It serves all the same, as it did before there were orders.
+        eprintln!("henge: this cluster takes no orders: {error:#}");
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         wait_until_connected(&lab).await;

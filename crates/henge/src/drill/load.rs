@@ -5,11 +5,12 @@
 //! it *began*.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use super::counter::Counter;
 use super::door::{Door, Read};
 use super::ring::Choice;
 use super::tally::{Asked, Ending, Phase, Tally};
@@ -37,8 +38,7 @@ pub(super) struct Shared {
 struct Space {
     /// Keys that were acknowledged; each has its own name as its value.
     acknowledged: Mutex<Vec<String>>,
-    /// The highest acknowledged value of the counter.
-    counted: AtomicU64,
+    counter: Counter,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -78,7 +78,7 @@ impl Shared {
 
     /// The highest acknowledged value of the counter.
     pub(super) fn counted(&self, of: Choice) -> u64 {
-        self.space(of).counted.load(Ordering::SeqCst)
+        self.space(of).counter.highest()
     }
 }
 
@@ -138,14 +138,14 @@ impl Client {
                 last = Some(key);
             }
             if let Some(key) = &last {
-                self.read(key, |read| read.values.contains(key));
+                self.read(key, |read, _| (!read.values.contains(key)).then_some(Duration::ZERO));
             }
-            let counted = self.shared.counted(self.choice);
-            let read = self.read(COUNTER, |read| count_of(read) >= counted);
+            let counter = &self.shared.space(self.choice).counter;
+            let read = self.read(COUNTER, |read, began| counter.age(count_of(read), began));
             if self.node == COUNTING && read.ending == Ending::Good {
-                let next = count_of(&read).max(counted) + 1;
+                let next = count_of(&read).max(counter.highest()) + 1;
                 if self.write(COUNTER, &next.to_string(), read.context.as_deref()) {
-                    self.shared.space(self.choice).counted.fetch_max(next, Ordering::SeqCst);
+                    counter.acknowledged(next);
                 }
             }
             std::thread::sleep(PACE);
@@ -161,13 +161,16 @@ impl Client {
         written.ending == Ending::Good
     }
 
-    fn read(&self, key: &str, is_fresh: impl Fn(&Read) -> bool) -> Read {
-        let phase = self.shared.phase();
+    /// `age` says how old what a read has shown was when it began; nothing where it is not stale.
+    fn read(&self, key: &str, age: impl Fn(&Read, Instant) -> Option<Duration>) -> Read {
+        let (phase, began) = (self.shared.phase(), Instant::now());
         let read = self.door.get(self.choice, key, None);
         let (at, ended) = ((phase, self.choice, self.node), self.shared.phase());
         self.shared.tally().add(at, ended, Asked::Read, read.ending, read.took);
-        if read.ending == Ending::Good && !is_fresh(&read) {
-            self.shared.tally().stale(at);
+        if read.ending == Ending::Good
+            && let Some(age) = age(&read, began)
+        {
+            self.shared.tally().stale(at, age);
         }
         read
     }

@@ -8,6 +8,7 @@
 //! was not seen to hold.
 
 mod checks;
+mod counter;
 mod door;
 mod load;
 mod report;

@@ -35,6 +35,7 @@ impl Report {
             "reads done",
             "failed",
             "stale",
+            "oldest",
             "p50",
             "p99",
         ]);
@@ -52,7 +53,7 @@ impl Report {
     }
 }
 
-fn row(choice: Choice, group: &[usize], counts: &Counts) -> [String; 13] {
+fn row(choice: Choice, group: &[usize], counts: &Counts) -> [String; 14] {
     [
         choice.name().to_owned(),
         names(group),
@@ -65,6 +66,7 @@ fn row(choice: Choice, group: &[usize], counts: &Counts) -> [String; 13] {
         counts.read.to_string(),
         counts.unread.to_string(),
         counts.stale.to_string(),
+        age(counts),
         time(counts.read_percentile(50)),
         time(counts.read_percentile(99)),
     ]
@@ -73,6 +75,13 @@ fn row(choice: Choice, group: &[usize], counts: &Counts) -> [String; 13] {
 /// Nodes as people call them.
 pub(super) fn names(nodes: &[usize]) -> String {
     nodes.iter().map(|node| format!("n{}", node + 1)).collect::<Vec<_>>().join(" ")
+}
+
+fn age(counts: &Counts) -> String {
+    match counts.stale {
+        0 => "-".to_owned(),
+        _ => format!("{:.1} s", counts.stalest.as_secs_f64()),
+    }
 }
 
 fn time(time: Option<Duration>) -> String {

@@ -186,8 +186,9 @@ impl<'a> Script<'a> {
         let (always, every, majority) = (Choice::Always, Choice::Every, Choice::Majority);
         let both = accepts(always, LARGE) && accepts(always, SMALL);
         self.verdict.claim(title(always), both, "both sides accepted every write");
-        let stale = tally.seen(Phase::Cut, always, SMALL).stale;
-        let text = format!("stale reads were seen: {stale} at {}", names(SMALL));
+        let seen = tally.seen(Phase::Cut, always, SMALL);
+        let (stale, age) = (seen.stale, seen.stalest.as_secs_f64());
+        let text = format!("stale reads were seen: {stale} at {}, the oldest {age:.1} s old", names(SMALL));
         self.verdict.claim(title(always), stale > 0, text);
         let none = ALL.iter().all(|node| refuses(every, *node));
         self.verdict.claim(title(every), none, "every node, on either side, refused every write");

@@ -69,6 +69,8 @@ pub(super) struct Counts {
     pub(super) unread: u64,
     /// Reads that did not show what had been acknowledged before they began.
     pub(super) stale: u64,
+    /// How old the oldest of them was.
+    pub(super) stalest: Duration,
     /// How long what was done took.
     writes: Vec<Duration>,
     reads: Vec<Duration>,
@@ -101,6 +103,7 @@ impl Counts {
         self.read += other.read;
         self.unread += other.unread;
         self.stale += other.stale;
+        self.stalest = self.stalest.max(other.stalest);
         self.writes.extend(&other.writes);
         self.reads.extend(&other.reads);
     }
@@ -153,8 +156,11 @@ impl Tally {
         }
     }
 
-    pub(super) fn stale(&mut self, at: Place) {
-        self.seen.entry(at).or_default().stale += 1;
+    /// Counts a read that showed what had been replaced for so long when it began.
+    pub(super) fn stale(&mut self, at: Place, age: Duration) {
+        let counts = self.seen.entry(at).or_default();
+        counts.stale += 1;
+        counts.stalest = counts.stalest.max(age);
     }
 
     /// All that clients of these nodes saw of what they asked for in a phase.
@@ -205,7 +211,7 @@ mod tests {
             tally.add((Phase::Calm, Choice::Majority, node), Phase::Calm, Asked::Write, Ending::Good, took);
         }
         tally.add((Phase::Cut, Choice::Majority, 0), Phase::Healing, Asked::Write, Ending::Unknown, took);
-        tally.stale((Phase::Cut, Choice::Majority, 2));
+        tally.stale((Phase::Cut, Choice::Majority, 2), took);
         let within = tally.within(Phase::Cut, Choice::Majority, &[0, 1]);
         assert_eq!((within.accepted, within.refused, within.unknown), (1, 1, 0));
         let seen = tally.seen(Phase::Cut, Choice::Majority, &[0, 1]);

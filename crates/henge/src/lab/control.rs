@@ -42,7 +42,7 @@ impl Control {
     pub(crate) fn open(data: &Path, lab: Arc<Mutex<Lab>>) -> Result<Control> {
         let path = data.join(SOCKET);
         let listener = listen(data, &path).with_context(|| {
-            format!("cannot take orders at {}: a socket's path is at most 107 bytes long", path.display())
+            format!("no socket can be made at {}, whose path may be 107 bytes long at most", path.display())
         })?;
         std::thread::Builder::new().name("control".to_owned()).spawn(move || {
             for stream in listener.incoming() {
