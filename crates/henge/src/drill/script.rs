@@ -25,8 +25,8 @@ const LARGE: &[usize] = &[0, 1];
 const SMALL: &[usize] = &[2];
 
 const CALM: Duration = Duration::from_secs(4);
-const KILLED: Duration = Duration::from_secs(4);
-const CUT: Duration = Duration::from_secs(5);
+const KILLED: Duration = Duration::from_secs(5);
+const CUT: Duration = Duration::from_secs(7);
 const HEALED: Duration = Duration::from_secs(3);
 
 /// How long replicas may take to become equal.

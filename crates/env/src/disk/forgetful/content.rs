@@ -33,6 +33,8 @@ struct Notes {
     /// The number of the oldest; the others' follow.
     first: u64,
     bytes: usize,
+    /// How long the file is, where that is known without asking.
+    len: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -103,14 +105,19 @@ impl Inode {
 
     pub(super) fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), DiskError> {
         let mut notes = locked(&self.notes);
-        self.note(&mut notes, offset..offset.saturating_add(bytes.len() as u64), bytes.len())?;
-        self.file.write_all_at(offset, bytes)
+        let end = offset.saturating_add(bytes.len() as u64);
+        let len = self.note(&mut notes, offset..end, bytes.len())?;
+        self.file.write_all_at(offset, bytes)?;
+        notes.len = Some(len.max(end));
+        Ok(())
     }
 
     pub(super) fn set_len(&self, len: u64) -> Result<(), DiskError> {
         let mut notes = locked(&self.notes);
         self.note(&mut notes, len..u64::MAX, 0)?;
-        self.file.set_len(len)
+        self.file.set_len(len)?;
+        notes.len = Some(len);
+        Ok(())
     }
 
     /// Writes go on meanwhile.
@@ -121,26 +128,28 @@ impl Inode {
         Ok(())
     }
 
-    /// Notes what is there before it is changed.
+    /// Notes what is there before it is changed; how long the file is.
     fn note(
         &self,
         notes: &mut Notes,
         changed: std::ops::Range<u64>,
         written: usize,
-    ) -> Result<(), DiskError> {
+    ) -> Result<u64, DiskError> {
         if notes.bytes > NOTES_BYTES_MAX {
             let began = notes.next();
             self.file.sync()?;
             notes.strike_off(began);
         }
-        let len = self.file.len()?;
+        // Unknown again until the change is known to have been made whole.
+        let known = notes.len.take();
+        let len = known.map_or_else(|| self.file.len(), Ok)?;
         let there = changed.end.min(len).saturating_sub(changed.start);
         let mut old = vec![0; usize::try_from(there).unwrap_or(usize::MAX)];
         if !old.is_empty() {
             self.file.read_exact_at(changed.start, &mut old)?;
         }
         notes.push(Note { len, offset: changed.start, old: Old::new(old), written });
-        Ok(())
+        Ok(len)
     }
 
     /// How many bytes were lost.
