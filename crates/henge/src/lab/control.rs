@@ -72,11 +72,15 @@ fn listen(data: &Path, path: &Path) -> std::io::Result<UnixListener> {
         _ => {}
     }
     DirBuilder::new().mode(0o700).create(&drafts)?;
-    let draft = drafts.join("s");
-    let listener = UnixListener::bind(&draft)?;
-    std::fs::set_permissions(&draft, Permissions::from_mode(0o600))?;
-    std::fs::rename(&draft, path)?;
-    std::fs::remove_dir(&drafts)?;
+    let made = make(&drafts.join("s"), path);
+    std::fs::remove_dir_all(&drafts)?;
+    made
+}
+
+fn make(draft: &Path, path: &Path) -> std::io::Result<UnixListener> {
+    let listener = UnixListener::bind(draft)?;
+    std::fs::set_permissions(draft, Permissions::from_mode(0o600))?;
+    std::fs::rename(draft, path)?;
     Ok(listener)
 }
 

@@ -91,10 +91,11 @@ impl Node {
         };
         let Alive { mut running, web, brake, .. } = *alive;
         running.kill();
+        web.iter().for_each(Web::die);
         let lost = self.disk.kill();
         brake.release();
         if let Some(web) = web {
-            web.kill();
+            web.join();
         }
         // It was asked to: there is nothing to hear of it.
         let _ = running.join();
@@ -144,6 +145,7 @@ impl Node {
             alive.is_paused = false;
             if let Some(web) = alive.web.take() {
                 web.stop();
+                web.join();
             }
             alive.running.stop();
         }

@@ -62,18 +62,18 @@ impl Web {
         Ok(Web { wish, thread })
     }
 
-    /// Ends it in good order.
-    pub(super) fn stop(self) {
-        self.end(Wish::Stop);
+    /// Asks it to end in good order.
+    pub(super) fn stop(&self) {
+        self.wish.send_replace(Wish::Stop);
     }
 
-    /// Ends it at once.
-    pub(super) fn kill(self) {
-        self.end(Wish::Die);
+    /// Has it end at once, as soon as its thread runs.
+    pub(super) fn die(&self) {
+        self.wish.send_replace(Wish::Die);
     }
 
-    fn end(self, wish: Wish) {
-        self.wish.send_replace(wish);
+    /// Waits until it has ended.
+    pub(super) fn join(self) {
         if self.thread.join().is_err() {
             tracing::error!("an HTTP front end panicked");
         }
