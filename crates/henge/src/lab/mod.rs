@@ -1,7 +1,7 @@
 //! A laboratory: a cluster on this machine whose nodes can be killed, stopped and cut off from each other while it serves.
 //!
 //! All nodes run in this process, each on threads of its own, on a [`Network`] that can be cut and on disks that can forget.
-//! [`order`] is what the laboratory can be told, [`control`] how it is told from outside, [`node`](self::node) what a kill
+//! [`order`] is what the laboratory can be told, [`control`] how it is told from outside, [`self::node`] what a kill
 //! and a pause are. What must hold: whatever is done to one node, the others neither wait nor stop.
 
 mod brake;
