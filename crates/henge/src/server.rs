@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::cli::Server;
-use crate::launch::{launch, serve_http};
+use crate::launch::{Surroundings, launch, serve_http};
 use crate::{config, signals};
 
 /// How often a node is looked at for having stopped by itself.
@@ -19,7 +19,7 @@ pub(crate) fn run(arguments: &Server) -> Result<ExitCode> {
     let config = config::load(arguments)?;
     let listen = config.listen;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let mut launched = launch(config)?;
+    let mut launched = launch(config, Surroundings::of_the_machine())?;
     let address = |address: Option<std::net::SocketAddr>| {
         address.map_or_else(|| "-".to_owned(), |address| address.to_string())
     };

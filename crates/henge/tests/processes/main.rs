@@ -16,6 +16,7 @@ mod exchange;
 mod full_disk;
 mod gossip;
 mod hints;
+mod laboratory;
 mod outages;
 mod protocols;
 mod shards;

@@ -18,7 +18,7 @@ use api::{Counter, Outcome, Request};
 use cluster::Topology;
 use env::Clock;
 use tokio::sync::Notify;
-use types::{Instant, Moment, ShardId};
+use types::{Instant, Moment, NodeId, ShardId};
 use wire::{Body, Hello, Refusal};
 
 use super::Common;
@@ -27,6 +27,7 @@ use super::handle::Published;
 use super::jobs::JobThreads;
 use super::links::Links;
 use super::mail::Mailboxes;
+use super::network::Way;
 use crate::core::{Input, Output, Passed, Shard};
 use crate::shards::Shards;
 use crate::status;
@@ -145,6 +146,11 @@ impl Driver {
 
     pub(super) fn links(&self) -> &Links {
         &self.links
+    }
+
+    /// The way to a peer.
+    pub(super) fn way_to(&self, peer: NodeId) -> Way {
+        Way::new(self.node.network.as_ref(), self.identity.node, peer)
     }
 
     /// The gossip socket, where this shard has it.
@@ -370,7 +376,7 @@ impl Driver {
                     Output::Pass(to, passed) => self.gather(to, passed),
                     Output::Datagram(to, bytes) => {
                         if let Some(datagrams) = &self.datagrams {
-                            datagrams.send(to, &bytes);
+                            datagrams.send(to, bytes);
                         }
                     }
                     Output::Noticed(change) => self.say(change),

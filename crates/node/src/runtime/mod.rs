@@ -5,11 +5,13 @@
 //! functions of each shard's [`LocalHandle`].
 
 mod datagrams;
+mod delayed;
 mod driver;
 mod handle;
 mod jobs;
 mod links;
 mod mail;
+mod network;
 mod peers;
 mod thread;
 
@@ -22,11 +24,12 @@ use std::thread::JoinHandle;
 
 use cluster::ClusterState;
 use env::disk::DirLock;
-use env::{Clock, Disk, RealDisk, Rng, SystemClock};
+use env::{Clock, Disk, Rng, SystemClock};
 use tokio::sync::{Barrier, mpsc, watch};
 use types::ShardId;
 
 pub use handle::{LocalHandle, LocalPending, RemoteHandle, RemotePending};
+pub use network::Network;
 
 use self::handle::Published;
 use self::mail::Mailboxes;
@@ -52,6 +55,10 @@ pub struct Start {
     pub gossip_socket: Option<std::net::UdpSocket>,
     /// Its settings.
     pub options: NodeOptions,
+    /// What it keeps its data on.
+    pub disk: Arc<dyn Disk>,
+    /// What passes between it and its peers, where somebody decides that; else all that the machine's own network carries.
+    pub network: Option<Network>,
     /// How many threads of each shard read what memory does not hold.
     pub readers: usize,
     /// What else runs on the node's threads: front ends that want to call it without a hop.
@@ -103,6 +110,7 @@ struct Common {
     phase: Arc<watch::Sender<Phase>>,
     /// Where shards wait for each other's front ends to have ended.
     drained: Arc<Barrier>,
+    network: Option<Network>,
     /// Held until the last thread is gone.
     _lock: Arc<dyn DirLock>,
 }
@@ -163,6 +171,12 @@ impl Running {
         });
     }
 
+    /// Ends it where it is, as a machine that stops does: nothing is answered, closed or written any more. Its threads for jobs
+    /// may still write for a moment, unless its disk refuses that.
+    pub fn kill(&mut self) {
+        self.phase.send_replace(Phase::Failed);
+    }
+
     /// Whether it has stopped, or is about to because a part of it has.
     pub fn is_finished(&self) -> bool {
         self.threads.iter().any(JoinHandle::is_finished)
@@ -181,8 +195,8 @@ impl Running {
 /// # Errors
 /// As [`StartError`] says; then nothing of it runs any more.
 pub fn start(start: Start) -> Result<Running, StartError> {
-    let Start { name, state, data_dir, peer_listener, gossip_socket, options, readers, services } = start;
-    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let Start { name, state, data_dir, peer_listener, gossip_socket, options, readers, services, .. } = start;
+    let (disk, network) = (start.disk, start.network);
     disk.create_dir_all(&data_dir).map_err(StartError::Locked)?;
     let lock = Arc::from(disk.lock_dir(&data_dir).map_err(StartError::Locked)?);
     let directory = Directory::open(&disk, &data_dir, &name, state, options, &mut Rng::from_entropy())?;
@@ -197,6 +211,7 @@ pub fn start(start: Start) -> Result<Running, StartError> {
         mailboxes,
         phase: Arc::new(watch::Sender::new(Phase::Opening)),
         drained: Arc::new(Barrier::new(count)),
+        network,
         _lock: lock,
     };
     let (requests, asked): (Vec<_>, Vec<_>) =
