@@ -24,7 +24,7 @@ pub mod status;
 pub mod stored;
 pub mod topology;
 
-pub use config::{ClusterConfig, KeyspaceConfig, MemberConfig, founding_plan};
+pub use config::{ClusterConfig, KeyspaceConfig, LevelConfig, MemberConfig, founding_plan};
 pub use error::{ConfigError, StoredError};
 pub use keyspace::Keyspace;
 pub use limits::Limits;

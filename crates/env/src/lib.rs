@@ -9,5 +9,5 @@ pub mod disk;
 pub mod rng;
 
 pub use clock::{Clock, SystemClock};
-pub use disk::{Disk, DiskError, File, RealDisk, SimDisk};
+pub use disk::{Disk, DiskError, File, ForgetfulDisk, RealDisk, SimDisk};
 pub use rng::Rng;

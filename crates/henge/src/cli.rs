@@ -2,8 +2,11 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::lab::order::{self, Nodes, parse_delay};
 
 /// A distributed key-value store: a ring of equal nodes that any Redis client talks to and that keeps answering while
 /// nodes, racks and data centers fail.
@@ -16,8 +19,8 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Start a cluster on this machine, in one process, to try things out.
-    Dev(Dev),
+    /// Start a cluster on this machine, in one process, to try things out; and, from another terminal, let its nodes fail.
+    Dev(Box<Dev>),
     /// Run one node.
     Server(Box<Server>),
     /// Read a key.
@@ -53,12 +56,15 @@ pub(crate) enum Command {
 }
 
 #[derive(Debug, Args)]
+#[command(subcommand_help_heading = "Commands to a cluster that runs")]
 pub(crate) struct Dev {
+    #[command(subcommand)]
+    pub(crate) command: Option<DevCommand>,
     /// How many nodes.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=32), env = "HENGE_DEV_NODES")]
     pub(crate) nodes: u16,
     /// Where to keep their data. It is there again at the next start.
-    #[arg(long, value_name = "DIR", default_value = "henge-data", env = "HENGE_DEV_DATA")]
+    #[arg(long, value_name = "DIR", default_value = "henge-data", env = "HENGE_DEV_DATA", global = true)]
     pub(crate) data: PathBuf,
     /// When a write of the built-in keyspaces counts as stored: when it is synced to disk, or before, with a sync every
     /// second.
@@ -85,6 +91,56 @@ pub(crate) struct Dev {
     /// The first node's port for its peers.
     #[arg(long, default_value_t = 9001)]
     pub(crate) peer_port: u16,
+}
+
+/// What is done to a `henge dev` that runs on the same directory. Nodes are called `n2`, or `2`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum DevCommand {
+    /// End nodes at once, as if their machines stopped: what they had not synced is lost.
+    Kill(Which),
+    /// Let nodes stand still: they keep their connections and answer nothing.
+    Pause(Which),
+    /// Let paused nodes go on.
+    Resume(Which),
+    /// Start nodes that were killed; those that run are stopped in good order before.
+    Restart(Which),
+    /// Cut the network: nothing passes between the sides. A node on no side reaches all.
+    Cut {
+        /// The sides, as in 1,2/3.
+        #[arg(value_parser = clap::builder::ValueParser::new(parse_sides))]
+        sides: Sides,
+    },
+    /// Let all nodes reach each other again, as fast as ever.
+    Heal,
+    /// Let every message to or from a node take longer.
+    Slow {
+        /// Which node.
+        node: String,
+        /// By how much, as in 200ms or 1.5s; 0 ends it.
+        #[arg(value_parser = parse_delay)]
+        by: Duration,
+    },
+    /// Show which nodes run, and what is between them.
+    Show,
+    /// Watch a ring fail for half a minute: a ring of its own is loaded, loses a node, is cut in two and healed, and what
+    /// clients saw is shown for each choice of the CAP theorem. Fails if an acknowledged write is lost.
+    Drill,
+}
+
+/// Which nodes.
+#[derive(Debug, Args)]
+pub(crate) struct Which {
+    /// Nodes, as in 2 or n2.
+    #[arg(required = true, value_name = "NODE")]
+    pub(crate) nodes: Vec<String>,
+}
+
+/// The sides of a cut.
+#[derive(Clone, Debug)]
+pub(crate) struct Sides(pub(crate) Vec<Nodes>);
+
+fn parse_sides(text: &str) -> Result<Sides, String> {
+    order::parse_sides(text).map(Sides)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]

@@ -7,14 +7,15 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use cluster::ClusterState;
-use env::SystemClock;
+use env::{Disk, RealDisk, SystemClock};
 use http_front::{ConnectionLimits, HttpOptions};
 use node::NodeOptions;
 use node::Shards;
-use node::runtime::{self, LocalHandle, RemoteHandle, Running, ShardServices, Start, Stopping};
+use node::runtime::{self, LocalHandle, Network, RemoteHandle, Running, ShardServices, Start, Stopping};
 use resp::{Clients, Dealer, Door, ListenerKind, Listening, Server, Settings};
 
 use crate::config::NodeConfig;
+use crate::lab::Brake;
 
 /// Of the memory that a node may use, what is left to the program itself: code, threads, connections, buffers and what
 /// allocators keep back. The store has the rest.
@@ -34,11 +35,28 @@ pub(crate) struct Launched {
     pub(crate) http: Option<TcpListener>,
 }
 
+/// What a node meets the world through.
+#[derive(Debug)]
+pub(crate) struct Surroundings {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) network: Option<Network>,
+    /// What makes its threads stand still.
+    pub(crate) brake: Option<Brake>,
+}
+
+impl Surroundings {
+    /// The machine's own.
+    pub(crate) fn of_the_machine() -> Surroundings {
+        Surroundings { disk: Arc::new(RealDisk), network: None, brake: None }
+    }
+}
+
 /// Starts a node. Returns once it can serve.
-pub(crate) fn launch(config: NodeConfig) -> Result<Launched> {
+pub(crate) fn launch(config: NodeConfig, surroundings: Surroundings) -> Result<Launched> {
     let NodeConfig { name, data_dir, memory_bytes, disk_reserve_bytes, shards, listen, state, .. } = config;
     let NodeConfig { resp_keyspace, cluster_keyspace, gossip, secret, .. } = config;
     let bound = [resp_keyspace, cluster_keyspace];
+    let brake = surroundings.brake;
     if memory_bytes < HUGE_PAGES_FROM_BYTES {
         do_without_huge_pages();
     }
@@ -67,6 +85,8 @@ pub(crate) fn launch(config: NodeConfig) -> Result<Launched> {
     let store_bytes = usize::try_from((memory_bytes - PROGRAM_BYTES) / 4 * 3).unwrap_or(usize::MAX);
     let record_bytes_max = usize::try_from(record_bytes_max(&state)).unwrap_or(usize::MAX);
     let running = runtime::start(Start {
+        disk: surroundings.disk,
+        network: surroundings.network,
         name: name.clone(),
         state,
         data_dir: data_dir.clone(),
@@ -83,7 +103,13 @@ pub(crate) fn launch(config: NodeConfig) -> Result<Launched> {
             ..NodeOptions::default()
         },
         readers: READERS,
-        services: Box::new(move |shards| resp_services(shards, [resp, cluster], bound)),
+        services: Box::new(move |shards| {
+            let services = resp_services(shards, [resp, cluster], bound);
+            match brake {
+                Some(brake) => services.into_iter().map(|service| braked(service, brake.clone())).collect(),
+                None => services,
+            }
+        }),
     })
     .with_context(|| format!("node {name} cannot start on {}", data_dir.display()))?;
     tracing::info!(node = %name, shards = running.shards().count(), found = %running.recovered, "ready");
@@ -144,6 +170,20 @@ fn resp_services(
         service
     });
     services.collect()
+}
+
+/// The same on a thread that can be made to stand still.
+fn braked(service: ShardServices, brake: Brake) -> ShardServices {
+    Box::new(move |handle, stopping| {
+        let mut running = service(handle, stopping.clone());
+        running.push(Box::pin(async move {
+            tokio::select! {
+                () = brake.obey() => {}
+                () = stopping.begun() => {}
+            }
+        }));
+        running
+    })
 }
 
 /// What a shard's thread does for RESP clients of one kind.

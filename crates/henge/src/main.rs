@@ -2,7 +2,7 @@
 //! of the store.
 //!
 //! In reading order: [`cli`] is all that can be said, [`config`] what a node is started with, [`launch`] starts one,
-//! [`dev`] several and [`server`] one for good; [`client`] asks.
+//! [`dev`] several, in a [`lab`] that a [`drill`] goes through, and [`server`] one for good; [`client`] asks.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -13,7 +13,9 @@ mod cli;
 mod client;
 mod config;
 mod dev;
+mod drill;
 mod gossip;
+mod lab;
 mod launch;
 mod server;
 mod signals;
@@ -36,7 +38,7 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
-        Command::Dev(dev) => dev::run(&dev),
+        Command::Dev(arguments) => dev::run(&arguments),
         Command::Server(arguments) => server::run(&arguments),
         Command::Get(get) => client::keys::get(&get),
         Command::Put(put) => client::keys::put(&put),

@@ -8,7 +8,7 @@ use anyhow::Result;
 
 use crate::cli::Server;
 use crate::config::NodeConfig;
-use crate::launch::{launch, serve_http};
+use crate::launch::{Surroundings, launch, serve_http};
 use crate::{config, signals};
 
 /// How often a node is looked at for having stopped by itself.
@@ -48,7 +48,7 @@ enum Ended {
 /// Runs the node through one life of its data directory.
 fn serve(runtime: &tokio::runtime::Runtime, config: NodeConfig) -> Result<Ended> {
     let listen = config.listen;
-    let mut launched = launch(config)?;
+    let mut launched = launch(config, Surroundings::of_the_machine())?;
     let address = |address: Option<std::net::SocketAddr>| {
         address.map_or_else(|| "-".to_owned(), |address| address.to_string())
     };

@@ -7,6 +7,7 @@
 //!
 //! Calls are synchronous: storage runs them on threads of its own choosing; under the simulator they take no real time.
 
+mod forgetful;
 mod real;
 mod simulated;
 
@@ -14,6 +15,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use forgetful::{ForgetfulDisk, Lost};
 pub use real::RealDisk;
 pub use simulated::{CrashMode, Image, SimDisk};
 

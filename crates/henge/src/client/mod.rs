@@ -35,9 +35,14 @@ pub(crate) struct Answered {
 
 impl Node {
     pub(crate) fn new(at: SocketAddr) -> Node {
+        Node::with_timeout(at, TIMEOUT)
+    }
+
+    /// For who does not want to wait so long.
+    pub(crate) fn with_timeout(at: SocketAddr, timeout: Duration) -> Node {
         let config = Agent::config_builder()
             .http_status_as_error(false)
-            .timeout_global(Some(TIMEOUT))
+            .timeout_global(Some(timeout))
             .max_redirects(0)
             .build();
         Node { at, agent: config.into() }

@@ -18,6 +18,7 @@ mod gossip;
 mod healing;
 mod hints;
 mod identity;
+mod laboratory;
 mod outages;
 mod protocols;
 mod shards;

@@ -1,8 +1,10 @@
 //! The socket that gossip travels by.
 //!
 //! What must hold: nothing waits for it. A datagram that the socket will not take at once is lost, as one may be on its way,
-//! and gossip makes good for that in its next round. Where a datagram came from is not looked at: its seal says who sent it.
+//! and gossip makes good for that in its next round. Who sent a datagram is what its seal says; where it came from is looked
+//! at only to lose it where the network is cut.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -13,6 +15,7 @@ use tokio::net::UdpSocket;
 use types::NodeId;
 
 use super::driver::Driver;
+use super::network::{Network, Way};
 use crate::core::Input;
 
 /// The longest datagram there is.
@@ -21,29 +24,69 @@ const DATAGRAM_BYTES_MAX: usize = 65_535;
 /// How long to wait after the socket has failed: a peer that is gone may be reported so, and more often than is of use.
 const AFTER_FAILURE: Duration = Duration::from_millis(50);
 
+/// How many datagrams may be under way to slow nodes. Gossip sends a few in a second.
+const SLOW_MAX: usize = 1024;
+
 /// The socket, and where the peers have theirs.
 #[derive(Debug)]
 pub(super) struct Datagrams {
-    socket: UdpSocket,
-    addresses: BTreeMap<NodeId, SocketAddr>,
+    socket: Rc<UdpSocket>,
+    peers: BTreeMap<NodeId, (SocketAddr, Way)>,
+    slow: Rc<Cell<usize>>,
+    /// Whether somebody may cut a way.
+    may_be_cut: bool,
 }
 
 impl Datagrams {
     /// From a bound socket, on the thread that will use it.
-    pub(super) fn new(socket: std::net::UdpSocket, topology: &Topology) -> std::io::Result<Datagrams> {
+    pub(super) fn new(
+        socket: std::net::UdpSocket,
+        topology: &Topology,
+        network: Option<&Network>,
+    ) -> std::io::Result<Datagrams> {
         socket.set_nonblocking(true)?;
         let members = topology.state.members().iter();
-        let addresses = members.filter_map(|member| Some((member.id, member.addresses.peer?))).collect();
-        Ok(Datagrams { socket: UdpSocket::from_std(socket)?, addresses })
+        let way = |peer| Way::new(network, topology.here, peer);
+        let peers = members.filter_map(|member| Some((member.id, (member.addresses.peer?, way(member.id)))));
+        let peers = peers.collect();
+        Ok(Datagrams {
+            socket: Rc::new(UdpSocket::from_std(socket)?),
+            peers,
+            slow: Rc::default(),
+            may_be_cut: network.is_some(),
+        })
     }
 
     /// Sends a datagram, or loses it.
-    pub(super) fn send(&self, to: NodeId, bytes: &[u8]) {
-        if let Some(address) = self.addresses.get(&to)
-            && let Err(error) = self.socket.try_send_to(bytes, *address)
-        {
-            tracing::debug!(%to, %error, "a datagram was lost before it left");
+    pub(super) fn send(&self, to: NodeId, bytes: Vec<u8>) {
+        let Some((address, way)) = self.peers.get(&to) else { return };
+        let delay = way.delay();
+        if delay.is_zero() {
+            send(&self.socket, *address, way, &bytes);
+        } else if self.slow.get() < SLOW_MAX {
+            self.slow.set(self.slow.get() + 1);
+            let (socket, address, way, slow) =
+                (Rc::clone(&self.socket), *address, way.clone(), Rc::clone(&self.slow));
+            tokio::task::spawn_local(async move {
+                tokio::time::sleep(delay).await;
+                slow.set(slow.get() - 1);
+                send(&socket, address, &way, &bytes);
+            });
         }
+    }
+
+    /// Whether nothing passes from there.
+    fn is_cut_off(&self, from: SocketAddr) -> bool {
+        self.may_be_cut && self.peers.values().any(|(address, way)| *address == from && way.is_cut())
+    }
+}
+
+fn send(socket: &UdpSocket, address: SocketAddr, way: &Way, bytes: &[u8]) {
+    if way.is_cut() {
+        return;
+    }
+    if let Err(error) = socket.try_send_to(bytes, address) {
+        tracing::debug!(to = %address, %error, "a datagram was lost before it left");
     }
 }
 
@@ -53,6 +96,7 @@ pub(super) async fn take_in(driver: Rc<Driver>) {
     while driver.stopped().is_none() {
         let Some(datagrams) = driver.datagrams() else { return };
         match datagrams.socket.recv_from(&mut buffer).await {
+            Ok((_, from)) if datagrams.is_cut_off(from) => {}
             Ok((length, _)) => {
                 driver.feed(Input::Datagram(buffer.get(..length).unwrap_or_default().to_vec()));
             }

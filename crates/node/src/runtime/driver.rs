@@ -19,7 +19,7 @@ use api::{Counter, Outcome, Request};
 use cluster::Topology;
 use env::Clock;
 use tokio::sync::Notify;
-use types::{Instant, Moment, ShardId};
+use types::{Instant, Moment, NodeId, ShardId};
 use wire::{Body, Hello, Refusal};
 
 use super::Common;
@@ -28,6 +28,7 @@ use super::handle::{Notices, Published};
 use super::jobs::JobThreads;
 use super::links::Links;
 use super::mail::Mailboxes;
+use super::network::Way;
 use super::news;
 use crate::core::{Input, Noticed, Output, Passed, Shard};
 use crate::shards::Shards;
@@ -147,6 +148,11 @@ impl Driver {
 
     pub(super) fn links(&self) -> &Links {
         &self.links
+    }
+
+    /// The way to a peer.
+    pub(super) fn way_to(&self, peer: NodeId) -> Way {
+        Way::new(self.node.network.as_ref(), self.identity.node, peer)
     }
 
     /// The gossip socket, where this shard has it.
@@ -378,7 +384,7 @@ impl Driver {
                     Output::Pass(to, passed) => self.gather(to, passed),
                     Output::Datagram(to, bytes) => {
                         if let Some(datagrams) = &self.datagrams {
-                            datagrams.send(to, &bytes);
+                            datagrams.send(to, bytes);
                         }
                     }
                     Output::Noticed(Noticed::Peer(change)) => self.say(change),

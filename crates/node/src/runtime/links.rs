@@ -4,7 +4,7 @@
 //! and our replies, have the connections that the peer made: one for each of its shards, and a reply goes back by the one that
 //! its question came by. Messages gather in a connection's buffer and leave in one write
 //! at the end of a turn: batching without delay. The buffer is bounded: a peer that does not take what it is sent is not
-//! sent more.
+//! sent more. What may not leave yet because the way is cut or slow waits in it too.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -16,6 +16,8 @@ use tokio::sync::Notify;
 use types::NodeId;
 use wire::{Envelope, encode_frame};
 
+use super::delayed::Delayed;
+use super::network::Way;
 use crate::core::Sender;
 
 /// How much may wait for a peer that takes its time.
@@ -37,7 +39,9 @@ pub(super) struct Links {
 #[derive(Debug)]
 pub(super) struct Link {
     pub(super) stream: TcpStream,
+    pub(super) way: Way,
     unsent: RefCell<BytesMut>,
+    delayed: RefCell<Delayed>,
     broken: Cell<bool>,
     /// Wakes the task that writes when the socket would not take all at once, or that the link is broken.
     pub(super) wake: Notify,
@@ -63,13 +67,13 @@ impl Links {
     }
 
     /// A connection that this shard made is ready for use; one that there was before is broken off.
-    pub(super) fn made(&self, peer: NodeId, stream: TcpStream) -> Rc<Link> {
-        open(&self.made, peer, stream)
+    pub(super) fn made(&self, peer: NodeId, stream: TcpStream, way: Way) -> Rc<Link> {
+        open(&self.made, peer, stream, way)
     }
 
     /// A connection that a shard of a peer made is ready for use; one that there was before is broken off.
-    pub(super) fn taken(&self, peer: Sender, stream: TcpStream) -> Rc<Link> {
-        open(&self.taken, peer, stream)
+    pub(super) fn taken(&self, peer: Sender, stream: TcpStream, way: Way) -> Rc<Link> {
+        open(&self.taken, peer, stream, way)
     }
 
     /// A connection that this shard made is over. False where another has taken its place already.
@@ -83,10 +87,12 @@ impl Links {
     }
 }
 
-fn open<K: Ord>(links: &RefCell<BTreeMap<K, Rc<Link>>>, with: K, stream: TcpStream) -> Rc<Link> {
+fn open<K: Ord>(links: &RefCell<BTreeMap<K, Rc<Link>>>, with: K, stream: TcpStream, way: Way) -> Rc<Link> {
     let link = Rc::new(Link {
         stream,
+        way,
         unsent: RefCell::new(BytesMut::new()),
+        delayed: RefCell::default(),
         broken: Cell::new(false),
         wake: Notify::new(),
     });
@@ -113,7 +119,15 @@ impl Link {
         if self.broken.get() || unsent.len() > UNSENT_BYTES_MAX {
             return false;
         }
+        let before = unsent.len();
         encode_frame(envelope, &mut unsent);
+        let delay = self.way.delay();
+        let mut delayed = self.delayed.borrow_mut();
+        delayed.put(unsent.len() - before, delay);
+        if delayed.due().is_some() {
+            // Whoever writes the rest is to look when it is due.
+            self.wake.notify_one();
+        }
         true
     }
 
@@ -136,11 +150,15 @@ impl Link {
         }
     }
 
-    /// True when nothing is left.
+    /// True when nothing is left that may leave now.
     fn write_some(&self) -> bool {
         let mut unsent = self.unsent.borrow_mut();
-        while !unsent.is_empty() {
-            match self.stream.try_write(&unsent) {
+        let not_due = self.delayed.borrow_mut().not_due();
+        while unsent.len() > not_due {
+            if self.way.is_cut() {
+                return true;
+            }
+            match self.stream.try_write(&unsent[..unsent.len() - not_due]) {
                 Ok(0) => {
                     self.broken.set(true);
                     return false;
@@ -153,16 +171,22 @@ impl Link {
                 }
             }
         }
-        if unsent.capacity() > KEPT_BYTES_MAX {
+        if unsent.is_empty() && unsent.capacity() > KEPT_BYTES_MAX {
             *unsent = BytesMut::new();
         }
         true
     }
 
-    /// Writes what the socket would not take at once, whenever there is such a rest; ends when the link is broken.
+    /// Writes what could not leave at once, whenever there is such a rest; ends when the link is broken.
     pub(super) async fn write_rest(&self) {
+        let mut changes = self.way.changes();
         loop {
-            self.wake.notified().await;
+            let due = self.delayed.borrow().due();
+            tokio::select! {
+                () = self.wake.notified() => {}
+                () = Delayed::next_due(due) => {}
+                () = changes.next() => {}
+            }
             loop {
                 if self.broken.get() {
                     return;

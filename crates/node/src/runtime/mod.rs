@@ -5,11 +5,13 @@
 //! functions of each shard's [`LocalHandle`].
 
 mod datagrams;
+mod delayed;
 mod driver;
 mod handle;
 mod jobs;
 mod links;
 mod mail;
+mod network;
 mod news;
 mod peers;
 mod thread;
@@ -24,11 +26,12 @@ use std::thread::JoinHandle;
 
 use cluster::ClusterState;
 use env::disk::DirLock;
-use env::{Clock, Disk, RealDisk, Rng, SystemClock};
+use env::{Clock, Disk, Rng, SystemClock};
 use tokio::sync::{Barrier, mpsc, watch};
 use types::ShardId;
 
 pub use handle::{LocalHandle, LocalPending, RemoteHandle, RemotePending};
+pub use network::Network;
 
 use self::handle::Published;
 use self::mail::Mailboxes;
@@ -54,6 +57,10 @@ pub struct Start {
     pub gossip_socket: Option<std::net::UdpSocket>,
     /// Its settings.
     pub options: NodeOptions,
+    /// What it keeps its data on.
+    pub disk: Arc<dyn Disk>,
+    /// What passes between it and its peers, where somebody decides that; else all that the machine's own network carries.
+    pub network: Option<Network>,
     /// How many threads of each shard read what memory does not hold.
     pub readers: usize,
     /// What else runs on the node's threads: front ends that want to call it without a hop.
@@ -107,6 +114,7 @@ struct Common {
     drained: Arc<Barrier>,
     /// Whether the node has given up the life of its data directory, and is to begin another.
     renounced: Arc<AtomicBool>,
+    network: Option<Network>,
     /// Held until the last thread is gone.
     _lock: Arc<dyn DirLock>,
 }
@@ -168,6 +176,12 @@ impl Running {
         });
     }
 
+    /// Ends it where it is, as a machine that stops does: nothing is answered, closed or written any more. Its threads for jobs
+    /// may still write for a moment, unless its disk refuses that.
+    pub fn kill(&mut self) {
+        self.phase.send_replace(Phase::Failed);
+    }
+
     /// Whether it has stopped, or is about to because a part of it has.
     pub fn is_finished(&self) -> bool {
         self.threads.iter().any(JoinHandle::is_finished)
@@ -191,8 +205,8 @@ impl Running {
 /// # Errors
 /// As [`StartError`] says; then nothing of it runs any more.
 pub fn start(start: Start) -> Result<Running, StartError> {
-    let Start { name, state, data_dir, peer_listener, gossip_socket, options, readers, services } = start;
-    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let Start { name, state, data_dir, peer_listener, gossip_socket, options, readers, services, .. } = start;
+    let (disk, network) = (start.disk, start.network);
     disk.create_dir_all(&data_dir).map_err(StartError::Locked)?;
     let lock = Arc::from(disk.lock_dir(&data_dir).map_err(StartError::Locked)?);
     let directory = Directory::open(&disk, &data_dir, &name, state, options, &mut Rng::from_entropy())?;
@@ -208,6 +222,7 @@ pub fn start(start: Start) -> Result<Running, StartError> {
         phase: Arc::new(watch::Sender::new(Phase::Opening)),
         drained: Arc::new(Barrier::new(count)),
         renounced: Arc::default(),
+        network,
         _lock: lock,
     };
     let (requests, asked): (Vec<_>, Vec<_>) =

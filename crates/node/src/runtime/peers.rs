@@ -18,6 +18,7 @@ use wire::{Body, Envelope, Hello, Refusal, decode_frame};
 use super::driver::Driver;
 use super::links::Link;
 use super::mail::Taken;
+use super::network::Way;
 use crate::core::{Evidence, Input, Sender};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -49,7 +50,7 @@ pub(super) async fn keep_connected(driver: Rc<Driver>, peer: Peer) {
                 tracing::info!(peer = %peer.name, address = %peer.address, "connected to peer");
                 said.clear();
                 retry = RETRY_FIRST;
-                let link = driver.links().made(peer.id, stream);
+                let link = driver.links().made(peer.id, stream, driver.way_to(peer.id));
                 let from = Sender { node: peer.id, shard: hello.shard };
                 driver.feed(Input::PeerUp(hello));
                 let error = converse(&driver, from, &link, buffer, true).await;
@@ -92,14 +93,19 @@ pub(super) async fn take_connections(driver: Rc<Driver>, listener: TcpListener) 
 }
 
 async fn connect(driver: &Driver, peer: &Peer) -> Result<(TcpStream, BytesMut, Hello), Error> {
-    let stream = timeout(CONNECT_TIMEOUT, TcpStream::connect(peer.address)).await??;
+    let way = driver.way_to(peer.id);
+    let across = async {
+        way.until_open().await;
+        TcpStream::connect(peer.address).await
+    };
+    let stream = timeout(CONNECT_TIMEOUT, across).await??;
     stream.set_nodelay(true)?;
     let ours = driver.hello();
     let mut out = BytesMut::new();
     ours.encode(&mut out);
     timeout(HELLO_TIMEOUT, write_all(&stream, &out)).await??;
     let mut buffer = BytesMut::new();
-    let said = timeout(HELLO_TIMEOUT, read_hello(&stream, &mut buffer)).await??;
+    let said = timeout(HELLO_TIMEOUT, read_hello(&stream, Some(&way), &mut buffer)).await??;
     let theirs = said.map_err(|refusal| {
         if refusal.superseded {
             driver.feed(Input::Superseded(format!("{} says: {}", peer.name, refusal.why)));
@@ -120,7 +126,7 @@ async fn connect(driver: &Driver, peer: &Peer) -> Result<(TcpStream, BytesMut, H
 async fn take(driver: &Rc<Driver>, stream: TcpStream) -> Result<(), Error> {
     stream.set_nodelay(true)?;
     let mut buffer = BytesMut::new();
-    let said = timeout(HELLO_TIMEOUT, read_hello(&stream, &mut buffer)).await??;
+    let said = timeout(HELLO_TIMEOUT, read_hello(&stream, None, &mut buffer)).await??;
     let Ok(theirs) = said else { return Ok(()) };
     let mut out = BytesMut::new();
     let verdict = driver.admit(&theirs);
@@ -156,7 +162,7 @@ pub(super) async fn serve_taken(driver: Rc<Driver>, taken: Taken) {
 async fn serve(driver: &Rc<Driver>, theirs: &Hello, stream: TcpStream, buffer: BytesMut) -> Error {
     let from = Sender { node: theirs.node, shard: theirs.shard };
     driver.feed(Input::Introduced(theirs.clone()));
-    let link = driver.links().taken(from, stream);
+    let link = driver.links().taken(from, stream, driver.way_to(from.node));
     let error = converse(driver, from, &link, buffer, false).await;
     driver.links().taken_is_over(from, &link);
     error
@@ -201,7 +207,7 @@ async fn read(
         if link.is_broken() {
             return Error::new(ErrorKind::ConnectionAborted, "the connection was broken off");
         }
-        if let Err(error) = read_some(&link.stream, &mut buffer).await {
+        if let Err(error) = read_some(&link.stream, Some(&link.way), &mut buffer).await {
             return error;
         }
         heard.set(driver.now().mono);
@@ -244,7 +250,11 @@ fn about_the_connection(body: Body) -> Envelope {
 }
 
 /// Reads the first frame of a connection, which must be small.
-async fn read_hello(stream: &TcpStream, buffer: &mut BytesMut) -> Result<Result<Hello, Refusal>, Error> {
+async fn read_hello(
+    stream: &TcpStream,
+    way: Option<&Way>,
+    buffer: &mut BytesMut,
+) -> Result<Result<Hello, Refusal>, Error> {
     loop {
         if buffer.len() >= 4 {
             let claimed = u32::from_le_bytes([buffer[0], buffer[1], buffer[2], buffer[3]]) as usize;
@@ -257,13 +267,19 @@ async fn read_hello(stream: &TcpStream, buffer: &mut BytesMut) -> Result<Result<
             return Hello::decode(&frame)
                 .ok_or_else(|| Error::new(ErrorKind::InvalidData, "it did not introduce itself"));
         }
-        read_some(stream, buffer).await?;
+        read_some(stream, way, buffer).await?;
     }
 }
 
-async fn read_some(stream: &TcpStream, buffer: &mut BytesMut) -> Result<(), Error> {
+/// Takes in what has come; what comes across a cut is not there, nor is the connection's end.
+async fn read_some(stream: &TcpStream, way: Option<&Way>, buffer: &mut BytesMut) -> Result<(), Error> {
     loop {
         stream.readable().await?;
+        if let Some(way) = way
+            && way.is_cut()
+        {
+            way.until_open().await;
+        }
         if buffer.capacity() - buffer.len() < READ_BYTES / 4 {
             buffer.reserve(READ_BYTES);
         }

@@ -102,7 +102,10 @@ fn open(seat: &mut Seat) -> Result<Opened, StartError> {
         ShardId(index) => format!("{}.{index}", seat.node),
     };
     let jobs = JobThreads::start(&threads, seat.readers, &sender).map_err(system)?;
-    let datagrams = seat.gossip_socket.take().map(|socket| Datagrams::new(socket, shard.topology()));
+    let datagrams = seat
+        .gossip_socket
+        .take()
+        .map(|socket| Datagrams::new(socket, shard.topology(), seat.common.network.as_ref()));
     let datagrams = datagrams.transpose().map_err(system)?;
     let (clock, common, facts) = (Arc::clone(&seat.clock), seat.common.clone(), seat.facts.clone());
     let driver = Driver::new(shard, clock, jobs, datagrams, common, facts);
@@ -147,6 +150,7 @@ async fn serve(mut seat: Seat) -> Option<String> {
     own.spawn_local(serve_other_threads(Rc::clone(&driver), asked));
     own.spawn_local(publish(Rc::clone(&driver)));
     let cause = tokio::select! {
+        biased;
         _ = phase.wait_for(|phase| phase.is_over()) => None,
         () = driver.stop.notified() => driver.stopped(),
         Some(ended) = own.join_next() => {

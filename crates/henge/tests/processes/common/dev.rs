@@ -36,6 +36,9 @@ impl Dev {
     pub(crate) fn start_with(options: &[&str]) -> Dev {
         let (ports, scratch) = (Ports::claim(), Scratch::new());
         let mut words = words(&ports, &scratch.join("data"));
+        if options.iter().any(|option| option.starts_with("--memory=")) {
+            words.retain(|word| !word.starts_with("--memory="));
+        }
         words.extend(options.iter().map(|&option| option.to_owned()));
         Dev { process: launch(&words, &scratch), options: words, ports, scratch }
     }
