@@ -109,6 +109,14 @@ pub fn damage(shard: &Shard) -> Option<String> {
         let member = shard.topology().state.member(node);
         member.map_or_else(|| node.to_string(), |member| member.name.clone())
     };
+    let next = || healing.waits_for.map_or_else(String::new, |node| format!(", next with {}", name(node)));
+    if healing.began_without && healing.partitions > 0 {
+        return Some(format!(
+            "catching up: this life of its data directory began without what was there before, or with what may be out of date; {} are yet to be compared with the other owners{}, and until then this node says nothing of their keys",
+            count(healing.partitions, "partition"),
+            next()
+        ));
+    }
     if healing.alone > 0 {
         return Some(format!(
             "damage on the disk: something of {} is missing, and has no other owner{found}: restore this node's data from a copy",
@@ -116,10 +124,10 @@ pub fn damage(shard: &Shard) -> Option<String> {
         ));
     }
     if healing.partitions > 0 {
-        let with = healing.waits_for.map_or_else(String::new, |node| format!(", next with {}", name(node)));
         return Some(format!(
-            "damage on the disk: something of {} is missing{found}; it is fetched from the other owners by comparing with each of them{with}, and until then this node says nothing of those keys",
-            count(healing.partitions, "partition")
+            "damage on the disk: something of {} is missing{found}; it is fetched from the other owners by comparing with each of them{}, and until then this node says nothing of those keys",
+            count(healing.partitions, "partition"),
+            next()
         ));
     }
     let damaged = db.stats().damaged_tables;

@@ -50,11 +50,14 @@ impl Actors {
         Actors { provisional: Some(provisional), ..self }
     }
 
-    /// The stints of this run are fresh: from now on it mints under them, and under its provisional incarnation never again.
-    pub fn confirm(&mut self) {
-        if self.provisional.take().is_some() {
+    /// The stints of this run are fresh: from now on it mints under them, and under its provisional incarnation, which comes
+    /// back, never again.
+    pub fn confirm(&mut self) -> Option<Incarnation> {
+        let provisional = self.provisional.take();
+        if provisional.is_some() {
             self.issuers.clear();
         }
+        provisional
     }
 
     /// Whether it is known that its stints are fresh.
@@ -154,10 +157,10 @@ mod tests {
         let mut actors = Actors::new(Incarnation(7), 1..10).under(Incarnation(99));
         assert_eq!(actors.mint(P).actor, Actor { incarnation: Incarnation(99), stint: Stint(1) });
         assert_eq!(actors.incarnation(), Incarnation(7), "whose directory it is does not change");
-        actors.confirm();
+        assert_eq!(actors.confirm(), Some(Incarnation(99)));
         let first = actors.mint(P);
         assert_eq!((first.actor, first.counter), (Actor { incarnation: Incarnation(7), stint: Stint(1) }, 1));
-        actors.confirm();
+        assert_eq!(actors.confirm(), None);
         assert_eq!(actors.mint(P).counter, 2, "that it is known twice changes nothing");
     }
 

@@ -83,6 +83,8 @@ pub struct Figures {
     pub healed: u64,
     /// Blocks and files that were found damaged, since the start.
     pub found: u64,
+    /// Whether this life of the node began without what is missing, and it was not damaged.
+    pub began_without: bool,
     /// With whom one of them is yet to be compared, if its trees are built.
     pub waits_for: Option<NodeId>,
 }
@@ -243,6 +245,7 @@ impl Healing {
             partitions: count(&|_| true),
             alone: count(&|stage| matches!(stage, Stage::Alone)),
             waits_for,
+            began_without: self.began_without,
             ..self.figures
         }
     }

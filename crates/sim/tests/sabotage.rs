@@ -56,11 +56,13 @@ fn acknowledging_in_another_name_is_noticed() {
     assert_eq!(rule(report), "an acknowledgement counts distinct owners (A2)");
 }
 
-/// B1: a node that mints under stints that it has used before is found out.
+/// B1, E7: a node that mints under stints that it has used before is found out: by who watches dots, or before that by its
+/// peers, who do not let it in as who it was.
 #[test]
 fn minting_a_dot_twice_is_noticed() {
     let report = caught(Some(Sabotage::ReuseStints), &[FaultKind::Kill]);
-    assert_eq!(rule(report), "no dot is issued twice (B1)");
+    let rules = ["no dot is issued twice (B1)", "no life is given up without a cause (E7)"];
+    assert!(rules.contains(&rule(report)));
 }
 
 /// A3: a hint that is given up before its owner has it is found out when nobody has the write in the end.

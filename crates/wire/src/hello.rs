@@ -38,6 +38,9 @@ pub struct Hello {
     pub is_new: bool,
     /// Said by the one that was called: he lacks nothing, and has never met the caller before this run of his.
     pub never_met: bool,
+    /// Lives that are over, of whichever node, and incarnations under which nobody mints any more: so that each is remembered by
+    /// more than those who saw it.
+    pub past_lives: Vec<Incarnation>,
     /// Which of the speaker's shards has this connection: each makes its own, and is best met by the shard with the same
     /// partitions.
     pub shard: ShardId,

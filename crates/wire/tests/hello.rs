@@ -19,6 +19,7 @@ fn hello(node: u16, name: &str) -> Hello {
         reserved: 2049,
         is_new: false,
         never_met: false,
+        past_lives: vec![Incarnation(3), Incarnation(4)],
         shard: ShardId(0),
     }
 }

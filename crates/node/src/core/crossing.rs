@@ -12,7 +12,7 @@ use std::time::Duration;
 use api::{Command, Error, Outcome, Request};
 use replica::Ticket;
 use replica::handoff::is_own;
-use types::{Moment, NodeId, ShardId};
+use types::{Incarnation, Moment, NodeId, ShardId};
 use wire::{Body, Envelope, ReplicaReply, ReplicaRequest};
 
 use super::lives::Run;
@@ -43,6 +43,8 @@ pub enum Passed {
     Whole(ShardId),
     /// A run of a peer was let in, which had reserved its stints as far as this.
     Met(NodeId, Run, u32),
+    /// Lives that are over.
+    PastLives(Vec<Incarnation>),
     /// A run of a peer has come so far.
     Rose(NodeId, Run, u32),
 }
@@ -153,6 +155,7 @@ impl Shard {
             Passed::Found(peer, is_down) => self.found(now, peer, is_down),
             Passed::Whole(shard) => self.is_whole(shard, out),
             Passed::Met(peer, run, reserved) => self.remember(peer, run, reserved, out),
+            Passed::PastLives(lives) => self.learn(&lives, out),
             Passed::Rose(peer, run, reserved) => {
                 self.lives.rose(peer, run, reserved);
             }
@@ -182,6 +185,7 @@ impl Shard {
             | Passed::Found(..)
             | Passed::Whole(..)
             | Passed::Met(..)
+            | Passed::PastLives(..)
             | Passed::Rose(..) => {}
         }
     }

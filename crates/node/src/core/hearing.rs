@@ -5,7 +5,7 @@
 //! that waits for it, once; and one that becomes reachable is made use of again.
 
 use replica::IdentityError;
-use types::{Moment, NodeId, ShardId};
+use types::{Incarnation, Moment, NodeId, ShardId};
 use wire::Hello;
 
 use super::lives::Run;
@@ -19,7 +19,8 @@ impl Shard {
     pub(super) fn peer_up(&mut self, now: Moment, hello: &Hello, out: &mut Vec<Output>) {
         self.sights.connected(hello.node, Run::of(hello));
         self.remember(hello.node, Run::of(hello), hello.reserved, out);
-        self.replica.let_in();
+        self.learn(&hello.past_lives, out);
+        self.let_in();
         self.replica.heard_of_new(hello.node, hello.is_new, hello.never_met);
         // Known even where it cannot be reached: what it wrote is to be named.
         let topology = self.topology.with_reachable(hello.node, hello.incarnation);
@@ -35,7 +36,8 @@ impl Shard {
 
     /// A peer says who it is by a connection that it made itself. It may be new by that, and known not to be by the time when
     /// this node reaches it: of two that are new the one that is met first would leave the other behind.
-    pub(super) fn introduced(&mut self, hello: &Hello) {
+    pub(super) fn introduced(&mut self, hello: &Hello, out: &mut Vec<Output>) {
+        self.learn(&hello.past_lives, out);
         if hello.is_new {
             self.replica.heard_of_new(hello.node, true, false);
         }
@@ -47,12 +49,34 @@ impl Shard {
         if !self.lives.met(peer, run, reserved) {
             return;
         }
+        self.learned(out);
+        let others = self.shards.iter().filter(|shard| *shard != self.index);
+        out.extend(others.map(|shard| Output::Pass(shard, Passed::Met(peer, run, reserved))));
+    }
+
+    /// A peer tells of lives that are over, by a connection of this shard or another one.
+    pub(super) fn learn(&mut self, lives: &[Incarnation], out: &mut Vec<Output>) {
+        if !self.lives.learn(lives.iter().copied()) {
+            return;
+        }
+        self.learned(out);
+        let others = self.shards.iter().filter(|shard| *shard != self.index);
+        out.extend(others.map(|shard| Output::Pass(shard, Passed::PastLives(lives.to_vec()))));
+    }
+
+    /// A peer has let this run in, so it mints under its own name from now on: the one before is over.
+    pub(super) fn let_in(&mut self) {
+        if let Some(provisional) = self.replica.let_in() {
+            self.lives.learn([provisional]);
+            self.replica.add_past_lives(self.lives.past());
+        }
+    }
+
+    fn learned(&mut self, out: &mut Vec<Output>) {
         self.replica.add_past_lives(self.lives.past());
         if self.index == SPEAKER {
             out.push(Output::Run(self.home.remember(&self.lives)));
         }
-        let others = self.shards.iter().filter(|shard| *shard != self.index);
-        out.extend(others.map(|shard| Output::Pass(shard, Passed::Met(peer, run, reserved))));
     }
 
     /// A connection is over.

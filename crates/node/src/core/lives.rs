@@ -18,11 +18,13 @@
 //!      first      u8        1 where nothing is known of the peer but that run
 //!      past       u8        how many lives before that are remembered
 //!      life       u64       each, the latest last
+//!   .  count      u16       of lives that are over, of whichever node, as others have told
+//!      life       u64       each
 //! ```
 //! Little endian. Replaced whole. It is written after a peer was let in, and nothing waits for it: a peer that is forgotten
 //! is remembered by the others.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
 
 use env::{Disk, DiskError};
@@ -66,9 +68,16 @@ struct Known {
     past: VecDeque<Incarnation>,
 }
 
+/// How many lives are remembered to be over, of all nodes.
+const OVER_MAX: usize = 256;
+
 /// What is remembered of all peers.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(super) struct Lives(BTreeMap<NodeId, Known>);
+pub(super) struct Lives {
+    peers: BTreeMap<NodeId, Known>,
+    /// Lives that are over.
+    over: BTreeSet<Incarnation>,
+}
 
 impl Lives {
     /// Reads what is remembered. A file that is damaged is of no use and no harm: it is begun anew.
@@ -93,7 +102,7 @@ impl Lives {
         if connected == Some(run) {
             return Ok(());
         }
-        if let Some(known) = self.0.get(&hello.node) {
+        if let Some(known) = self.peers.get(&hello.node) {
             let superseded = |why: String| Err(Refusal { why, superseded: true });
             if known.past.contains(&run.incarnation) {
                 return superseded(format!(
@@ -118,7 +127,7 @@ impl Lives {
     /// A run of a peer has come so far, as is heard of it. True if that is further than was known. The run may be one that
     /// this node has not met.
     pub(super) fn rose(&mut self, node: NodeId, run: Run, reserved: u32) -> bool {
-        let known = self.0.get_mut(&node).filter(|known| known.latest.incarnation == run.incarnation);
+        let known = self.peers.get_mut(&node).filter(|known| known.latest.incarnation == run.incarnation);
         known.is_some_and(|known| {
             let is_later = run.first_stint > known.latest.first_stint;
             let rises = is_later || run == known.latest && known.reserved < reserved;
@@ -132,8 +141,8 @@ impl Lives {
 
     /// A run of a peer was let in. True if it was not known.
     pub(super) fn met(&mut self, node: NodeId, run: Run, reserved: u32) -> bool {
-        let Some(known) = self.0.get_mut(&node) else {
-            self.0.insert(node, Known { is_first: true, latest: run, reserved, past: VecDeque::new() });
+        let Some(known) = self.peers.get_mut(&node) else {
+            self.peers.insert(node, Known { is_first: true, latest: run, reserved, past: VecDeque::new() });
             return true;
         };
         if known.latest == run {
@@ -141,6 +150,9 @@ impl Lives {
         }
         if known.latest.incarnation != run.incarnation {
             known.past.push_back(known.latest.incarnation);
+            if self.over.len() < OVER_MAX {
+                self.over.insert(known.latest.incarnation);
+            }
             known.past.retain(|past| *past != run.incarnation);
             if known.past.len() > PAST_MAX {
                 known.past.pop_front();
@@ -152,18 +164,29 @@ impl Lives {
 
     /// Whether nothing is known of a peer but the run that introduces itself.
     pub(super) fn never_met(&self, hello: &Hello) -> bool {
-        self.0.get(&hello.node).is_none_or(|known| known.is_first && known.latest == Run::of(hello))
+        self.peers.get(&hello.node).is_none_or(|known| known.is_first && known.latest == Run::of(hello))
     }
 
     /// All lives that are remembered to be over.
     pub(super) fn past(&self) -> impl Iterator<Item = Incarnation> + '_ {
-        self.0.values().flat_map(|known| known.past.iter().copied())
+        self.over.iter().copied()
+    }
+
+    /// These are over. True if that was not known of all of them.
+    pub(super) fn learn(&mut self, lives: impl IntoIterator<Item = Incarnation>) -> bool {
+        let before = self.over.len();
+        for life in lives {
+            if self.over.len() < OVER_MAX {
+                self.over.insert(life);
+            }
+        }
+        self.over.len() > before
     }
 
     /// As the file has it.
     pub(super) fn encode(&self) -> Vec<u8> {
-        let mut rest = u16::try_from(self.0.len()).unwrap_or(u16::MAX).to_le_bytes().to_vec();
-        for (node, known) in self.0.iter().take(usize::from(u16::MAX)) {
+        let mut rest = u16::try_from(self.peers.len()).unwrap_or(u16::MAX).to_le_bytes().to_vec();
+        for (node, known) in self.peers.iter().take(usize::from(u16::MAX)) {
             rest.extend_from_slice(&node.0.to_le_bytes());
             rest.extend_from_slice(&known.latest.incarnation.0.to_le_bytes());
             rest.extend_from_slice(&known.latest.first_stint.to_le_bytes());
@@ -173,6 +196,8 @@ impl Lives {
             rest.push(u8::try_from(known.past.len()).expect("no more than 16"));
             known.past.iter().for_each(|past| rest.extend_from_slice(&past.0.to_le_bytes()));
         }
+        rest.extend_from_slice(&u16::try_from(self.over.len()).expect("no more than 256").to_le_bytes());
+        self.over.iter().for_each(|life| rest.extend_from_slice(&life.0.to_le_bytes()));
         [&MAGIC[..], &checksum(&rest).to_le_bytes(), &rest].concat()
     }
 
@@ -192,10 +217,13 @@ impl Lives {
             let [first] = take(&mut rest)?;
             let [past] = take(&mut rest)?;
             let past = (0..past).map(|_| take(&mut rest).map(|life| Incarnation(u64::from_le_bytes(life))));
-            lives.0.insert(
+            lives.peers.insert(
                 node,
                 Known { is_first: first != 0, latest, reserved, past: past.collect::<Option<_>>()? },
             );
+        }
+        for _ in 0..u16::from_le_bytes(take(&mut rest)?) {
+            lives.over.insert(Incarnation(u64::from_le_bytes(take(&mut rest)?)));
         }
         rest.is_empty().then_some(lives)
     }
@@ -233,6 +261,7 @@ mod tests {
             reserved: first_stint + 1024,
             is_new: false,
             never_met: false,
+            past_lives: Vec::new(),
             shard: ShardId(0),
         }
     }
@@ -311,7 +340,17 @@ mod tests {
     fn what_is_remembered_is_bounded_and_read_again() {
         let runs: Vec<(u64, u32)> = (1..=40).map(|life| (life, 1)).collect();
         let lives = after(&runs);
-        assert_eq!(lives.0[&PEER].past.len(), PAST_MAX);
+        assert_eq!((lives.peers[&PEER].past.len(), lives.past().count()), (PAST_MAX, 39));
+        assert_eq!(Lives::decode(&lives.encode()), Some(lives));
+    }
+
+    #[test]
+    fn what_others_tell_is_remembered_and_bounded() {
+        let mut lives = after(&[(7, 1), (8, 1)]);
+        assert!(!lives.learn([Incarnation(7)]) && lives.learn([Incarnation(7), Incarnation(70)]));
+        assert!(lives.past().eq([Incarnation(7), Incarnation(70)]));
+        lives.learn((1000..2000).map(Incarnation));
+        assert_eq!(lives.past().count(), OVER_MAX);
         assert_eq!(Lives::decode(&lives.encode()), Some(lives));
     }
 

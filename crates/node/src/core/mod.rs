@@ -170,7 +170,7 @@ impl Shard {
 
     /// How this shard introduces its node.
     pub fn hello(&self) -> Hello {
-        Hello { is_new: self.replica.is_new(), ..self.hello.clone() }
+        Hello { is_new: self.replica.is_new(), past_lives: self.lives.past().collect(), ..self.hello.clone() }
     }
 
     /// The same, to one who has made a connection.
@@ -277,7 +277,7 @@ impl Shard {
                 }
             }
             Input::PeerUp(hello) => self.peer_up(now, &hello, out),
-            Input::Introduced(hello) => self.introduced(&hello),
+            Input::Introduced(hello) => self.introduced(&hello, out),
             Input::Superseded(why) => out.push(Output::Renounce(why)),
             Input::PeerLost(peer) => self.peer_lost(now, peer, out),
             Input::Evidence(peer, evidence) => self.tell(now, peer, evidence, out),
@@ -326,7 +326,7 @@ impl Shard {
         let Envelope { operation, round, epoch, deadline_ms, body, .. } = envelope;
         if from.node != self.topology.here {
             // Whoever says something has let this node in.
-            self.replica.let_in();
+            self.let_in();
             if matches!(body, Body::Reply(_)) {
                 self.tell(now, from.node, Evidence::Answered, out);
             }

@@ -208,11 +208,15 @@ impl Directory {
             reserved: identity.stints.end,
             is_new: false,
             never_met: false,
+            past_lives: Vec::new(),
             shard: ShardId(0),
         };
         let topology = Topology::new(state, here, identity.incarnation)
             .ok_or_else(|| OpenError::NotAMember(name.to_owned()))?;
-        let lives = Lives::load(disk.as_ref(), dir).map_err(IdentityError::from)?;
+        let mut lives = Lives::load(disk.as_ref(), dir).map_err(IdentityError::from)?;
+        // All but that of this run, which is told when nobody mints under it any more.
+        let provisional = identity.provisional.split_last().map_or(&[][..], |(_, earlier)| earlier);
+        lives.learn(provisional.iter().copied());
         Ok(Directory {
             lives,
             gossip_seed: rng.next_u64(),
@@ -273,7 +277,7 @@ impl Directory {
             .collect();
         let options = self.options.replica.of_shard(index.0, count);
         let mut replica = Replica::new(here, state, &partitions, db, actors, options)?;
-        replica.add_past_lives(self.lives.past().chain(self.identity.provisional.iter().copied()));
+        replica.add_past_lives(self.lives.past());
         if origin != Origin::Settled {
             replica.begin_without();
         }

@@ -361,6 +361,7 @@ impl Driver {
             | Passed::Found(..)
             | Passed::Whole(..)
             | Passed::Met(..)
+            | Passed::PastLives(..)
             | Passed::Rose(..) => false,
         };
         if is_question && !self.node.mailboxes.has_room(to) {

@@ -21,7 +21,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use causality::HybridClock;
-use cluster::{ClusterState, Durability, QuorumMode};
+use cluster::{ClusterState, Durability, Keyspace, QuorumMode};
+use quorum::{Level, Model};
 use storage::{
     BackgroundJob, BackgroundKind, BackgroundOutcome, Damage, Db, Installed, Kind, LogError, Lookup,
     PutError, ReadJob, ReadOutcome, ScanJob, ScanOutcome, SequenceNumber, SyncJob, SyncOutcome,
@@ -205,13 +206,19 @@ impl Replica {
     pub fn serve(&mut self, now: Moment, ticket: Ticket, request: ReplicaRequest, out: &mut Vec<Effect>) {
         match request {
             ReplicaRequest::Read { keyspace, key, in_place_of } => {
-                match self.place_of(keyspace, &key, ticket.partition, in_place_of) {
+                match self
+                    .may_answer(keyspace)
+                    .and_then(|()| self.place_of(keyspace, &key, ticket.partition, in_place_of))
+                {
                     Err(why) => out.push(Effect::Reply(ticket, ReplicaReply::CannotSay { why })),
                     Ok(key) => self.with_held(now, key, Waiting { ticket, task: Task::Read }, out),
                 }
             }
             ReplicaRequest::ReadCovering { keyspace, key, context } => {
-                match self.place_of(keyspace, &key, ticket.partition, None) {
+                match self
+                    .may_answer(keyspace)
+                    .and_then(|()| self.place_of(keyspace, &key, ticket.partition, None))
+                {
                     Err(why) => out.push(Effect::Reply(ticket, ReplicaReply::CannotSay { why })),
                     Ok(key) => {
                         let task = Task::ReadCovering(context);
@@ -260,7 +267,7 @@ impl Replica {
         partition: PartitionId,
         key: &[u8],
     ) -> Option<ReplicaReply> {
-        if self.refusal(keyspace, partition).is_some() {
+        if self.refusal(keyspace, partition).is_some() || self.may_answer(keyspace).is_err() {
             return None;
         }
         let key = store_key(keyspace, key);
@@ -312,9 +319,10 @@ impl Replica {
         self.recent.show(&key, operation);
     }
 
-    /// A peer has let this run of the node in: nobody has seen a later one.
-    pub fn let_in(&mut self) {
-        self.actors.confirm();
+    /// A peer has let this run of the node in: nobody has seen a later one. The incarnation that it minted under until now, if
+    /// this is news.
+    pub fn let_in(&mut self) -> Option<Incarnation> {
+        self.actors.confirm()
     }
 
     /// Lives of nodes that are over, and incarnations under which nobody mints any more.
@@ -554,6 +562,24 @@ impl Replica {
         Ok(store_key::hint_key(owner, &store_key(keyspace, key)))
     }
 
+    /// Whether this run may answer for what is here. Until a peer has let it in, its disk may have been rolled back, and it
+    /// would answer with what was replaced since: not where reads are promised not to.
+    fn may_answer(&self, keyspace: KeyspaceId) -> Result<(), String> {
+        if self.actors.is_confirmed() {
+            return Ok(());
+        }
+        let keyspace = self.state.keyspace(keyspace);
+        let promises = |one: &Keyspace| {
+            one.model() == Model::Strong || matches!(one.r, Level::LocalQuorum | Level::LocalOne)
+        };
+        if keyspace.is_some_and(promises) {
+            return Err(
+                "no other node has let it in since it was started, so it may be out of date".to_owned()
+            );
+        }
+        Ok(())
+    }
+
     /// Why this replica has nothing to say about the keyspace and partition; nothing if it does.
     fn refusal(&self, keyspace: KeyspaceId, partition: PartitionId) -> Option<String> {
         if self.state.keyspace(keyspace).is_none() {
@@ -564,7 +590,7 @@ impl Replica {
     }
 
     fn scan(&mut self, ticket: Ticket, ask: ScanAsk, count: bool, out: &mut Vec<Effect>) {
-        match self.refusal(ask.keyspace, ticket.partition) {
+        match self.refusal(ask.keyspace, ticket.partition).or_else(|| self.may_answer(ask.keyspace).err()) {
             Some(why) => out.push(Effect::Reply(ticket, ReplicaReply::CannotSay { why })),
             None => self.scans.begin(&self.db, ticket, ask, count, out),
         }
