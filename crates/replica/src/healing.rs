@@ -151,6 +151,14 @@ impl Healing {
         stages.into_keys().filter_map(|partition| self.range_of(partition)).collect()
     }
 
+    /// Something of this partition is let go of, which is left here and was deleted long ago: what was lost had hidden it. If it
+    /// is healing it is whole no sooner than that is gone, and a later round finds nothing of the kind.
+    pub(crate) fn compare_again(&mut self, now: Instant, partition: PartitionId) {
+        if let Some(stage @ Stage::Comparing(..)) = self.stages.get_mut(&partition) {
+            *stage = Stage::Comparing(now, None);
+        }
+    }
+
     /// So much was found damaged, and is of so many partitions.
     pub(crate) fn found(&mut self, damages: Vec<Damage>, partitions: usize) {
         self.figures.found += damages.len() as u64;

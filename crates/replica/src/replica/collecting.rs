@@ -185,6 +185,7 @@ impl Replica {
     pub(super) fn let_go_of_settled(&mut self, now: Moment, out: &mut Vec<Effect>) {
         for (keyspace, key, record) in self.exchange.take_settled() {
             let one = Waiting { ticket: self.for_itself(), task: Task::LetGo { record } };
+            self.healing.compare_again(now.mono, self.state.partition_of(&key));
             self.with_held(now, store_key::store_key(keyspace, &key), one, out);
         }
     }

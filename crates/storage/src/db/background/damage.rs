@@ -90,7 +90,7 @@ impl Db {
     /// Nothing of these keys is missing any more: what others have of them has been put. It takes effect when the background
     /// job is done that this makes, unless more of them is found damaged meanwhile.
     pub fn is_whole(&mut self, range: KeyRange) {
-        if self.missing.first_in(&range).is_some() {
+        if self.missing.first_in(&range).is_some() && !self.background.whole.contains(&range) {
             self.background.whole.push(range);
         }
     }
@@ -110,8 +110,10 @@ impl Db {
             }
         }
         let found = &entry.missing;
-        let is_sound = |range: &KeyRange| !found.iter().any(|lost| overlap(lost, range));
-        entry.whole = std::mem::take(&mut self.background.whole).into_iter().filter(is_sound).collect();
+        let is_missing = |range: &KeyRange| self.missing.first_in(range).is_some();
+        let is_sound = |range: &KeyRange| is_missing(range) && !found.iter().any(|lost| overlap(lost, range));
+        let whole = std::mem::take(&mut self.background.whole);
+        entry.whole = whole.into_iter().filter(is_sound).collect();
         if entry.blocks.is_empty() && entry.whole.is_empty() {
             return None;
         }
