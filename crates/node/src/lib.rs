@@ -17,8 +17,8 @@ pub mod shards;
 pub mod status;
 
 pub use crate::core::{
-    Directory, Evidence, Input, Liveness, NodeOptions, Noticed, OpenError, Output, Passed, Secret, Sender,
-    Shard,
+    Directory, Evidence, Input, LIVES_FILE, Liveness, Lives, NodeOptions, Noticed, OpenError, Output, Passed,
+    Secret, Sender, Shard,
 };
 pub use division::Wanted;
 pub use job::{Completion, Job};

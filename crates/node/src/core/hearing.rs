@@ -177,8 +177,10 @@ impl Shard {
     }
 
     /// It was written down, or could not be: peers are told.
-    pub(super) fn risen(&mut self, now: Moment, outcome: Result<u32, IdentityError>) {
+    pub(super) fn risen(&mut self, now: Moment, outcome: Result<u32, IdentityError>, out: &mut Vec<Output>) {
         self.tide.rose(now, outcome);
+        // How far they have come is written down with it, so not for each of them by itself.
+        out.push(Output::Run(self.home.remember(&self.lives)));
         self.hello.reserved = self.tide.reserved();
         if let Some(liveness) = &mut self.liveness {
             liveness.rose(now, Run::of(&self.hello), self.tide.reserved());

@@ -32,7 +32,7 @@ use types::{Incarnation, NodeId};
 use wire::{Hello, Refusal};
 
 /// The name of the file.
-pub(super) const FILE: &str = "lives";
+pub const FILE: &str = "lives";
 
 const MAGIC: &[u8; 8] = b"HENGELV1";
 
@@ -73,7 +73,7 @@ const OVER_MAX: usize = 256;
 
 /// What is remembered of all peers.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(super) struct Lives {
+pub struct Lives {
     peers: BTreeMap<NodeId, Known>,
     /// Lives that are over.
     over: BTreeSet<Incarnation>,
@@ -91,6 +91,13 @@ impl Lives {
             tracing::warn!(path = %path.display(), "damaged: which lives peers had is learned anew");
             Lives::default()
         }))
+    }
+
+    /// Whether who wrote such a file would tell a peer to give up the life that it has.
+    #[must_use]
+    pub fn would_supersede(file: &[u8], hello: &Hello) -> bool {
+        let lives = Lives::decode(file).unwrap_or_default();
+        lives.admit(hello, None).is_err_and(|refusal| refusal.superseded)
     }
 
     /// Whether a peer may be let in; `connected` is the run of it that stands in connection with this node, if one does.

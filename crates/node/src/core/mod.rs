@@ -33,10 +33,10 @@ use wire::{Body, Envelope, Hello, Refusal, ReplicaReply, ReplicaRequest};
 use self::open::Home;
 pub use crossing::{Asker, Passed};
 pub use liveness::{Evidence, Figures as GossipFigures, Liveness, LivenessError};
+pub use lives::{FILE as LIVES_FILE, Lives};
 pub use open::{Directory, NodeOptions, OpenError, Secret};
 
 use self::batch::Batches;
-use self::lives::Lives;
 use self::sights::Sights;
 use self::tide::Tide;
 use crate::job::{Completion, Job};
@@ -282,7 +282,7 @@ impl Shard {
             Input::PeerLost(peer) => self.peer_lost(now, peer, out),
             Input::Evidence(peer, evidence) => self.tell(now, peer, evidence, out),
             Input::Datagram(sealed) => self.hear_gossip(now, &sealed, out),
-            Input::Completed(completion) => self.completed(now, completion),
+            Input::Completed(completion) => self.completed(now, completion, out),
             Input::Timer => {
                 self.operations.timer(now, &mut self.asks);
                 self.gossip(now, out);
@@ -361,13 +361,13 @@ impl Shard {
         }
     }
 
-    fn completed(&mut self, now: Moment, completion: Completion) {
+    fn completed(&mut self, now: Moment, completion: Completion, out: &mut Vec<Output>) {
         match completion {
             Completion::Sync(outcome) => self.replica.synced(outcome, &mut self.serves),
             Completion::Read(token, outcome) => self.replica.read_done(now, token, outcome, &mut self.serves),
             Completion::Scan(token, outcome) => self.replica.scan_done(now, token, outcome, &mut self.serves),
             Completion::Background(outcome) => self.replica.installed(now, outcome, &mut self.serves),
-            Completion::Rose(outcome) => self.risen(now, outcome),
+            Completion::Rose(outcome) => self.risen(now, outcome, out),
             Completion::Settled(Err(error)) => {
                 tracing::warn!(%error, "that the node has caught up could not be written down");
             }

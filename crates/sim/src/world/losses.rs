@@ -3,12 +3,16 @@
 //! What must hold: nothing that was acknowledged is only where it is lost. More losses at a time than a keyspace's W allows
 //! for would lose writes by right; so a disk is touched only while everybody runs and holds the same as everybody else.
 
+use std::path::Path;
+
 use env::disk::{CrashMode, Image};
+use node::{LIVES_FILE, Lives};
 
 use wire::Hello;
 
 use super::World;
 use crate::agreement;
+use crate::host::DATA_DIR;
 use crate::network::Place;
 
 /// What becomes of a disk.
@@ -56,14 +60,14 @@ impl World {
         true
     }
 
-    /// Whether all others would notice that a node comes back as it was at an earlier time.
+    /// Whether all others would notice that a node comes back as it was at an earlier time, also after a power cut.
     fn is_noticed(&self, place: Place, earlier: &Hello) -> bool {
-        let next = Hello { first_stint: earlier.reserved, ..earlier.clone() };
+        let next = Hello { first_stint: earlier.reserved, run: 0, ..earlier.clone() };
+        let path = Path::new(DATA_DIR).join(LIVES_FILE);
         let mut others = (0..self.hosts.len()).filter(|other| *other != place);
         others.all(|other| {
-            let mut shards = self.hosts[other].shards.iter();
-            self.hosts[other].is_up()
-                && shards.all(|one| one.shard.admit(&next).is_err_and(|refusal| refusal.superseded))
+            let file = self.hosts[other].disk.read_durable(&path).unwrap_or_default();
+            Lives::would_supersede(&file, &next)
         })
     }
 
