@@ -177,6 +177,8 @@ impl SimDisk {
     pub fn put_back(&self, image: &Image, are_copies: bool) {
         let state = &mut *locked(&self.state);
         state.names = Names::default();
+        state.faults.read_fails.clear();
+        state.faults.sync_fails.clear();
         for (path, bytes, birthmark) in &image.files {
             let inode =
                 if are_copies { state.new_file() } else { Arc::new(Mutex::new(Content::new(*birthmark))) };

@@ -105,13 +105,17 @@ async fn watch(lab: &Mutex<Lab>) {
     }
 }
 
-/// Waits until every node reaches every other, so that the first write finds its owners; a little while at the most.
+/// Waits until every node reaches every other and answers for its keys, so that the first request finds its owners; a little
+/// while at the most.
 async fn wait_until_connected(lab: &Mutex<Lab>) {
     use api::{NodeState, Store};
     let handles = lab.lock().unwrap_or_else(PoisonError::into_inner).handles();
-    for _ in 0..200 {
-        let all_up =
-            handles.iter().all(|handle| handle.status().nodes.iter().all(|seen| seen.state == NodeState::Up));
+    let lacks = |counter: &api::Counter| counter.name == "missing_partitions" && counter.value > 0.0;
+    for _ in 0..1000 {
+        let all_up = handles.iter().all(|handle| {
+            handle.status().nodes.iter().all(|seen| seen.state == NodeState::Up)
+                && !handle.counters().iter().any(lacks)
+        });
         if all_up {
             return;
         }

@@ -64,6 +64,10 @@ impl<'a> Script<'a> {
     /// Whether all went as it must.
     pub(super) fn run(mut self) -> Result<bool> {
         self.stage.wait_until("all nodes to reach each other", ALL, &[true; 3])?;
+        for (node, choice) in ALL.iter().flat_map(|node| Choice::ALL.map(|choice| (*node, choice))) {
+            // A new node answers for its keys a moment after it has met the others.
+            self.stage.put(node, choice, "begun", "", None)?;
+        }
         let nodes = self.stage.addresses.iter().enumerate();
         let nodes: Vec<String> =
             nodes.map(|(node, address)| format!("{} at http://{address}", names(&[node]))).collect();
