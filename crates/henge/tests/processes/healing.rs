@@ -151,7 +151,11 @@ fn a_damaged_table_and_a_damaged_log_are_given_up_and_healed() {
                 || servers.figure(1, "healed_partitions_total") > 0.0
         );
         // What this node cannot make another owner makes.
-        put(&servers, &format!("beside-{kind}"), b"made elsewhere", "2");
+        let key = format!("beside-{kind}");
+        wait_until("another owner to make it, once one is reached", || {
+            let reply = servers.resp(1, "default").ask(&["KV.PUT", &key, "made elsewhere", "W", "2"]);
+            matches!(reply, Reply::Array(_))
+        });
         let said = servers.process(1).logged();
         for words in ["is given up", "is damaged at byte", "kept in"] {
             assert!(said.contains(words), "{words} in {said}");
