@@ -105,7 +105,8 @@ pub fn run_scenario(scenario: Scenario, print: bool) -> Report {
     let losses_rng = Rng::from_seed(world.scenario().seed ^ 0x6c6f_7373_6573_0000);
     let ailments_rng = Rng::from_seed(world.scenario().seed ^ 0x6169_6c6d_0000_0000);
     let (losses, others): (Vec<_>, Vec<_>) = world.scenario().faults.iter().partition(|kind| kind.is_loss());
-    let (ailments, others): (Vec<_>, Vec<_>) = others.into_iter().partition(|kind| kind.is_ailment());
+    let (ailments, others): (Vec<_>, Vec<_>) =
+        others.into_iter().partition(|kind: &FaultKind| kind.is_ailment());
     let (later, early) = others.into_iter().partition(|kind: &FaultKind| kind.is_later());
     let mut run = Run {
         world,

@@ -19,7 +19,7 @@ fn put(key: u64) -> Request {
 }
 
 fn delete(key: u64) -> Request {
-    ask(key, Operation::Delete { context: None, write: None, read: None })
+    ask(key, Operation::delete())
 }
 
 fn is_written(answer: &Answer) -> bool {
@@ -90,7 +90,7 @@ fn a_node_whose_disk_is_full_refuses_values_takes_deletes_and_goes_on_without_a_
     let mut refused = 0;
     for key in 0..400 {
         match world.ask_and_wait(0, put(100 + key)) {
-            Answer::Outcome(Err(error @ (Error::Overloaded(_) | Error::Unavailable(_)))) => {
+            Answer::Outcome(Err(error @ (Error::Overloaded(_) | Error::Unavailable { .. }))) => {
                 assert_eq!(error.fate(), api::Fate::NotDone);
                 assert!(error.to_string().contains("nearly full"), "{error}");
                 refused += 1;

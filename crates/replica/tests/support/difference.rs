@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use causality::Stamp;
+use replica::collection::CollectionOptions;
 use replica::{ExchangeOptions, ReplicaOptions};
 use storage::Options;
 use types::PartitionId;
@@ -28,7 +29,10 @@ pub(crate) struct Cost {
 /// differ and was mended.
 pub(crate) fn one_difference(keys: usize) -> (Cost, Cost) {
     let exchange = ExchangeOptions { cycle: CYCLE, ..ExchangeOptions::default() };
-    let options = ReplicaOptions { exchange, ..ReplicaOptions::default() };
+    // Agreements on deletes are no question of the exchange.
+    let gather = Duration::from_secs(86_400);
+    let collection = CollectionOptions { gather, ..CollectionOptions::default() };
+    let options = ReplicaOptions { exchange, collection, ..ReplicaOptions::default() };
     let mut owners = Owners::new(2, 256, options, &Options { memory_bytes: 64 << 20, ..Options::default() });
     owners.counted = Some(PARTITION);
     let tags = tags(&owners);
@@ -70,7 +74,7 @@ fn tags(owners: &Owners) -> Vec<String> {
     while by_slot.len() < usize::from(partitions.slots_each()) {
         let tag = number.to_string();
         if partitions.of_key(tag.as_bytes()) == PARTITION {
-            by_slot.entry(ring::Slot::of_key(tag.as_bytes())).or_insert(tag);
+            by_slot.entry(ring::Slot::of_key(tag.as_bytes()).number()).or_insert(tag);
         }
         number += 1;
     }
