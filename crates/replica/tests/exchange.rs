@@ -205,11 +205,11 @@ fn next_round_after(owners: &mut Owners, takes: Duration, is_lost: bool) -> Dura
     rounds_after(owners, 2).since(ended)
 }
 
-/// Two owners of one partition, of which the first asks about a keyspace, and its messages arrive when a test lets them.
+/// Two owners of which the first asks about the tree of a key, and its messages arrive when a test lets them.
 fn by_hand() -> Owners {
-    let mut owners = owners(2, 1);
+    let mut owners = owners(2, 2);
     owners.pass(CYCLE * 2, STEP);
-    owners.by_hand(0, LWW);
+    owners.by_hand(0, LWW, b"key");
     owners
 }
 
@@ -233,12 +233,11 @@ fn a_failed_round_does_not_rest() {
 #[test]
 fn a_repair_does_not_rest() {
     let mut owners = by_hand();
-    // The next is the round that this test is about, and not the last of the repair.
+    // The round that this test is about, and one after it: then it is not the last one of the repair.
+    owners.wait_for_message();
+    owners.arrive_all();
     let rounds = owners.nodes[0].exchange().rounds;
     while owners.nodes[0].exchange().rounds == rounds {
-        if owners.under_way().next().is_some() {
-            owners.arrive();
-        }
         owners.pass(STEP, STEP);
     }
     let now = owners.now;

@@ -1,4 +1,4 @@
-//! The stage: two owners of one partition, the first of which asks, and messages that arrive when the script says so.
+//! The stage: two owners of a partition, the first of which asks, and messages that arrive when the script says so.
 
 use std::time::Duration;
 
@@ -63,7 +63,7 @@ fn options() -> (ReplicaOptions, Options) {
 impl Play {
     fn new() -> Play {
         let (options, storage) = options();
-        let owners = Owners::new(2, 1, options, &storage);
+        let owners = Owners::new(2, 2, options, &storage);
         Play { owners, earlier: Image::default(), before: None, told: 0 }
     }
 
@@ -73,24 +73,24 @@ impl Play {
             ["a", "while"] => {
                 self.owners.by_hand = None;
                 self.owners.pass(A_WHILE, STEP);
-                self.owners.by_hand(0, LWW);
+                self.owners.by_hand(0, LWW, &key(""));
             }
-            [node, "has", key, record] => {
+            [node, "has", name, record] => {
                 let (value, stamp) = record.split_once('@').expect("VALUE@STAMP");
                 let stamp: u64 = stamp.parse().unwrap();
                 let record = lww(stamp, Stamp::new(stamp, 0), value.as_bytes());
-                self.owners.store(place(node), LWW, key.as_bytes(), &record);
+                self.owners.store(place(node), LWW, &key(name), &record);
             }
             ["both", "have", count, "keys"] => self.fill(count.parse().unwrap()),
-            [node, "puts", key, value] => {
+            [node, "puts", name, value] => {
                 let value = Bytes::copy_from_slice(value.as_bytes());
                 let expiry = ExpiryChange::Clear;
                 let change = Change::Put { value, context: Context::Empty, expiry, priority: 0 };
-                self.owners.make(place(node), LWW, key.as_bytes(), change).unwrap();
+                self.owners.make(place(node), LWW, &key(name), change).unwrap();
             }
-            [node, "deletes", key] => {
+            [node, "deletes", name] => {
                 let change = Change::Delete { context: Context::Empty };
-                self.owners.make(place(node), LWW, key.as_bytes(), change).unwrap();
+                self.owners.make(place(node), LWW, &key(name), change).unwrap();
             }
             // The disk of the first is remembered as it is, and put back later.
             ["n1", "is", "copied"] => self.earlier = self.owners.disks[0].image(),
@@ -139,8 +139,8 @@ impl Play {
                 let (now, peer) = (self.owners.now, self.owners.id(1));
                 self.owners.nodes[0].peer_up(now, peer);
             }
-            [node, "holds?", key] => {
-                let held = self.owners.held(place(node), LWW, key.as_bytes());
+            [node, "holds?", name] => {
+                let held = self.owners.held(place(node), LWW, &key(name));
                 came.push(held.map_or("nothing".to_owned(), |held| text::record(&held)));
             }
             ["figures"] => {
@@ -189,7 +189,7 @@ impl Play {
             let value = vec![b'v'; 400];
             let record = lww(number, Stamp::new(number, 0), &value);
             for node in 0..2 {
-                self.owners.store(node, LWW, format!("fill:{number}").as_bytes(), &record);
+                self.owners.store(node, LWW, &key(&format!("fill:{number}")), &record);
             }
         }
     }
@@ -199,6 +199,11 @@ impl Play {
         let is_table = |path: &std::path::PathBuf| path.to_string_lossy().contains("/table-");
         disk.paths().iter().filter(|path| is_table(path)).for_each(|path| disk.fail_reads(path, fail));
     }
+}
+
+/// The key that a script calls so: all of them are in one partition, and in one of its slots.
+fn key(name: &str) -> Vec<u8> {
+    format!("{}{name}", text::TAG).into_bytes()
 }
 
 fn place(node: &str) -> usize {

@@ -6,6 +6,9 @@ use wire::{ReplicaReply, ReplicaRequest};
 
 use crate::support::owners::{Message, Owners};
 
+/// What all keys of a script begin with; it is not shown.
+pub(crate) const TAG: &str = "{k}";
+
 /// One line: from whom, to whom, what.
 pub(crate) fn message(owners: &Owners, message: &Message) -> String {
     let name = |place: usize| format!("n{}", place + 1);
@@ -87,7 +90,7 @@ fn compared(answer: &Answer) -> String {
 }
 
 fn name(key: &[u8]) -> String {
-    String::from_utf8_lossy(key).into_owned()
+    String::from_utf8_lossy(key).trim_start_matches(TAG).to_owned()
 }
 
 /// `x@5`: the value x of stamp 5. Stamps that a node made are not shown.

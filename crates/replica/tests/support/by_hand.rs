@@ -1,12 +1,12 @@
-//! Messages of the exchange that wait until a test lets them arrive: one node asks, about one keyspace.
+//! Messages of the exchange that wait until a test lets them arrive: one node asks, about one tree.
 //!
-//! Nobody else asks anything, and what that node asks about other keyspaces is answered at once, so that a test is about one
+//! Nobody else asks anything, and what that node asks about other trees is answered at once, so that a test is about one
 //! round after the other.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-use types::{Instant, KeyspaceId, NodeId, OperationId};
+use types::{Instant, KeyspaceId, NodeId, OperationId, PartitionId};
 use wire::ReplicaRequest;
 
 use super::owners::{Message, Owners};
@@ -20,8 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Who asks about what, and what is under way.
 pub(crate) struct ByHand {
     asks: usize,
-    keyspace: KeyspaceId,
-    /// Questions about other keyspaces.
+    tree: (KeyspaceId, PartitionId),
+    /// Questions about other trees.
     others: BTreeSet<OperationId>,
     under_way: VecDeque<Message>,
 }
@@ -33,8 +33,8 @@ impl ByHand {
             Message::Request(from, to, ..) if from == to => return Some(message),
             Message::Request(from, ..) if *from != self.asks => return None,
             Message::Request(_, _, _, _, ReplicaRequest::Collect(_)) => return None,
-            Message::Request(_, _, operation, _, ReplicaRequest::Compare(ask))
-                if ask.terms.keyspace != self.keyspace =>
+            Message::Request(_, _, operation, partition, ReplicaRequest::Compare(ask))
+                if (ask.terms.keyspace, *partition) != self.tree =>
             {
                 self.others.insert(*operation);
                 return Some(message);
@@ -49,9 +49,10 @@ impl ByHand {
 }
 
 impl Owners {
-    /// From now on only this node asks, about this keyspace only, and what it sends and is sent waits.
-    pub(crate) fn by_hand(&mut self, asks: usize, keyspace: KeyspaceId) {
-        self.by_hand = Some(ByHand { asks, keyspace, others: BTreeSet::new(), under_way: VecDeque::new() });
+    /// From now on only this node asks, and what it sends and is sent about the tree that this key is in waits.
+    pub(crate) fn by_hand(&mut self, asks: usize, keyspace: KeyspaceId, key: &[u8]) {
+        let tree = (keyspace, self.state.partition_of(key));
+        self.by_hand = Some(ByHand { asks, tree, others: BTreeSet::new(), under_way: VecDeque::new() });
     }
 
     /// What is under way and waits, the oldest first.
