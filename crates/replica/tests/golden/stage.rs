@@ -102,8 +102,8 @@ impl Play {
             [node, "cannot", "read", "its", "tables"] => self.tables(place(node), true),
             [node, "can", "read", "its", "tables"] => self.tables(place(node), false),
             ["n1", "asks"] => {
-                self.before = Some(self.owners.nodes[0].exchange());
                 self.owners.wait_for_message();
+                self.before = Some(self.owners.nodes[0].exchange());
             }
             ["repair"] => {
                 let now = self.owners.now;

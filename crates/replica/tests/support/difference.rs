@@ -57,7 +57,10 @@ pub(crate) fn one_difference(keys: usize) -> (Cost, Cost) {
     let before = moved(&owners);
     let differing = cycle(&mut owners);
     assert_eq!(owners.held(1, LWW, one.as_bytes()), owners.held(0, LWW, one.as_bytes()));
-    assert_eq!(moved(&owners) - before, 1, "it was moved once");
+    // There and back at most: what the other one has is looked at before ours is sent.
+    let figures: Vec<_> =
+        owners.nodes.iter().map(|node| (node.exchange().sent, node.exchange().fetched)).collect();
+    assert!(moved(&owners) - before <= 2, "{figures:?}");
     (equal, differing)
 }
 
