@@ -12,7 +12,7 @@ use quorum::Level;
 use ring::{Partitions, ReplicaCount};
 use types::KeyspaceId;
 
-use crate::faults::FaultKind;
+use crate::faults::{FaultKind, SLOWEST};
 use crate::network::Place;
 use crate::random::{micros, millis};
 use crate::sabotage::Sabotage;
@@ -231,6 +231,11 @@ impl Scenario {
     pub fn owners_in(&self, data_center: usize) -> usize {
         let there = (0..self.nodes.len()).filter(|place| self.data_center_of(*place) == data_center);
         usize::from(self.replicas).min(there.count())
+    }
+
+    /// How long a turn of the event loop gathers inputs at the most, on the slowest of nodes.
+    pub fn longest_turn(&self) -> Duration {
+        self.turn_max * if self.faults.contains(&FaultKind::SlowNode) { SLOWEST } else { 1 }
     }
 
     /// How much of its disk a node keeps back: what it needs to delete and to do its work, where disks fill up.
