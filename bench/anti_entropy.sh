@@ -4,6 +4,7 @@
 # Goals: at rest less than 1 % of a core per node; per write at most 1.1 times.
 KEYS=${KEYS:-1000000}
 VALUE_SIZE=${VALUE_SIZE:-100}
+TOOLS="python3 curl"                 # no Redis has a part in this
 source "$(dirname "$0")/common.sh"
 REST=${REST:-60}                     # seconds at rest that are measured
 

@@ -70,16 +70,23 @@ impl Sum {
     }
 
     fn print(&self, took: Duration) {
+        let took = took.as_secs_f64();
+        let simulated = self.simulated.as_secs_f64();
+        let requests = self.done + self.not_done + self.unknown;
         println!(
-            "{} seeds, {:.0} s simulated, {} requests done, {} not done, {} unknown, {} faults; {:.1} seeds per second; {} failed",
+            "{} seeds, {simulated:.0} s simulated, {} requests done, {} not done, {} unknown, {} faults; {} failed",
             self.seeds,
-            self.simulated.as_secs_f64(),
             self.done,
             self.not_done,
             self.unknown,
             self.faults,
-            self.seeds as f64 / took.as_secs_f64(),
             self.failed.len(),
+        );
+        println!(
+            "in {took:.0} s of real time: {:.1} seeds per second, {:.2} simulated hours per minute, {:.0} operations per second",
+            self.seeds as f64 / took,
+            simulated / 3600.0 / (took / 60.0),
+            requests as f64 / took,
         );
     }
 }

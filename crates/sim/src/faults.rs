@@ -1,7 +1,8 @@
 //! What goes wrong, and when.
 //!
 //! Kinds that were added after the first thirteen are drawn apart and strike apart ([`FaultKind::LATER`]), by a generator of their
-//! own: a seed goes on standing for what it drew before there were any.
+//! own: a seed goes on standing for what it drew before there were any. So are losses of disks ([`FaultKind::LOSSES`]) and what
+//! machines ail of ([`FaultKind::AILMENTS`]).
 
 mod shapes;
 
@@ -15,6 +16,15 @@ use shapes::Shape;
 
 /// How long a node stands still at the most, in milliseconds: longer than any request may take.
 const PAUSE_MS_MAX: u64 = 8_000;
+
+/// By which factors a slow node is slower.
+const SLOWER: [u32; 3] = [3, 10, SLOWEST];
+
+/// The greatest of them.
+pub(crate) const SLOWEST: u32 = 50;
+
+/// How much room a full disk has at the most beside what its node keeps back, in bytes: so much is soon written.
+const ROOM_LEFT_MAX: u64 = 32 << 10;
 
 /// A kind of fault.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -59,6 +69,12 @@ pub enum FaultKind {
     RollBack,
     /// The same, from a copy of its files.
     Copy,
+    /// All that a node does and says takes many times as long.
+    SlowNode,
+    /// Syncs of a node fail.
+    FailedSync,
+    /// The disk of a node has hardly more room than what the node keeps back.
+    FullDisk,
     /// A bit of one node's tables flips; in one run always of the same node, for what all have lost nobody can heal.
     FlippedBlock,
 }
@@ -87,6 +103,10 @@ impl FaultKind {
 
     /// Those that a machine's disk comes out of as another: drawn and struck apart once more.
     pub const LOSSES: [FaultKind; 3] = [FaultKind::Wipe, FaultKind::RollBack, FaultKind::Copy];
+
+    /// What a machine may ail of until the next heal: drawn and struck apart too.
+    pub const AILMENTS: [FaultKind; 3] = [FaultKind::SlowNode, FaultKind::FailedSync, FaultKind::FullDisk];
+
     /// The kinds that no seed draws, for scenarios of their own: they break what some keyspaces promise, unless all else goes
     /// well enough.
     pub const ASKED_FOR: [FaultKind; 1] = [FaultKind::FlippedBlock];
@@ -100,6 +120,7 @@ impl FaultKind {
             .into_iter()
             .chain(FaultKind::LATER)
             .chain(FaultKind::LOSSES)
+            .chain(FaultKind::AILMENTS)
             .chain(FaultKind::ASKED_FOR);
         all.clone().find(|kind| format!("{kind:?}").eq_ignore_ascii_case(name)).ok_or_else(|| {
             let names: Vec<String> = all.by_ref().map(|kind| format!("{kind:?}")).collect();
@@ -144,6 +165,11 @@ impl FaultKind {
     /// Whether a machine's disk comes out of it as another.
     pub fn is_loss(self) -> bool {
         self.loss().is_some()
+    }
+
+    /// Whether a machine ails of it, until it is healed.
+    pub fn is_ailment(self) -> bool {
+        FaultKind::AILMENTS.contains(&self)
     }
 
     /// What becomes of a machine's disk by it.
@@ -192,6 +218,9 @@ impl FaultKind {
             FaultKind::SlowDisk => world.slow_disk(victim),
             FaultKind::ReadErrors => return world.fail_reads(victim),
             FaultKind::FlippedBlock => return world.flip_bit(),
+            FaultKind::SlowNode => world.slow_node(victim, *rng.pick(&SLOWER).unwrap_or(&SLOWER[0])),
+            FaultKind::FailedSync => world.fail_syncs(victim),
+            FaultKind::FullDisk => return world.fill_disk(victim, rng.below(ROOM_LEFT_MAX)),
             FaultKind::Pause => {
                 let most_ms = *rng.pick(&[200, 2_000, PAUSE_MS_MAX]).unwrap_or(&PAUSE_MS_MAX);
                 let time = millis(rng, 20, most_ms);

@@ -42,8 +42,21 @@ pub struct Host {
     pub background_free: Instant,
     /// Whether syncs take very long for now.
     pub slow_disk: bool,
+    /// What it ails of for now.
+    pub ailments: Ailments,
     /// The shards of the node, while it runs.
     pub shards: Vec<Running>,
+}
+
+/// What a machine ails of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Ailments {
+    /// How many times as long as usual all takes; as long as usual, if nothing.
+    pub slower: Option<u32>,
+    /// Whether its syncs fail.
+    pub syncs_fail: bool,
+    /// Whether its disk is full.
+    pub is_full: bool,
 }
 
 /// A shard of a node on some machine.
@@ -107,6 +120,7 @@ impl Host {
             life: Life::default(),
             background_free: Instant::default(),
             slow_disk: false,
+            ailments: Ailments::default(),
             shards: Vec::new(),
         }
     }
@@ -244,9 +258,19 @@ impl Host {
         Ok(contents)
     }
 
+    /// How long it takes here what takes so long on a machine that is well.
+    pub fn takes(&self, usual: Duration) -> Duration {
+        usual * self.ailments.slower.unwrap_or(1)
+    }
+
+    /// Whether some of its shards take in no values, for want of room.
+    pub fn refuses_values(&self) -> bool {
+        self.shards.iter().any(|running| running.shard.replica().db().room_for_values().is_err())
+    }
+
     /// How long until a sync that begins now is done.
     pub fn sync_takes(&self, rng: &mut Rng, usual_micros: u64) -> Duration {
-        let usual = crate::random::heavy_tailed(rng, usual_micros);
+        let usual = self.takes(crate::random::heavy_tailed(rng, usual_micros));
         if self.slow_disk { usual + crate::random::millis(rng, 50, 800) } else { usual }
     }
 }

@@ -96,6 +96,8 @@ pub struct Network {
     /// (from, to): nothing gets through that way.
     cuts: BTreeSet<(Place, Place)>,
     slow: Vec<bool>,
+    /// How many times as long as usual all takes that a node sends or is sent.
+    slower: Vec<u32>,
     /// Who stands still and answers nothing.
     still: Vec<bool>,
     rng: Rng,
@@ -106,7 +108,17 @@ impl Network {
     pub fn new(places: usize, options: NetworkOptions, rng: Rng) -> Network {
         let links = vec![Link::default(); places * places];
         let cuts = BTreeSet::new();
-        Network { options, places, links, cuts, slow: vec![false; places], still: vec![false; places], rng }
+        let slow = vec![false; places];
+        Network {
+            options,
+            places,
+            links,
+            cuts,
+            slow,
+            slower: vec![1; places],
+            still: vec![false; places],
+            rng,
+        }
     }
 
     /// A node is up, and begins to connect with all others.
@@ -192,7 +204,7 @@ impl Network {
         let copies = if self.rng.chance(1, 100) { 2 } else { 1 };
         (0..copies)
             .map(|_| {
-                let takes = heavy_tailed(&mut self.rng, self.options.usual_micros);
+                let takes = heavy_tailed(&mut self.rng, self.options.usual_micros) * self.slower((from, to));
                 let slow = self.slow[from] || self.slow[to];
                 now + takes + if slow { millis(&mut self.rng, 1, 200) } else { Duration::ZERO }
             })
@@ -259,6 +271,7 @@ impl Network {
             }
         }
         self.slow.fill(false);
+        self.slower.fill(1);
     }
 
     /// Whether anything is cut.
@@ -286,6 +299,15 @@ impl Network {
     /// From now on all that this node sends or is sent takes long.
     pub fn slow_down(&mut self, place: Place) {
         self.slow[place] = true;
+    }
+
+    /// From now on all that this node sends or is sent takes so many times as long.
+    pub fn make_slower(&mut self, place: Place, factor: u32) {
+        self.slower[place] = factor;
+    }
+
+    fn slower(&self, (from, to): (Place, Place)) -> u32 {
+        self.slower[from].max(self.slower[to])
     }
 
     /// Whether every node has a connection with every other.
@@ -321,7 +343,7 @@ impl Network {
 
     fn put_under_way(&mut self, now: Instant, packet: Packet, queue: &mut Queue<Event>) {
         let (from, to) = packet.ends();
-        let mut takes = heavy_tailed(&mut self.rng, self.options.usual_micros);
+        let mut takes = heavy_tailed(&mut self.rng, self.options.usual_micros) * self.slower((from, to));
         if self.slow[from] || self.slow[to] {
             takes += millis(&mut self.rng, 1, 200);
         }

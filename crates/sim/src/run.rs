@@ -23,7 +23,7 @@ use crate::workload::{Figures, Workload, read_all};
 use crate::world::{Happening, World};
 
 /// The alarms of the next faults; clients have the numbers from zero.
-const ALARMS: [u64; 3] = [u64::MAX, u64::MAX - 1, u64::MAX - 2];
+const ALARMS: [u64; 4] = [u64::MAX, u64::MAX - 1, u64::MAX - 2, u64::MAX - 3];
 
 /// A cluster that has healed must be whole again within this time: everybody reaches everybody, and lacks nothing.
 const WHOLE_WITHIN: Duration = Duration::from_secs(60);
@@ -103,7 +103,10 @@ pub fn run_scenario(scenario: Scenario, print: bool) -> Report {
     let workload = Workload::start(&mut world, rng.fork());
     let later_rng = Rng::from_seed(world.scenario().seed ^ 0x6c61_7465_7200_0000);
     let losses_rng = Rng::from_seed(world.scenario().seed ^ 0x6c6f_7373_6573_0000);
+    let ailments_rng = Rng::from_seed(world.scenario().seed ^ 0x6169_6c6d_0000_0000);
     let (losses, others): (Vec<_>, Vec<_>) = world.scenario().faults.iter().partition(|kind| kind.is_loss());
+    let (ailments, others): (Vec<_>, Vec<_>) =
+        others.into_iter().partition(|kind: &FaultKind| kind.is_ailment());
     let (later, early) = others.into_iter().partition(|kind: &FaultKind| kind.is_later());
     let mut run = Run {
         world,
@@ -112,6 +115,7 @@ pub fn run_scenario(scenario: Scenario, print: bool) -> Report {
             Schedule::new(ALARMS[0], early, rng),
             Schedule::new(ALARMS[1], later, later_rng),
             Schedule::new(ALARMS[2], losses, losses_rng),
+            Schedule::new(ALARMS[3], ailments, ailments_rng),
         ],
         struck: Vec::new(),
         power_losses: 0,
@@ -129,8 +133,8 @@ pub fn run_scenario(scenario: Scenario, print: bool) -> Report {
 struct Run {
     world: World,
     workload: Workload,
-    /// When faults strike: the first kinds, those that came later, and losses of disks.
-    schedules: [Schedule; 3],
+    /// When faults strike: the first kinds, those that came later, losses of disks, and what machines ail of.
+    schedules: [Schedule; 4],
     struck: Vec<FaultKind>,
     /// Whether faults are over.
     healed: bool,
@@ -283,7 +287,7 @@ impl Run {
         if self.healed {
             return;
         }
-        if over || self.world.has_cuts() && schedule.rng.chance(1, 2) {
+        if over || (self.world.has_cuts() || self.world.ails()) && schedule.rng.chance(1, 2) {
             self.world.heal();
         }
         if !over {

@@ -12,7 +12,7 @@ use quorum::Level;
 use ring::{Partitions, ReplicaCount};
 use types::KeyspaceId;
 
-use crate::faults::FaultKind;
+use crate::faults::{FaultKind, SLOWEST};
 use crate::network::Place;
 use crate::random::{micros, millis};
 use crate::sabotage::Sabotage;
@@ -139,6 +139,7 @@ impl Scenario {
         if !scenario.faults.is_empty() {
             scenario.faults.extend(later_faults(seed, nodes));
             scenario.faults.extend(losses(seed, &scenario));
+            scenario.faults.extend(ailments(seed, nodes));
         }
         scenario
     }
@@ -146,7 +147,7 @@ impl Scenario {
     /// The same without the kinds of fault that came later: what the seed stood for before there were any.
     #[must_use]
     pub fn without_later_faults(mut self) -> Scenario {
-        self.faults.retain(|kind| !kind.is_later() && !kind.is_loss());
+        self.faults.retain(|kind| !kind.is_later() && !kind.is_loss() && !kind.is_ailment());
         self
     }
 
@@ -232,6 +233,20 @@ impl Scenario {
         usize::from(self.replicas).min(there.count())
     }
 
+    /// How long a turn of the event loop gathers inputs at the most, on the slowest of nodes.
+    pub fn longest_turn(&self) -> Duration {
+        self.turn_max * if self.faults.contains(&FaultKind::SlowNode) { SLOWEST } else { 1 }
+    }
+
+    /// How much of its disk a node keeps back: what it needs to delete and to do its work, where disks fill up.
+    pub fn disk_reserve_bytes(&self) -> u64 {
+        if !self.faults.contains(&FaultKind::FullDisk) {
+            return 0;
+        }
+        let stores = usize::from(self.shards.iter().copied().max().unwrap_or(1));
+        storage::Options { stores, ..self.storage.clone() }.disk_needed_bytes()
+    }
+
     /// The settings of one node.
     pub fn node_options(&self) -> node::NodeOptions {
         let drift = u64::try_from(self.clock_drift_max.as_millis()).unwrap_or(u64::MAX);
@@ -240,7 +255,11 @@ impl Scenario {
         let memory_bytes = self.storage.memory_bytes * parts;
         node::NodeOptions {
             shards: node::Wanted::default(),
-            storage: storage::Options { memory_bytes, ..self.storage.clone() },
+            storage: storage::Options {
+                memory_bytes,
+                disk_reserve_bytes: Some(self.disk_reserve_bytes()),
+                ..self.storage.clone()
+            },
             replica: replica::ReplicaOptions {
                 sync_interval: self.sync_interval,
                 clock_drift_ms_max: drift,
@@ -366,6 +385,16 @@ fn losses(seed: u64, scenario: &Scenario) -> Vec<FaultKind> {
     let rng = &mut Rng::from_seed(seed ^ 0x6c6f_7373_6573_206f);
     let others = if scenario.owners() > 1 { scenario.nodes.len() } else { 0 };
     let mut kinds = possible(&FaultKind::LOSSES, others);
+    rng.shuffle(&mut kinds);
+    kinds.truncate(if rng.chance(1, 2) { 0 } else { usize::try_from(1 + rng.below(2)).unwrap_or(1) });
+    kinds.sort_unstable();
+    kinds
+}
+
+/// Up to two of the things that machines ail of, in half of the clusters.
+fn ailments(seed: u64, nodes: usize) -> Vec<FaultKind> {
+    let rng = &mut Rng::from_seed(seed ^ 0x6169_6c6d_656e_7473);
+    let mut kinds = possible(&FaultKind::AILMENTS, nodes);
     rng.shuffle(&mut kinds);
     kinds.truncate(if rng.chance(1, 2) { 0 } else { usize::try_from(1 + rng.below(2)).unwrap_or(1) });
     kinds.sort_unstable();

@@ -162,6 +162,31 @@ fn a_failed_sync_poisons() {
     assert_eq!(get(&mut db, b"k").unwrap().unwrap(), "v");
 }
 
+/// Between what is synced and what is not there may be a mark that says how much is, and was never synced itself. If the kernel
+/// takes its page for clean, what comes behind it must not be written anew alone: found by the simulator.
+#[test]
+fn what_is_written_anew_after_a_failed_sync_has_no_hole_before_it() {
+    let disk = SimDisk::new();
+    let (mut db, _) = open_with(&disk, options()).unwrap();
+    db.put(b"k", Bytes::from("v"), Kind::Full).unwrap();
+    sync(&mut db).unwrap();
+    db.write_log().unwrap();
+    db.put(b"l", Bytes::from("w"), Kind::Full).unwrap();
+    db.write_log().unwrap();
+    let job = db.sync_job().unwrap();
+    disk.fail_syncs(true);
+    assert!(db.synced(job.run()).is_err());
+    disk.fail_syncs(false);
+    disk.crash(CrashMode::KeepAll, &mut Rng::from_seed(1));
+    drop(db);
+    let (db, recovery) = open_with(&disk, options()).unwrap();
+    assert_eq!(recovery.last_sequence.0, 2);
+    disk.crash(CrashMode::LoseUnsynced, &mut Rng::from_seed(1));
+    drop(db);
+    let (mut db, _) = open_with(&disk, options()).unwrap();
+    assert_eq!(get(&mut db, b"l").unwrap().unwrap(), "w");
+}
+
 /// A failed sync of a table or of the manifest leaves the disk's content unknown: the process must stop too.
 #[test]
 fn a_failed_sync_in_the_background_poisons() {

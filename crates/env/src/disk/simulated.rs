@@ -110,6 +110,11 @@ impl SimDisk {
         set(&mut locked(&self.state).faults.sync_fails, path, fails);
     }
 
+    /// From now on each sync fails (or no longer does, where it does not of its file alone), as [`SimDisk::fail_sync`] says.
+    pub fn fail_syncs(&self, fails: bool) {
+        locked(&self.state).faults.syncs_fail = fails;
+    }
+
     /// From now on each read of this file fails (or no longer does).
     pub fn fail_reads(&self, path: &Path, fails: bool) {
         set(&mut locked(&self.state).faults.read_fails, path, fails);
@@ -332,7 +337,7 @@ impl Disk for SimDisk {
 
     fn sync_dir(&self, dir: &Path) -> Result<(), DiskError> {
         let state = &mut *locked(&self.state);
-        if state.faults.sync_fails.contains(dir) {
+        if state.faults.fails_sync(dir) {
             return Err(error(DiskErrorKind::Io, "sync directory", dir, "simulated sync error"));
         }
         state.change("sync directory", dir, |state| {
@@ -444,7 +449,7 @@ impl File for SimFile {
 
     fn sync(&self) -> Result<(), DiskError> {
         let mut state = self.state("sync")?;
-        if state.faults.sync_fails.contains(&self.path) {
+        if state.faults.fails_sync(&self.path) {
             locked(&self.inode).fail_sync();
             return Err(error(DiskErrorKind::Io, "sync", &self.path, "simulated sync error"));
         }

@@ -36,7 +36,7 @@ impl Answers {
         self.by_token.contains_key(&token)
     }
 
-    /// A question came. `token` is used where something must be read.
+    /// A question came. `token` is used where something must be read. True if it is answered with *the same*, without a doubt.
     pub(crate) fn ask(
         &mut self,
         (ticket, epoch, ask): (Ticket, Epoch, Ask),
@@ -44,13 +44,16 @@ impl Answers {
         trees: &mut Trees,
         db: &Db,
         out: &mut Vec<Effect>,
-    ) {
+    ) -> bool {
         let id = TreeId { partition: ticket.partition, keyspace: ask.terms.keyspace };
         let Some(tree) = trees.get(id) else {
-            return reply(ticket, Answer::Refused(Refusal::Unknown), out);
+            reply(ticket, Answer::Refused(Refusal::Unknown), out);
+            return false;
         };
         let answered = answer(epoch, id.keyspace, tree, ask);
+        let is_same = matches!(answered, Answered::Send(Answer::Same { doubted: false }));
         self.take(ticket, id, answered, token, tree, db, out);
+        is_same
     }
 
     #[allow(clippy::too_many_arguments, reason = "a question and all that it takes to answer it")]

@@ -3,8 +3,8 @@
 //! For each partition and keyspace that it owns a node keeps a hash tree ([`trees`]), true with each write and built from
 //! stored bytes ([`building`]). It goes round: one tree and one other owner after the other, all of them about once in a
 //! cycle, one [`round`] at a time. A round walks both trees, then has the records that differ fetched and sent
-//! ([`mending`]). Both owners of a pair ask each other, so each knows by itself what it has compared. What others ask is
-//! answered by [`answering`].
+//! ([`mending`]). Both owners of a pair ask each other until each knows by itself that they agree; from then on one of them
+//! does, and the other only where it was not asked for a cycle. What others ask is answered by [`answering`].
 //!
 //! What must hold (INVARIANTS F1, F2): while owners can be reached, all come to hold the same within a cycle or two, without
 //! any client; what crosses the network grows with what differs; and nothing waits for it.
@@ -36,7 +36,7 @@ use self::building::Building;
 use self::mending::Settled;
 use self::pairs::Pairs;
 use self::round::{Ended, Round, Todo};
-use self::trees::Trees;
+use self::trees::{TreeId, Trees};
 use crate::granting::Granting;
 use crate::healing::Compared;
 use crate::replica::{Effect, Ticket};
@@ -188,9 +188,12 @@ impl Exchange {
     }
 
     /// Another owner asks.
-    pub(crate) fn ask(&mut self, ticket: Ticket, ask: Ask, db: &Db, out: &mut Vec<Effect>) {
+    pub(crate) fn ask(&mut self, now: Instant, ticket: Ticket, ask: Ask, db: &Db, out: &mut Vec<Effect>) {
         let token = self.next_id();
-        self.answers.ask((ticket, self.state.epoch(), ask), token, &mut self.trees, db, out);
+        let id = TreeId { partition: ticket.partition, keyspace: ask.terms.keyspace };
+        if self.answers.ask((ticket, self.state.epoch(), ask), token, &mut self.trees, db, out) {
+            self.pairs.met(now, (id, ticket.from));
+        }
     }
 
     /// All pairs are to be compared at once, without a pause between them.
@@ -283,8 +286,13 @@ impl Exchange {
             return;
         }
         for _ in 0..self.pairs.len() {
-            let Some((id, peer)) = self.pairs.next() else { break };
+            let cycle = self.options.cycle;
+            let turn = self.pairs.next(|met| now.mono.since(met) <= cycle);
+            let Some((id, peer, is_spared)) = turn else { break };
             self.is_hurried = self.hurried > 0;
+            if is_spared && !self.is_hurried {
+                break;
+            }
             self.hurried = self.hurried.saturating_sub(1);
             if !self.reachable.contains(&peer) {
                 continue;

@@ -18,6 +18,10 @@ struct Pair {
     peer: NodeId,
     /// When the last round began that ended with both holding what either had.
     complete: Option<Instant>,
+    /// Whether this node asks in any case, and not only where the other one has not.
+    leads: bool,
+    /// When the other one last asked and was told that it is the same here.
+    met: Option<Instant>,
     /// Keys that were found to differ and are not known to be mended.
     differing: u64,
     since: Option<WallTime>,
@@ -94,6 +98,8 @@ impl Pairs {
                 id,
                 peer: *peer,
                 complete: None,
+                leads: (here < *peer) == id.partition.0.is_multiple_of(2),
+                met: None,
                 differing: 0,
                 since: None,
                 repeated: 0,
@@ -121,8 +127,9 @@ impl Pairs {
         self.figures.rounds
     }
 
-    /// The next in turn.
-    pub(crate) fn next(&mut self) -> Option<(TreeId, NodeId)> {
+    /// The next in turn; and whether the turn can be spared, because the other one has asked since that time and all was the
+    /// same. What somebody waits for is never spared.
+    pub(crate) fn next(&mut self, since: impl Fn(Instant) -> bool) -> Option<(TreeId, NodeId, bool)> {
         self.is_urgent &= !self.wanted.is_empty();
         self.is_wanted_next = self.is_urgent || !self.is_wanted_next;
         let wanted = if self.is_wanted_next { self.wanted.pop_front() } else { None };
@@ -130,7 +137,16 @@ impl Pairs {
         if wanted.is_none() {
             self.next = if at + 1 < self.pairs.len() { at + 1 } else { 0 };
         }
-        self.pairs.get(at).map(|pair| (pair.id, pair.peer))
+        let pair = self.pairs.get(at)?;
+        let is_met = pair.complete.is_some() && pair.differing == 0 && pair.met.is_some_and(since);
+        Some((pair.id, pair.peer, wanted.is_none() && !pair.leads && is_met))
+    }
+
+    /// Another owner has asked and was told that it is the same here.
+    pub(crate) fn met(&mut self, now: Instant, of: (TreeId, NodeId)) {
+        if let Some(pair) = self.pairs.iter_mut().find(|pair| (pair.id, pair.peer) == of) {
+            pair.met = Some(now);
+        }
     }
 
     /// A round that began at this time has ended.

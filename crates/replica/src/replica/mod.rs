@@ -245,7 +245,7 @@ impl Replica {
                 let bytes = if self.stalled.is_empty() { self.granting.grant(now.mono) } else { 0 };
                 out.push(Effect::Reply(ticket, ReplicaReply::Granted { bytes }));
             }
-            ReplicaRequest::Compare(ask) => self.exchange.ask(ticket, *ask, &self.db, out),
+            ReplicaRequest::Compare(ask) => self.exchange.ask(now.mono, ticket, *ask, &self.db, out),
             ReplicaRequest::Scan(ask) => self.scan(ticket, ask, false, out),
             ReplicaRequest::Count(ask) => self.scan(ticket, ask, true, out),
             ReplicaRequest::Collect(_) => {

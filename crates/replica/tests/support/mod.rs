@@ -5,6 +5,8 @@
     reason = "each test binary uses a part, and a test may stop at surprises"
 )]
 
+pub(crate) mod by_hand;
+pub(crate) mod difference;
 pub(crate) mod owners;
 
 use std::collections::VecDeque;

@@ -21,6 +21,7 @@ use storage::{Db, Options};
 use types::{Epoch, Instant, KeyspaceId, Moment, NodeId, OperationId, PartitionId, ShardId, WallTime};
 use wire::{Body, Envelope, ReplicaReply, ReplicaRequest, WritePath};
 
+use super::by_hand::ByHand;
 use super::{LWW, SIBLINGS};
 
 /// Replicas of all partitions, all of which they own.
@@ -29,6 +30,8 @@ pub(crate) struct Owners {
     pub(crate) disks: Vec<SimDisk>,
     pub(crate) state: Arc<ClusterState>,
     pub(crate) now: Moment,
+    /// The one partition whose frames are counted; those of all, if none.
+    pub(crate) counted: Option<PartitionId>,
     /// Of frames between different nodes.
     pub(crate) bytes: usize,
     /// Frames between different nodes.
@@ -37,12 +40,15 @@ pub(crate) struct Owners {
     pub(crate) silent: Option<usize>,
     /// A node that says *stored*, stores nothing of what others send, and asks nobody.
     pub(crate) liar: Option<usize>,
+    /// Where a test lets messages arrive one by one.
+    pub(crate) by_hand: Option<ByHand>,
     queue: VecDeque<Message>,
     replies: Vec<(u64, ReplicaReply)>,
     made: Vec<Result<Made, MakeError>>,
 }
 
-enum Message {
+/// Between nodes, by their places, or of a node with itself.
+pub(crate) enum Message {
     Request(usize, usize, OperationId, PartitionId, ReplicaRequest),
     Reply(usize, Ticket, ReplicaReply),
 }
@@ -81,10 +87,12 @@ impl Owners {
             disks,
             state,
             now,
+            counted: None,
             bytes: 0,
             frames: 0,
             silent: None,
             liar: None,
+            by_hand: None,
             queue: VecDeque::new(),
             replies: Vec::new(),
             made: Vec::new(),
@@ -125,11 +133,11 @@ impl Owners {
         self.ask(node, &key, request)
     }
 
-    fn id(&self, place: usize) -> NodeId {
+    pub(crate) fn id(&self, place: usize) -> NodeId {
         self.state.members()[place].id
     }
 
-    fn place(&self, id: NodeId) -> usize {
+    pub(crate) fn place(&self, id: NodeId) -> usize {
         self.state.members().iter().position(|member| member.id == id).unwrap()
     }
 
@@ -219,7 +227,9 @@ impl Owners {
     pub(crate) fn settle(&mut self) {
         loop {
             while let Some(message) = self.queue.pop_front() {
-                self.deliver(message);
+                if let Some(message) = self.sort(message) {
+                    self.deliver(message);
+                }
             }
             for node in 0..self.nodes.len() {
                 let mut out = Vec::new();
@@ -232,7 +242,18 @@ impl Owners {
         }
     }
 
-    fn deliver(&mut self, message: Message) {
+    /// A message that arrives at once is given back.
+    fn sort(&mut self, message: Message) -> Option<Message> {
+        let sender = match &message {
+            Message::Request(from, ..) | Message::Reply(from, ..) => self.id(*from),
+        };
+        match &mut self.by_hand {
+            Some(by_hand) => by_hand.sort(sender, message),
+            None => Some(message),
+        }
+    }
+
+    pub(crate) fn deliver(&mut self, message: Message) {
         let mut out = Vec::new();
         let now = self.now;
         match message {
@@ -270,7 +291,7 @@ impl Owners {
     }
 
     fn count(&mut self, from: usize, to: usize, operation: OperationId, partition: PartitionId, body: Body) {
-        if from != to {
+        if from != to && self.counted.is_none_or(|counted| counted == partition) {
             let epoch = Epoch(1);
             let envelope = Envelope { operation, round: 0, epoch, partition, deadline_ms: 5000, body };
             let mut frame = BytesMut::new();

@@ -102,7 +102,7 @@ impl World {
         self.witness.answered(self.hosts[place].id, &asked.keys, &outcome, &mut self.violations, self.now);
         let taken = self.awake_since(place, handed);
         // Clocks that run slow by 200 millionths wait that much longer.
-        let allowed = asked.timeout + asked.timeout / 1_000 + LATE_MAX + self.scenario.turn_max;
+        let allowed = asked.timeout + asked.timeout / 1_000 + LATE_MAX + self.scenario.longest_turn();
         if taken > allowed {
             let what = format!("#{client} took {taken:?} and had {:?}", asked.timeout);
             self.violated("every request is answered by its deadline (J1)", what);

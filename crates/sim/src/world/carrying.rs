@@ -42,7 +42,7 @@ impl World {
             return;
         };
         running.turn_due = true;
-        let time = self.now + self.turn_takes();
+        let time = self.now + self.turn_takes(at.place);
         self.queue.put(time, Event::TurnEnd(at, self.hosts[at.place].life));
     }
 
@@ -120,10 +120,8 @@ impl World {
                 Output::Run(job) => self.start_job(at, job),
                 Output::Renounce(why) => self.renounces(at.place, &why),
                 Output::Stop(why) => {
-                    self.violated(
-                        "no node stops without a cause",
-                        format!("{}: {why}", self.hosts[at.place].name),
-                    );
+                    // Nothing of what it wanted done after that is done.
+                    return self.stops(at.place, &why);
                 }
             }
         }
@@ -251,9 +249,10 @@ impl World {
         let host = &mut self.hosts[at.place];
         let time = match &job {
             Job::Sync(_) => self.now + host.sync_takes(&mut self.rng, self.scenario.sync_micros),
-            Job::Read(..) | Job::Scan(..) => self.now + heavy_tailed(&mut self.rng, 200),
+            Job::Read(..) | Job::Scan(..) => self.now + host.takes(heavy_tailed(&mut self.rng, 200)),
             Job::Background(_) | Job::Remember(_) | Job::Rise(_) | Job::Settle(_) => {
-                let time = host.background_free.max(self.now) + heavy_tailed(&mut self.rng, 2_000);
+                let takes = host.takes(heavy_tailed(&mut self.rng, 2_000));
+                let time = host.background_free.max(self.now) + takes;
                 host.background_free = time;
                 time
             }

@@ -71,9 +71,10 @@ impl World {
         })
     }
 
-    /// Whether everybody runs, lacks nothing, and holds the same as everybody else.
+    /// Whether everybody runs, lacks nothing, and holds the same as everybody else, on disks that keep what they are given.
     fn can_lose_a_disk(&self) -> bool {
         self.is_whole()
+            && !self.hosts.iter().any(|host| host.ailments.syncs_fail)
             && self.relapsed.iter().all(|relapsed| !relapsed)
             && agreement::hints(self) == 0
             && agreement::disagreements(self).is_empty()

@@ -21,6 +21,7 @@ impl World {
         }
         self.put_identity_back(place);
         mend_reads(&self.hosts[place].disk);
+        self.mend_syncs(place);
         let mut rng = self.rng.fork();
         let options = self.options_of(place);
         let host = &mut self.hosts[place];
@@ -45,7 +46,8 @@ impl World {
     /// The node's settings at this start. Where the scenario asks for it, it is now and then divided otherwise than before.
     fn options_of(&mut self, place: Place) -> NodeOptions {
         let drawn = &mut self.divisions[place];
-        if self.scenario.redivides && self.rng.chance(1, 3) {
+        // To be divided otherwise takes as much room as there is data.
+        if self.scenario.redivides && !self.hosts[place].ailments.is_full && self.rng.chance(1, 3) {
             *drawn = *self.rng.pick(&self.scenario.shards).unwrap_or(drawn);
         }
         NodeOptions { shards: Wanted::Exactly(*drawn), ..self.options.clone() }
@@ -102,7 +104,9 @@ impl World {
         let closed = self.hosts[place].close(&mut rng);
         if self.hosts[place].disk.is_down() {
             self.crash(place, CrashMode::KeepSome, "stopped in the midst of its end");
-        } else if let Err(error) = closed {
+        } else if let Err(error) = closed
+            && !self.hosts[place].ailments.syncs_fail
+        {
             self.violated("a node stops in good order", error.to_string());
         }
         self.trace.line(self.now, &self.hosts[place].name, format_args!("! stopped in good order"));
@@ -138,7 +142,7 @@ impl World {
         self.network.cut(self.now, from, to, &mut self.queue);
     }
 
-    /// Heals all cuts, slow nodes and nodes that stand still.
+    /// Heals all cuts, nodes that stand still, and whatever machines ail of.
     pub fn heal(&mut self) {
         self.trace.line(self.now, "", format_args!("! heal"));
         self.resume_all();
@@ -147,6 +151,7 @@ impl World {
             host.slow_disk = false;
             mend_reads(&host.disk);
         }
+        self.relieve_all();
     }
 
     /// Whether anything is cut.

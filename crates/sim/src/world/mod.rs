@@ -6,6 +6,7 @@
 //!
 //! What must hold: nothing here depends on anything but the scenario and the calls of the driver.
 
+mod ailments;
 mod asking;
 mod carrying;
 mod gossiping;
@@ -285,13 +286,15 @@ impl World {
         while self.step(until).is_some() {}
     }
 
-    /// Whether every node runs, has connections with all others, takes none of them for down, and can read what it has.
+    /// Whether every node runs, has connections with all others, takes none of them for down, can read what it has, and takes in
+    /// more.
     pub fn is_whole(&self) -> bool {
         self.hosts.iter().all(Host::is_up)
             && !self.standing.iter().any(Standing::is_still)
             && self.network.is_whole()
             && self.hosts.iter().all(Host::reaches_all)
             && !self.hosts.iter().any(Host::lacks_something)
+            && !self.hosts.iter().any(Host::refuses_values)
     }
 
     fn happen(&mut self, event: Event) -> Happening {
@@ -366,9 +369,9 @@ pub(crate) fn random_skew(rng: &mut Rng, max: u64) -> i64 {
 }
 
 impl World {
-    fn turn_takes(&mut self) -> Duration {
+    fn turn_takes(&mut self, place: Place) -> Duration {
         let max = u64::try_from(self.scenario.turn_max.as_micros()).unwrap_or(0);
-        micros(&mut self.rng, 0, max)
+        self.hosts[place].takes(micros(&mut self.rng, 0, max))
     }
 
     fn pause_before_restart(&mut self) -> Duration {

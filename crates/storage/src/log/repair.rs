@@ -32,10 +32,14 @@ pub(super) struct Span {
 impl Span {
     /// Makes sure that what was read is on the medium before anything relies on it. The process before may have left
     /// records in the page cache, and if its sync failed the kernel may take those pages for clean, so that a sync
-    /// alone would do nothing: what is not known to be synced is written once more.
+    /// alone would do nothing: what is not known to be synced is written once more. With it the marks before it, which no sync
+    /// was there for: without them there would be a hole.
     pub(super) fn make_durable(&self, synced_through: u64) -> Result<(), OpenError> {
-        let uncertain = self.records.iter().find(|(_, header)| header.next_sequence() - 1 > synced_through);
-        let Some((from, _)) = uncertain else { return Ok(()) };
+        let is_uncertain =
+            |(_, header): &(usize, record::Header)| header.next_sequence() - 1 > synced_through;
+        let Some(uncertain) = self.records.iter().position(is_uncertain) else { return Ok(()) };
+        let certain = self.records[..uncertain].iter().rposition(|(_, header)| header.entries > 0);
+        let (from, _) = &self.records[certain.map_or(0, |last| last + 1)];
         let end = self.records.last().map_or(*from, |(offset, header)| offset + header.length);
         let mut bytes = vec![0; end - from];
         self.file.handle.read_exact_at(*from as u64, &mut bytes)?;

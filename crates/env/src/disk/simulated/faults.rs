@@ -13,6 +13,8 @@ pub(super) struct Faults {
     pub(super) down_after: Option<u64>,
     pub(super) capacity: Option<u64>,
     pub(super) sync_fails: BTreeSet<PathBuf>,
+    /// Whether all syncs fail.
+    pub(super) syncs_fail: bool,
     pub(super) read_fails: BTreeSet<PathBuf>,
 }
 
@@ -38,6 +40,11 @@ impl Faults {
         }
         self.changes += 1;
         if self.is_down() { Fate::Interrupted } else { Fate::Done }
+    }
+
+    /// Whether a sync of this file or directory fails.
+    pub(super) fn fails_sync(&self, path: &Path) -> bool {
+        self.syncs_fail || self.sync_fails.contains(path)
     }
 
     pub(super) fn on_read(&self, path: &Path) -> Result<(), (DiskErrorKind, &'static str)> {
