@@ -30,7 +30,7 @@ STARTED=()
 
 die() { echo "$*" >&2; exit 1; }
 
-for tool in redis-server redis-cli python3 curl; do
+for tool in ${TOOLS:-redis-server redis-cli python3 curl}; do
     command -v "$tool" >/dev/null || die "$tool is needed and not installed"
 done
 if [ "$ONLY" != redis ] && [ ! -x "$HENGE" ]; then

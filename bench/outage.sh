@@ -7,7 +7,7 @@
 # Each round is a cluster of its own, and each ratio is of one round. Half as many operations a second as the cluster can do are
 # sent in open loop for the first; full load is a closed loop of all connections.
 # SECONDS_EACH=10 RATE= (operations a second; half of what it can do) CLUSTERS="3 5"
-REPLICAS=3 QUORUM=sloppy
+REPLICAS=3 QUORUM=sloppy TOOLS="python3 curl"
 source "$(dirname "$0")/common.sh"
 SECONDS_EACH=${SECONDS_EACH:-10}
 ROUNDS=${ROUNDS:-3}
