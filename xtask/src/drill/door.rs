@@ -34,9 +34,9 @@ impl Door {
         Ok(body)
     }
 
-    /// Whether it serves.
-    pub(super) fn is_ready(&self) -> bool {
-        self.get("/readyz").is_ok()
+    /// Whether it serves, if only to say that the others are not there.
+    pub(super) fn serves(&self) -> bool {
+        self.sees_up().is_ok()
     }
 
     /// All figures that it shows, as they stand in `/metrics`.

@@ -22,8 +22,9 @@ const NOBODY: &str = "02:00:00:00:00:fe";
 /// The bridge's own host number.
 const BRIDGE_HOST: u8 = 254;
 
-/// How often to look for free ports before giving up.
-const PORT_TRIES: usize = 100;
+/// Where to look for free ports: below those that the system gives to outgoing connections, which would take the ports of a
+/// node that is away.
+const PORTS: std::ops::Range<u16> = 12_000..16_000;
 
 /// How nodes reach each other.
 pub(super) enum Net {
@@ -44,21 +45,22 @@ pub(super) enum Listener {
 impl Net {
     /// Nodes on free ports of this machine.
     pub(super) fn loopback(nodes: usize) -> Result<Net> {
-        // Held until all are found, so that none is found twice.
-        let (mut held, mut ports) = (Vec::new(), Vec::new());
-        for _ in 0..PORT_TRIES * nodes {
-            let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no port is free")?;
-            let port = tcp.local_addr()?.port();
-            if let Ok(udp) = UdpSocket::bind((Ipv4Addr::LOCALHOST, port)) {
-                held.push((tcp, udp));
-                ports.push(port);
+        // Two drills at once begin to look at different places.
+        let spread = u32::from(PORTS.end - PORTS.start);
+        let skip = usize::try_from(std::process::id().wrapping_mul(97) % spread)?;
+        let mut held = Vec::new();
+        for port in PORTS.cycle().skip(skip).take(usize::try_from(spread)?) {
+            let at = (Ipv4Addr::LOCALHOST, port);
+            // Held until all are found, which shows that they are free together.
+            if let (Ok(tcp), Ok(udp)) = (TcpListener::bind(at), UdpSocket::bind(at)) {
+                held.push((tcp, udp, port));
             }
-            if ports.len() == 3 * nodes {
-                let each = ports.chunks_exact(3).map(|ports| [ports[0], ports[1], ports[2]]);
+            if held.len() == 3 * nodes {
+                let each = held.chunks_exact(3).map(|held| [held[0].2, held[1].2, held[2].2]);
                 return Ok(Net::Loopback(each.collect()));
             }
         }
-        bail!("no {} ports are free for both TCP and UDP", 3 * nodes)
+        bail!("{} ports of {PORTS:?} are needed, and fewer are free for both TCP and UDP", 3 * nodes)
     }
 
     /// Nodes in namespaces. Replaces this process by one like it that is within them, if it is not yet.

@@ -122,7 +122,7 @@ impl Ring {
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let mut child = command.spawn().with_context(|| format!("cannot run {}", self.program.display()))?;
         let (began, door) = (Instant::now(), self.door(node));
-        while !door.is_ready() {
+        while !door.serves() {
             if child.try_wait()?.is_some() {
                 let said = fs::read(self.log(node))?;
                 let since = usize::try_from(before)?.min(said.len());
