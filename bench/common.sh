@@ -125,9 +125,11 @@ start_redis_cluster() {
     TARGET[$name]="--addresses ${nodes[0]},${nodes[1]},${nodes[2]} --cluster"
 }
 
-# henge_config NAME PORT NODES DURABILITY NUMBER: the configuration of one node, all members fixed.
+# henge_config NAME PORT NODES DURABILITY NUMBER: the configuration of one node, all members fixed. N is the number of
+# nodes, or REPLICAS; W and R are majorities; quorums are strict, or what QUORUM says.
 henge_config() {
     local name=$1 port=$2 nodes=$3 durability=$4 number=$5 i
+    local replicas=${REPLICAS:-$nodes}
     cat <<TOML
 [node]
 id = "n$number"
@@ -154,10 +156,10 @@ TOML
     cat <<TOML
 [[keyspaces]]
 name = "default"
-n = $nodes
-r = $(((nodes + 1) / 2))
-w = $(((nodes + 1) / 2))
-quorum = "strict"
+n = $replicas
+r = $(((replicas + 1) / 2))
+w = $(((replicas + 1) / 2))
+quorum = "${QUORUM:-strict}"
 durability = "$durability"
 TOML
 }
