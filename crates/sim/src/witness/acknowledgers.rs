@@ -47,6 +47,11 @@ impl Acknowledgers {
         }
     }
 
+    /// A node begins a new life, which may name its operations as the life before did.
+    pub fn forget(&mut self, maker: NodeId) {
+        self.writes.retain(|(of, _), _| *of != maker);
+    }
+
     /// How many peers said so.
     pub fn others(&self, maker: NodeId, operation: OperationId) -> usize {
         self.writes.get(&(maker, operation)).map_or(0, |write| write.stored.len())

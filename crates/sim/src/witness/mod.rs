@@ -140,9 +140,11 @@ impl Witness {
         }
     }
 
-    /// A node has lost its disk.
+    /// A node has lost its disk, or begins a new life.
     pub fn forget(&mut self, host: NodeId) {
         self.promises.forget(host);
+        self.acknowledgers.forget(host);
+        self.passed_on.retain(|(of, _)| *of != host);
     }
 
     /// A node has started on what its disk holds.
