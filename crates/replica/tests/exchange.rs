@@ -191,9 +191,9 @@ fn next_round_after(owners: &mut Owners, takes: Duration, is_lost: bool) -> Dura
     }
     let rounds = owners.nodes[0].exchange().rounds;
     if is_lost {
-        owners.lose()
+        owners.lose();
     } else {
-        owners.arrive()
+        owners.arrive();
     }
     let rounds_after = |owners: &mut Owners, count: u64| {
         while owners.nodes[0].exchange().rounds < rounds + count && owners.under_way().next().is_none() {
