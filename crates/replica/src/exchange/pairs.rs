@@ -138,7 +138,8 @@ impl Pairs {
             self.next = if at + 1 < self.pairs.len() { at + 1 } else { 0 };
         }
         let pair = self.pairs.get(at)?;
-        let is_met = pair.complete.is_some() && pair.differing == 0 && pair.met.is_some_and(since);
+        let agrees = pair.complete.is_some() && pair.differing == 0 && pair.repeated == 0;
+        let is_met = agrees && pair.met.is_some_and(since);
         Some((pair.id, pair.peer, wanted.is_none() && !pair.leads && is_met))
     }
 

@@ -57,10 +57,10 @@ pub(crate) fn one_difference(keys: usize) -> (Cost, Cost) {
     let before = moved(&owners);
     let differing = cycle(&mut owners);
     assert_eq!(owners.held(1, LWW, one.as_bytes()), owners.held(0, LWW, one.as_bytes()));
-    // There and back at most: what the other one has is looked at before ours is sent.
+    // The one fetches what the other has, merges and sends; the other may have come upon it at once, and fetches.
     let figures: Vec<_> =
         owners.nodes.iter().map(|node| (node.exchange().sent, node.exchange().fetched)).collect();
-    assert!(moved(&owners) - before <= 2, "{figures:?}");
+    assert!(moved(&owners) - before <= 3, "{figures:?}");
     (equal, differing)
 }
 

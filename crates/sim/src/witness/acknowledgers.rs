@@ -31,9 +31,13 @@ impl Acknowledgers {
         place: &Place,
         record: &Record,
     ) {
-        let known = self.writes.get(&(maker, operation)).is_some_and(|write| write.round >= round);
+        let made = (place.clone(), record.clone());
+        // Rounds go up within a life of the maker. In its next one, operations have the same numbers again.
+        let known = self
+            .writes
+            .get(&(maker, operation))
+            .is_some_and(|write| write.round == round || write.round > round && write.made == made);
         if !known {
-            let made = (place.clone(), record.clone());
             self.writes.insert((maker, operation), Write { round, stored: BTreeSet::new(), made });
         }
     }
