@@ -54,10 +54,11 @@ impl Ring {
         shell(&format!("chmod 600 '{}'", secret.display()))?;
         for node in 0..nodes {
             let mut text = format!(
-                "[node]\nid = \"n{}\"\ndata_dir = {:?}\nmemory = \"128MiB\"\nshards = {}\n[cluster]\nname = \"drill\"\n\
+                "[node]\nid = \"n{}\"\ndata_dir = {:?}\nmemory = \"{}MiB\"\nshards = {}\n[cluster]\nname = \"drill\"\n\
                  secret_file = {secret:?}\n",
                 node + 1,
                 ring.data(node),
+                64 * (1 + node % 2),
                 // Some are divided, which they have a file about.
                 1 + node % 2,
             );
