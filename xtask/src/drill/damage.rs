@@ -27,38 +27,48 @@ impl Kind {
         matches!(self, Kind::Log | Kind::Table | Kind::Lives)
     }
 
-    /// The files of this kind, in order of their names.
+    /// The files of this kind, in order of their names; of logs and manifests, of which the last is in use, only the last.
     fn files(self, data: &Path) -> Result<Vec<PathBuf>> {
-        let store = data.join("store");
-        let named = |path: PathBuf| Ok(if path.exists() { vec![path] } else { Vec::new() });
         let prefix = match self {
             Kind::Log => "log-",
             Kind::Table => "table-",
             Kind::Manifest => "manifest-",
-            Kind::Current => return named(store.join("CURRENT")),
-            Kind::Identity => return named(data.join("identity")),
-            Kind::Division => return named(data.join("division")),
-            Kind::Lives => return named(data.join("lives")),
+            Kind::Current => "CURRENT",
+            Kind::Identity => return named(data, "identity"),
+            Kind::Division => return named(data, "division"),
+            Kind::Lives => return named(data, "lives"),
         };
-        let mut paths = Vec::new();
-        for entry in fs::read_dir(&store).with_context(|| store.display().to_string())? {
-            let path = entry?.path();
-            if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix)) {
-                paths.push(path);
+        let mut all = Vec::new();
+        // A store for each shard.
+        for store in named(data, "store")? {
+            let mut found = named(&store, prefix)?;
+            if matches!(self, Kind::Log | Kind::Manifest) {
+                found.drain(..found.len().saturating_sub(1));
             }
+            all.extend(found);
         }
-        paths.sort();
-        Ok(paths)
+        Ok(all)
     }
+}
+
+/// What is in a directory under names that begin so, in order.
+fn named(dir: &Path, prefix: &str) -> Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(dir).with_context(|| dir.display().to_string())? {
+        let path = entry?.path();
+        if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix)) {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths)
 }
 
 /// Flips a byte in one of a node's files of this kind, and says in which and where; nothing where it has none. Bytes that are zero
 /// are left: logs are laid out with zeros before they are written, which say nothing yet.
 pub(super) fn flip(data: &Path, kind: Kind, rng: &mut Rng) -> Result<Option<(PathBuf, usize)>> {
     let files = kind.files(data)?;
-    // Of a table any will do; of logs and manifests the last is the one in use.
-    let path = if kind == Kind::Table { rng.pick(&files) } else { files.last() };
-    let Some(path) = path else { return Ok(None) };
+    let Some(path) = rng.pick(&files) else { return Ok(None) };
     let mut bytes = fs::read(path).with_context(|| path.display().to_string())?;
     for _ in 0..TRIES {
         let at = usize::try_from(rng.below(bytes.len() as u64))?;

@@ -28,7 +28,7 @@ const RETRY_EVERY: Duration = Duration::from_millis(50);
 const TURNS_PER_SET: u32 = 40;
 
 /// The longest value.
-const VALUE_BYTES_MAX: usize = 8 << 10;
+const VALUE_BYTES_MAX: usize = 2 << 10;
 
 /// What clients and the drill share.
 pub(super) struct Shared {

@@ -68,6 +68,9 @@ pub(crate) struct Arguments {
 /// With fewer acknowledged writes a drill shows nothing.
 const WRITES_MIN: usize = 1000;
 
+/// How often to try what cannot be done yet, such as damaging a table where there is none.
+const ROUNDS_UNDONE_MAX: u32 = 4;
+
 /// The most examples of one kind of trouble that are printed.
 const EXAMPLES: usize = 5;
 
@@ -125,18 +128,21 @@ fn drill(arguments: &Arguments, seed: u64, net: Net, program: &Path, dir: &Path)
     let mut striker = Striker { ring: &mut ring, shared: &shared, rng: rng.fork(), began };
     let mut undone = faults.clone();
     let until = Duration::from_secs_f64((arguments.minutes * 60.0).clamp(0.0, 1e6));
-    loop {
-        let mut round = faults.clone();
-        rng.shuffle(&mut round);
-        for fault in round {
-            if undone.is_empty() && began.elapsed() > until {
-                break;
+    let is_over = |undone: &[Fault]| undone.is_empty() && began.elapsed() > until;
+    for round in 0.. {
+        ensure!(round < ROUNDS_UNDONE_MAX || undone.is_empty(), "could not be done: {undone:?}");
+        let mut order = faults.clone();
+        rng.shuffle(&mut order);
+        for fault in order {
+            // After a full round only what is still to be done is waited for.
+            if is_over(&undone) || (began.elapsed() > until && !undone.contains(&fault)) {
+                continue;
             }
             if striker.strike(fault)? {
                 undone.retain(|other| *other != fault);
             }
         }
-        if undone.is_empty() && began.elapsed() > until {
+        if is_over(&undone) {
             break;
         }
     }

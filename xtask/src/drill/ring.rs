@@ -54,10 +54,13 @@ impl Ring {
         shell(&format!("chmod 600 '{}'", secret.display()))?;
         for node in 0..nodes {
             let mut text = format!(
-                "[node]\nid = \"n{}\"\ndata_dir = {:?}\nmemory = \"64MiB\"\nshards = 1\n[cluster]\nname = \"drill\"\n\
+                "[node]\nid = \"n{}\"\ndata_dir = {:?}\nmemory = \"{}MiB\"\nshards = {}\n[cluster]\nname = \"drill\"\n\
                  secret_file = {secret:?}\n",
                 node + 1,
                 ring.data(node),
+                64 * (1 + node % 2),
+                // Some are divided, which they have a file about.
+                1 + node % 2,
             );
             for member in 0..nodes {
                 let [resp, http, peer] = [Listener::Resp, Listener::Http, Listener::Peer]
