@@ -146,6 +146,7 @@ pub fn counters(shard: &Shard, now: WallTime) -> Vec<Counter> {
     let healing = shard.replica().healing();
     let figures = shard.figures();
     let pace = shard.operations().pace_figures();
+    let repairs = shard.operations().repair_figures();
     let db = shard.replica().db();
     let storage = db.stats();
     // The room is that of all shards, and their figures are added up.
@@ -185,6 +186,22 @@ pub fn counters(shard: &Shard, now: WallTime) -> Vec<Counter> {
         ),
         counter("retries_spent_total", "Questions asked again after a refusal.", pace.retries_spent),
         counter("retries_refused_total", "Those not asked again, for want of budget.", pace.retries_refused),
+        counter(
+            "read_repairs_awaited_total",
+            "Records sent to owners that a read found behind, before it was answered.",
+            repairs.sent_before_answers,
+        ),
+        counter("read_repairs_sent_total", "The same, after it was answered.", repairs.sent),
+        counter(
+            "read_repairs_suppressed_total",
+            "Those not sent, because one for the same key was under way.",
+            repairs.suppressed,
+        ),
+        counter(
+            "read_repairs_withheld_total",
+            "Those not sent, because too many were under way.",
+            repairs.withheld,
+        ),
         counter("hints_waiting", "Hints kept for owners that could not be reached.", handoff.waiting),
         counter(
             "hints_oldest_seconds",

@@ -213,7 +213,14 @@ impl Operations {
         let id = self.next_id();
         self.pace.request_begun();
         let mut steps = std::mem::take(&mut self.steps);
-        let mut turn = Turn { now, id, topology: &self.topology, pace: &mut self.pace, steps: &mut steps };
+        let mut turn = Turn {
+            now,
+            id,
+            topology: &self.topology,
+            pace: &mut self.pace,
+            repairs: &mut self.repairs,
+            steps: &mut steps,
+        };
         let machine = match start(target.as_ref(), &mut turn) {
             Ok(machine) => machine,
             Err(error) => {

@@ -28,6 +28,8 @@ use crate::forward::Forward;
 use crate::get::Get;
 use crate::mutation::Mutation;
 use crate::pace::{Figures, Pace, Share};
+use crate::repairs::{self, Repairs};
+use crate::settle::REPAIR_ROUND;
 use crate::target::{Event, Failure, Step, Target, Turn};
 use crate::walk::Walk;
 
@@ -159,6 +161,7 @@ pub struct Operations {
     unanswered: usize,
     bytes: usize,
     pace: Pace,
+    repairs: Repairs,
     steps: Vec<Step>,
 }
 
@@ -214,6 +217,7 @@ impl Operations {
             unanswered: 0,
             bytes: 0,
             pace: Pace::new(options.hedges, options.retries),
+            repairs: Repairs::default(),
             steps: Vec::new(),
         }
     }
@@ -243,6 +247,11 @@ impl Operations {
         self.pace.figures
     }
 
+    /// What has been sent to owners that were found behind, and what was not.
+    pub fn repair_figures(&self) -> repairs::Figures {
+        self.repairs.figures
+    }
+
     /// Whether none is.
     pub fn is_empty(&self) -> bool {
         self.by_id.is_empty()
@@ -257,7 +266,11 @@ impl Operations {
         reply: ReplicaReply,
         out: &mut Vec<Effect>,
     ) {
-        if !self.tell(now, operation, Event::Reply { from, round, reply }, out) {
+        if self.tell(now, operation, Event::Reply { from, round, reply }, out) {
+            return;
+        }
+        // A read that nobody waits to be repaired is over before those that are behind answer.
+        if round != REPAIR_ROUND || !self.repairs.answered(from, operation) {
             self.pace.answered_too_late(now.mono, from, operation);
         }
     }
@@ -275,12 +288,15 @@ impl Operations {
 
     /// A question could not be sent to a peer.
     pub fn not_sent(&mut self, now: Moment, to: NodeId, operation: OperationId, out: &mut Vec<Effect>) {
-        self.tell(now, operation, Event::Failed { from: to, failure: Failure::NotSent }, out);
+        if !self.tell(now, operation, Event::Failed { from: to, failure: Failure::NotSent }, out) {
+            self.repairs.answered(to, operation);
+        }
     }
 
     /// The connection to a peer is lost, with all that was under way on it.
     pub fn peer_lost(&mut self, now: Moment, peer: NodeId, out: &mut Vec<Effect>) {
         self.pace.reconnected(peer);
+        self.repairs.lost(peer);
         let mut concerned: Vec<OperationId> = self.by_id.keys().copied().collect();
         concerned.sort_unstable();
         for id in concerned {
@@ -319,7 +335,14 @@ impl Operations {
             return false;
         };
         let mut steps = std::mem::take(&mut self.steps);
-        let mut turn = Turn { now, id, topology: &self.topology, pace: &mut self.pace, steps: &mut steps };
+        let mut turn = Turn {
+            now,
+            id,
+            topology: &self.topology,
+            pace: &mut self.pace,
+            repairs: &mut self.repairs,
+            steps: &mut steps,
+        };
         operation.step(event, &mut turn);
         self.carry_out(now, id, &mut steps, out);
         self.steps = steps;
