@@ -103,7 +103,7 @@ impl Operations {
         cannot_make: CannotMake<'_>,
         out: &mut Vec<Effect>,
     ) {
-        if let Some(error) = self.refusal(&request) {
+        if let Some(error) = self.refusal(now.mono, &request) {
             self.answer_to(origin, Err(error), out);
             return;
         }
@@ -206,7 +206,7 @@ impl Operations {
         out: &mut Vec<Effect>,
         start: impl FnOnce(Option<&Target>, &mut Turn<'_>) -> Result<Machine, Error>,
     ) -> Option<OperationId> {
-        if let Some(error) = self.overload(bytes) {
+        if let Some(error) = self.overload(now.mono, bytes) {
             self.answer_to(origin, Err(error), out);
             return None;
         }

@@ -6,6 +6,7 @@
 
 mod admission;
 mod begin;
+mod delay;
 mod ids;
 mod outcome;
 mod wakes;
@@ -21,6 +22,9 @@ use replica::{Made, Make, MakeError, Ticket};
 use types::{Instant, KeyspaceId, Moment, NodeId, OperationId, ShardId};
 use wire::{Body, Envelope, ReplicaReply, ReplicaRequest};
 
+pub use self::admission::Refusals;
+
+use self::delay::Delay;
 use self::ids::ById;
 use self::wakes::Wakes;
 use crate::explain::Explain;
@@ -162,6 +166,8 @@ pub struct Operations {
     bytes: usize,
     pace: Pace,
     repairs: Repairs,
+    delay: Delay,
+    refusals: Refusals,
     steps: Vec<Step>,
 }
 
@@ -218,6 +224,8 @@ impl Operations {
             bytes: 0,
             pace: Pace::new(options.hedges, options.retries),
             repairs: Repairs::default(),
+            delay: Delay::default(),
+            refusals: Refusals::default(),
             steps: Vec::new(),
         }
     }
