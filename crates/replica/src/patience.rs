@@ -77,7 +77,9 @@ mod tests {
             assert!(!patience.is_over(at(waits - 1)) && patience.is_over(at(waits)), "{all}");
             assert_eq!(patience.left(at(1)), Duration::from_millis(waits - 1));
         }
-        assert!(Patience::new(at(10), at(10)).is_over(at(10)) && Patience::new(at(10), at(5)).is_over(at(10)));
+        assert!(
+            Patience::new(at(10), at(10)).is_over(at(10)) && Patience::new(at(10), at(5)).is_over(at(10))
+        );
         assert!(!Patience::new(at(10), Instant(u64::MAX)).is_over(at(1 << 40)));
     }
 }

@@ -220,7 +220,12 @@ impl Cold {
     }
 
     /// Refuses what has no time left. When to look again; nothing where nothing waits.
-    pub(crate) fn give_up(&mut self, now: Moment, out: &mut Vec<Effect>, refusals: &mut Refusals) -> Option<Instant> {
+    pub(crate) fn give_up(
+        &mut self,
+        now: Moment,
+        out: &mut Vec<Effect>,
+        refusals: &mut Refusals,
+    ) -> Option<Instant> {
         let mut next = None;
         for key in self.keys.values() {
             let Some(waiting) = self.by_key.get_mut(key) else { continue };
@@ -280,7 +285,12 @@ impl Stalled {
     }
 
     /// Refuses what has no time left. When to look again; nothing where nothing waits.
-    pub(crate) fn give_up(&mut self, now: Moment, out: &mut Vec<Effect>, refusals: &mut Refusals) -> Option<Instant> {
+    pub(crate) fn give_up(
+        &mut self,
+        now: Moment,
+        out: &mut Vec<Effect>,
+        refusals: &mut Refusals,
+    ) -> Option<Instant> {
         let mut next = None;
         for (key, one) in std::mem::take(&mut self.queue) {
             if one.is_late(now) {
@@ -325,5 +335,8 @@ const TOO_MANY_COLD: &str = "too many requests wait for the disk";
 pub(crate) const TOO_LATE: &str = "its turn did not come while there was time for it";
 
 fn hopeless(what: &str, time: Duration) -> String {
-    format!("{what} {} ms, longer than this request has: try again later, or with more time", time.as_millis())
+    format!(
+        "{what} {} ms, longer than this request has: try again later, or with more time",
+        time.as_millis()
+    )
 }

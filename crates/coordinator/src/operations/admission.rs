@@ -68,10 +68,18 @@ impl Operations {
             )));
         } else if self.unanswered >= self.options.operations_max {
             let max = self.options.operations_max;
-            (format!("{max} operations are"), "as many as are taken".to_owned(), &mut self.refusals.operations)
+            (
+                format!("{max} operations are"),
+                "as many as are taken".to_owned(),
+                &mut self.refusals.operations,
+            )
         } else if self.bytes + bytes > self.options.bytes_max && self.bytes > 0 {
             let max = self.options.bytes_max;
-            (format!("{} bytes of values are", self.bytes), format!("and {max} are taken"), &mut self.refusals.bytes)
+            (
+                format!("{} bytes of values are", self.bytes),
+                format!("and {max} are taken"),
+                &mut self.refusals.bytes,
+            )
         } else {
             return None;
         };

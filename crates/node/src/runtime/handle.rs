@@ -216,7 +216,8 @@ impl Store for RemoteHandle {
             Err(mpsc::error::TrySendError::Full(_)) => {
                 self.published.refused_one();
                 Answer::Ready(Err(Error::Overloaded(
-                    "this node has as many requests waiting as it takes: try again later, more slowly".to_owned(),
+                    "this node has as many requests waiting as it takes: try again later, more slowly"
+                        .to_owned(),
                 )))
             }
             Err(mpsc::error::TrySendError::Closed(_)) => Answer::Ready(Err(stopped())),
