@@ -94,7 +94,7 @@ pub enum Origin {
 }
 
 /// Bounds.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Options {
     /// How long a request may take where its client does not say, and at the most where it does.
     pub timeout: Duration,
