@@ -10,9 +10,9 @@
 //!
 //! In reading order: [`target`] (a key and its owners), [`pace`] (how fast owners answer, and what may be asked twice),
 //! [`read`] (collect R answers), [`settle`]
-//! (make sure that what was found stays found), [`get`], [`mutation`] (put, delete,
-//! expire at the maker), [`forward`] (to a maker), [`walk`] (scan, count), [`explain`], and [`operations`], which keeps
-//! them all.
+//! (make sure that what was found stays found), [`repairs`] (what is on its way to owners that are behind), [`get`],
+//! [`mutation`] (put, delete, expire at the maker), [`forward`] (to a maker), [`walk`] (scan, count), [`explain`], and
+//! [`operations`], which keeps them all.
 
 pub mod answer;
 pub mod explain;
@@ -22,6 +22,7 @@ pub mod mutation;
 pub mod operations;
 pub mod pace;
 pub mod read;
+pub mod repairs;
 pub mod settle;
 pub mod stand_ins;
 pub mod target;

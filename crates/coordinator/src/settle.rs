@@ -3,7 +3,7 @@
 //! Where the keyspace promises never to go back in time, what a client is told must be held, on stable storage, by a write
 //! quorum before it is told, so that every later read quorum meets it (INVARIANTS C2). If too few of those that answered
 //! hold it, the others are sent the merge of all answers, and the client waits until enough hold it. Elsewhere whoever is
-//! behind is sent it too, and nobody waits.
+//! behind is sent it too, once at a time ([`repairs`](crate::repairs)), and nobody waits.
 //!
 //! Whatever tells a client what a read found goes through here: a get, and a delete or change of expiry that has nothing
 //! to change.
@@ -17,7 +17,7 @@ use crate::read::{Merged, READ_ROUND};
 use crate::target::{Event, Target, Turn};
 
 /// The round of questions that repairs are sent in.
-const REPAIR_ROUND: u32 = READ_ROUND + 1;
+pub(crate) const REPAIR_ROUND: u32 = READ_ROUND + 1;
 
 /// A repair that a client waits for.
 #[derive(Debug)]
@@ -42,10 +42,14 @@ impl Settling {
         let keeps_order = !target.is_sloppy() || target.all_reachable(turn.topology);
         let never_goes_back = keeps_order && target.never_goes_back(read, level);
         if !never_goes_back || holding.decided() == Decision::Met {
-            repair(target, merged, &merged.behind, turn);
+            let key = (target.keyspace_id, &target.key);
+            if turn.repairs.begin(turn.now.mono, turn.id, key, &merged.behind) {
+                repair(target, merged, &merged.behind, turn);
+            }
             return None;
         }
         let lacking: Vec<NodeId> = holding.awaited().collect();
+        turn.repairs.figures.sent_before_answers += lacking.len() as u64;
         repair(target, merged, &lacking, turn);
         Some(Settling { holding, level })
     }

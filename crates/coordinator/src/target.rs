@@ -11,6 +11,7 @@ use types::{Instant, KeyspaceId, Moment, NodeId, OperationId, PartitionId};
 use wire::{ReplicaReply, ReplicaRequest};
 
 use crate::pace::Pace;
+use crate::repairs::Repairs;
 
 /// What one operation is about.
 #[derive(Clone, Debug)]
@@ -183,6 +184,8 @@ pub struct Turn<'a> {
     pub topology: &'a Arc<Topology>,
     /// How fast nodes answer, and what may be asked twice.
     pub pace: &'a mut Pace,
+    /// What is on its way to owners that were found behind.
+    pub repairs: &'a mut Repairs,
     /// What it wants done.
     pub steps: &'a mut Vec<Step>,
 }

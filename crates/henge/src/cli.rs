@@ -234,6 +234,18 @@ pub(crate) struct Server {
     /// The same for a node that failed requests in its silence [gossip.phi_after_failures]
     #[arg(long, value_name = "PHI", env = "HENGE_GOSSIP_PHI_AFTER_FAILURES")]
     pub(crate) gossip_phi_after_failures: Option<f64>,
+    /// How many client operations may be under way at once; more are refused as overload [limits.operations]
+    #[arg(long, value_name = "N", env = "HENGE_LIMIT_OPERATIONS")]
+    pub(crate) limit_operations: Option<usize>,
+    /// How many bytes of values may be under way at once [limits.bytes]
+    #[arg(long, value_name = "BYTES", env = "HENGE_LIMIT_BYTES", value_parser = crate::config::parse_bytes)]
+    pub(crate) limit_bytes: Option<u64>,
+    /// Of a hundred reads, for how many another owner may be asked because one is late; 0 for none [limits.hedge_percent]
+    #[arg(long, value_name = "0..100", env = "HENGE_HEDGE_PERCENT")]
+    pub(crate) hedge_percent: Option<u8>,
+    /// Of a hundred requests, for how many something may be asked again after a refusal; 0 for none [limits.retry_percent]
+    #[arg(long, value_name = "0..100", env = "HENGE_RETRY_PERCENT")]
+    pub(crate) retry_percent: Option<u8>,
     /// Listen on addresses other than loopback though nothing is encrypted and nobody has to log in.
     #[arg(long, env = "HENGE_INSECURE", value_parser = clap::builder::BoolishValueParser::new(),
           num_args = 0..=1, default_missing_value = "true", default_value_t = false)]

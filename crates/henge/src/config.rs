@@ -9,11 +9,12 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail};
 use cluster::{ClusterConfig, ClusterState, KeyspaceConfig, MemberConfig, founding_plan};
-use node::{Secret, Shards, Wanted};
+use node::{CoordinatorOptions, Secret, Shards, Wanted};
 use serde::Deserialize;
 
 use crate::cli::Server;
 use crate::gossip::{self, GossipSection};
+use crate::limits::LimitsSection;
 
 /// A whole `henge.toml`.
 #[derive(Clone, PartialEq, Debug, Default, Deserialize)]
@@ -27,6 +28,8 @@ pub(crate) struct File {
     cluster: ClusterConfig,
     #[serde(default)]
     gossip: GossipSection,
+    #[serde(default)]
+    limits: LimitsSection,
     #[serde(default)]
     keyspaces: Vec<KeyspaceConfig>,
 }
@@ -47,13 +50,14 @@ struct NodeSection {
 /// Bytes, as a number or a text with a unit.
 #[derive(Clone, PartialEq, Debug, Deserialize)]
 #[serde(untagged)]
-enum Size {
+pub(crate) enum Size {
     Bytes(u64),
     Text(String),
 }
 
 impl Size {
-    fn bytes(&self, key: &str) -> Result<u64> {
+    /// How many; an error names the key.
+    pub(crate) fn bytes(&self, key: &str) -> Result<u64> {
         match self {
             Size::Bytes(bytes) => Ok(*bytes),
             Size::Text(text) => parse_bytes(text).map_err(|why| anyhow!("{key}: {why}")),
@@ -87,6 +91,8 @@ pub(crate) struct NodeConfig {
     pub(crate) resp_keyspace: Option<String>,
     pub(crate) cluster_keyspace: Option<String>,
     pub(crate) gossip: ::gossip::Options,
+    /// How much it has under way, and may do twice.
+    pub(crate) limits: CoordinatorOptions,
     /// What the cluster's nodes share, if they have anything.
     pub(crate) secret: Option<Secret>,
     pub(crate) state: Arc<ClusterState>,
@@ -156,6 +162,10 @@ fn overlay(file: &mut File, arguments: &Server) {
     set(&mut file.gossip.fan_out, arguments.gossip_fan_out.as_ref());
     set(&mut file.gossip.phi, arguments.gossip_phi.as_ref());
     set(&mut file.gossip.phi_after_failures, arguments.gossip_phi_after_failures.as_ref());
+    set(&mut file.limits.operations, arguments.limit_operations.as_ref());
+    set(&mut file.limits.bytes, arguments.limit_bytes.map(Size::Bytes).as_ref());
+    set(&mut file.limits.hedge_percent, arguments.hedge_percent.as_ref());
+    set(&mut file.limits.retry_percent, arguments.retry_percent.as_ref());
     if let Some(bootstrap) = arguments.bootstrap {
         file.cluster.bootstrap = bootstrap;
     }
@@ -198,6 +208,7 @@ fn resolve(file: &File, insecure: bool) -> Result<NodeConfig> {
         resp_keyspace: bound("listen.resp_keyspace", &file.listen.resp_keyspace)?,
         cluster_keyspace: bound("listen.cluster_keyspace", &file.listen.cluster_keyspace)?,
         gossip: file.gossip.options()?,
+        limits: file.limits.options(memory_bytes)?,
         secret: None,
         name,
         data_dir,

@@ -54,7 +54,7 @@ impl Surroundings {
 /// Starts a node. Returns once it can serve.
 pub(crate) fn launch(config: NodeConfig, surroundings: Surroundings) -> Result<Launched> {
     let NodeConfig { name, data_dir, memory_bytes, disk_reserve_bytes, shards, listen, state, .. } = config;
-    let NodeConfig { resp_keyspace, cluster_keyspace, gossip, secret, .. } = config;
+    let NodeConfig { resp_keyspace, cluster_keyspace, gossip, limits, secret, .. } = config;
     let bound = [resp_keyspace, cluster_keyspace];
     let brake = surroundings.brake;
     if memory_bytes < HUGE_PAGES_FROM_BYTES {
@@ -94,6 +94,7 @@ pub(crate) fn launch(config: NodeConfig, surroundings: Surroundings) -> Result<L
         gossip_socket,
         options: NodeOptions {
             shards,
+            coordinator: limits,
             gossip,
             secret,
             storage: storage::Options {

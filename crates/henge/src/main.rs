@@ -17,6 +17,7 @@ mod drill;
 mod gossip;
 mod lab;
 mod launch;
+mod limits;
 mod server;
 mod signals;
 

@@ -20,6 +20,8 @@ pub use crate::core::{
     Directory, Evidence, Input, LIVES_FILE, Liveness, Lives, NodeOptions, Noticed, OpenError, Output, Passed,
     Secret, Sender, Shard,
 };
+pub use coordinator::Options as CoordinatorOptions;
+pub use coordinator::pace::Share as BudgetShare;
 pub use division::Wanted;
 pub use job::{Completion, Job};
 pub use shards::Shards;

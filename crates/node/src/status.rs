@@ -154,6 +154,8 @@ pub fn counters(shard: &Shard, now: WallTime) -> Vec<Counter> {
     let healing = shard.replica().healing();
     let figures = shard.figures();
     let pace = shard.operations().pace_figures();
+    let repairs = shard.operations().repair_figures();
+    let (refused, waiting) = (shard.operations().refusals(), shard.replica().refusals());
     let db = shard.replica().db();
     let storage = db.stats();
     // The room is that of all shards, and their figures are added up.
@@ -183,6 +185,46 @@ pub fn counters(shard: &Shard, now: WallTime) -> Vec<Counter> {
         counter("cold_reads_total", "Reads that memory could not answer.", figures.cold_reads),
         counter("log_syncs_total", "Times that the commit log was made durable.", figures.syncs),
         counter("operations_under_way", "Client operations under way.", shard.operations_under_way() as u64),
+        counter(
+            "refused_operations_total",
+            "Requests refused because as many operations were under way as are taken.",
+            refused.operations,
+        ),
+        counter(
+            "refused_bytes_total",
+            "Requests refused because as many bytes of values were under way as are taken.",
+            refused.bytes,
+        ),
+        counter(
+            "refused_delay_total",
+            "Requests refused because all that came had waited too long, for a while.",
+            refused.delay,
+        ),
+        counter(
+            "refused_late_total",
+            "Requests of clients and questions of peers refused because their time was over, or nearly, when their turn came.",
+            refused.late + figures.refused_late + waiting.late,
+        ),
+        counter(
+            "refused_hopeless_total",
+            "Reads and writes refused because they had less time than the disk takes, or than others had waited for storage.",
+            waiting.hopeless,
+        ),
+        counter(
+            "refused_cold_total",
+            "Reads and writes refused because as many waited for the disk as may.",
+            waiting.cold_full,
+        ),
+        counter(
+            "refused_stalled_total",
+            "Writes refused because as many waited for storage to catch up as may.",
+            waiting.stalled_full,
+        ),
+        counter(
+            "refused_crossing_total",
+            "Requests not passed on to another shard of the node, because that had too much to take in.",
+            figures.refused_crossing,
+        ),
         counter("hedges_sent_total", "Owners asked in addition, because another was late.", pace.hedges_sent),
         counter("hedges_won_total", "Reads decided by such an owner before the late one.", pace.hedges_won),
         counter("hedges_withheld_total", "Owners not asked so, for want of budget.", pace.hedges_withheld),
@@ -193,6 +235,22 @@ pub fn counters(shard: &Shard, now: WallTime) -> Vec<Counter> {
         ),
         counter("retries_spent_total", "Questions asked again after a refusal.", pace.retries_spent),
         counter("retries_refused_total", "Those not asked again, for want of budget.", pace.retries_refused),
+        counter(
+            "read_repairs_awaited_total",
+            "Records sent to owners that a read found behind, before it was answered.",
+            repairs.sent_before_answers,
+        ),
+        counter("read_repairs_sent_total", "The same, after it was answered.", repairs.sent),
+        counter(
+            "read_repairs_suppressed_total",
+            "Those not sent, because one for the same key was under way.",
+            repairs.suppressed,
+        ),
+        counter(
+            "read_repairs_withheld_total",
+            "Those not sent, because too many were under way.",
+            repairs.withheld,
+        ),
         counter("hints_waiting", "Hints kept for owners that could not be reached.", handoff.waiting),
         counter(
             "hints_oldest_seconds",
@@ -358,6 +416,16 @@ pub fn counters(shard: &Shard, now: WallTime) -> Vec<Counter> {
             reads.stalls,
         ),
     ]
+}
+
+/// Of the node as a whole: what no shard has seen.
+#[allow(clippy::cast_precision_loss, reason = "as above")]
+pub fn refused_waiting(value: u64) -> Counter {
+    Counter {
+        name: "refused_waiting_total",
+        help: "Requests over HTTP refused because as many waited for a shard's thread as may.",
+        value: value as f64,
+    }
 }
 
 fn unreachable_peers(shard: &Shard) -> u64 {

@@ -31,6 +31,7 @@ pub mod store_key;
 mod founding;
 mod granting;
 mod merge;
+mod patience;
 mod waiting;
 
 pub use collection::CollectionOptions;
@@ -38,4 +39,5 @@ pub use exchange::ExchangeOptions;
 pub use identity::{Identity, IdentityError, Origin};
 pub use make::{Change, Made, Make, MakeError};
 pub use merge::RecordMerge;
+pub use patience::Refusals;
 pub use replica::{Effect, Replica, ReplicaOptions, Ticket};

@@ -5,17 +5,20 @@
 //! than any stalled write of that key, and if it has to wait on it goes before them ([`Stalled::put_back`]).
 //!
 //! Both queues are bounded by number and by bytes, because a write that waits holds its value (INVARIANTS J1). What is
-//! beyond them is refused before anything of it is stored.
+//! beyond them is refused before anything of it is stored. So is what has less time than it would have to wait, and what has
+//! waited until too little is left ([`patience`](crate::patience)): at once, whether or not its turn has come.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::time::Duration;
 
 use bytes::Bytes;
 use causality::Context;
 use storage::ReadJob;
-use types::{KeyspaceId, Moment};
+use types::{Instant, KeyspaceId, Moment};
 use wire::{ReplicaReply, WritePath};
 
 use crate::make::{Make, MakeError};
+use crate::patience::{Patience, Refusals};
 use crate::replica::{Effect, Ticket};
 
 /// A task and who is to be answered.
@@ -23,6 +26,7 @@ use crate::replica::{Effect, Ticket};
 pub(crate) struct Waiting {
     pub(crate) ticket: Ticket,
     pub(crate) task: Task,
+    patience: Patience,
 }
 
 /// What is to be done with a key's record.
@@ -48,6 +52,11 @@ pub(crate) enum Task {
 }
 
 impl Waiting {
+    /// A task that comes now.
+    pub(crate) fn new(now: Moment, ticket: Ticket, task: Task) -> Waiting {
+        Waiting { ticket, task, patience: Patience::new(now.mono, ticket.until) }
+    }
+
     pub(crate) fn is_write(&self) -> bool {
         !matches!(self.task, Task::Read | Task::ReadCovering(_) | Task::ReadHeld)
     }
@@ -61,9 +70,14 @@ impl Waiting {
         }
     }
 
-    /// Whether nobody waits for its answer any more.
+    /// Whether there is no time left to do it in.
     pub(crate) fn is_late(&self, now: Moment) -> bool {
-        self.ticket.until <= now.mono
+        self.patience.is_over(now.mono)
+    }
+
+    /// When that is so.
+    pub(crate) fn gives_up_at(&self) -> Instant {
+        self.patience.ends()
     }
 
     /// Not done, and never will be.
@@ -125,6 +139,8 @@ pub(crate) struct Cold {
     keys: BTreeMap<u64, Bytes>,
     room: Room,
     next_token: u64,
+    /// How long reads have taken of late, an average that each moves by an eighth of the way.
+    usual: Duration,
 }
 
 impl Cold {
@@ -134,7 +150,12 @@ impl Cold {
             keys: BTreeMap::new(),
             room: Room::new(number_max, bytes_max),
             next_token: 0,
+            usual: Duration::ZERO,
         }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.room.number == 0
     }
 
     /// Whether a read from disk is under way for this key.
@@ -143,19 +164,35 @@ impl Cold {
     }
 
     /// Puts work behind the read that is under way for its key. What comes back is its refusal.
-    pub(crate) fn push(&mut self, key: &[u8], one: Waiting) -> Option<Effect> {
+    pub(crate) fn push(&mut self, key: &[u8], one: Waiting, refusals: &mut Refusals) -> Option<Effect> {
         match self.by_key.get_mut(key) {
             Some(waiting) if self.room.enter(&one) => {
                 waiting.push(one);
                 None
             }
-            _ => Some(one.fail(TOO_MANY_COLD)),
+            _ => {
+                refusals.cold_full += 1;
+                Some(one.fail(TOO_MANY_COLD))
+            }
         }
     }
 
-    /// Begins a queue for this key behind a read from disk. What comes back is that read, or a refusal.
-    pub(crate) fn begin(&mut self, key: Bytes, one: Waiting, job: ReadJob) -> Effect {
+    /// Begins a queue for this key behind a read from disk. What comes back is that read, or a refusal: where others wait, and
+    /// this one has less time than reads have taken of late.
+    pub(crate) fn begin(
+        &mut self,
+        now: Moment,
+        key: Bytes,
+        one: Waiting,
+        job: ReadJob,
+        refusals: &mut Refusals,
+    ) -> Effect {
+        if !self.is_empty() && self.usual > one.patience.left(now.mono) {
+            refusals.hopeless += 1;
+            return one.fail(&hopeless("reads from its disk take", self.usual));
+        }
         if !self.room.enter(&one) {
+            refusals.cold_full += 1;
             return one.fail(TOO_MANY_COLD);
         }
         self.next_token += 1;
@@ -170,13 +207,36 @@ impl Cold {
     }
 
     /// What waited for this read, in the order in which it came.
-    pub(crate) fn take(&mut self, token: u64) -> Vec<Waiting> {
+    pub(crate) fn take(&mut self, now: Moment, token: u64) -> Vec<Waiting> {
         let key = self.keys.remove(&token);
         let waiting = key.and_then(|key| self.by_key.remove(&key)).unwrap_or_default();
         for one in &waiting {
             self.room.leave(one);
         }
+        if let Some(first) = waiting.first() {
+            self.usual = (self.usual * 7 + first.patience.waited(now.mono)) / 8;
+        }
         waiting
+    }
+
+    /// Refuses what has no time left. When to look again; nothing where nothing waits.
+    pub(crate) fn give_up(
+        &mut self,
+        now: Moment,
+        out: &mut Vec<Effect>,
+        refusals: &mut Refusals,
+    ) -> Option<Instant> {
+        let mut next = None;
+        for key in self.keys.values() {
+            let Some(waiting) = self.by_key.get_mut(key) else { continue };
+            for one in waiting.extract_if(.., |one| one.is_late(now)) {
+                self.room.leave(&one);
+                refusals.late += 1;
+                out.push(one.fail(TOO_LATE));
+            }
+            next = waiting.iter().map(Waiting::gives_up_at).chain(next).min();
+        }
+        next
     }
 }
 
@@ -201,14 +261,48 @@ impl Stalled {
         self.queue.len()
     }
 
-    /// Puts a write behind the others. What comes back is its refusal.
-    pub(crate) fn push(&mut self, key: Bytes, one: Waiting) -> Option<Effect> {
+    /// Puts a write behind the others. What comes back is its refusal: also where it has less time than the first of them has
+    /// waited already.
+    pub(crate) fn push(
+        &mut self,
+        now: Moment,
+        key: Bytes,
+        one: Waiting,
+        refusals: &mut Refusals,
+    ) -> Option<Effect> {
+        let waited = self.queue.front().map_or(Duration::ZERO, |(_, first)| first.patience.waited(now.mono));
+        if waited > one.patience.left(now.mono) {
+            refusals.hopeless += 1;
+            return Some(one.fail(&hopeless("its storage has to catch up, and writes have waited", waited)));
+        }
         if self.room.enter(&one) {
             self.queue.push_back((key, one));
             None
         } else {
+            refusals.stalled_full += 1;
             Some(one.fail("too many writes wait for storage to catch up"))
         }
+    }
+
+    /// Refuses what has no time left. When to look again; nothing where nothing waits.
+    pub(crate) fn give_up(
+        &mut self,
+        now: Moment,
+        out: &mut Vec<Effect>,
+        refusals: &mut Refusals,
+    ) -> Option<Instant> {
+        let mut next = None;
+        for (key, one) in std::mem::take(&mut self.queue) {
+            if one.is_late(now) {
+                self.room.leave(&one);
+                refusals.late += 1;
+                out.push(one.fail(TOO_LATE));
+            } else {
+                next = Some(next.map_or(one.gives_up_at(), |next: Instant| next.min(one.gives_up_at())));
+                self.queue.push_back((key, one));
+            }
+        }
+        next
     }
 
     /// Puts writes that came before all others of their key in front of them. They have been let in once and are not
@@ -236,3 +330,13 @@ impl Stalled {
 }
 
 const TOO_MANY_COLD: &str = "too many requests wait for the disk";
+
+/// Said of what has waited for too long. It was not done.
+pub(crate) const TOO_LATE: &str = "its turn did not come while there was time for it";
+
+fn hopeless(what: &str, time: Duration) -> String {
+    format!(
+        "{what} {} ms, longer than this request has: try again later, or with more time",
+        time.as_millis()
+    )
+}

@@ -103,7 +103,7 @@ impl Operations {
         cannot_make: CannotMake<'_>,
         out: &mut Vec<Effect>,
     ) {
-        if let Some(error) = self.refusal(&request) {
+        if let Some(error) = self.refusal(now.mono, &request) {
             self.answer_to(origin, Err(error), out);
             return;
         }
@@ -206,14 +206,21 @@ impl Operations {
         out: &mut Vec<Effect>,
         start: impl FnOnce(Option<&Target>, &mut Turn<'_>) -> Result<Machine, Error>,
     ) -> Option<OperationId> {
-        if let Some(error) = self.overload(bytes) {
+        if let Some(error) = self.overload(now.mono, bytes) {
             self.answer_to(origin, Err(error), out);
             return None;
         }
         let id = self.next_id();
         self.pace.request_begun();
         let mut steps = std::mem::take(&mut self.steps);
-        let mut turn = Turn { now, id, topology: &self.topology, pace: &mut self.pace, steps: &mut steps };
+        let mut turn = Turn {
+            now,
+            id,
+            topology: &self.topology,
+            pace: &mut self.pace,
+            repairs: &mut self.repairs,
+            steps: &mut steps,
+        };
         let machine = match start(target.as_ref(), &mut turn) {
             Ok(machine) => machine,
             Err(error) => {

@@ -6,6 +6,7 @@
 
 mod admission;
 mod begin;
+mod delay;
 mod ids;
 mod outcome;
 mod wakes;
@@ -21,6 +22,9 @@ use replica::{Made, Make, MakeError, Ticket};
 use types::{Instant, KeyspaceId, Moment, NodeId, OperationId, ShardId};
 use wire::{Body, Envelope, ReplicaReply, ReplicaRequest};
 
+pub use self::admission::Refusals;
+
+use self::delay::Delay;
 use self::ids::ById;
 use self::wakes::Wakes;
 use crate::explain::Explain;
@@ -28,6 +32,8 @@ use crate::forward::Forward;
 use crate::get::Get;
 use crate::mutation::Mutation;
 use crate::pace::{Figures, Pace, Share};
+use crate::repairs::{self, Repairs};
+use crate::settle::REPAIR_ROUND;
 use crate::target::{Event, Failure, Step, Target, Turn};
 use crate::walk::Walk;
 
@@ -88,7 +94,7 @@ pub enum Origin {
 }
 
 /// Bounds.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Options {
     /// How long a request may take where its client does not say, and at the most where it does.
     pub timeout: Duration,
@@ -159,6 +165,9 @@ pub struct Operations {
     unanswered: usize,
     bytes: usize,
     pace: Pace,
+    repairs: Repairs,
+    delay: Delay,
+    refusals: Refusals,
     steps: Vec<Step>,
 }
 
@@ -214,6 +223,9 @@ impl Operations {
             unanswered: 0,
             bytes: 0,
             pace: Pace::new(options.hedges, options.retries),
+            repairs: Repairs::default(),
+            delay: Delay::default(),
+            refusals: Refusals::default(),
             steps: Vec::new(),
         }
     }
@@ -243,6 +255,11 @@ impl Operations {
         self.pace.figures
     }
 
+    /// What has been sent to owners that were found behind, and what was not.
+    pub fn repair_figures(&self) -> repairs::Figures {
+        self.repairs.figures
+    }
+
     /// Whether none is.
     pub fn is_empty(&self) -> bool {
         self.by_id.is_empty()
@@ -257,7 +274,11 @@ impl Operations {
         reply: ReplicaReply,
         out: &mut Vec<Effect>,
     ) {
-        if !self.tell(now, operation, Event::Reply { from, round, reply }, out) {
+        if self.tell(now, operation, Event::Reply { from, round, reply }, out) {
+            return;
+        }
+        // A read that nobody waits to be repaired is over before those that are behind answer.
+        if round != REPAIR_ROUND || !self.repairs.answered(from, operation) {
             self.pace.answered_too_late(now.mono, from, operation);
         }
     }
@@ -275,12 +296,15 @@ impl Operations {
 
     /// A question could not be sent to a peer.
     pub fn not_sent(&mut self, now: Moment, to: NodeId, operation: OperationId, out: &mut Vec<Effect>) {
-        self.tell(now, operation, Event::Failed { from: to, failure: Failure::NotSent }, out);
+        if !self.tell(now, operation, Event::Failed { from: to, failure: Failure::NotSent }, out) {
+            self.repairs.answered(to, operation);
+        }
     }
 
     /// The connection to a peer is lost, with all that was under way on it.
     pub fn peer_lost(&mut self, now: Moment, peer: NodeId, out: &mut Vec<Effect>) {
         self.pace.reconnected(peer);
+        self.repairs.lost(peer);
         let mut concerned: Vec<OperationId> = self.by_id.keys().copied().collect();
         concerned.sort_unstable();
         for id in concerned {
@@ -319,7 +343,14 @@ impl Operations {
             return false;
         };
         let mut steps = std::mem::take(&mut self.steps);
-        let mut turn = Turn { now, id, topology: &self.topology, pace: &mut self.pace, steps: &mut steps };
+        let mut turn = Turn {
+            now,
+            id,
+            topology: &self.topology,
+            pace: &mut self.pace,
+            repairs: &mut self.repairs,
+            steps: &mut steps,
+        };
         operation.step(event, &mut turn);
         self.carry_out(now, id, &mut steps, out);
         self.steps = steps;

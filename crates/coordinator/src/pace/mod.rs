@@ -52,6 +52,10 @@ const USUAL_SHIFT: u32 = 3;
 /// Nodes up to here are equally near. Beyond it each class is four times as slow as the one before.
 const NEAR: Duration = Duration::from_millis(1);
 
+/// So many answers of a node in a row that it cannot say, and it is taken for one that refuses. Fewer may be about a key or two
+/// that are damaged there, and say nothing of the others that it has.
+const CANNOT_SAY_MAX: u8 = 8;
+
 /// The class of nodes that owe an answer, and of those whose last answer was a refusal.
 const OWING: u8 = 6;
 const REFUSING: u8 = 7;
@@ -96,6 +100,8 @@ struct Peer {
     watched: Option<Watched>,
     owes: bool,
     refuses: bool,
+    /// How many answers in a row were that it cannot say.
+    cannot_say: u8,
     probed: Instant,
 }
 
@@ -115,6 +121,7 @@ impl Peer {
             watched: None,
             owes: false,
             refuses: false,
+            cannot_say: 0,
             probed: Instant::default(),
         }
     }
@@ -190,7 +197,7 @@ impl Pace {
     pub fn answered(&mut self, now: Instant, node: NodeId, took: Duration) {
         let peer = self.peer_mut(now, node);
         peer.sample(now, took);
-        (peer.owes, peer.refuses, peer.watched) = (false, false, None);
+        (peer.owes, peer.refuses, peer.watched, peer.cannot_say) = (false, false, None, 0);
     }
 
     /// A node has answered a question of an operation that is over. It is a sample if that answer was watched for.
@@ -209,7 +216,18 @@ impl Pace {
         peer.probed = now;
     }
 
-    /// A node has answered that it cannot, or will not, say.
+    /// A node has answered that it cannot say what it holds of a key. That is about the key, until nothing else is heard of it.
+    pub fn cannot_say(&mut self, now: Instant, node: NodeId) {
+        let peer = self.peer_mut(now, node);
+        peer.cannot_say = peer.cannot_say.saturating_add(1);
+        if peer.cannot_say >= CANNOT_SAY_MAX {
+            self.refused(now, node);
+        } else {
+            (peer.owes, peer.watched) = (false, None);
+        }
+    }
+
+    /// A node has answered that it will not say, or cannot say anything.
     pub fn refused(&mut self, now: Instant, node: NodeId) {
         let peer = self.peer_mut(now, node);
         (peer.refuses, peer.owes, peer.watched) = (true, false, None);
@@ -343,6 +361,25 @@ mod tests {
         assert_eq!(pace.class(N1), OWING);
         pace.answered_too_late(at(605), N1, OperationId(4));
         assert!(pace.class(N1) < OWING && pace.class(N1) > 0, "600 ms are a sample like any other");
+    }
+
+    /// A key that is damaged on a node is no reason to ask it last for all others; that it can say nothing is.
+    #[test]
+    fn a_node_that_cannot_say_of_a_key_is_asked_as_before_until_it_says_nothing_else() {
+        let mut pace = pace();
+        for sample in 0..100 {
+            pace.cannot_say(at(sample), N1);
+            pace.cannot_say(at(sample), N1);
+            pace.answered(at(sample), N1, Duration::from_micros(300));
+            assert_eq!(pace.class(N1), 0);
+        }
+        (1..CANNOT_SAY_MAX).for_each(|_| pace.cannot_say(at(100), N1));
+        assert_eq!(pace.class(N1), 0);
+        pace.cannot_say(at(100), N1);
+        assert_eq!(pace.class(N1), REFUSING);
+        assert!(pace.probe(at(200), N1, 0, OperationId(7)), "and it is looked whether it can again");
+        pace.answered(at(201), N1, Duration::from_micros(300));
+        assert_eq!(pace.class(N1), 0);
     }
 
     #[test]

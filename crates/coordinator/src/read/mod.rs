@@ -231,9 +231,8 @@ impl Read {
                 self.is_settled = true;
                 self.answered(from, record, synced, turn);
             }
-            ReplicaReply::CannotSay { why } | ReplicaReply::Failed { why } => {
-                self.refused(target, from, why, turn);
-            }
+            ReplicaReply::CannotSay { why } => self.cannot_say(target, from, why, turn),
+            ReplicaReply::Failed { why } => self.refused(target, from, why, turn),
             ReplicaReply::StaleEpoch { newest } => {
                 let why = format!("it knows epoch {newest}, and the request is of an older one");
                 self.refused(target, from, why, turn);
@@ -297,16 +296,32 @@ impl Read {
         }
     }
 
-    /// A node has answered that it will not say. Asking another in its place comes out of the budget for that (INVARIANTS
-    /// J2), unless it only stands in and was told nothing.
+    /// A node has answered that it will not say.
     fn refused(&mut self, target: &Target, from: NodeId, why: String, turn: &mut Turn<'_>) {
-        let stands_in = self.stand_ins.owner_of(from).is_some();
         if self.is_known(from) {
             return;
         }
-        if !stands_in {
+        if self.stand_ins.owner_of(from).is_none() {
             turn.pace.refused(turn.now.mono, from);
         }
+        self.without(target, from, why, turn);
+    }
+
+    /// A node has answered that it cannot say. Of a stand-in that was told nothing that is only to be expected.
+    fn cannot_say(&mut self, target: &Target, from: NodeId, why: String, turn: &mut Turn<'_>) {
+        if self.is_known(from) {
+            return;
+        }
+        if self.stand_ins.owner_of(from).is_none() {
+            turn.pace.cannot_say(turn.now.mono, from);
+        }
+        self.without(target, from, why, turn);
+    }
+
+    /// Goes on without a node that has answered and said nothing. Asking another in its place comes out of the budget for that
+    /// (INVARIANTS J2), unless it only stands in and was told nothing.
+    fn without(&mut self, target: &Target, from: NodeId, why: String, turn: &mut Turn<'_>) {
+        let stands_in = self.stand_ins.owner_of(from).is_some();
         self.tracker.failed(from);
         self.problems.push((from, why));
         if !self.is_short() || self.unasked.is_empty() {

@@ -78,6 +78,7 @@ pub(super) fn node_config(
         resp_keyspace: None,
         cluster_keyspace: None,
         gossip: gossip::Options::default(),
+        limits: node::CoordinatorOptions::default(),
         secret: Some(secret.clone()),
         state: Arc::clone(state),
     })

@@ -108,6 +108,7 @@ pub(super) fn configs(data: &Path) -> Result<Vec<NodeConfig>> {
             resp_keyspace: None,
             cluster_keyspace: None,
             gossip: gossip::Options::default(),
+            limits: node::CoordinatorOptions::default(),
             secret: Some(secret.clone()),
             state: Arc::clone(&state),
         })

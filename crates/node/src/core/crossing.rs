@@ -109,6 +109,7 @@ impl Shard {
             return;
         };
         if self.batches.len() >= BATCHES_MAX {
+            self.figures.refused_crossing += 1;
             let why =
                 format!("{BATCHES_MAX} requests for keys of several shards are under way: try again later");
             out.push(Output::Answer(client, Err(Error::Overloaded(why))));
@@ -139,14 +140,30 @@ impl Shard {
     }
 
     /// Takes in what another shard has passed on.
-    pub(super) fn take(&mut self, now: Moment, from: ShardId, passed: Passed, out: &mut Vec<Output>) {
+    /// Of what is asked the time that it waited is over.
+    pub(super) fn take(
+        &mut self,
+        now: Moment,
+        from: ShardId,
+        waited: Duration,
+        passed: Passed,
+        out: &mut Vec<Output>,
+    ) {
         match passed {
             Passed::Ask(asker, request) => {
                 self.figures.client_requests += 1;
-                self.begin(now, asker.token(from), request);
+                let token = asker.token(from);
+                match self.operations.after_waiting(waited, request) {
+                    Ok(request) => self.begin(now, token, request),
+                    Err(error) => self.answer(token, Err(error), out),
+                }
             }
             Passed::Answer(asker, outcome) => self.answered(asker, outcome, out),
-            Passed::Message(sender, envelope) => self.message(now, from, sender, envelope, out),
+            Passed::Message(sender, mut envelope) => {
+                let waited = u32::try_from(waited.as_millis()).unwrap_or(u32::MAX);
+                envelope.deadline_ms = envelope.deadline_ms.saturating_sub(waited);
+                self.message(now, from, sender, envelope, out);
+            }
             Passed::Reply(to, envelope) => out.push(Output::Reply(to, envelope)),
             Passed::Repair => {
                 self.replica.repair(now);
@@ -164,6 +181,7 @@ impl Shard {
 
     /// Another shard has too much to take in: whoever asked is told so at once.
     pub(super) fn not_passed(&mut self, now: Moment, to: ShardId, passed: Passed, out: &mut Vec<Output>) {
+        self.figures.refused_crossing += 1;
         let why =
             || format!("{to} of this node has as much to take in as it may: try again later, more slowly");
         match passed {

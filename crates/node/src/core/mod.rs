@@ -47,12 +47,16 @@ use crate::shards::Shards;
 pub enum Input {
     /// A client asks; the number comes back with the answer.
     Client(u64, api::Request),
+    /// The same of one whose request has waited so long for this shard's thread.
+    ClientWaited(u64, Duration, api::Request),
+    /// What becomes ready on this shard's thread has to wait so long for its turn.
+    Delayed(Duration),
     /// A shard of a peer says something.
     Message(Sender, Envelope),
     /// A message to a peer provably never left.
     NotSent(NodeId, OperationId),
-    /// Another shard of this node passes something on.
-    Passed(ShardId, Passed),
+    /// Another shard of this node passes something on; it has waited so long.
+    Passed(ShardId, Duration, Passed),
     /// What was to be passed on to another shard could not be: it has too much to take in.
     NotPassed(ShardId, Passed),
     /// A peer that belongs here can be reached.
@@ -155,6 +159,10 @@ pub struct Figures {
     pub cold_reads: u64,
     /// Syncs of the commit log.
     pub syncs: u64,
+    /// Questions of peers and of this node's other shards whose time was over when their turn came.
+    pub refused_late: u64,
+    /// What was not passed on because another shard had too much to take in.
+    pub refused_crossing: u64,
 }
 
 impl Shard {
@@ -265,8 +273,19 @@ impl Shard {
     pub fn handle(&mut self, now: Moment, input: Input, out: &mut Vec<Output>) {
         match input {
             Input::Client(client, request) => self.ask(now, client, request, out),
+            Input::ClientWaited(client, waited, request) => {
+                self.operations.waited(now.mono, waited);
+                match self.operations.after_waiting(waited, request) {
+                    Ok(request) => self.ask(now, client, request, out),
+                    Err(error) => out.push(Output::Answer(client, Err(error))),
+                }
+            }
+            Input::Delayed(waited) => self.operations.waited(now.mono, waited),
             Input::Message(from, envelope) => self.message(now, self.index, from, envelope, out),
-            Input::Passed(from, passed) => self.take(now, from, passed, out),
+            Input::Passed(from, waited, passed) => {
+                self.operations.waited(now.mono, waited);
+                self.take(now, from, waited, passed, out);
+            }
             Input::NotPassed(to, passed) => self.not_passed(now, to, passed, out),
             Input::NotSent(to, operation) => {
                 self.tell(now, to, Evidence::Failed, out);
@@ -339,6 +358,11 @@ impl Shard {
             }
             Body::Reply(reply) => {
                 self.operations.replied(now, from.node, (operation, round), reply, &mut self.asks);
+            }
+            Body::Request(_) if ticket.until <= now.mono => {
+                self.figures.refused_late += 1;
+                let why = "the time for it was over when its turn came".to_owned();
+                self.reply(now, ticket, ReplicaReply::Failed { why }, out);
             }
             Body::Request(_) if epoch < self.topology.state.epoch() => {
                 let reply = ReplicaReply::StaleEpoch { newest: self.topology.state.epoch() };

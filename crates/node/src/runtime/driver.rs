@@ -14,6 +14,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use api::{Counter, Outcome, Request};
 use cluster::Topology;
@@ -217,6 +218,16 @@ impl Driver {
 
     /// Asks on behalf of a client: the outcome, where it is there at once, else the number to poll for.
     pub(super) fn ask(&self, request: Request) -> Result<Outcome, u64> {
+        self.ask_as(request, Input::Client)
+    }
+
+    /// The same for one whose request has waited since then for this thread.
+    pub(super) fn ask_since(&self, asked: Instant, request: Request) -> Result<Outcome, u64> {
+        let waited = self.now().mono.since(asked);
+        self.ask_as(request, |client, request| Input::ClientWaited(client, waited, request))
+    }
+
+    fn ask_as(&self, request: Request, input: impl FnOnce(u64, Request) -> Input) -> Result<Outcome, u64> {
         if let Some(outcome) = self.answer_at_once(&request) {
             return Ok(outcome);
         }
@@ -227,7 +238,7 @@ impl Driver {
             clients.waiting.insert(client, Waiting::Asking);
             client
         };
-        self.feed(Input::Client(client, request));
+        self.feed(input(client, request));
         let mut clients = self.clients.borrow_mut();
         match clients.waiting.remove(&client) {
             Some(Waiting::Answered(outcome)) => Ok(outcome),
@@ -276,6 +287,15 @@ impl Driver {
         }
     }
 
+    /// What is ready on this thread waits so long for its turn. Nothing comes of that, so no turn follows.
+    pub(super) fn note_delay(&self, waited: Duration) {
+        if self.stopped.borrow().is_none() {
+            let mut outputs = self.spare.take();
+            self.handle(self.now(), Input::Delayed(waited), &mut outputs);
+            self.spare.set(outputs);
+        }
+    }
+
     /// Ends the turn: one write to the commit log, one to each peer.
     pub(super) fn end_turn(&self) {
         self.turn_due.set(false);
@@ -289,7 +309,7 @@ impl Driver {
         }
         self.carry_out(now, outputs);
         self.links.flush();
-        self.pass_on();
+        self.pass_on(now);
         let next = self.next_timer();
         if next.is_some_and(|next| next < self.armed.get()) {
             self.rearm.notify_one();
@@ -338,13 +358,13 @@ impl Driver {
     }
 
     /// Sends each other shard what has gathered for it.
-    fn pass_on(&self) {
+    fn pass_on(&self, now: Moment) {
         if self.shards.count() == 1 {
             return;
         }
         for (to, passed) in self.shards.iter().zip(self.outgoing.borrow_mut().iter_mut()) {
             if !passed.is_empty() {
-                self.node.mailboxes.pass(self.index, to, std::mem::take(passed));
+                self.node.mailboxes.pass(now.mono, self.index, to, std::mem::take(passed));
             }
         }
     }

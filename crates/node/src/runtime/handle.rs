@@ -3,13 +3,15 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::task::{Context, Poll};
 
 use api::{Answer, Counter, Error, MemberStatus, Outcome, Request, Status, Store};
 use cluster::Topology;
+use env::Clock;
 use tokio::sync::{mpsc, oneshot};
-use types::{ShardId, WallTime};
+use types::{Instant, ShardId, WallTime};
 
 use super::driver::Driver;
 use crate::shards::{Home, Shards};
@@ -36,6 +38,8 @@ pub(super) struct Published {
     notices: Arc<Mutex<Vec<Notices>>>,
     /// As the shard that gossips knows them.
     members: Arc<RwLock<Arc<[MemberStatus]>>>,
+    /// Requests of other threads that no shard has seen: too many waited for its thread.
+    refused: Arc<AtomicU64>,
 }
 
 impl Published {
@@ -47,7 +51,13 @@ impl Published {
             counters: Arc::new(RwLock::new(vec![Vec::new(); shards])),
             notices: Arc::new(Mutex::new(vec![Notices::default(); shards])),
             members: Arc::new(RwLock::new(status::members_alone(topology))),
+            refused: Arc::default(),
         }
+    }
+
+    /// A request was refused because too many waited.
+    pub(super) fn refused_one(&self) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn members(&self) -> Arc<[MemberStatus]> {
@@ -111,6 +121,7 @@ impl Published {
                 sum.value = if is_age { sum.value.max(counter.value) } else { sum.value + counter.value };
             }
         }
+        sums.push(status::refused_waiting(self.refused.load(Ordering::Relaxed)));
         sums
     }
 }
@@ -165,16 +176,29 @@ impl Drop for LocalPending {
     }
 }
 
-/// A request from another thread, and where its answer goes.
-pub(super) type Asked = (Request, oneshot::Sender<Outcome>);
+/// A request from another thread.
+pub(super) struct Asked {
+    pub(super) request: Request,
+    /// When it was asked.
+    pub(super) at: Instant,
+    /// Where its answer goes.
+    pub(super) answer: oneshot::Sender<Outcome>,
+}
 
 /// For other threads.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct RemoteHandle {
+    pub(super) clock: Arc<dyn Clock>,
     /// The way to each shard.
     pub(super) requests: Arc<[mpsc::Sender<Asked>]>,
     pub(super) shards: Shards,
     pub(super) published: Published,
+}
+
+impl std::fmt::Debug for RemoteHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RemoteHandle").field("shards", &self.shards).finish_non_exhaustive()
+    }
 }
 
 impl Store for RemoteHandle {
@@ -186,11 +210,16 @@ impl Store for RemoteHandle {
             Home::One(shard) => shard,
             Home::Any | Home::Several => ShardId(0),
         };
-        match self.requests[usize::from(at.0)].try_send((request, answer)) {
+        let asked = Asked { request, at: self.clock.now().mono, answer };
+        match self.requests[usize::from(at.0)].try_send(asked) {
             Ok(()) => Answer::Pending(RemotePending(pending)),
-            Err(mpsc::error::TrySendError::Full(_)) => Answer::Ready(Err(Error::Overloaded(
-                "this node has as many requests waiting as it takes: try again later, more slowly".to_owned(),
-            ))),
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                self.published.refused_one();
+                Answer::Ready(Err(Error::Overloaded(
+                    "this node has as many requests waiting as it takes: try again later, more slowly"
+                        .to_owned(),
+                )))
+            }
             Err(mpsc::error::TrySendError::Closed(_)) => Answer::Ready(Err(stopped())),
         }
     }

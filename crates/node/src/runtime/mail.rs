@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::BytesMut;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use types::ShardId;
+use types::{Instant, ShardId};
 use wire::Hello;
 
 use crate::core::Passed;
@@ -21,8 +21,8 @@ const WAITING_MAX: usize = 16 * 1024;
 /// From one thread to another.
 #[derive(Debug)]
 pub(super) enum Mail {
-    /// What one shard passed on in a turn.
-    Passed(ShardId, Vec<Passed>),
+    /// What one shard passed on in a turn, and when.
+    Passed(ShardId, Instant, Vec<Passed>),
     /// A peer's connection, after its handshake.
     Taken(Box<Taken>),
 }
@@ -72,10 +72,10 @@ impl Mailboxes {
     }
 
     /// Sends what has gathered for a shard. Lost where its thread is gone: then the node is about to stop.
-    pub(super) fn pass(&self, from: ShardId, to: ShardId, passed: Vec<Passed>) {
+    pub(super) fn pass(&self, now: Instant, from: ShardId, to: ShardId, passed: Vec<Passed>) {
         let one = &self.0[usize::from(to.0)];
         one.waiting.fetch_add(passed.len(), Ordering::Relaxed);
-        let _ = one.sender.send(Mail::Passed(from, passed));
+        let _ = one.sender.send(Mail::Passed(from, now, passed));
     }
 
     /// Hands a connection to a shard.
@@ -88,7 +88,7 @@ impl Incoming {
     /// The next mail; nothing when the node is gone.
     pub(super) async fn next(&mut self) -> Option<Mail> {
         let mail = self.receiver.recv().await?;
-        if let Mail::Passed(_, passed) = &mail {
+        if let Mail::Passed(_, _, passed) = &mail {
             self.waiting.fetch_sub(passed.len(), Ordering::Relaxed);
         }
         Some(mail)

@@ -258,7 +258,8 @@ pub fn start(start: Start) -> Result<Running, StartError> {
         }
     }
     drop(ready);
-    let handle = RemoteHandle { requests: requests.into(), shards, published: common.published.clone() };
+    let published = common.published.clone();
+    let handle = RemoteHandle { clock, requests: requests.into(), shards, published };
     let mut found = vec![String::new(); count];
     for _ in 0..count {
         let error = match readiness.recv() {

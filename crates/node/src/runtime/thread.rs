@@ -33,6 +33,9 @@ const TURN_MAX: Duration = Duration::from_micros(300);
 /// How long services may take to end what is under way when the node stops.
 const STOP_GRACE: Duration = Duration::from_secs(5);
 
+/// How often it is seen how long what is ready waits. Timers are rounded up to milliseconds, which is little enough.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
 /// How often a shard shows other threads its figures.
 const PUBLISH_EVERY: Duration = Duration::from_millis(500);
 
@@ -149,6 +152,7 @@ async fn serve(mut seat: Seat) -> Option<String> {
     own.spawn_local(take_mail(Rc::clone(&driver), incoming));
     own.spawn_local(serve_other_threads(Rc::clone(&driver), asked));
     own.spawn_local(publish(Rc::clone(&driver)));
+    own.spawn_local(measure_delay(Rc::clone(&driver)));
     let cause = tokio::select! {
         biased;
         _ = phase.wait_for(|phase| phase.is_over()) => None,
@@ -238,9 +242,10 @@ async fn take_completions(driver: Rc<Driver>, mut ended: mpsc::UnboundedReceiver
 async fn take_mail(driver: Rc<Driver>, mut incoming: Incoming) {
     while let Some(mail) = incoming.next().await {
         match mail {
-            Mail::Passed(from, passed) => {
+            Mail::Passed(from, sent, passed) => {
+                let waited = driver.now().mono.since(sent);
                 for one in passed {
-                    driver.feed(Input::Passed(from, one));
+                    driver.feed(Input::Passed(from, waited, one));
                 }
             }
             Mail::Taken(taken) => {
@@ -251,8 +256,8 @@ async fn take_mail(driver: Rc<Driver>, mut incoming: Incoming) {
 }
 
 async fn serve_other_threads(driver: Rc<Driver>, mut asked: mpsc::Receiver<Asked>) {
-    while let Some((request, answer)) = asked.recv().await {
-        match driver.ask(request) {
+    while let Some(Asked { request, at, answer }) = asked.recv().await {
+        match driver.ask_since(at, request) {
             Ok(outcome) => {
                 let _ = answer.send(outcome);
             }
@@ -271,5 +276,15 @@ async fn publish(driver: Rc<Driver>) {
     loop {
         driver.publish();
         tokio::time::sleep(PUBLISH_EVERY).await;
+    }
+}
+
+/// Sees again and again how long a task that is ready waits until this thread comes to it, as all that comes from sockets does.
+async fn measure_delay(driver: Rc<Driver>) {
+    loop {
+        let due = driver.now().mono + LOOK_EVERY;
+        tokio::time::sleep(LOOK_EVERY).await;
+        let waited = driver.now().mono.since(due);
+        driver.note_delay(waited);
     }
 }

@@ -158,7 +158,7 @@ impl Replica {
     /// A page of a sweep was read: what may be dropped is, each in its turn.
     pub(super) fn swept(&mut self, now: Moment, token: u64, outcome: ScanOutcome, out: &mut Vec<Effect>) {
         for key in self.collection.page(now, token, outcome) {
-            let one = Waiting { ticket: self.for_itself(), task: Task::Drop };
+            let one = Waiting::new(now, self.for_itself(), Task::Drop);
             self.with_held(now, key, one, out);
         }
     }
@@ -184,7 +184,7 @@ impl Replica {
     /// Lets go of what another owner had, and has dropped.
     pub(super) fn let_go_of_settled(&mut self, now: Moment, out: &mut Vec<Effect>) {
         for (keyspace, key, record) in self.exchange.take_settled() {
-            let one = Waiting { ticket: self.for_itself(), task: Task::LetGo { record } };
+            let one = Waiting::new(now, self.for_itself(), Task::LetGo { record });
             self.healing.compare_again(now.mono, self.state.partition_of(&key));
             self.with_held(now, store_key::store_key(keyspace, &key), one, out);
         }

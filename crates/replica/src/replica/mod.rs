@@ -40,6 +40,7 @@ use crate::granting::Granting;
 use crate::handoff::{self, Handoff, Settled};
 use crate::healing::Healing;
 use crate::make::{Made, Make, MakeError};
+use crate::patience::Refusals;
 use crate::recent::Recent;
 use crate::scan::Scans;
 use crate::store_key::{self, store_key};
@@ -137,6 +138,9 @@ pub struct Replica {
     /// Kinds of background work whose last job came to nothing, and until when each is left alone. The others go on:
     /// a compaction that cannot read its tables must not hold up the flush that writes wait for.
     left_alone: BTreeMap<BackgroundKind, Instant>,
+    /// When the first of what waits for the disk or for storage may have no time left.
+    give_up_at: Option<Instant>,
+    refusals: Refusals,
 }
 
 /// How long a kind of background work is left alone that came to nothing.
@@ -193,6 +197,8 @@ impl Replica {
             sync_due: None,
             syncing: false,
             left_alone: BTreeMap::new(),
+            give_up_at: None,
+            refusals: Refusals::default(),
         };
         let missing = replica.db.missing().to_vec();
         if !missing.is_empty() {
@@ -211,7 +217,7 @@ impl Replica {
                     .and_then(|()| self.place_of(keyspace, &key, ticket.partition, in_place_of))
                 {
                     Err(why) => out.push(Effect::Reply(ticket, ReplicaReply::CannotSay { why })),
-                    Ok(key) => self.with_held(now, key, Waiting { ticket, task: Task::Read }, out),
+                    Ok(key) => self.with_held(now, key, Waiting::new(now, ticket, Task::Read), out),
                 }
             }
             ReplicaRequest::ReadCovering { keyspace, key, context } => {
@@ -222,14 +228,14 @@ impl Replica {
                     Err(why) => out.push(Effect::Reply(ticket, ReplicaReply::CannotSay { why })),
                     Ok(key) => {
                         let task = Task::ReadCovering(context);
-                        self.with_held(now, key, Waiting { ticket, task }, out);
+                        self.with_held(now, key, Waiting::new(now, ticket, task), out);
                     }
                 }
             }
             ReplicaRequest::ReadHeld { keyspace, key } => {
                 match self.place_of(keyspace, &key, ticket.partition, None) {
                     Err(why) => out.push(Effect::Reply(ticket, ReplicaReply::CannotSay { why })),
-                    Ok(key) => self.with_held(now, key, Waiting { ticket, task: Task::ReadHeld }, out),
+                    Ok(key) => self.with_held(now, key, Waiting::new(now, ticket, Task::ReadHeld), out),
                 }
             }
             ReplicaRequest::Write { keyspace, key, record, path, in_place_of } => {
@@ -237,7 +243,7 @@ impl Replica {
                     Err(why) => out.push(Effect::Reply(ticket, ReplicaReply::Failed { why })),
                     Ok(key) => {
                         let task = Task::Write { keyspace, record, path };
-                        self.with_held(now, key, Waiting { ticket, task }, out);
+                        self.with_held(now, key, Waiting::new(now, ticket, task), out);
                     }
                 }
             }
@@ -299,7 +305,10 @@ impl Replica {
             Ok(held) => {
                 self.make_on(now, &key, ticket, ask, held, out);
             }
-            Err(why) => self.put_off(why, key, Waiting { ticket, task: Task::Make(Box::new(ask)) }, out),
+            Err(why) => {
+                let one = Waiting::new(now, ticket, Task::Make(Box::new(ask)));
+                self.put_off(now, why, key, one, out);
+            }
         }
     }
 
@@ -400,6 +409,11 @@ impl Replica {
         self.exchange.hurry(now.mono);
     }
 
+    /// What was refused, and why.
+    pub fn refusals(&self) -> Refusals {
+        self.refusals
+    }
+
     /// What was and is to be handed off to owners.
     pub fn handoff(&self) -> handoff::Figures {
         self.handoff.figures()
@@ -419,12 +433,12 @@ impl Replica {
             }
             Lookup::Unreadable(error) => {
                 self.unreadable(&key);
-                let waiting = self.cold.take(token);
+                let waiting = self.cold.take(now, token);
                 out.extend(waiting.into_iter().map(|one| one.fail(&error.to_string())));
                 return;
             }
         };
-        let waiting = self.cold.take(token);
+        let waiting = self.cold.take(now, token);
         self.run_all(now, &key, waiting, held, out);
     }
 
@@ -481,6 +495,7 @@ impl Replica {
             out.push(Effect::Stop(error.to_string()));
             return;
         }
+        self.give_up_late(now, out);
         out.extend(self.unwritten.drain(..).map(|(ticket, reply)| Effect::Reply(ticket, reply)));
         self.heal(now, out);
         self.handoff.turn(now, &self.db, out);
@@ -526,6 +541,7 @@ impl Replica {
             .values()
             .copied()
             .chain(sync)
+            .chain(self.gives_up_at())
             .chain(self.handoff.next_timer())
             .chain(self.exchange.next_timer())
             .chain(self.collection.next_timer())
@@ -611,7 +627,7 @@ impl Replica {
             out.push(one.fail(why));
             return Afterwards::Same;
         }
-        let Waiting { ticket, task } = one;
+        let Waiting { ticket, task, .. } = one;
         let stored = match task {
             Task::ReadCovering(context) => {
                 let reply = self.read(key, held);
@@ -707,6 +723,3 @@ enum Afterwards {
     Holds(Bytes),
     Nothing,
 }
-
-/// What is said of work that had to wait until nobody waited for it any more. It was not done.
-const TOO_LATE: &str = "its turn came when the time for it was over";

@@ -3,12 +3,14 @@
 //! What must hold: tasks on one key run in the order in which they came, on the record that the one before left. So a task
 //! waits where an earlier one waits: behind a read from disk with its key, and behind any write that storage has no room for.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use storage::{Lookup, PutError, ReadError, ReadJob};
-use types::Moment;
+use types::{Instant, Moment};
 
-use super::{Afterwards, Effect, Replica, TOO_LATE};
-use crate::waiting::Waiting;
+use super::{Afterwards, Effect, Replica};
+use crate::waiting::{TOO_LATE, Waiting};
 
 impl Replica {
     /// Runs what waited for a record, in order. From the first write on that storage has no room for, writes wait on:
@@ -24,6 +26,7 @@ impl Replica {
         let mut kept = Vec::new();
         for one in waiting {
             if one.is_late(now) {
+                self.refusals.late += 1;
                 out.push(one.fail(TOO_LATE));
             } else if one.is_write() && (!kept.is_empty() || self.must_wait(key, one.bytes(), held.as_ref()))
             {
@@ -50,6 +53,7 @@ impl Replica {
         let mut kept = self.stalled.take();
         while let Some((key, one)) = kept.pop_front() {
             if one.is_late(now) {
+                self.refusals.late += 1;
                 out.push(one.fail(TOO_LATE));
             } else {
                 self.with_held(now, key, one, out);
@@ -61,13 +65,28 @@ impl Replica {
         self.stalled.append(kept);
     }
 
+    /// Refuses what has waited until no time is left for it, though its turn has not come.
+    pub(super) fn give_up_late(&mut self, now: Moment, out: &mut Vec<Effect>) {
+        if self.give_up_at.is_none_or(|at| at > now.mono) {
+            return;
+        }
+        let stalled = self.stalled.give_up(now, out, &mut self.refusals);
+        let cold = self.cold.give_up(now, out, &mut self.refusals);
+        self.give_up_at = stalled.into_iter().chain(cold).min().map(|at| at.max(now.mono + LOOK_EVERY));
+    }
+
+    /// When that is to be done next.
+    pub(super) fn gives_up_at(&self) -> Option<Instant> {
+        self.give_up_at.filter(|_| !self.stalled.is_empty() || !self.cold.is_empty())
+    }
+
     /// Runs a task on what is held of its key: at once where memory knows, else in its turn once the disk has said.
     pub(super) fn with_held(&mut self, now: Moment, key: Bytes, one: Waiting, out: &mut Vec<Effect>) {
         match self.held(&key, one.is_write().then(|| one.bytes())) {
             Ok(held) => {
                 self.run(now, &key, one, held, out);
             }
-            Err(why) => self.put_off(why, key, one, out),
+            Err(why) => self.put_off(now, why, key, one, out),
         }
     }
 
@@ -97,11 +116,21 @@ impl Replica {
     }
 
     /// Puts a task where it has to wait, or refuses it.
-    pub(super) fn put_off(&mut self, why: NotNow, key: Bytes, one: Waiting, out: &mut Vec<Effect>) {
+    pub(super) fn put_off(
+        &mut self,
+        now: Moment,
+        why: NotNow,
+        key: Bytes,
+        one: Waiting,
+        out: &mut Vec<Effect>,
+    ) {
+        let refusals = &mut self.refusals;
+        let gives_up_at = one.gives_up_at();
+        self.give_up_at = Some(self.give_up_at.map_or(gives_up_at, |at| at.min(gives_up_at)));
         match why {
-            NotNow::Stalled => out.extend(self.stalled.push(key, one)),
-            NotNow::BehindARead => out.extend(self.cold.push(&key, one)),
-            NotNow::Cold(job) => out.push(self.cold.begin(key, one, *job)),
+            NotNow::Stalled => out.extend(self.stalled.push(now, key, one, refusals)),
+            NotNow::BehindARead => out.extend(self.cold.push(&key, one, refusals)),
+            NotNow::Cold(job) => out.push(self.cold.begin(now, key, one, *job, refusals)),
             NotNow::Unreadable(error) => {
                 self.unreadable(&key);
                 out.push(one.fail(&error.to_string()));
@@ -121,6 +150,9 @@ pub(super) enum NotNow {
     /// What is held cannot be read, now or later.
     Unreadable(ReadError),
 }
+
+/// How often all that waits is looked through, at most.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// What a record has beside its values and what is held already: its header, and a clock entry or two.
 const RECORD_OVERHEAD_BYTES: usize = 512;

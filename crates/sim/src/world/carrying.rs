@@ -167,7 +167,8 @@ impl World {
         for (to, passed) in std::mem::take(&mut running.passed) {
             let last = running.passed_last.entry(to).or_default();
             *last = (self.now + micros(&mut self.rng, 1, 100)).max(*last);
-            let event = Event::Passed(At { place: at.place, shard: to }, life, at.shard, Box::new(passed));
+            let to = At { place: at.place, shard: to };
+            let event = Event::Passed(to, life, at.shard, self.now, Box::new(passed));
             self.queue.put(*last, event);
         }
     }

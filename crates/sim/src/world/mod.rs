@@ -82,8 +82,8 @@ pub enum Event {
     Done(At, Life, Box<Completion>),
     /// A shard ends its turn.
     TurnEnd(At, Life),
-    /// What a shard passed on reaches another of its node.
-    Passed(At, Life, ShardId, Box<Passed>),
+    /// What a shard passed on, at this time, reaches another of its node.
+    Passed(At, Life, ShardId, Instant, Box<Passed>),
     /// A shard's timer, set for this time of its clock.
     Timer(At, Life, Instant),
     /// A client's request reaches the node.
@@ -326,9 +326,10 @@ impl World {
                     self.end_turn(at);
                 }
             }
-            Event::Passed(at, life, from, passed) => {
+            Event::Passed(at, life, from, sent, passed) => {
                 if self.lives(at.place, life) {
-                    self.feed(at, Input::Passed(from, *passed));
+                    let waited = self.now.since(sent);
+                    self.feed(at, Input::Passed(from, waited, *passed));
                 }
             }
             Event::Timer(at, life, due) => self.timer(at, life, due),
