@@ -53,10 +53,9 @@ fn request(request: &ReplicaRequest) -> String {
 
 fn reply(reply: &ReplicaReply) -> String {
     match reply {
-        ReplicaReply::Granted { bytes: 0 } => "nothing".to_owned(),
+        ReplicaReply::Granted { bytes: 0 } | ReplicaReply::Absent => "nothing".to_owned(),
         ReplicaReply::Granted { .. } => "so much".to_owned(),
         ReplicaReply::Found { record: bytes, .. } => record(&Record::decode(bytes.clone()).unwrap()),
-        ReplicaReply::Absent => "nothing".to_owned(),
         ReplicaReply::Stored => "stored".to_owned(),
         ReplicaReply::Settled => "settled long ago".to_owned(),
         ReplicaReply::Failed { why } | ReplicaReply::CannotSay { why } => format!("failed: {why}"),
