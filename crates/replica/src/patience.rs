@@ -13,6 +13,9 @@ use types::Instant;
 const KEPT_PART: u32 = 8;
 const KEPT_MAX: Duration = Duration::from_millis(100);
 
+/// The end of what a node asks of itself, which nobody waits for.
+pub(crate) const NEVER: Instant = Instant(u64::MAX);
+
 /// From when to when a task may wait.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Patience {
@@ -23,6 +26,9 @@ pub(crate) struct Patience {
 impl Patience {
     /// Of a task that comes now and is to be answered by then.
     pub(crate) fn new(now: Instant, until: Instant) -> Patience {
+        if until == NEVER {
+            return Patience { since: now, ends: NEVER };
+        }
         let all = until.since(now);
         Patience { since: now, ends: now + (all - (all / KEPT_PART).min(KEPT_MAX)) }
     }

@@ -10,6 +10,7 @@ use storage::{Lookup, PutError, ReadError, ReadJob};
 use types::{Instant, Moment};
 
 use super::{Afterwards, Effect, Replica};
+use crate::patience::NEVER;
 use crate::waiting::{TOO_LATE, Waiting};
 
 impl Replica {
@@ -77,7 +78,7 @@ impl Replica {
 
     /// When that is to be done next.
     pub(super) fn gives_up_at(&self) -> Option<Instant> {
-        self.give_up_at.filter(|_| !self.stalled.is_empty() || !self.cold.is_empty())
+        self.give_up_at.filter(|at| *at != NEVER && !(self.stalled.is_empty() && self.cold.is_empty()))
     }
 
     /// Runs a task on what is held of its key: at once where memory knows, else in its turn once the disk has said.
