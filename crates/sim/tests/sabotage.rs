@@ -108,7 +108,7 @@ fn comparing_nothing_is_noticed() {
 /// D1: owners that drop deletes which not all have are found out when one that was cut off brings a value back.
 #[test]
 fn collecting_early_is_noticed() {
-    let report = (0..10).find_map(|seed| {
+    let report = (0..60).find_map(|seed| {
         let report = sim::run_scenario(of_cut_links(seed, Some(Sabotage::CollectEarly)), false);
         (!report.is_clean()).then_some(report)
     });
