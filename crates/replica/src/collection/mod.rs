@@ -119,6 +119,8 @@ pub(crate) struct Collection {
     fences: Fences,
     asked: BTreeMap<u64, Asked>,
     to_sweep: VecDeque<PartitionId>,
+    /// Partitions of which something could not be read when they were swept, and when to sweep them again.
+    sweep_again: BTreeMap<PartitionId, Instant>,
     sweep: Option<Sweep>,
     last_id: u64,
     id_step: u64,
@@ -187,6 +189,7 @@ impl Collection {
             to_bring,
             fences: Fences::default(),
             asked: BTreeMap::new(),
+            sweep_again: BTreeMap::new(),
             sweep: None,
             last_id: (OWN_ID | COLLECTION_ID) + u64::from(who.shard),
             id_step: u64::from(who.shards),
@@ -332,7 +335,8 @@ impl Collection {
         let rounds = self.rounds.values().filter_map(Round::next_timer);
         let sweep = match &self.sweep {
             Some(sweep) => sweep.due(),
-            None => (!self.to_sweep.is_empty()).then(Instant::default),
+            None if self.to_sweep.is_empty() => self.sweep_again.values().min().copied(),
+            None => Some(Instant::default()),
         };
         let room = self.rounds.len() < ROUNDS_MAX;
         let begin =
@@ -446,7 +450,10 @@ impl Collection {
 
     fn go_on_sweeping(&mut self, now: Moment, db: &Db, out: &mut Vec<Effect>) {
         if self.sweep.is_none() {
-            let Some(partition) = self.to_sweep.pop_front() else { return };
+            let again =
+                self.sweep_again.iter().find(|(_, at)| **at <= now.mono).map(|(partition, _)| *partition);
+            let Some(partition) = self.to_sweep.pop_front().or(again) else { return };
+            self.sweep_again.remove(&partition);
             let Some(slots) = self.state.partitions().slots_of(partition) else { return };
             // What is still there when it is read is noticed again.
             self.dead.remove(&partition);
@@ -465,8 +472,10 @@ impl Collection {
         let Some(mut sweep) = self.sweep.take_if(|sweep| sweep.is_reading(token)) else { return Vec::new() };
         let partition = sweep.partition;
         let ScanOutcome::Page { entries, next } = outcome else {
-            // Damage is somebody else's to mend; what cannot be read is not dropped.
+            // Damage is somebody else's to mend; what cannot be read is not dropped, and is looked at again.
             self.rest(now, &sweep);
+            let again = self.not_before.get(&partition).copied().unwrap_or(now.mono + self.options.rest);
+            self.sweep_again.insert(partition, again);
             return Vec::new();
         };
         let mut keys = Vec::new();
