@@ -287,7 +287,7 @@ impl Exchange {
         }
         for _ in 0..self.pairs.len() {
             let cycle = self.options.cycle;
-            let turn = self.pairs.next(|met| now.mono.since(met) <= cycle);
+            let turn = self.pairs.next(self.asked_at, |met| now.mono.since(met) <= cycle);
             let Some((id, peer, is_spared)) = turn else { break };
             self.is_hurried = self.hurried > 0;
             if is_spared && !self.is_hurried {

@@ -30,6 +30,13 @@ struct Pair {
     signature: u64,
 }
 
+impl Pair {
+    /// Whether no round that began at this time or later has left both with the same.
+    fn is_uncompared(&self, since: Instant) -> bool {
+        self.complete.is_none_or(|at| at < since)
+    }
+}
+
 /// All pairs of one shard.
 #[derive(Debug)]
 pub(crate) struct Pairs {
@@ -128,8 +135,12 @@ impl Pairs {
     }
 
     /// The next in turn; and whether the turn can be spared, because the other one has asked since that time and all was the
-    /// same. What somebody waits for is never spared.
-    pub(crate) fn next(&mut self, since: impl Fn(Instant) -> bool) -> Option<(TreeId, NodeId, bool)> {
+    /// same. What somebody waits for is never spared, and neither is what was not compared since all was asked to be.
+    pub(crate) fn next(
+        &mut self,
+        asked_at: Instant,
+        since: impl Fn(Instant) -> bool,
+    ) -> Option<(TreeId, NodeId, bool)> {
         self.is_urgent &= !self.wanted.is_empty();
         self.is_wanted_next = self.is_urgent || !self.is_wanted_next;
         let wanted = if self.is_wanted_next { self.wanted.pop_front() } else { None };
@@ -138,7 +149,7 @@ impl Pairs {
             self.next = if at + 1 < self.pairs.len() { at + 1 } else { 0 };
         }
         let pair = self.pairs.get(at)?;
-        let agrees = pair.complete.is_some() && pair.differing == 0 && pair.repeated == 0;
+        let agrees = !pair.is_uncompared(asked_at) && pair.differing == 0 && pair.repeated == 0;
         let is_met = agrees && pair.met.is_some_and(since);
         Some((pair.id, pair.peer, wanted.is_none() && !pair.leads && is_met))
     }
@@ -172,8 +183,7 @@ impl Pairs {
     /// With which other owner a partition has yet to be compared, if with any, in a round begun at this time or later that
     /// left nothing to differ. Those get their turn sooner.
     pub(crate) fn want(&mut self, partition: PartitionId, since: Instant) -> Option<NodeId> {
-        let is_missing =
-            |pair: &Pair| pair.id.partition == partition && pair.complete.is_none_or(|at| at < since);
+        let is_missing = |pair: &Pair| pair.id.partition == partition && pair.is_uncompared(since);
         let mut first = None;
         for (place, pair) in self.pairs.iter().enumerate().filter(|(_, pair)| is_missing(pair)) {
             first.get_or_insert(pair.peer);
@@ -203,9 +213,53 @@ impl Pairs {
             differing: self.pairs.iter().map(|pair| pair.differing).sum(),
             oldest: self.pairs.iter().filter_map(|pair| pair.since).min(),
             stuck: count(&|pair| pair.repeated >= STUCK_AFTER),
-            uncompared: count(&|pair| pair.complete.is_none_or(|at| at < asked_at)),
+            uncompared: count(&|pair| pair.is_uncompared(asked_at)),
             unreachable: count(&|pair| !is_reachable(pair.peer)),
             ..self.figures
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use types::KeyspaceId;
+
+    use super::*;
+
+    fn at(seconds: u64) -> Instant {
+        Instant::default() + Duration::from_secs(seconds)
+    }
+
+    /// Of two owners that agree one asks. But a comparison that somebody asked for is this node's own to make, or it would wait
+    /// for it for ever.
+    #[test]
+    fn a_turn_is_spared_where_both_agree_and_nobody_has_asked_since() {
+        let pair = Pair {
+            id: TreeId { partition: PartitionId(1), keyspace: KeyspaceId(0) },
+            peer: NodeId(2),
+            leads: false,
+            complete: Some(at(5)),
+            met: Some(at(6)),
+            differing: 0,
+            since: None,
+            repeated: 0,
+            signature: 0,
+        };
+        let mut pairs = Pairs {
+            pairs: vec![pair],
+            next: 0,
+            wanted: VecDeque::new(),
+            is_wanted_next: false,
+            is_urgent: false,
+            figures: Figures::default(),
+        };
+        let is_spared =
+            |pairs: &mut Pairs, asked_at| pairs.next(asked_at, |_| true).is_some_and(|turn| turn.2);
+        assert!(is_spared(&mut pairs, at(0)) && is_spared(&mut pairs, at(5)));
+        assert!(!is_spared(&mut pairs, at(7)), "it was not compared since all was asked to be");
+        pairs.pairs[0].complete = Some(at(8));
+        assert!(is_spared(&mut pairs, at(7)));
     }
 }
