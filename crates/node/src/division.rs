@@ -31,6 +31,7 @@ use storage::{
 };
 use types::ShardId;
 
+use crate::checksum::checksum;
 use crate::shards::{SHARDS_MAX, Shards, ShardsError};
 
 const MAGIC: &[u8; 8] = b"HENGEDV1";
@@ -170,11 +171,6 @@ impl Division {
         let [shards] = rest else { return Err("its length is not right") };
         Ok(Division { generation: u32::from_le_bytes(*generation), shards: *shards })
     }
-}
-
-fn checksum(bytes: &[u8]) -> u32 {
-    let wide = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, bytes);
-    u32::try_from(wide).expect("a 32-bit checksum fits 32 bits")
 }
 
 fn read(disk: &dyn Disk, dir: &Path) -> Result<Option<Division>, DivisionError> {

@@ -3,8 +3,8 @@
 //! A data directory that was rolled back to an earlier state, or of which there are two, does not know it. Its peers do. A run
 //! says from which stint on none is reserved; that rises while it goes on ([`super::tide`]), and the next run begins there. So
 //! whoever begins below what was heard has forgotten something, and whoever comes with a life that was followed by another is
-//! out of date. Both are told to give up the life that they have (INVARIANTS E7, B1). And while a run is connected, another one of the same node is not let in:
-//! there are two processes, or the first has died and will be noticed soon.
+//! out of date. Both are told to give up the life that they have (INVARIANTS E7, B1). And while a run is connected, another one
+//! of the same node is not let in: there are two processes, or the first has died and will be noticed soon.
 //!
 //! ```text
 //!   0  magic      8 bytes   "HENGELV1"
@@ -30,6 +30,8 @@ use std::path::Path;
 use env::{Disk, DiskError};
 use types::{Incarnation, NodeId};
 use wire::{Hello, Refusal};
+
+use crate::checksum::checksum;
 
 /// The name of the file.
 pub const FILE: &str = "lives";
@@ -240,11 +242,6 @@ fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
     let (first, rest) = bytes.split_first_chunk::<N>()?;
     *bytes = rest;
     Some(*first)
-}
-
-fn checksum(bytes: &[u8]) -> u32 {
-    let wide = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, bytes);
-    u32::try_from(wide).expect("a 32-bit checksum fits 32 bits")
 }
 
 #[cfg(test)]
