@@ -9,8 +9,8 @@
 //!
 //! In reading order: [`shards`], [`core`], [`job`], [`division`], [`status`], then [`runtime`] and its parts.
 
-pub mod checksum;
-mod core;
+mod checksum;
+pub mod core;
 pub mod division;
 pub mod job;
 pub mod runtime;
