@@ -4,16 +4,22 @@
 //! work waits, in order, behind one read from disk. So a write never meets a record older than the one that it should be
 //! merged with, and equal reads of a cold key cost one.
 //!
-//! Here is the way of a request; [`reaching`] is its way to the record, [`arriving`] is what becomes of a record that another node made, [`making`] how this one
-//! makes its own, [`collecting`] how deletes are dropped, [`healing`] what becomes of what was lost to damage.
+//! A request comes in by [`serving`]; [`reaching`] is its way to the record, [`arriving`] is what becomes of a record that another
+//! node made, [`making`] how this one makes its own, [`storing`] how either is stored and acknowledged. [`asking`] is what this node
+//! asks by itself, [`collecting`] how deletes are dropped, [`healing`] what becomes of what was lost to damage. [`turn`] ends
+//! it all: the log is written once, and what is to be done next is said.
 
 mod arriving;
+mod asking;
 mod collecting;
 mod healing;
 mod making;
 mod options;
 mod reaching;
 mod room;
+mod serving;
+mod storing;
+mod turn;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -21,14 +27,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use causality::HybridClock;
-use cluster::{ClusterState, Durability, Keyspace, QuorumMode};
-use quorum::{Level, Model};
+use cluster::ClusterState;
 use storage::{
-    BackgroundJob, BackgroundKind, BackgroundOutcome, Damage, Db, Installed, Kind, LogError, Lookup,
-    PutError, ReadJob, ReadOutcome, ScanJob, ScanOutcome, SequenceNumber, SyncJob, SyncOutcome,
+    BackgroundJob, BackgroundKind, Damage, Db, Lookup, ReadJob, ReadOutcome, ScanJob, ScanOutcome,
+    SequenceNumber, SyncJob,
 };
-use types::{Incarnation, Instant, KeyspaceId, Moment, NodeId, OperationId, PartitionId, ShardId};
-use wire::{ReplicaReply, ReplicaRequest, ScanAsk};
+use types::{Incarnation, Instant, Moment, NodeId, OperationId, PartitionId, ShardId};
+use wire::{ReplicaReply, ReplicaRequest};
 
 use self::healing::MISSING;
 use crate::actors::Actors;
@@ -37,13 +42,13 @@ use crate::collection::{self, Collection};
 use crate::exchange::{self, Exchange};
 use crate::founding::Founding;
 use crate::granting::Granting;
-use crate::handoff::{self, Handoff, Settled};
+use crate::handoff::{self, Handoff};
 use crate::healing::Healing;
 use crate::make::{Made, Make, MakeError};
 use crate::patience::Refusals;
 use crate::recent::Recent;
 use crate::scan::Scans;
-use crate::store_key::{self, store_key};
+use crate::store_key;
 use crate::waiting::{Cold, Stalled, Task, Waiting};
 
 pub use self::options::ReplicaOptions;
@@ -143,9 +148,6 @@ pub struct Replica {
     refusals: Refusals,
 }
 
-/// How long a kind of background work is left alone that came to nothing.
-const BACKGROUND_PAUSE: Duration = Duration::from_secs(1);
-
 impl Replica {
     /// The replica over this store, which has these partitions as far as the node owns them, minting under these actors.
     /// Blocks: what was agreed on of deletes is read before anything is served.
@@ -208,85 +210,6 @@ impl Replica {
         Ok(replica)
     }
 
-    /// Serves a request of a coordinator, this node's own or a peer's.
-    pub fn serve(&mut self, now: Moment, ticket: Ticket, request: ReplicaRequest, out: &mut Vec<Effect>) {
-        match request {
-            ReplicaRequest::Read { keyspace, key, in_place_of } => {
-                match self
-                    .may_answer(keyspace)
-                    .and_then(|()| self.place_of(keyspace, &key, ticket.partition, in_place_of))
-                {
-                    Err(why) => out.push(Effect::Reply(ticket, ReplicaReply::CannotSay { why })),
-                    Ok(key) => self.with_held(now, key, Waiting::new(now, ticket, Task::Read), out),
-                }
-            }
-            ReplicaRequest::ReadCovering { keyspace, key, context } => {
-                match self
-                    .may_answer(keyspace)
-                    .and_then(|()| self.place_of(keyspace, &key, ticket.partition, None))
-                {
-                    Err(why) => out.push(Effect::Reply(ticket, ReplicaReply::CannotSay { why })),
-                    Ok(key) => {
-                        let task = Task::ReadCovering(context);
-                        self.with_held(now, key, Waiting::new(now, ticket, task), out);
-                    }
-                }
-            }
-            ReplicaRequest::ReadHeld { keyspace, key } => {
-                match self.place_of(keyspace, &key, ticket.partition, None) {
-                    Err(why) => out.push(Effect::Reply(ticket, ReplicaReply::CannotSay { why })),
-                    Ok(key) => self.with_held(now, key, Waiting::new(now, ticket, Task::ReadHeld), out),
-                }
-            }
-            ReplicaRequest::Write { keyspace, key, record, path, in_place_of } => {
-                match self.place_of(keyspace, &key, ticket.partition, in_place_of) {
-                    Err(why) => out.push(Effect::Reply(ticket, ReplicaReply::Failed { why })),
-                    Ok(key) => {
-                        let task = Task::Write { keyspace, record, path };
-                        self.with_held(now, key, Waiting::new(now, ticket, task), out);
-                    }
-                }
-            }
-            ReplicaRequest::Grant => {
-                let bytes = if self.stalled.is_empty() { self.granting.grant(now.mono) } else { 0 };
-                out.push(Effect::Reply(ticket, ReplicaReply::Granted { bytes }));
-            }
-            ReplicaRequest::Compare(ask) => self.exchange.ask(now.mono, ticket, *ask, &self.db, out),
-            ReplicaRequest::Scan(ask) => self.scan(ticket, ask, false, out),
-            ReplicaRequest::Count(ask) => self.scan(ticket, ask, true, out),
-            ReplicaRequest::Collect(_) => {
-                let why = "a question of a round came without what is under way here".to_owned();
-                out.push(Effect::Reply(ticket, ReplicaReply::Failed { why }));
-            }
-            ReplicaRequest::Forward(_) => {
-                let why = "a forwarded request reached a replica".to_owned();
-                out.push(Effect::Reply(ticket, ReplicaReply::Failed { why }));
-            }
-        }
-    }
-
-    /// What this replica holds of a key, where memory can say so at once. Nothing where it is no owner, where disk must be
-    /// asked, or where others wait for the disk with the same key.
-    pub fn read_at_once(
-        &mut self,
-        keyspace: KeyspaceId,
-        partition: PartitionId,
-        key: &[u8],
-    ) -> Option<ReplicaReply> {
-        if self.refusal(keyspace, partition).is_some() || self.may_answer(keyspace).is_err() {
-            return None;
-        }
-        let key = store_key(keyspace, key);
-        if self.cold.has(&key) {
-            return None;
-        }
-        match self.db.get(&key) {
-            Lookup::Found(record) => Some(self.read(&key, Some(record))),
-            Lookup::Absent => Some(self.read(&key, None)),
-            Lookup::Cold(_) | Lookup::Unreadable(_) => None,
-        }
-    }
-
     /// Makes a client's change into a record and stores it. Answered by [`Effect::Made`], and when it is durable by a
     /// reply [`ReplicaReply::Stored`].
     pub fn make(&mut self, now: Moment, ticket: Ticket, ask: Make, out: &mut Vec<Effect>) {
@@ -312,22 +235,6 @@ impl Replica {
         }
     }
 
-    /// Shows reads what an operation wrote here, which was hidden so far.
-    pub fn show(
-        &mut self,
-        keyspace: KeyspaceId,
-        key: &[u8],
-        in_place_of: Option<NodeId>,
-        operation: OperationId,
-    ) {
-        let own = store_key(keyspace, key);
-        let key = match in_place_of {
-            Some(owner) => store_key::hint_key(owner, &own),
-            None => own,
-        };
-        self.recent.show(&key, operation);
-    }
-
     /// A peer has let this run of the node in: nobody has seen a later one. The incarnation that it minted under until now, if
     /// this is news.
     pub fn let_in(&mut self) -> Option<Incarnation> {
@@ -339,74 +246,9 @@ impl Replica {
         self.collection.add_past_lives(lives);
     }
 
-    /// A peer can be reached: what is kept for it may go.
-    pub fn peer_up(&mut self, now: Moment, node: NodeId) {
-        self.handoff.peer_up(now, node);
-        self.exchange.peer_up(node);
-    }
-
-    /// A peer cannot be reached any more.
-    pub fn peer_lost(&mut self, now: Moment, node: NodeId) {
-        self.handoff.peer_lost(now, node);
-        self.exchange.peer_lost(now, node);
-    }
-
-    /// What this replica asked by itself ([`Effect::Ask`]) could not be sent.
-    pub fn not_sent(&mut self, now: Moment, operation: OperationId, out: &mut Vec<Effect>) {
-        if exchange::is_its(operation) {
-            self.exchange.not_sent(now, operation, &self.db, &mut self.granting, out);
-        } else if collection::is_its(operation) {
-            self.collection.unanswered(now, operation, collection::round::Blocked::Unreachable);
-        } else {
-            self.handoff.not_sent(now, operation);
-        }
-    }
-
-    /// What this replica asked by itself ([`Effect::Ask`]) was answered.
-    pub fn replied(
-        &mut self,
-        now: Moment,
-        from: NodeId,
-        operation: OperationId,
-        reply: ReplicaReply,
-        out: &mut Vec<Effect>,
-    ) {
-        if exchange::is_its(operation) {
-            let of = (from, operation);
-            self.exchange.replied(now, of, reply, &self.db, &mut self.granting, out);
-            return self.let_go_of_settled(now, out);
-        }
-        if collection::is_its(operation) {
-            return self.collection.replied(now, from, operation, reply);
-        }
-        if let Settled::Delivered(key) = self.handoff.replied(now, from, operation, &reply, &self.db, out) {
-            self.let_go_of_hint(now, &key);
-        }
-    }
-
-    /// Deletes a hint that its owner has. What this node minted on it is now forgotten here: it goes on under a fresh stint
-    /// (INVARIANTS B2). If the delete is refused the hint is handed off once more.
-    fn let_go_of_hint(&mut self, now: Moment, key: &Bytes) {
-        if self.db.delete(key).is_err() {
-            return;
-        }
-        self.sync_due.get_or_insert(now.mono + self.options.sync_interval);
-        if let Some(slot) = store_key::slot_of(key) {
-            let (partition, _) = self.state.partition_of_slot(slot);
-            if self.actors.issued(partition) > 0 {
-                self.forget(partition);
-            }
-        }
-    }
-
     /// How far other owners and this one agree.
     pub fn exchange(&self) -> exchange::Figures {
         self.exchange.figures()
-    }
-
-    /// Compares all with all other owners, without the usual pauses.
-    pub fn repair(&mut self, now: Moment) {
-        self.exchange.hurry(now.mono);
     }
 
     /// What was refused, and why.
@@ -459,95 +301,6 @@ impl Replica {
         self.scans.done(&self.db, &self.state, now, token, outcome, out);
     }
 
-    /// A sync of the commit log has ended: what waited for it may be said.
-    pub fn synced(&mut self, outcome: SyncOutcome, out: &mut Vec<Effect>) {
-        self.syncing = false;
-        match self.db.synced(outcome) {
-            Ok(up_to) => {
-                self.recent.synced(up_to);
-                while self.unsynced.front().is_some_and(|(sequence, _, _)| *sequence <= up_to) {
-                    if let Some((_, ticket, reply)) = self.unsynced.pop_front() {
-                        out.push(Effect::Reply(ticket, reply));
-                    }
-                }
-            }
-            Err(error) => out.push(Effect::Stop(error.to_string())),
-        }
-    }
-
-    /// A piece of background work has ended.
-    pub fn installed(&mut self, now: Moment, outcome: BackgroundOutcome, out: &mut Vec<Effect>) {
-        let kind = outcome.kind();
-        match self.db.install(outcome) {
-            Ok(Installed::Done) => {}
-            Ok(Installed::Lost { keys, damages }) => self.lost(&keys, damages),
-            Ok(Installed::Retry(_) | Installed::Unreadable(_)) => {
-                self.left_alone.insert(kind, now.mono + BACKGROUND_PAUSE);
-            }
-            Err(error) => out.push(Effect::Stop(error.to_string())),
-        }
-    }
-
-    /// Ends a turn of the event loop: hands the commit log to the operating system in one write, and says what is to be
-    /// synced, flushed or compacted.
-    pub fn end_turn(&mut self, now: Moment, out: &mut Vec<Effect>) {
-        if let Err(error) = self.write_all(now, out) {
-            out.push(Effect::Stop(error.to_string()));
-            return;
-        }
-        self.give_up_late(now, out);
-        out.extend(self.unwritten.drain(..).map(|(ticket, reply)| Effect::Reply(ticket, reply)));
-        self.heal(now, out);
-        self.handoff.turn(now, &self.db, out);
-        self.exchange.turn(now, &self.db, &mut self.granting, out);
-        self.collection.turn(now, &self.db, out);
-        let due = self.sync_due.is_some_and(|due| due <= now.mono);
-        if !self.syncing && (due || !self.unsynced.is_empty() || self.db.needs_sync()) {
-            // A sync covers all that was written; where there is none to do, nothing was.
-            self.sync_due = None;
-            if let Some(job) = self.db.sync_job() {
-                self.syncing = true;
-                out.push(Effect::Sync(job));
-            }
-        }
-        // A pause that is over is gone, whether there is anything to do or not: a timer that stays in the past never rests.
-        self.left_alone.retain(|_, until| *until > now.mono);
-        for kind in BackgroundKind::ALL {
-            if !self.left_alone.contains_key(&kind) {
-                out.extend(self.db.background_job_of(kind).map(Effect::Background));
-            }
-        }
-    }
-
-    /// Writes the log, and what was kept as far as that made room.
-    fn write_all(&mut self, now: Moment, out: &mut Vec<Effect>) -> Result<(), LogError> {
-        loop {
-            self.db.write_log()?;
-            let kept = self.stalled.len();
-            if kept == 0 {
-                return Ok(());
-            }
-            self.take_up_stalled(now, out);
-            if self.stalled.len() == kept {
-                return Ok(());
-            }
-        }
-    }
-
-    /// When [`end_turn`](Self::end_turn) must be called at the latest, though nothing else happens.
-    pub fn next_timer(&self) -> Option<Instant> {
-        let sync = if self.syncing { None } else { self.sync_due };
-        self.left_alone
-            .values()
-            .copied()
-            .chain(sync)
-            .chain(self.gives_up_at())
-            .chain(self.handoff.next_timer())
-            .chain(self.exchange.next_timer())
-            .chain(self.collection.next_timer())
-            .min()
-    }
-
     /// The store, for its figures.
     pub fn db(&self) -> &Db {
         &self.db
@@ -556,149 +309,6 @@ impl Replica {
     /// The store, to be closed.
     pub fn close(self) -> Db {
         self.db
-    }
-
-    /// Under which key a record is kept here: as an owner's own, or as a hint for the owner in whose place this node is asked;
-    /// or why it has nothing to say.
-    fn place_of(
-        &self,
-        keyspace: KeyspaceId,
-        key: &[u8],
-        partition: PartitionId,
-        in_place_of: Option<NodeId>,
-    ) -> Result<Bytes, String> {
-        let Some(owner) = in_place_of else {
-            return self.refusal(keyspace, partition).map_or_else(|| Ok(store_key(keyspace, key)), Err);
-        };
-        let sloppy = self.state.keyspace(keyspace).is_some_and(|one| one.quorum_mode == QuorumMode::Sloppy);
-        let owners = self.state.owners(keyspace, partition);
-        if !sloppy || owners.contains(&self.here) || !owners.contains(&owner) {
-            return Err(format!("this node does not stand in for {owner} in {partition}"));
-        }
-        Ok(store_key::hint_key(owner, &store_key(keyspace, key)))
-    }
-
-    /// Whether this run may answer for what is here. Until a peer has let it in, its disk may have been rolled back, and it
-    /// would answer with what was replaced since: not where reads are promised not to.
-    fn may_answer(&self, keyspace: KeyspaceId) -> Result<(), String> {
-        if self.actors.is_confirmed() {
-            return Ok(());
-        }
-        let keyspace = self.state.keyspace(keyspace);
-        let promises = |one: &Keyspace| {
-            one.model() == Model::Strong || matches!(one.r, Level::LocalQuorum | Level::LocalOne)
-        };
-        if keyspace.is_some_and(promises) {
-            return Err(
-                "no other node has let it in since it was started, so it may be out of date".to_owned()
-            );
-        }
-        Ok(())
-    }
-
-    /// Why this replica has nothing to say about the keyspace and partition; nothing if it does.
-    fn refusal(&self, keyspace: KeyspaceId, partition: PartitionId) -> Option<String> {
-        if self.state.keyspace(keyspace).is_none() {
-            return Some(format!("this node knows no keyspace with the id {}", keyspace.0));
-        }
-        let owns = self.state.owners(keyspace, partition).contains(&self.here);
-        (!owns).then(|| format!("this node does not own {partition}"))
-    }
-
-    fn scan(&mut self, ticket: Ticket, ask: ScanAsk, count: bool, out: &mut Vec<Effect>) {
-        match self.refusal(ask.keyspace, ticket.partition).or_else(|| self.may_answer(ask.keyspace).err()) {
-            Some(why) => out.push(Effect::Reply(ticket, ReplicaReply::CannotSay { why })),
-            None => self.scans.begin(&self.db, ticket, ask, count, out),
-        }
-    }
-
-    /// Runs one task on what is held, and says what has become of that.
-    fn run(
-        &mut self,
-        now: Moment,
-        key: &Bytes,
-        one: Waiting,
-        held: Option<Bytes>,
-        out: &mut Vec<Effect>,
-    ) -> Afterwards {
-        if self.db.is_missing(key)
-            && let Some(why) = Replica::why_not_on_what_is_left(&one.task)
-        {
-            out.push(one.fail(why));
-            return Afterwards::Same;
-        }
-        let Waiting { ticket, task, .. } = one;
-        let stored = match task {
-            Task::ReadCovering(context) => {
-                let reply = self.read(key, held);
-                let reply = self.covering(ticket.partition, &context, reply);
-                out.push(Effect::Reply(ticket, reply));
-                None
-            }
-            Task::Read | Task::ReadHeld => {
-                out.push(Effect::Reply(ticket, self.read(key, held)));
-                None
-            }
-            Task::Write { keyspace, record, path } => {
-                self.write(now, key, ticket, keyspace, &record, path, held.as_ref(), out)
-            }
-            Task::Make(ask) => self.make_on(now, key, ticket, *ask, held, out),
-            Task::Drop => return self.drop_dead(now, key, held.as_ref()),
-            Task::LetGo { record } => return self.let_go_of(now, key, &record, held.as_ref()),
-        };
-        stored.map_or(Afterwards::Same, Afterwards::Holds)
-    }
-
-    fn read(&self, key: &Bytes, held: Option<Bytes>) -> ReplicaReply {
-        let held = match self.recent.shown_instead(key) {
-            Some(before) => before,
-            None => held,
-        };
-        match held {
-            Some(record) => ReplicaReply::Found { record, synced: self.recent.unsynced(key).is_none() },
-            // A stand-in has what it was given while it stood in, and knows of nothing else (INVARIANTS C3).
-            None if store_key::parse_hint(key).is_some() => {
-                ReplicaReply::CannotSay { why: "it stands in, and was told nothing of this key".to_owned() }
-            }
-            None => ReplicaReply::Absent,
-        }
-    }
-
-    fn store(
-        &mut self,
-        now: Moment,
-        key: &Bytes,
-        record: &Bytes,
-        held: Option<&Bytes>,
-        relaxed: bool,
-    ) -> Result<SequenceNumber, PutError> {
-        self.room_for_record(record, held)?;
-        let sequence = self.db.put(key, record.clone(), Kind::Full)?;
-        self.exchange.changed(key, held, Some(record));
-        self.notice_delete(now, key, record);
-        if let Some((owner, place)) = store_key::parse_hint(key) {
-            let (partition, _) = self.state.partition_of_slot(place.slot);
-            self.handoff.stored(now, owner, key, partition);
-        }
-        if relaxed {
-            self.sync_due.get_or_insert(now.mono + self.options.sync_interval);
-        } else {
-            self.recent.written(key.clone(), sequence);
-        }
-        Ok(sequence)
-    }
-
-    fn is_relaxed(&self, keyspace: KeyspaceId) -> bool {
-        self.state.keyspace(keyspace).is_some_and(|keyspace| keyspace.durability == Durability::Interval)
-    }
-
-    /// Promises *stored* for when it is true.
-    fn acknowledge(&mut self, ticket: Ticket, sequence: SequenceNumber, relaxed: bool) {
-        if relaxed {
-            self.unwritten.push((ticket, ReplicaReply::Stored));
-        } else {
-            self.unsynced.push_back((sequence, ticket, ReplicaReply::Stored));
-        }
     }
 
     /// What is held of a key cannot be read. This node may have made writes that it now does not know: it goes on under a

@@ -1,0 +1,217 @@
+//! Requests of coordinators and peers: which of them this replica may answer at all, and its answers.
+//!
+//! What must hold: *absent* is said only where this replica owns the key, lacks nothing of it, and may answer (INVARIANTS C3).
+
+use bytes::Bytes;
+use cluster::{Keyspace, QuorumMode};
+use quorum::{Level, Model};
+use storage::Lookup;
+use types::{KeyspaceId, Moment, NodeId, OperationId, PartitionId};
+use wire::{ReplicaReply, ReplicaRequest, ScanAsk};
+
+use super::{Afterwards, Effect, Replica, Ticket};
+use crate::store_key::{self, store_key};
+use crate::waiting::{Task, Waiting};
+
+impl Replica {
+    /// Serves a request of a coordinator, this node's own or a peer's.
+    pub fn serve(&mut self, now: Moment, ticket: Ticket, request: ReplicaRequest, out: &mut Vec<Effect>) {
+        match request {
+            ReplicaRequest::Read { keyspace, key, in_place_of } => {
+                match self
+                    .may_answer(keyspace)
+                    .and_then(|()| self.place_of(keyspace, &key, ticket.partition, in_place_of))
+                {
+                    Err(why) => out.push(Effect::Reply(ticket, ReplicaReply::CannotSay { why })),
+                    Ok(key) => self.with_held(now, key, Waiting::new(now, ticket, Task::Read), out),
+                }
+            }
+            ReplicaRequest::ReadCovering { keyspace, key, context } => {
+                match self
+                    .may_answer(keyspace)
+                    .and_then(|()| self.place_of(keyspace, &key, ticket.partition, None))
+                {
+                    Err(why) => out.push(Effect::Reply(ticket, ReplicaReply::CannotSay { why })),
+                    Ok(key) => {
+                        let task = Task::ReadCovering(context);
+                        self.with_held(now, key, Waiting::new(now, ticket, task), out);
+                    }
+                }
+            }
+            ReplicaRequest::ReadHeld { keyspace, key } => {
+                match self.place_of(keyspace, &key, ticket.partition, None) {
+                    Err(why) => out.push(Effect::Reply(ticket, ReplicaReply::CannotSay { why })),
+                    Ok(key) => self.with_held(now, key, Waiting::new(now, ticket, Task::ReadHeld), out),
+                }
+            }
+            ReplicaRequest::Write { keyspace, key, record, path, in_place_of } => {
+                match self.place_of(keyspace, &key, ticket.partition, in_place_of) {
+                    Err(why) => out.push(Effect::Reply(ticket, ReplicaReply::Failed { why })),
+                    Ok(key) => {
+                        let task = Task::Write { keyspace, record, path };
+                        self.with_held(now, key, Waiting::new(now, ticket, task), out);
+                    }
+                }
+            }
+            ReplicaRequest::Grant => {
+                let bytes = if self.stalled.is_empty() { self.granting.grant(now.mono) } else { 0 };
+                out.push(Effect::Reply(ticket, ReplicaReply::Granted { bytes }));
+            }
+            ReplicaRequest::Compare(ask) => self.exchange.ask(now.mono, ticket, *ask, &self.db, out),
+            ReplicaRequest::Scan(ask) => self.scan(ticket, ask, false, out),
+            ReplicaRequest::Count(ask) => self.scan(ticket, ask, true, out),
+            ReplicaRequest::Collect(_) => {
+                let why = "a question of a round came without what is under way here".to_owned();
+                out.push(Effect::Reply(ticket, ReplicaReply::Failed { why }));
+            }
+            ReplicaRequest::Forward(_) => {
+                let why = "a forwarded request reached a replica".to_owned();
+                out.push(Effect::Reply(ticket, ReplicaReply::Failed { why }));
+            }
+        }
+    }
+
+    /// What this replica holds of a key, where memory can say so at once. Nothing where it is no owner, where disk must be
+    /// asked, or where others wait for the disk with the same key.
+    pub fn read_at_once(
+        &mut self,
+        keyspace: KeyspaceId,
+        partition: PartitionId,
+        key: &[u8],
+    ) -> Option<ReplicaReply> {
+        if self.refusal(keyspace, partition).is_some() || self.may_answer(keyspace).is_err() {
+            return None;
+        }
+        let key = store_key(keyspace, key);
+        if self.cold.has(&key) {
+            return None;
+        }
+        match self.db.get(&key) {
+            Lookup::Found(record) => Some(self.read(&key, Some(record))),
+            Lookup::Absent => Some(self.read(&key, None)),
+            Lookup::Cold(_) | Lookup::Unreadable(_) => None,
+        }
+    }
+
+    /// Shows reads what an operation wrote here, which was hidden so far.
+    pub fn show(
+        &mut self,
+        keyspace: KeyspaceId,
+        key: &[u8],
+        in_place_of: Option<NodeId>,
+        operation: OperationId,
+    ) {
+        let own = store_key(keyspace, key);
+        let key = match in_place_of {
+            Some(owner) => store_key::hint_key(owner, &own),
+            None => own,
+        };
+        self.recent.show(&key, operation);
+    }
+
+    fn scan(&mut self, ticket: Ticket, ask: ScanAsk, count: bool, out: &mut Vec<Effect>) {
+        match self.refusal(ask.keyspace, ticket.partition).or_else(|| self.may_answer(ask.keyspace).err()) {
+            Some(why) => out.push(Effect::Reply(ticket, ReplicaReply::CannotSay { why })),
+            None => self.scans.begin(&self.db, ticket, ask, count, out),
+        }
+    }
+
+    /// Runs one task on what is held, and says what has become of that.
+    pub(super) fn run(
+        &mut self,
+        now: Moment,
+        key: &Bytes,
+        one: Waiting,
+        held: Option<Bytes>,
+        out: &mut Vec<Effect>,
+    ) -> Afterwards {
+        if self.db.is_missing(key)
+            && let Some(why) = Replica::why_not_on_what_is_left(&one.task)
+        {
+            out.push(one.fail(why));
+            return Afterwards::Same;
+        }
+        let Waiting { ticket, task, .. } = one;
+        let stored = match task {
+            Task::ReadCovering(context) => {
+                let reply = self.read(key, held);
+                let reply = self.covering(ticket.partition, &context, reply);
+                out.push(Effect::Reply(ticket, reply));
+                None
+            }
+            Task::Read | Task::ReadHeld => {
+                out.push(Effect::Reply(ticket, self.read(key, held)));
+                None
+            }
+            Task::Write { keyspace, record, path } => {
+                self.write(now, key, ticket, keyspace, &record, path, held.as_ref(), out)
+            }
+            Task::Make(ask) => self.make_on(now, key, ticket, *ask, held, out),
+            Task::Drop => return self.drop_dead(now, key, held.as_ref()),
+            Task::LetGo { record } => return self.let_go_of(now, key, &record, held.as_ref()),
+        };
+        stored.map_or(Afterwards::Same, Afterwards::Holds)
+    }
+
+    fn read(&self, key: &Bytes, held: Option<Bytes>) -> ReplicaReply {
+        let held = match self.recent.shown_instead(key) {
+            Some(before) => before,
+            None => held,
+        };
+        match held {
+            Some(record) => ReplicaReply::Found { record, synced: self.recent.unsynced(key).is_none() },
+            // A stand-in has what it was given while it stood in, and knows of nothing else (INVARIANTS C3).
+            None if store_key::parse_hint(key).is_some() => {
+                ReplicaReply::CannotSay { why: "it stands in, and was told nothing of this key".to_owned() }
+            }
+            None => ReplicaReply::Absent,
+        }
+    }
+
+    /// Under which key a record is kept here: as an owner's own, or as a hint for the owner in whose place this node is asked;
+    /// or why it has nothing to say.
+    pub(super) fn place_of(
+        &self,
+        keyspace: KeyspaceId,
+        key: &[u8],
+        partition: PartitionId,
+        in_place_of: Option<NodeId>,
+    ) -> Result<Bytes, String> {
+        let Some(owner) = in_place_of else {
+            return self.refusal(keyspace, partition).map_or_else(|| Ok(store_key(keyspace, key)), Err);
+        };
+        let sloppy = self.state.keyspace(keyspace).is_some_and(|one| one.quorum_mode == QuorumMode::Sloppy);
+        let owners = self.state.owners(keyspace, partition);
+        if !sloppy || owners.contains(&self.here) || !owners.contains(&owner) {
+            return Err(format!("this node does not stand in for {owner} in {partition}"));
+        }
+        Ok(store_key::hint_key(owner, &store_key(keyspace, key)))
+    }
+
+    /// Whether this run may answer for what is here. Until a peer has let it in, its disk may have been rolled back, and it
+    /// would answer with what was replaced since: not where reads are promised not to.
+    fn may_answer(&self, keyspace: KeyspaceId) -> Result<(), String> {
+        if self.actors.is_confirmed() {
+            return Ok(());
+        }
+        let keyspace = self.state.keyspace(keyspace);
+        let promises = |one: &Keyspace| {
+            one.model() == Model::Strong || matches!(one.r, Level::LocalQuorum | Level::LocalOne)
+        };
+        if keyspace.is_some_and(promises) {
+            return Err(
+                "no other node has let it in since it was started, so it may be out of date".to_owned()
+            );
+        }
+        Ok(())
+    }
+
+    /// Why this replica has nothing to say about the keyspace and partition; nothing if it does.
+    fn refusal(&self, keyspace: KeyspaceId, partition: PartitionId) -> Option<String> {
+        if self.state.keyspace(keyspace).is_none() {
+            return Some(format!("this node knows no keyspace with the id {}", keyspace.0));
+        }
+        let owns = self.state.owners(keyspace, partition).contains(&self.here);
+        (!owns).then(|| format!("this node does not own {partition}"))
+    }
+}
