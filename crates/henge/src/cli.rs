@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::lab::order::{self, Nodes, parse_delay};
 
@@ -15,6 +17,27 @@ use crate::lab::order::{self, Nodes, parse_delay};
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+/// What was said on the command line. What cannot be said ends the program with the reason.
+pub(crate) fn parse() -> Cli {
+    let mut command = Cli::command();
+    let matches = command.get_matches_mut();
+    if let Some(what) = lost_on_an_order(&command, &matches) {
+        command.error(ErrorKind::ArgumentConflict, what).exit();
+    }
+    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+}
+
+/// An option of `henge dev` that says how a ring is started, given with an order to one that runs: it would do nothing.
+fn lost_on_an_order(command: &clap::Command, matches: &ArgMatches) -> Option<String> {
+    let dev = matches.subcommand_matches("dev")?;
+    let order = dev.subcommand_name()?;
+    let own = command.find_subcommand("dev")?.get_arguments().filter(|one| !one.is_global_set());
+    let mut given =
+        own.filter(|one| dev.value_source(one.get_id().as_str()) == Some(ValueSource::CommandLine));
+    let option = given.next()?.get_long()?;
+    Some(format!("--{option} says how a ring is started: it means nothing to `henge dev {order}`"))
 }
 
 #[derive(Debug, Subcommand)]

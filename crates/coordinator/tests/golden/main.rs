@@ -1,65 +1,20 @@
-//! Golden scripts: what the coordinator does, step by step, as text that people read and review.
+//! Golden scripts of the coordinator: what it wants done as a client asks, an owner answers, a connection breaks, time goes by.
 //!
-//! A script says what happens (a client asks, an owner answers, a connection breaks, time goes by), and below each line
-//! stands, indented, what the coordinator wants done. `HENGE_ACCEPT=1 cargo test -p henge-coordinator` writes the files
-//! anew; the change is then reviewed as a diff. The owners are the script: none of them runs.
+//! `HENGE_ACCEPT=1 cargo test -p henge-coordinator --test golden` writes the files anew. The owners are the script: none of them runs.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a script that is wrong fails its test")]
 
 mod script;
 mod text;
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use script::Stage;
-
-fn play(script: &str) -> String {
-    let mut stage = Stage::default();
-    let mut played = String::new();
-    for line in script.lines().filter(|line| !line.starts_with("    ")) {
-        played.push_str(line);
-        played.push('\n');
-        if !line.is_empty() && !line.starts_with('#') {
-            println!("{line}");
-            for effect in stage.perform(line) {
-                println!("    {effect}");
-                played.push_str("    ");
-                played.push_str(effect.trim_end());
-                played.push('\n');
-            }
-        }
-    }
-    played
-}
 
 /// Every script in `testdata` plays as it is written there.
 #[test]
 fn the_coordinator_does_what_its_scripts_say() {
-    let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("testdata");
-    let accept = std::env::var_os("HENGE_ACCEPT").is_some();
-    let mut paths: Vec<PathBuf> =
-        std::fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().path()).collect();
-    paths.sort();
-    assert!(!paths.is_empty());
-    let mut changed = Vec::new();
-    for path in paths {
-        // Shown where a script goes wrong.
-        println!("\n{}", path.display());
-        let script = std::fs::read_to_string(&path).unwrap();
-        let played = play(&script);
-        if played == script {
-            continue;
-        }
-        if accept {
-            std::fs::write(&path, played).unwrap();
-        } else {
-            let mut lines = script.lines().zip(played.lines()).enumerate();
-            let first = lines.find(|(_, (was, is))| was != is);
-            let at = first.map_or_else(
-                || "its length differs".to_owned(),
-                |(number, (was, is))| format!("line {}:\n  was {was}\n  is  {is}", number + 1),
-            );
-            changed.push(format!("{}: {at}", path.display()));
-        }
-    }
-    assert!(changed.is_empty(), "HENGE_ACCEPT=1 accepts this:\n{}", changed.join("\n"));
+    golden::check(&Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata"), || {
+        let mut stage = Stage::default();
+        move |line: &str| stage.perform(line)
+    });
 }

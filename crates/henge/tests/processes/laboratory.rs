@@ -207,6 +207,8 @@ fn orders_are_understood_or_refused() {
     for words in [&["cut", "1,2"][..], &["slow", "3", "200"], &["kill"]] {
         assert_eq!(order(&dev, words).code, Some(2), "{words:?}");
     }
+    let lost = run(["dev", "--nodes", "5", "kill", "2"]);
+    assert!(lost.code == Some(2) && lost.said.contains("--nodes says how a ring is started"), "{lost:?}");
     let mut stream = UnixStream::connect(&socket).expect("the owner may connect");
     stream.write_all(b"{\"order\":\"explode\"}\n{\"order\":\"show\"}\n").expect("it takes lines");
     stream.shutdown(std::net::Shutdown::Write).expect("and their end");
