@@ -124,6 +124,8 @@ pub struct MemberStatus {
     pub phi: f64,
     /// Who suspects it, by name, the node itself perhaps among them.
     pub suspected_by: Vec<String>,
+    /// Whether it says that its disk is full: it takes deletes, and no values.
+    pub disk_is_full: bool,
 }
 
 /// A keyspace and what it promises.

@@ -17,6 +17,8 @@ struct Sight {
     reachable: bool,
     /// The incarnation it last introduced itself by.
     incarnation: Option<Incarnation>,
+    /// Whether it takes deletes and no values, for want of room.
+    is_full: bool,
 }
 
 /// The cluster as one node sees it at one moment.
@@ -36,20 +38,26 @@ impl Topology {
     pub fn new(state: Arc<ClusterState>, here: NodeId, incarnation: Incarnation) -> Option<Topology> {
         let place = state.index_of(here)?;
         let mut sights = vec![Sight::default(); state.members().len()];
-        sights[place] = Sight { reachable: true, incarnation: Some(incarnation) };
+        sights[place] = Sight { reachable: true, incarnation: Some(incarnation), is_full: false };
         Some(Topology { local: state.data_center_of(here), state, here, sights })
     }
 
     /// The same with a peer that has introduced itself, and can be reached. Strangers change nothing.
     #[must_use]
     pub fn with_reachable(&self, node: NodeId, incarnation: Incarnation) -> Topology {
-        self.with(node, |sight| *sight = Sight { reachable: true, incarnation: Some(incarnation) })
+        self.with(node, |sight| (sight.reachable, sight.incarnation) = (true, Some(incarnation)))
     }
 
     /// The same with a peer that cannot be reached. Its incarnation stays known: what it wrote is still to be named.
     #[must_use]
     pub fn with_unreachable(&self, node: NodeId) -> Topology {
         self.with(node, |sight| sight.reachable = false)
+    }
+
+    /// The same with a peer that says that its disk is full, or that it is so no more.
+    #[must_use]
+    pub fn with_disk(&self, node: NodeId, is_full: bool) -> Topology {
+        self.with(node, |sight| sight.is_full = is_full)
     }
 
     fn with(&self, node: NodeId, change: impl FnOnce(&mut Sight)) -> Topology {
@@ -75,6 +83,11 @@ impl Topology {
     /// Whether a member can be reached, as this node sees it; it always reaches itself.
     pub fn is_reachable(&self, node: NodeId) -> bool {
         self.state.index_of(node).is_some_and(|place| self.sights[place].reachable)
+    }
+
+    /// Whether a peer takes values, as far as this node has heard. What this node itself does it must be asked.
+    pub fn has_room(&self, node: NodeId) -> bool {
+        self.state.index_of(node).is_some_and(|place| !self.sights[place].is_full)
     }
 
     /// The first owner of a partition, by the N of `default`, that can be reached; the first of all if none can. Nothing

@@ -27,8 +27,14 @@ pub struct Forward {
 impl Forward {
     /// Begins: passes the write to the first owner in this node's data center that can be reached, or else to the first
     /// anywhere. One owner for all of a data center who are not owners, so that their writes to one key meet at one maker
-    /// rather than outrank each other.
-    pub fn start(target: &Target, operation: Operation, turn: &mut Turn<'_>) -> Forward {
+    /// rather than outrank each other. One that says that its disk is full comes after those that have room. `problem` is why
+    /// this node does not make it, if it might.
+    pub fn start(
+        target: &Target,
+        operation: Operation,
+        problem: Option<String>,
+        turn: &mut Turn<'_>,
+    ) -> Forward {
         let keyspace = target.keyspace();
         let level = match &operation {
             Operation::Put { write, .. }
@@ -43,7 +49,7 @@ impl Forward {
             makers: first_last(target, turn),
             asked: None,
             acknowledged: 0,
-            problems: Vec::new(),
+            problems: problem.into_iter().collect(),
         };
         forward.ask_next(target, turn);
         forward
@@ -163,12 +169,14 @@ impl Forward {
     }
 }
 
-/// Whom to ask to be the maker, from the back: the owners that can be reached, and of these first the ones in this data
-/// center; then, where fallbacks may stand in, those that can be reached, this node perhaps among them; then the other owners.
+/// Whom to ask to be the maker, from the back: the owners that can be reached, and of these first the ones that have room, and of
+/// these the ones in this data center; then, where fallbacks may stand in, those that can be reached, this node perhaps among them; then the other owners.
 /// Among equals in the order of the preference list.
 fn first_last(target: &Target, turn: &Turn<'_>) -> Vec<NodeId> {
     let reachable = |node: NodeId| node == target.here || turn.topology.is_reachable(node);
-    let rank = |&(node, data_center): &Owner| (!reachable(node), data_center != target.local);
+    let rank = |&(node, data_center): &Owner| {
+        (!reachable(node), !turn.topology.has_room(node), data_center != target.local)
+    };
     let mut owners = target.owners.clone();
     // An owner that passes on what it might make cannot make it.
     owners.retain(|(node, _)| *node != target.here);

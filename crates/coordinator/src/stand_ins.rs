@@ -82,11 +82,18 @@ impl StandIns {
         let owner = self.owner_of(node).unwrap_or(node);
         let home = target.state().data_center_of(owner);
         let fallbacks = target.state().fallbacks(target.keyspace_id, target.partition);
-        let next = fallbacks.into_iter().find(|fallback| {
+        let mut able = fallbacks.into_iter().filter(|fallback| {
             (*fallback == target.here || topology.is_reachable(*fallback))
                 && target.state().data_center_of(*fallback) == home
                 && self.owner_of(*fallback).is_none()
-        })?;
+        });
+        // One whose disk is full takes deletes at least.
+        let first = able.next()?;
+        let next = if topology.has_room(first) {
+            first
+        } else {
+            able.find(|fallback| topology.has_room(*fallback)).unwrap_or(first)
+        };
         self.serving.push((next, owner));
         Some(next)
     }

@@ -167,7 +167,7 @@ impl Test {
     fn ask(&mut self, command: Command, out: &mut Vec<Effect>) {
         self.clients += 1;
         // Of one of the keys this node has lost what its changes would be made on.
-        let lost = |_, key: &[u8]| key == b"d";
+        let lost = |request: &KeyRequest| (request.key == "d").then(|| "it is lost".to_owned());
         self.operations.ask_where(self.now, self.clients, Request::new(command), &lost, out);
     }
 
@@ -254,7 +254,7 @@ fn what_an_owner_cannot_make_is_another_owners_to_make() {
     let key = (0..20).find(owns).unwrap();
     let mut out = Vec::new();
     let request = Request::new(Command::Key(Test::request(4, key, None)));
-    test.operations.ask_where(test.now, 1, request, &|_, _| true, &mut out);
+    test.operations.ask_where(test.now, 1, request, &|_| Some("its disk is full".to_owned()), &mut out);
     let mut asked = Vec::new();
     loop {
         match &out[..] {
@@ -267,7 +267,10 @@ fn what_an_owner_cannot_make_is_another_owners_to_make() {
                 let why = "it has lost it too".to_owned();
                 test.operations.replied(test.now, from, of, ReplicaReply::Failed { why }, &mut out);
             }
-            [Effect::Answer(1, Err(api::Error::Unavailable { .. }))] => break,
+            [Effect::Answer(1, Err(api::Error::Unavailable { detail, .. }))] => {
+                assert!(detail.starts_with("n1: its disk is full; "), "{detail}");
+                break;
+            }
             other => panic!("{other:?}"),
         }
     }

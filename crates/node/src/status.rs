@@ -53,6 +53,7 @@ pub fn members(topology: &Topology, liveness: &Liveness, now: Instant) -> Arc<[M
         age: row.age,
         phi: row.phi,
         suspected_by: row.suspected_by.into_iter().map(name).collect(),
+        disk_is_full: liveness.has_full_disk(row.node),
     })
     .collect()
 }
@@ -69,6 +70,7 @@ pub fn members_alone(topology: &Topology) -> Arc<[MemberStatus]> {
             age: None,
             phi: 0.0,
             suspected_by: Vec::new(),
+            disk_is_full: false,
         }
     };
     topology.state.members().iter().map(member).collect()

@@ -16,13 +16,13 @@ use crate::mutation::Mutation;
 use crate::target::{Target, Turn};
 use crate::walk::Walk;
 
-/// Whether a node that owns a key cannot make its changes: something of what it had is lost.
-pub(crate) type CannotMake<'a> = &'a dyn Fn(KeyspaceId, &[u8]) -> bool;
+/// Why a node that owns a key cannot make a change of it, if it cannot: something of what it had is lost, or its disk is full.
+pub(crate) type CannotMake<'a> = &'a dyn Fn(&KeyRequest) -> Option<String>;
 
 impl Operations {
     /// A client of this node asks. `client` comes back with the answer, [`Effect::Answer`].
     pub fn ask(&mut self, now: Moment, client: u64, request: Request, out: &mut Vec<Effect>) {
-        self.ask_where(now, client, request, &|_, _| false, out);
+        self.ask_where(now, client, request, &|_| None, out);
     }
 
     /// The same, on a node that cannot make changes of some keys though it owns them: another owner is to make those.
@@ -86,7 +86,7 @@ impl Operations {
         let owned = Target::new(&self.topology, request.keyspace, request.key.clone())
             .is_some_and(|target| target.may_make());
         if owned {
-            self.begin_key(now, Origin::Peer(ticket), timeout, request, &|_, _| false, out);
+            self.begin_key(now, Origin::Peer(ticket), timeout, request, &|_| None, out);
         } else {
             let here = self.topology.here;
             let error = Error::Invalid(format!("{here} neither owns {} nor stands in", ticket.partition));
@@ -108,6 +108,7 @@ impl Operations {
             return;
         }
         let bytes = value_bytes(&request);
+        let cannot_make = cannot_make(&request);
         let KeyRequest { keyspace, key, operation } = request;
         let Some(mut target) = Target::new(&self.topology, keyspace, key) else {
             return;
@@ -115,9 +116,10 @@ impl Operations {
         if let Origin::Peer(ticket) = origin {
             target = target.asked_by(ticket.from);
         }
-        // Whoever is passed a write is to make it; whoever is asked by a client makes it if it is an owner and can.
-        let makes =
-            matches!(origin, Origin::Peer(_)) || (target.is_owner() && !cannot_make(keyspace, &target.key));
+        // Whoever is passed a write is to make it; whoever is asked by a client makes it if it is an owner and can, or if there is
+        // no other.
+        let can_make = cannot_make.is_none() || target.owners.len() == 1;
+        let makes = matches!(origin, Origin::Peer(_)) || (target.is_owner() && can_make);
         self.begin(now, origin, timeout, bytes, Some(target), out, |target, turn| {
             let target = target.expect("just given");
             match operation {
@@ -125,7 +127,10 @@ impl Operations {
                     Get::start(target, read, context, detail, turn).map(|get| Machine::Get(Box::new(get)))
                 }
                 write if makes => Mutation::start(target, write, turn).map(Machine::Mutation),
-                write => Ok(Machine::Forward(Box::new(Forward::start(target, write, turn)))),
+                write => {
+                    let problem = cannot_make.map(|why| format!("{}: {why}", target.name_of(target.here)));
+                    Ok(Machine::Forward(Box::new(Forward::start(target, write, problem, turn))))
+                }
             }
         });
     }

@@ -301,6 +301,8 @@ impl Play {
         match words.plain[1] {
             "down" => self.see(|topology| topology.with_unreachable(node)),
             "up" => self.see(|topology| topology.with_reachable(node, Incarnation(1))),
+            "full" => self.see(|topology| topology.with_disk(node, true)),
+            "has-room" => self.see(|topology| topology.with_disk(node, false)),
             "lost" => {
                 self.see(|topology| topology.with_unreachable(node));
                 self.operations.peer_lost(self.now, node, out);

@@ -14,7 +14,7 @@ pub(crate) fn run(at: &At) -> Result<ExitCode> {
     if at.json {
         return print(&format!("{document}\n"));
     }
-    let mut shown = table(&["member", "verdict", "heartbeat", "age", "phi", "suspected by"]);
+    let mut shown = table(&["member", "verdict", "heartbeat", "age", "phi", "suspected by", "disk"]);
     for member in list(&document["members"]) {
         let suspected_by: Vec<String> = list(&member["suspected_by"]).iter().map(text).collect();
         shown.add_row([
@@ -24,6 +24,7 @@ pub(crate) fn run(at: &At) -> Result<ExitCode> {
             member["age_ms"].as_u64().map_or_else(|| "-".to_owned(), age),
             member["phi"].as_f64().map_or_else(|| "-".to_owned(), |phi| format!("{phi:.1}")),
             if suspected_by.is_empty() { "-".to_owned() } else { suspected_by.join(" ") },
+            if member["disk_is_full"] == true { "full" } else { "-" }.to_owned(),
         ]);
     }
     let of = text(&document["node"]);

@@ -7,6 +7,44 @@ use crate::common::patience::wait_until;
 use crate::common::resp::Reply;
 use crate::common::servers::Servers;
 
+/// Of three owners one has no room: writes through every node are made and kept by the others, all are told, and what it missed
+/// comes to it once it has room.
+#[test]
+fn two_owners_go_on_while_the_disk_of_the_third_is_full() {
+    let mut servers = Servers::start(3, "");
+    servers.stop(3);
+    servers.configure_with(3, "memory = \"64MiB\"\ndisk_reserve = \"1000000TiB\"\n", "");
+    servers.launch(3);
+    servers.wait_until_seen();
+    for node in 1..=3 {
+        wait_until("all to have heard of it", || {
+            servers.http(node).get("/v1/members", &[]).json()["members"][2]["disk_is_full"] == true
+        });
+    }
+    for (node, key) in [(1, "one"), (2, "two"), (3, "three")] {
+        let mut connection = servers.resp(node, "default");
+        for number in 0..50 {
+            assert_eq!(connection.ask(&["SET", &format!("{key}-{number}"), "value"]), Reply::ok());
+        }
+        assert_eq!(connection.ask(&["GET", "one-0"]), Reply::value("value"));
+        assert_eq!(connection.ask(&["DEL", "one-1"]), Reply::Integer(i64::from(node == 1)));
+    }
+    let to_all = servers.http(1).put(&format!("{}?w=all", key_path("default", "all")), &[], "value");
+    assert!(to_all.status >= 500, "not all have room: {}", to_all.status);
+    servers.stop(3);
+
+    servers.configure(3, "");
+    servers.launch(3);
+    servers.wait_until_seen();
+    wait_until("what it missed to have come to it", || {
+        servers.http(3).get(&format!("{}?r=one", key_path("default", "three-49")), &[]).status == 200
+            && servers.figure(3, "exchange_differing_keys") == 0.0
+    });
+    wait_until("all to have heard that it has room", || {
+        servers.http(1).get("/v1/members", &[]).json()["members"][2]["disk_is_full"] == false
+    });
+}
+
 #[test]
 fn a_node_with_less_room_than_is_kept_back_takes_only_deletes() {
     let mut servers = Servers::prepare(1, "");

@@ -15,8 +15,8 @@ use crate::problem::ProblemDocument;
 #[schema(example = json!({
     "cluster": "example", "node": "n1",
     "members": [
-        { "id": "n1", "verdict": "up", "generation": 1767225600000_u64, "heartbeat": 3600, "age_ms": 0, "phi": 0.0, "suspected_by": [] },
-        { "id": "n2", "verdict": "down", "generation": 1767225600321_u64, "heartbeat": 3581, "age_ms": 19250, "phi": 34.2, "suspected_by": ["n1", "n3"] }
+        { "id": "n1", "verdict": "up", "generation": 1767225600000_u64, "heartbeat": 3600, "age_ms": 0, "phi": 0.0, "suspected_by": [], "disk_is_full": false },
+        { "id": "n2", "verdict": "down", "generation": 1767225600321_u64, "heartbeat": 3581, "age_ms": 19250, "phi": 34.2, "suspected_by": ["n1", "n3"], "disk_is_full": false }
     ]
 }))]
 pub(crate) struct MembersDocument {
@@ -47,6 +47,8 @@ pub(crate) struct MemberDocument {
     phi: f64,
     /// Who suspects it, the answering node perhaps among them.
     suspected_by: Vec<String>,
+    /// Whether it says that its disk is full: it takes deletes, and no values.
+    disk_is_full: bool,
 }
 
 impl From<&MemberStatus> for MemberDocument {
@@ -60,6 +62,7 @@ impl From<&MemberStatus> for MemberDocument {
             // As much as anybody reads; it has no end otherwise, and JSON knows no infinity.
             phi: (member.phi.min(1e6) * 100.0).round() / 100.0,
             suspected_by: member.suspected_by.clone(),
+            disk_is_full: member.disk_is_full,
         }
     }
 }

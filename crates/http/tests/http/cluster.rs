@@ -28,7 +28,8 @@ async fn the_cluster_is_its_members_as_this_node_sees_them() {
 async fn members_are_shown_as_this_node_has_heard_of_them() {
     let document = Site::new().get("/v1/members").await.json();
     let expected = json!({
-        "id": "n2", "verdict": "up", "generation": 1, "heartbeat": 7, "age_ms": 250, "phi": 0.13, "suspected_by": []
+        "id": "n2", "verdict": "up", "generation": 1, "heartbeat": 7, "age_ms": 250, "phi": 0.13, "suspected_by": [],
+        "disk_is_full": true
     });
     assert_eq!((&document["cluster"], &document["node"]), (&json!("test"), &json!("n1")));
     assert_eq!(document["members"][1], expected);

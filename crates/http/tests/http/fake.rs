@@ -122,6 +122,7 @@ impl Store for Fake {
             age: Some(std::time::Duration::from_millis(250)),
             phi: 0.125,
             suspected_by: Vec::new(),
+            disk_is_full: true,
         };
         self.status().nodes.iter().map(member).collect()
     }

@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use api::{Command, Error, Outcome, Request};
+use api::{Command, Error, KeyRequest, Outcome, Request};
 use replica::Ticket;
 use replica::handoff::is_own;
 use types::{Incarnation, Moment, NodeId, ShardId};
@@ -47,6 +47,8 @@ pub enum Passed {
     PastLives(Vec<Incarnation>),
     /// A run of a peer has come so far.
     Rose(NodeId, Run, u32),
+    /// The disk of a peer is full, or is so no more.
+    Disk(NodeId, bool),
 }
 
 /// For whom a shard asks another: a client, or a part of a client's batch.
@@ -97,10 +99,10 @@ impl Shard {
         }
     }
 
-    /// Begins what a client asks. A change of which this node cannot know what it is made on is another owner's to make.
+    /// Begins what a client asks. A change that this node cannot make is another owner's to make.
     fn begin(&mut self, now: Moment, token: u64, request: Request) {
         let replica = &self.replica;
-        let cannot_make = |keyspace, key: &[u8]| replica.is_missing(keyspace, key);
+        let cannot_make = |request: &KeyRequest| replica.cannot_make(request);
         self.operations.ask_where(now, token, request, &cannot_make, &mut self.asks);
     }
 
@@ -176,6 +178,7 @@ impl Shard {
             Passed::Rose(peer, run, reserved) => {
                 self.lives.rose(peer, run, reserved);
             }
+            Passed::Disk(peer, is_full) => self.set_topology(self.topology.with_disk(peer, is_full)),
         }
     }
 
@@ -204,7 +207,8 @@ impl Shard {
             | Passed::Whole(..)
             | Passed::Met(..)
             | Passed::PastLives(..)
-            | Passed::Rose(..) => {}
+            | Passed::Rose(..)
+            | Passed::Disk(..) => {}
         }
     }
 

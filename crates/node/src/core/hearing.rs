@@ -133,6 +133,7 @@ impl Shard {
     pub(super) fn gossip(&mut self, now: Moment, out: &mut Vec<Output>) {
         let Some(liveness) = &mut self.liveness else { return };
         let mut datagrams = Vec::new();
+        liveness.disk(now, self.replica.db().room_for_values().is_err());
         let changes = liveness.turn(now, &mut datagrams);
         let risen: Vec<_> = liveness
             .tides()
@@ -152,6 +153,22 @@ impl Shard {
         for (peer, run, reserved) in risen {
             let others = self.shards.iter().filter(|shard| *shard != SPEAKER);
             out.extend(others.map(|shard| Output::Pass(shard, Passed::Rose(peer, run, reserved))));
+        }
+        self.look_at_disks(out);
+    }
+
+    /// Tells all shards whose disks are full, or are so no more.
+    fn look_at_disks(&mut self, out: &mut Vec<Output>) {
+        let Some(liveness) = &self.liveness else { return };
+        let here = self.topology.here;
+        let peers = self.topology.state.members().iter().map(|member| member.id).filter(|peer| *peer != here);
+        let disks = peers.map(|peer| (peer, liveness.has_full_disk(peer)));
+        let news: Vec<(NodeId, bool)> =
+            disks.filter(|(peer, is_full)| self.topology.has_room(*peer) == *is_full).collect();
+        for (peer, is_full) in news {
+            self.set_topology(self.topology.with_disk(peer, is_full));
+            let others = self.shards.iter().filter(|shard| *shard != SPEAKER);
+            out.extend(others.map(|shard| Output::Pass(shard, Passed::Disk(peer, is_full))));
         }
     }
 

@@ -21,6 +21,9 @@ use super::lives::Run;
 /// What gossip is sealed with where the cluster has no secret. It keeps clusters apart, and nobody out.
 const NO_SECRET: &[u8] = b"this cluster has no secret";
 
+/// What is said of a disk that is full; of others nothing is.
+const DISK_FULL: &[u8] = &[1];
+
 /// The gossip of a node.
 #[derive(Debug)]
 pub struct Liveness {
@@ -30,6 +33,8 @@ pub struct Liveness {
     /// Made at the first turn, when the time is known.
     gossip: Option<Gossip>,
     outgoing: Vec<Outgoing>,
+    /// What peers were told of this node's disk.
+    is_full: bool,
     figures: Figures,
 }
 
@@ -86,6 +91,7 @@ impl Liveness {
             rng,
             gossip: None,
             outgoing: Vec::new(),
+            is_full: false,
             figures: Figures::default(),
         })
     }
@@ -161,6 +167,23 @@ impl Liveness {
             };
             Some((member.id, run, u32::from_le_bytes(reserved.try_into().ok()?)))
         })
+    }
+
+    /// This node takes no values because its disk is full, or takes them again: peers are told in the next rounds.
+    pub(super) fn disk(&mut self, now: Moment, is_full: bool) {
+        if std::mem::replace(&mut self.is_full, is_full) == is_full {
+            return;
+        }
+        let gossip = self.settings.speak(&mut self.gossip, now);
+        let fact = if is_full { DISK_FULL } else { &[] };
+        if let Err(error) = gossip.set_fact(Key::DISK, fact) {
+            tracing::warn!(%error, "peers are not told that the disk is full");
+        }
+    }
+
+    /// Whether the disk of a peer is full, as far as that was heard.
+    pub fn has_full_disk(&self, peer: NodeId) -> bool {
+        self.gossip.as_ref().and_then(|gossip| gossip.fact(peer, Key::DISK)) == Some(DISK_FULL)
     }
 
     /// When there is something to do.

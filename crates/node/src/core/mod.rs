@@ -368,15 +368,11 @@ impl Shard {
                 let reply = ReplicaReply::StaleEpoch { newest: self.topology.state.epoch() };
                 self.reply(now, ticket, reply, out);
             }
-            Body::Request(ReplicaRequest::Forward(passed))
-                if self.replica.is_missing(passed.request.keyspace, &passed.request.key) =>
+            Body::Request(ReplicaRequest::Forward(passed)) => match self.replica.cannot_make(&passed.request)
             {
-                let why = "it may have lost what it had of the key, and has yet to compare it with the other owners";
-                self.reply(now, ticket, ReplicaReply::Failed { why: why.to_owned() }, out);
-            }
-            Body::Request(ReplicaRequest::Forward(passed)) => {
-                self.operations.passed(now, ticket, deadline_ms, *passed, &mut self.asks);
-            }
+                Some(why) => self.reply(now, ticket, ReplicaReply::Failed { why }, out),
+                None => self.operations.passed(now, ticket, deadline_ms, *passed, &mut self.asks),
+            },
             Body::Request(ReplicaRequest::Collect(ask)) => {
                 let under_way = self.operations.under_way();
                 self.replica.collect(now, ticket, &ask, under_way, &mut self.serves);

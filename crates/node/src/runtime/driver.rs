@@ -382,7 +382,8 @@ impl Driver {
             | Passed::Whole(..)
             | Passed::Met(..)
             | Passed::PastLives(..)
-            | Passed::Rose(..) => false,
+            | Passed::Rose(..)
+            | Passed::Disk(..) => false,
         };
         if is_question && !self.node.mailboxes.has_room(to) {
             self.feedback.borrow_mut().push(Input::NotPassed(to, passed));

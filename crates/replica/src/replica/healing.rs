@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use storage::{Damage, KeyRange, SequenceNumber};
-use types::{KeyspaceId, Moment, NodeId, PartitionId};
+use types::{Moment, NodeId, PartitionId};
 
 use super::{Effect, Replica};
 use crate::founding::Founding;
@@ -116,11 +116,6 @@ impl Replica {
             Task::ReadHeld | Task::Write { .. } | Task::LetGo { .. } => None,
             Task::Read | Task::ReadCovering(_) | Task::Make(_) | Task::Drop => Some(MISSING),
         }
-    }
-
-    /// Whether something of this key is missing: this node cannot make changes of it.
-    pub fn is_missing(&self, keyspace: KeyspaceId, key: &[u8]) -> bool {
-        !self.db.missing().is_empty() && self.db.is_missing(&store_key::store_key(keyspace, key))
     }
 
     /// How far what was lost is healed.

@@ -2,16 +2,36 @@
 
 use std::sync::Arc;
 
+use api::{KeyRequest, Operation};
 use bytes::Bytes;
 use causality::Record;
 use storage::{PutError, SequenceNumber};
 use types::{Moment, PartitionId};
 use wire::WritePath;
 
+use super::healing::MISSING;
 use super::{Effect, Replica, Ticket};
 use crate::make::{self, Made, Make, MakeError, Mint};
+use crate::store_key::store_key;
 
 impl Replica {
+    /// Why this node cannot make what is asked for, if it is a change that another owner may be able to make: something of the key
+    /// is missing, or there is no room for a value.
+    pub fn cannot_make(&self, request: &KeyRequest) -> Option<String> {
+        let needs_room = match &request.operation {
+            Operation::Get { .. } => return None,
+            Operation::Put { .. } | Operation::Expire { .. } => true,
+            Operation::Delete { .. } => false,
+        };
+        let is_missing =
+            !self.db.missing().is_empty() && self.db.is_missing(&store_key(request.keyspace, &request.key));
+        if is_missing {
+            return Some(MISSING.to_owned());
+        }
+        let refused = self.db.room_for_values().err().filter(|_| needs_room);
+        refused.map(|refused| refused.to_string())
+    }
+
     pub(super) fn make_on(
         &mut self,
         now: Moment,
