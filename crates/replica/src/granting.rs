@@ -9,13 +9,13 @@ use std::time::Duration;
 use types::Instant;
 
 /// For how long a count is kept.
-const WINDOW: Duration = Duration::from_millis(250);
+const WINDOW: Duration = Duration::from_millis(100);
 
 /// How much is granted in that time.
-const BYTES_A_WINDOW: u32 = 4 << 20;
+const BYTES_A_WINDOW: u32 = 1 << 20;
 
 /// How much is granted at once.
-const BYTES_A_GRANT: u32 = 256 << 10;
+const BYTES_A_GRANT: u32 = 128 << 10;
 
 /// What was granted lately.
 #[derive(Debug, Default)]
@@ -46,7 +46,7 @@ mod tests {
         let at = |millis| Instant::default() + Duration::from_secs(9) + Duration::from_millis(millis);
         let all: u32 = (0..100).map(|n| granting.grant(at(n))).sum();
         assert_eq!(all, BYTES_A_WINDOW);
-        assert_eq!(granting.grant(at(249)), 0);
-        assert_eq!(granting.grant(at(250)), BYTES_A_GRANT);
+        assert_eq!(granting.grant(at(99)), 0);
+        assert_eq!(granting.grant(at(100)), BYTES_A_GRANT);
     }
 }
