@@ -5,7 +5,7 @@
 //! A3): no time limit, no quota. A start finds the hints that there are by looking, not by traffic.
 //!
 //! For each owner there is a *line* of hints. While the owner can be reached it goes round: ask how much he takes in
-//! ([`ReplicaRequest::Grant`]), read so much of the line, send each record as an ordinary merge, and delete each hint that he
+//! ([`ReplicaRequest::Grant`]), of about as much as is sent at once, read so much of the line, send each record as an ordinary merge, and delete each hint that he
 //! says he has on stable storage; then again, from where it stopped. What went wrong is tried again after a pause.
 //!
 //! What must hold: a hint is deleted only if it is still what was delivered. A write that came meanwhile marks it, and it
@@ -32,6 +32,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How many hints are under way to one owner at most.
 const UNDER_WAY_MAX: usize = 64;
+
+/// What a hint may have, before any of its line was read, in bytes.
+const HINT_BYTES_GUESSED: u64 = 1 << 10;
 
 /// The ids of what a replica asks by itself have this bit, which those of clients' operations never have.
 pub(crate) const OWN_ID: u64 = 1 << 63;
@@ -86,6 +89,9 @@ struct Line {
     /// Stored since the round over the line began: what was read meanwhile may not have shown it.
     newer: u64,
     failed: bool,
+    /// How many hints were sent, and their bytes.
+    sent: u64,
+    sent_bytes: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -222,8 +228,8 @@ impl Handoff {
             let Some(line) = self.lines.get_mut(&owner) else { continue };
             line.phase = Phase::Asking;
             line.failed = false;
-            let partition = line.partition;
-            self.ask(now, owner, partition, None, ReplicaRequest::Grant, out);
+            let (partition, wanted) = (line.partition, line.wanted());
+            self.ask(now, owner, partition, None, ReplicaRequest::Grant { wanted }, out);
         }
     }
 
@@ -291,10 +297,11 @@ impl Handoff {
         (partition_of, is_hidden): (impl Fn(u16) -> PartitionId, impl Fn(&Bytes) -> bool),
         out: &mut Vec<Effect>,
     ) {
-        let mut sent = 0;
+        let (mut sent, mut sent_bytes) = (0, 0);
         let count = entries.len() as u64;
         for (key, record) in entries {
             let Some((_, place)) = store_key::parse_hint(&key).filter(|_| !is_hidden(&key)) else { continue };
+            sent_bytes += record.len() as u64;
             let request = ReplicaRequest::Write {
                 keyspace: place.keyspace,
                 key: place.key,
@@ -307,6 +314,8 @@ impl Handoff {
         }
         let Some(line) = self.lines.get_mut(&owner) else { return };
         line.counted += count;
+        line.sent += sent;
+        line.sent_bytes += sent_bytes;
         line.cursor = next;
         if line.cursor.is_none() {
             line.waiting = line.counted + line.newer;
@@ -454,7 +463,15 @@ impl Line {
             counted: 0,
             newer: 0,
             failed: false,
+            sent: 0,
+            sent_bytes: 0,
         }
+    }
+
+    /// About how many bytes are sent next, going by what was sent so far.
+    fn wanted(&self) -> u32 {
+        let each = self.sent_bytes.checked_div(self.sent).unwrap_or(HINT_BYTES_GUESSED);
+        u32::try_from(each * UNDER_WAY_MAX as u64).unwrap_or(u32::MAX)
     }
 }
 

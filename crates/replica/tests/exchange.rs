@@ -178,7 +178,7 @@ fn next_round_after(owners: &mut Owners, takes: Duration, is_lost: bool) -> Dura
     owners.store(0, LWW, b"key", &record);
     owners.wait_for_message();
     let asks_for_share =
-        |message: &Message| matches!(message, Message::Request(_, _, _, _, ReplicaRequest::Grant));
+        |message: &Message| matches!(message, Message::Request(_, _, _, _, ReplicaRequest::Grant { .. }));
     while !owners.under_way().any(asks_for_share) {
         owners.arrive();
     }

@@ -11,7 +11,7 @@
 //!  20 Forward       postcard Forward
 //!  21 ReadInPlace   of node u16 | as Read
 //!  22 WriteInPlace  of node u16 | as Write
-//!  23 Grant         -
+//!  23 Grant         wanted u32
 //!  24 Compare       postcard merkle::Ask
 //!  25 ReadCovering  postcard (keyspace, key, context)
 //!  26 ReadHeld      as Read
@@ -98,7 +98,7 @@ pub fn kind_of(body: &Body) -> u8 {
             ReplicaRequest::Scan(_) => kind::SCAN,
             ReplicaRequest::Count(_) => kind::COUNT,
             ReplicaRequest::Forward(_) => kind::FORWARD,
-            ReplicaRequest::Grant => kind::GRANT,
+            ReplicaRequest::Grant { .. } => kind::GRANT,
             ReplicaRequest::Compare(_) => kind::COMPARE,
             ReplicaRequest::Collect(_) => kind::COLLECT,
         },
@@ -164,7 +164,7 @@ fn encode_request(request: &ReplicaRequest, out: &mut BytesMut) {
         ReplicaRequest::Forward(forward) => put_postcard(forward, out),
         ReplicaRequest::Compare(ask) => put_postcard(ask, out),
         ReplicaRequest::Collect(ask) => put_postcard(ask, out),
-        ReplicaRequest::Grant => {}
+        ReplicaRequest::Grant { wanted } => out.put_u32_le(*wanted),
     }
 }
 
@@ -224,7 +224,9 @@ pub fn decode_body(kind: u8, mut bytes: Bytes) -> Result<Body, DecodeError> {
             Body::Request(ReplicaRequest::ReadHeld { keyspace, key: bytes })
         }
         kind::WRITE | kind::WRITE_IN_PLACE => Body::Request(decode_write(kind, bytes)?),
-        kind::GRANT => Body::Request(ReplicaRequest::Grant),
+        kind::GRANT => {
+            Body::Request(ReplicaRequest::Grant { wanted: bytes.try_get_u32_le().map_err(short)? })
+        }
         kind::SCAN => Body::Request(ReplicaRequest::Scan(get_postcard(kind, &bytes)?)),
         kind::COUNT => Body::Request(ReplicaRequest::Count(get_postcard(kind, &bytes)?)),
         kind::COMPARE => Body::Request(ReplicaRequest::Compare(get_postcard(kind, &bytes)?)),

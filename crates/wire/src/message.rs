@@ -89,9 +89,12 @@ pub enum ReplicaRequest {
     Count(ScanAsk),
     /// A client's request that only an owner can make the record for.
     Forward(Box<Forward>),
-    /// How much the node asked takes in of what is not a client's: hints that are handed off. Whoever hands off sends no
-    /// more than he was granted.
-    Grant,
+    /// How much the node asked takes in of what is not a client's: hints that are handed off, and what an exchange found. Whoever
+    /// asks sends no more than he was granted.
+    Grant {
+        /// How many bytes of records there are to be sent.
+        wanted: u32,
+    },
     /// Another owner compares its hash tree of the partition with the one here.
     Compare(Box<merkle::Ask>),
     /// A question of a round in which the nodes of a partition agree on what is settled.

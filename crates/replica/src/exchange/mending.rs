@@ -49,6 +49,9 @@ pub(crate) struct Mended {
     pub(crate) signature: u64,
 }
 
+/// What a record may have, before any was sent, in bytes.
+const RECORD_BYTES_GUESSED: u64 = 1 << 10;
+
 /// The keys in which two owners differ, as far as they are known, and how far each has come.
 #[derive(Debug)]
 pub(crate) struct Mending {
@@ -60,6 +63,9 @@ pub(crate) struct Mending {
     next_number: u64,
     /// How much may be sent before the peer is asked for more.
     granted: usize,
+    /// How many records were sent so far, and their bytes.
+    sent: u64,
+    sent_bytes: u64,
     asking: bool,
     /// Nothing was granted: it is to be asked again a little later.
     put_off: bool,
@@ -103,6 +109,8 @@ impl Mending {
             under_way: BTreeMap::new(),
             next_number: 0,
             granted: 0,
+            sent: 0,
+            sent_bytes: 0,
             asking: false,
             put_off: false,
             mended: Mended::default(),
@@ -147,7 +155,8 @@ impl Mending {
             if next.held == Held::Here && self.granted == 0 {
                 if !self.asking {
                     self.asking = true;
-                    out.push(Question { to: self.peer, of: Asked::Grant, request: ReplicaRequest::Grant });
+                    let request = ReplicaRequest::Grant { wanted: self.wanted() };
+                    out.push(Question { to: self.peer, of: Asked::Grant, request });
                 }
                 return;
             }
@@ -166,6 +175,13 @@ impl Mending {
             out.push(Question { to: self.peer, of: Asked::Key(number), request: self.read(&key) });
             self.under_way.insert(number, Key { key, stage: Stage::Fetching });
         }
+    }
+
+    /// About how much there is to send, going by what was sent so far.
+    fn wanted(&self) -> u32 {
+        let keys = self.waiting.iter().filter(|next| next.held == Held::Here).count() as u64;
+        let each = self.sent_bytes.checked_div(self.sent).unwrap_or(RECORD_BYTES_GUESSED);
+        u32::try_from(keys * each).unwrap_or(u32::MAX)
     }
 
     /// A reply; nothing where none came. What comes back is how many bytes were fetched.
@@ -235,6 +251,8 @@ impl Mending {
 
     fn send(&mut self, record: Bytes) -> Stage {
         self.granted = self.granted.saturating_sub(record.len());
+        self.sent += 1;
+        self.sent_bytes += record.len() as u64;
         self.mark(&record);
         Stage::Sending { record }
     }

@@ -53,10 +53,11 @@ impl Replica {
                     }
                 }
             }
-            ReplicaRequest::Grant => {
-                let bytes = if self.stalled.is_empty() { self.granting.grant(now.mono) } else { 0 };
-                out.push(Effect::Reply(ticket, ReplicaReply::Granted { bytes }));
+            // Where clients' writes wait for storage nothing else is taken in.
+            ReplicaRequest::Grant { .. } if !self.stalled.is_empty() => {
+                out.push(Effect::Reply(ticket, ReplicaReply::Granted { bytes: 0 }));
             }
+            ReplicaRequest::Grant { wanted } => self.granting.ask(now.mono, ticket, wanted, out),
             ReplicaRequest::Compare(ask) => self.exchange.ask(now.mono, ticket, *ask, &self.db, out),
             ReplicaRequest::Scan(ask) => self.scan(ticket, ask, false, out),
             ReplicaRequest::Count(ask) => self.scan(ticket, ask, true, out),

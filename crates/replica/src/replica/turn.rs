@@ -21,6 +21,7 @@ impl Replica {
         self.give_up_late(now, out);
         out.extend(self.unwritten.drain(..).map(|(ticket, reply)| Effect::Reply(ticket, reply)));
         self.heal(now, out);
+        self.granting.turn(now.mono, out);
         self.handoff.turn(now, &self.db, out);
         self.exchange.turn(now, &self.db, &mut self.granting, out);
         self.collection.turn(now, &self.db, out);
@@ -50,6 +51,7 @@ impl Replica {
             .copied()
             .chain(sync)
             .chain(self.gives_up_at())
+            .chain(self.granting.next_timer())
             .chain(self.handoff.next_timer())
             .chain(self.exchange.next_timer())
             .chain(self.collection.next_timer())

@@ -24,7 +24,7 @@ pub(crate) fn message(owners: &Owners, message: &Message) -> String {
 
 fn request(request: &ReplicaRequest) -> String {
     match request {
-        ReplicaRequest::Grant => "how much may I send?".to_owned(),
+        ReplicaRequest::Grant { .. } => "how much may I send?".to_owned(),
         ReplicaRequest::ReadHeld { key, .. } => format!("what have you of {}?", name(key)),
         ReplicaRequest::Write { key, record: bytes, .. } => {
             format!("merge {} {}", name(key), record(&Record::decode(bytes.clone()).unwrap()))

@@ -62,7 +62,7 @@ fn request() -> impl Strategy<Value = ReplicaRequest> {
         (keyspace(), bytes(), context()).prop_map(|(keyspace, key, context)| {
             ReplicaRequest::ReadCovering { keyspace, key, context: Box::new(context) }
         }),
-        Just(ReplicaRequest::Grant),
+        any::<u32>().prop_map(|wanted| ReplicaRequest::Grant { wanted }),
         (any::<u64>(), collect_step())
             .prop_map(|(round, step)| ReplicaRequest::Collect(Box::new(CollectAsk { round, step }))),
         scan_ask().prop_map(ReplicaRequest::Scan),
