@@ -24,6 +24,7 @@ use super::scan::{Segment, damage, read_header};
 use super::segment::{FIRST_RECORD_OFFSET, Life, SegmentFile};
 use crate::error::OpenError;
 use crate::files::{self, FileKind};
+use crate::home::Home;
 use crate::memtable::Entry;
 
 /// What was found, as far as the tables do not have it.
@@ -45,6 +46,8 @@ pub(crate) struct Replayed {
 pub(crate) struct Source<'a> {
     pub(crate) disk: &'a dyn Disk,
     pub(crate) dir: &'a Path,
+    /// The number of the store.
+    pub(crate) store: u32,
     /// The segments that the manifest names: file number to life.
     pub(crate) named: &'a BTreeMap<u64, u64>,
     pub(crate) manifest: &'a Path,
@@ -123,7 +126,7 @@ fn in_log_order(
     for (&number, &named_life) in source.named {
         let path = files::segment(source.dir, number);
         let handle = source.open_named(&path)?;
-        let life = read_header(&path, &*handle)?;
+        let life = read_header(&path, &*handle, source.home(number))?;
         let file = SegmentFile { number, handle };
         if life.segment < named_life {
             let what =
@@ -175,12 +178,19 @@ impl Source<'_> {
             }
             let path = files::segment(self.dir, number);
             let handle = self.disk.open(&path)?;
-            // One without a whole header was never used.
-            if let Ok(life) = read_header(&path, &*handle) {
-                self.check_unknown_life(SegmentFile { number, handle }, &path, life)?;
+            match read_header(&path, &*handle, self.home(number)) {
+                Ok(life) => self.check_unknown_life(SegmentFile { number, handle }, &path, life)?,
+                // One without a whole header was never used.
+                Err(OpenError::Damaged(_)) => {}
+                // One that cannot be read may have been.
+                Err(error) => return Err(error),
             }
         }
         Ok(())
+    }
+
+    pub(super) fn home(&self, file: u64) -> Home {
+        Home { store: self.store, file }
     }
 
     pub(super) fn open_named(&self, path: &Path) -> Result<Arc<dyn File>, OpenError> {
