@@ -3,7 +3,8 @@
 //! Each segment is walked from its first record to the first place where none follows; together the records must
 //! continue the sequence that the tables end with. Where the chain ends, two things can have happened. Either the
 //! entries behind were never synced: a torn tail, which is cut off and its bytes kept in a file beside. Or they were:
-//! damage, and opening is refused, because to go on would be to lose acknowledged writes in silence (INVARIANTS H3).
+//! damage, and opening is refused, because to go on would be to lose acknowledged writes in silence (INVARIANTS H3). A hole in
+//! what the tables have already is no end: what is behind it may have been acknowledged, and continues the sequence.
 //!
 //! To tell them apart every header and record carries how far the log was synced when it was written, and the rest of
 //! each segment is searched for valid records of the same life behind the hole; the manifest tells it as well, for the
@@ -69,8 +70,8 @@ pub(crate) fn replay(
     let (mut cuts, mut spans) = (Vec::new(), Vec::new());
     source.check_unnamed()?;
     for (file, path, life) in in_log_order(source, &mut replayed)? {
-        let segment = Segment::read(file, path, life)?;
-        chain.follow(&segment, apply)?;
+        let mut segment = Segment::read(file, path, life)?;
+        chain.follow(&mut segment, apply)?;
         replayed.next_segment = replayed.next_segment.max(life.segment + 1);
         if segment.is_unused() {
             replayed.empty.push(segment.file);

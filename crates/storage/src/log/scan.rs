@@ -72,6 +72,30 @@ impl Segment {
         })
     }
 
+    /// Goes on behind a hole in which there can have been nothing but entries before `next`, which are known without it.
+    /// What follows there continues the sequence as if there were no hole.
+    pub(super) fn pass_over_what_is_known(&mut self, next: u64) {
+        if !self.torn {
+            return;
+        }
+        let mut expected = self.records.last().map_or(0, |(_, last)| last.next_sequence());
+        let mut known = next.max(expected);
+        for (offset, header) in records_behind(&self.bytes, self.end, &self.life).collect::<Vec<_>>() {
+            if header.first_sequence > known {
+                break;
+            }
+            // One from before was written to a wrong place.
+            if header.first_sequence >= expected {
+                expected = header.next_sequence();
+                known = known.max(expected);
+                self.end = offset + header.stride();
+                self.records.push((offset, header));
+            }
+        }
+        let mut behind = records_behind(&self.bytes, self.end, &self.life);
+        self.torn = behind.next().is_some() || !ends_cleanly(&self.bytes, self.end);
+    }
+
     /// Takes in the records behind the place where one could not be read, all in the order of their entries: one that a
     /// device wrote over another's place stands before those that it comes after.
     pub(super) fn pass_over_holes(&mut self) {
