@@ -13,7 +13,8 @@
 //!
 //! What must hold: the file names a division that is complete and durable. A change of the number writes all records into
 //! new stores first, then replaces the file, then removes the old stores. Whatever a crash leaves of the other generation
-//! is removed at the next start.
+//! is removed at the next start. Of a directory whose stores were opened once, all that the file names are there; where they are
+//! not, the file is gone, or an old one that a disk has brought back, and nothing is removed and nothing begun because of it.
 //!
 //! Why records are copied, and not tables handed over: a table may hold keys of several shards, and one that is shared
 //! belongs to nobody's manifest alone. To change how a node uses its cores is rare; it may take as long as reading and
@@ -71,12 +72,30 @@ pub enum DivisionError {
     #[error(transparent)]
     Shards(#[from] ShardsError),
     /// The file is damaged.
-    #[error("{} is damaged: {why}. It says how the store beside it is divided: restore it from a copy", path.display())]
+    #[error(
+        "{} is damaged: {why}. It says how the store beside it is divided: restore the file, or empty the data directory and \
+         let this node's peers fill it",
+        path.display()
+    )]
     Damaged {
         /// Which file.
         path: PathBuf,
         /// What is wrong with it.
         why: &'static str,
+    },
+    /// A store is not there.
+    #[error(
+        "{} is missing or empty, and {} {}; restore the directory as it was, or empty it and let this node's peers fill it",
+        store.display(), path.display(),
+        if *is_named { "names it" } else { "is not there to name another store" }
+    )]
+    Gone {
+        /// Where it should be.
+        store: PathBuf,
+        /// The file that says so.
+        path: PathBuf,
+        /// Whether there is such a file.
+        is_named: bool,
     },
     /// A store cannot be opened.
     #[error(transparent)]
@@ -96,6 +115,17 @@ pub enum DivisionError {
         /// What went wrong.
         why: String,
     },
+}
+
+/// What is known of a data directory before its stores are looked at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Known {
+    /// Nobody has named it yet.
+    New,
+    /// It is somebody's, and its stores may not have been opened yet.
+    Named,
+    /// Its stores were opened, all of them.
+    Opened,
 }
 
 /// A division that is complete on disk.
@@ -119,15 +149,15 @@ impl Division {
         }
     }
 
-    /// The division of a data directory, changed first if another is wanted. `is_new` says that nobody has named one yet: the
-    /// wish for a new directory counts. Whatever is stored there is kept. Blocks; where there is much to copy, for long.
+    /// The division of a data directory, changed first if another is wanted. Of a new one the wish for that counts. Whatever is
+    /// stored there is kept. Blocks; where there is much to copy, for long.
     ///
     /// # Errors
     /// As [`DivisionError`] says; the directory is then divided as it was.
     pub fn settle(
         disk: &Arc<dyn Disk>,
         dir: &Path,
-        is_new: bool,
+        known: Known,
         wanted: Wanted,
         state: &ClusterState,
         options: &Options,
@@ -135,11 +165,15 @@ impl Division {
         let found = read(disk.as_ref(), dir)?;
         let wanted = match (wanted, found) {
             (Wanted::Exactly(count), _) => count,
-            (Wanted::AsFound { new }, None) if is_new => new,
+            (Wanted::AsFound { new }, None) if known == Known::New => new,
             (Wanted::AsFound { .. }, found) => found.map_or(1, Division::shards),
         };
         let shards = Shards::new(wanted, state.partitions())?;
+        let is_named = found.is_some();
         let found = found.unwrap_or(Division { generation: 0, shards: 1 });
+        if known == Known::Opened {
+            found.check_stores(disk.as_ref(), dir, is_named)?;
+        }
         remove_others(disk.as_ref(), dir, found)?;
         if found.shards == wanted {
             return Ok((found, shards));
@@ -150,6 +184,16 @@ impl Division {
         env::disk::replace(disk.as_ref(), dir, FILE, &next.encode())?;
         remove_others(disk.as_ref(), dir, next)?;
         Ok((next, shards))
+    }
+
+    fn check_stores(self, disk: &dyn Disk, dir: &Path, is_named: bool) -> Result<(), DivisionError> {
+        for shard in (0..self.shards).map(ShardId) {
+            let store = self.store_dir(dir, shard);
+            if !has_files(disk, &store)? {
+                return Err(DivisionError::Gone { store, path: dir.join(FILE), is_named });
+            }
+        }
+        Ok(())
     }
 
     fn encode(self) -> Vec<u8> {

@@ -106,7 +106,10 @@ pub enum IdentityError {
     #[error(transparent)]
     Disk(#[from] DiskError),
     /// The file is damaged.
-    #[error("{} is damaged: {why}. Restore it from a copy, or empty the directory to start as a new node", path.display())]
+    #[error(
+        "{} is damaged: {why}. Restore the file, or empty the data directory and let this node's peers fill it",
+        path.display()
+    )]
     Damaged {
         /// Which file.
         path: PathBuf,

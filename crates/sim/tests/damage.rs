@@ -1,5 +1,6 @@
-//! Blocks of one node's tables are damaged, again and again, beside what else goes wrong: nothing that was acknowledged is lost or
-//! answered wrongly, and in the end all owners hold the same (INVARIANTS A1, C3, F1).
+//! What one node has on its disk is damaged, again and again, beside what else goes wrong: bits of its tables flip, blocks of them
+//! are overwritten with others, its log is damaged while it is off. Nothing that was acknowledged is lost or answered wrongly, and
+//! in the end all owners hold the same (INVARIANTS A1, C3, F1, H2, H3).
 
 use std::time::Duration;
 
@@ -36,17 +37,67 @@ fn damage_is_healed_while_clients_read_and_write() {
     (0..4).for_each(|seed| check(&sim::run_caught(of_damage(seed, &[FaultKind::FlippedBlock], None), false)));
 }
 
+/// Blocks with checksums that are right, of another place of the same table, of another table, and of the other shard's table of
+/// the same number.
+#[test]
+fn blocks_of_other_places_are_healed() {
+    let divided = |seed| Scenario {
+        shards: vec![if seed % 2 == 0 { 1 } else { 2 }],
+        ..of_damage(seed, &[FaultKind::MisdirectedBlock], None)
+    };
+    (0..6).for_each(|seed| check(&sim::run_caught(divided(seed), false)));
+}
+
+/// What was synced in the commit log is damaged while the node is off: what is left of the log is taken in, and the rest comes
+/// from the others.
+#[test]
+fn a_damaged_log_is_healed() {
+    let with_deaths = [FaultKind::DamagedLog, FaultKind::Kill, FaultKind::CleanStop, FaultKind::LinkCut];
+    (0..3).for_each(|seed| check(&sim::run_caught(of_damage(seed, &[FaultKind::DamagedLog], None), false)));
+    (3..6).for_each(|seed| check(&sim::run_caught(of_damage(seed, &with_deaths, None), false)));
+}
+
+/// Of a file on which all others hang a node does not guess what was in it: it refuses to start and says which and what to do;
+/// with an empty directory it gets all from the others.
+#[test]
+fn a_node_whose_small_files_are_damaged_refuses_and_comes_back_when_emptied() {
+    let restful = |seed| Scenario {
+        think_max: Duration::from_millis(100),
+        shards: vec![if seed % 2 == 0 { 1 } else { 2 }],
+        ..of_damage(seed, &[FaultKind::SpoiltFile], None)
+    };
+    let faults: usize = (0..6)
+        .map(|seed| {
+            let report = sim::run_caught(restful(seed), false);
+            assert!(report.is_clean(), "seed {}:\n{}", report.seed, report.complaints());
+            report.faults
+        })
+        .sum();
+    assert!(faults > 6, "{faults} files were damaged");
+}
+
 const WITH_DEATHS: [FaultKind; 5] =
     [FaultKind::FlippedBlock, FaultKind::Kill, FaultKind::CleanStop, FaultKind::LinkCut, FaultKind::Pause];
+
+const WITH_EVERYTHING: [FaultKind; 8] = [
+    FaultKind::FlippedBlock,
+    FaultKind::MisdirectedBlock,
+    FaultKind::DamagedLog,
+    FaultKind::SpoiltFile,
+    FaultKind::Kill,
+    FaultKind::CleanStop,
+    FaultKind::LinkCut,
+    FaultKind::Pause,
+];
 
 /// The same for as many seeds as one has time for: `cargo test --release -p henge-sim --test damage -- --ignored`.
 #[test]
 #[ignore = "takes minutes"]
 fn damage_of_many_seeds_is_healed() {
     let clean = |seed: u64| {
-        let faults: &[FaultKind] =
-            if seed.is_multiple_of(3) { &[FaultKind::FlippedBlock] } else { &WITH_DEATHS };
-        let report = sim::run_caught(of_damage(seed, faults, None), false);
+        let faults = if seed.is_multiple_of(3) { &FaultKind::ASKED_FOR[..3] } else { &WITH_EVERYTHING[..] };
+        let divided = Scenario { shards: vec![1, 2], ..of_damage(seed, faults, None) };
+        let report = sim::run_caught(divided, false);
         if !report.is_clean() {
             println!("seed {seed}:\n{}", report.complaints());
         }

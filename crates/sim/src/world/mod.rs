@@ -9,6 +9,7 @@
 mod ailments;
 mod asking;
 mod carrying;
+mod damage;
 mod gossiping;
 mod lies;
 mod losses;
