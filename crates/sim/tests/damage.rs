@@ -32,6 +32,17 @@ fn check(report: &Report) {
     assert!(report.faults > 3, "seed {}: {} faults struck", report.seed, report.faults);
 }
 
+/// All of them are clean, and so many faults struck in them together.
+fn check_all(scenarios: impl Iterator<Item = Scenario>, least: usize) {
+    let mut faults = 0;
+    for scenario in scenarios {
+        let report = sim::run_caught(scenario, false);
+        assert!(report.is_clean(), "seed {}:\n{}", report.seed, report.complaints());
+        faults += report.faults;
+    }
+    assert!(faults >= least, "{faults} faults struck");
+}
+
 #[test]
 fn damage_is_healed_while_clients_read_and_write() {
     (0..4).for_each(|seed| check(&sim::run_caught(of_damage(seed, &[FaultKind::FlippedBlock], None), false)));
@@ -53,8 +64,9 @@ fn blocks_of_other_places_are_healed() {
 #[test]
 fn a_damaged_log_is_healed() {
     let with_deaths = [FaultKind::DamagedLog, FaultKind::Kill, FaultKind::CleanStop, FaultKind::LinkCut];
-    (0..3).for_each(|seed| check(&sim::run_caught(of_damage(seed, &[FaultKind::DamagedLog], None), false)));
-    (3..6).for_each(|seed| check(&sim::run_caught(of_damage(seed, &with_deaths, None), false)));
+    let alone = |seed| of_damage(seed, &[FaultKind::DamagedLog], None);
+    check_all((0..4).map(alone), 8);
+    check_all((4..8).map(|seed| of_damage(seed, &with_deaths, None)), 16);
 }
 
 /// Of a file on which all others hang a node does not guess what was in it: it refuses to start and says which and what to do;
@@ -66,14 +78,7 @@ fn a_node_whose_small_files_are_damaged_refuses_and_comes_back_when_emptied() {
         shards: vec![if seed % 2 == 0 { 1 } else { 2 }],
         ..of_damage(seed, &[FaultKind::SpoiltFile], None)
     };
-    let faults: usize = (0..6)
-        .map(|seed| {
-            let report = sim::run_caught(restful(seed), false);
-            assert!(report.is_clean(), "seed {}:\n{}", report.seed, report.complaints());
-            report.faults
-        })
-        .sum();
-    assert!(faults > 6, "{faults} files were damaged");
+    check_all((0..6).map(restful), 6);
 }
 
 const WITH_DEATHS: [FaultKind; 5] =

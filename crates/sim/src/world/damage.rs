@@ -5,7 +5,6 @@
 //! disk; and only what the node can know that it had. Of the last record of a log that was synced before a power cut nothing
 //! tells, so that its damage is a write that was cut short, to everybody but the simulator.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -133,17 +132,15 @@ impl World {
         }
         self.crash(place, CrashMode::LoseUnsynced, "stopped, and a small file is damaged");
         let disk = self.hosts[place].disk.clone();
-        let mut files = small_files(&disk);
-        files.retain(|(path, _)| disk.read_durable(path).is_some());
-        if let Some((path, covered)) = self.rng.pick(&files).cloned() {
-            let byte = self.rng.below(covered as u64);
-            disk.flip_bit(&path, byte, u8::try_from(self.rng.below(8)).unwrap_or(0));
+        if let Some(Span { file, bytes }) = self.rng.pick(&small_files(&disk)).cloned() {
+            let byte = bytes.start as u64 + self.rng.below(bytes.len() as u64);
+            disk.flip_bit(&file, byte, u8::try_from(self.rng.below(8)).unwrap_or(0));
             self.trace.line(
                 self.now,
                 &self.hosts[place].name,
-                format_args!("! byte {byte} of {} is damaged", path.display()),
+                format_args!("! byte {byte} of {} is damaged", file.display()),
             );
-            self.check_refusal(place, &path);
+            self.check_refusal(place, &file);
         }
         disk.put_back(&Image::default(), false);
         self.relapsed[place] = false;
@@ -292,26 +289,35 @@ fn is_known_without(records: &[Record], number: usize) -> bool {
     record.last.zip(told).is_some_and(|(last, told)| last <= told)
 }
 
-/// The files without which a node does not start, and how many bytes of each are such that no damage of them may be taken for a
-/// write that was cut short.
-fn small_files(disk: &SimDisk) -> Vec<(PathBuf, usize)> {
-    const MANIFEST_HEADER_BYTES: usize = 32;
-    const EDIT_HEADER_BYTES: usize = 16;
-    let length = |path: &Path| disk.read_file(path).map_or(0, |bytes| bytes.len());
-    let whole = |path: PathBuf| {
-        let length = length(&path);
-        (path, length)
-    };
+/// The files without which a node does not start: what of them no reader may take for a write that was cut short.
+fn small_files(disk: &SimDisk) -> Vec<Span> {
     let dir = Path::new(DATA_DIR);
-    let mut files: BTreeMap<PathBuf, usize> =
-        [dir.join("identity"), dir.join("division")].into_iter().map(whole).collect();
-    files.extend(files_of(disk, "CURRENT").into_iter().filter(|path| path.ends_with("CURRENT")).map(whole));
-    for manifest in files_of(disk, "manifest-") {
-        let bytes = disk.read_file(&manifest).unwrap_or_default();
-        let first_edit = u32_at(&bytes, MANIFEST_HEADER_BYTES + 4).unwrap_or(0);
-        files.insert(manifest, (MANIFEST_HEADER_BYTES + EDIT_HEADER_BYTES + first_edit).min(bytes.len()));
+    let currents = files_of(disk, "CURRENT").into_iter().filter(|path| path.ends_with("CURRENT"));
+    let whole: Vec<PathBuf> =
+        [dir.join("identity"), dir.join("division")].into_iter().chain(currents).collect();
+    let mut spans = Vec::new();
+    for file in whole {
+        let bytes = disk.read_file(&file).unwrap_or_default();
+        if let Some(number) = u64_at(&bytes, 16).filter(|_| file.ends_with("CURRENT")) {
+            spans.extend(manifest_spans(disk, file.with_file_name(format!("manifest-{number:010}"))));
+        }
+        spans.push(Span { file, bytes: 0..bytes.len() });
     }
-    files.into_iter().filter(|(_, covered)| *covered > 0).collect()
+    spans.retain(|span| !span.bytes.is_empty());
+    spans
+}
+
+/// The header and the first edit of a manifest, without the zeros between them.
+fn manifest_spans(disk: &SimDisk, file: PathBuf) -> [Span; 2] {
+    const CHECKED_BYTES: usize = 28;
+    const HEADER_BYTES: usize = 32;
+    const EDIT_HEADER_BYTES: usize = 16;
+    let bytes = disk.read_file(&file).unwrap_or_default();
+    let first_edit = EDIT_HEADER_BYTES + u32_at(&bytes, HEADER_BYTES + 4).unwrap_or(0);
+    [
+        Span { file: file.clone(), bytes: 0..CHECKED_BYTES.min(bytes.len()) },
+        Span { file, bytes: HEADER_BYTES..(HEADER_BYTES + first_edit).min(bytes.len()) },
+    ]
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> Option<usize> {
