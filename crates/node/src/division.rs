@@ -16,6 +16,9 @@
 //! is removed at the next start. Of a directory whose stores were opened once, all that the file names are there; where they are
 //! not, the file is gone, or an old one that a disk has brought back, and nothing is removed and nothing begun because of it.
 //!
+//! What a store lacks because of damage its successors lack too. Damage that the copying meets is given up as it is elsewhere: where
+//! others have the same (`storage::Options::replicated`), and only there.
+//!
 //! Why records are copied, and not tables handed over: a table may hold keys of several shards, and one that is shared
 //! belongs to nobody's manifest alone. To change how a node uses its cores is rare; it may take as long as reading and
 //! writing the data once, and needs room for both copies meanwhile.
@@ -23,12 +26,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use cluster::ClusterState;
 use env::disk::DiskErrorKind;
 use env::{Disk, DiskError};
 use replica::{RecordMerge, store_key};
 use storage::{
-    Db, Installed, KeyRange, Kind, LogError, MergeError, Options, PutError, ReadError, ScanLimit, ScanOutcome,
+    BackgroundJob, BackgroundKind, Db, Installed, KeyRange, Kind, LogError, MergeError, Options, PutError,
+    ReadError, ScanLimit, ScanOutcome,
 };
 use types::ShardId;
 
@@ -66,7 +71,7 @@ impl Default for Wanted {
 #[derive(Debug, thiserror::Error)]
 pub enum DivisionError {
     /// The disk did not do as asked.
-    #[error(transparent)]
+    #[error("{0}; see to the disk and start again")]
     Disk(#[from] DiskError),
     /// There cannot be so many shards.
     #[error(transparent)]
@@ -296,16 +301,10 @@ impl Copy<'_> {
             if !has_files(self.disk.as_ref(), &self.from.store_dir(self.dir, shard))? {
                 continue;
             }
-            let source = self.open(self.from, shard)?;
-            for range in source.missing().to_vec() {
-                // More than what a target has of it does no harm: what is nobody's is not missed.
-                targets.iter_mut().try_for_each(|target| target.lose(range.clone()))?;
-            }
-            let mut from = Some(bytes::Bytes::new());
+            let mut source = self.open(self.from, shard)?;
+            let mut from = Some(Bytes::new());
             while let Some(begin) = from {
-                let ScanOutcome::Page { entries, next } = page(&source, &begin)? else {
-                    return Err(CopyError::Foreign);
-                };
+                let (entries, next) = page(&mut source, &begin)?;
                 for (key, value) in entries {
                     bytes += (key.len() + value.len()) as u64;
                     let partition = match store_key::parse_mark(&key) {
@@ -327,6 +326,10 @@ impl Copy<'_> {
                 }
                 from = next;
             }
+            for range in source.missing().to_vec() {
+                // More than what a target has of it does no harm: what is nobody's is not missed.
+                targets.iter_mut().try_for_each(|target| target.lose(range.clone()))?;
+            }
             source.close()?;
         }
         targets.into_iter().try_for_each(Db::close)?;
@@ -337,7 +340,11 @@ impl Copy<'_> {
     fn open(&self, division: Division, shard: ShardId) -> Result<Db, storage::OpenError> {
         let options = self.options.clone().divided(usize::from(division.shards));
         let dir = division.store_dir(self.dir, shard);
-        Db::open(Arc::clone(self.disk), &dir, options, Arc::new(RecordMerge)).map(|(db, _)| db)
+        let (db, recovery) = Db::open(Arc::clone(self.disk), &dir, options, Arc::new(RecordMerge))?;
+        for damaged in recovery.given_up {
+            tracing::warn!(store = %dir.display(), why = damaged.why, "is given up, and comes from the other owners");
+        }
+        Ok(db)
     }
 }
 
@@ -349,14 +356,27 @@ fn has_files(disk: &dyn Disk, dir: &Path) -> Result<bool, DiskError> {
     }
 }
 
-fn page(source: &Db, from: &bytes::Bytes) -> Result<ScanOutcome, ReadError> {
-    match source.scan_what_is_left(KeyRange::new(from, None), PAGE).run() {
-        ScanOutcome::Unreadable(error) => Err(error),
-        page @ ScanOutcome::Page { .. } => Ok(page),
+/// Entries from here on, and where the next begin. What is found damaged, and others have, is given up first.
+fn page(source: &mut Db, from: &Bytes) -> Result<(Vec<(Bytes, Bytes)>, Option<Bytes>), CopyError> {
+    loop {
+        match source.scan_what_is_left(KeyRange::new(from, None), PAGE).run() {
+            ScanOutcome::Page { entries, next } => return Ok((entries, next)),
+            ScanOutcome::Unreadable(error) if !gives_up_damage(source)? => return Err(error.into()),
+            ScanOutcome::Unreadable(_) => {}
+        }
     }
 }
 
-fn put(target: &mut Db, key: &[u8], value: bytes::Bytes) -> Result<(), CopyError> {
+/// Keeps account of what was found damaged. Whether something is known to be lost by it.
+fn gives_up_damage(source: &mut Db) -> Result<bool, CopyError> {
+    let mut is_lost = false;
+    while let Some(job) = source.background_job_of(BackgroundKind::Damage) {
+        is_lost |= matches!(install(source, job)?, Installed::Lost { .. });
+    }
+    Ok(is_lost)
+}
+
+fn put(target: &mut Db, key: &[u8], value: Bytes) -> Result<(), CopyError> {
     if target.room_for(key.len() + value.len()).is_err() {
         settle(target)?;
     }
@@ -371,11 +391,15 @@ fn settle(target: &mut Db) -> Result<(), CopyError> {
         target.synced(job.run())?;
     }
     while let Some(job) = target.background_job() {
-        match target.install(job.run())? {
-            Installed::Done | Installed::Lost { .. } => {}
-            Installed::Retry(error) => return Err(CopyError::Background(error.to_string())),
-            Installed::Unreadable(error) => return Err(error.into()),
-        }
+        install(target, job)?;
     }
     Ok(())
+}
+
+fn install(db: &mut Db, job: BackgroundJob) -> Result<Installed, CopyError> {
+    match db.install(job.run())? {
+        Installed::Retry(error) => Err(CopyError::Background(error.to_string())),
+        Installed::Unreadable(error) => Err(error.into()),
+        done => Ok(done),
+    }
 }

@@ -2,7 +2,7 @@
 //! record is there and in the store of its shard.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -41,9 +41,18 @@ fn options() -> Options {
 }
 
 fn settle(disk: &SimDisk, known: Known, wanted: Wanted) -> Result<(Division, Shards), DivisionError> {
+    settle_with(disk, known, wanted, &options())
+}
+
+fn settle_with(
+    disk: &SimDisk,
+    known: Known,
+    wanted: Wanted,
+    options: &Options,
+) -> Result<(Division, Shards), DivisionError> {
     let disk: Arc<dyn Disk> = Arc::new(disk.clone());
     disk.create_dir_all(Path::new(DIR))?;
-    Division::settle(&disk, Path::new(DIR), known, wanted, &state(), &options())
+    Division::settle(&disk, Path::new(DIR), known, wanted, &state(), options)
 }
 
 fn store(disk: &SimDisk, division: Division, shard: ShardId) -> Db {
@@ -195,4 +204,35 @@ fn a_store_that_is_gone_is_not_begun_anew() {
     assert_eq!(settle(&disk, Known::Opened, Wanted::AsFound { new: 1 }).expect("whole").0, second);
     disk.remove_dir_all(&second.store_dir(Path::new(DIR), ShardId(3))).expect("a store");
     refused("a store is gone");
+}
+
+/// Damage does not stand in the way of another number where others have the same: the new stores lack what was lost, and say so.
+#[test]
+fn what_is_damaged_is_missing_in_the_new_stores() {
+    let disk = SimDisk::new();
+    let model = fill(&disk, settle(&disk, Known::New, Wanted::Exactly(2)).expect("new"), 600);
+    let is_table = |path: &PathBuf| path.to_string_lossy().contains("store-1-1/table-");
+    let table = disk.paths().into_iter().find(is_table).expect("so much is in tables");
+    assert!(disk.flip_bit(&table, 60, 1), "in its first block");
+    let error = settle(&disk, Known::Opened, Wanted::Exactly(4)).expect_err("nobody else has it").to_string();
+    assert!(error.contains("is damaged at byte 32") && error.contains("node.shards = 2"), "{error}");
+    let replicated = Options { replicated: true, ..options() };
+    let changed = settle_with(&disk, Known::Opened, Wanted::Exactly(4), &replicated).expect("others have it");
+    assert_eq!(changed.0.shards(), 4);
+    let (mut left, mut lost) = (0, 0);
+    for shard in changed.1.iter() {
+        let store = store(&disk, changed.0, shard);
+        let limit = ScanLimit { entries: usize::MAX, bytes: usize::MAX };
+        let ScanOutcome::Page { entries, .. } =
+            store.scan_what_is_left(KeyRange::new(b"", None), limit).run()
+        else {
+            panic!("what is left can be read");
+        };
+        left += entries.len();
+        let own = |key: &&Bytes| changed.1.of_key(&store_key::parse(key).expect("one of ours").key) == shard;
+        lost += model.keys().filter(own).filter(|key| !entries.iter().any(|(held, _)| held == *key)).count();
+        let is_told = |key: &Bytes| entries.iter().any(|(held, _)| held == key) || store.is_missing(key);
+        assert!(model.keys().filter(own).all(is_told), "{shard}");
+    }
+    assert!(lost > 0 && left + lost == model.len(), "{left} are left, {lost} lost, of {}", model.len());
 }

@@ -103,7 +103,7 @@ impl Origin {
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
     /// The disk did not do as asked.
-    #[error(transparent)]
+    #[error("{0}; see to the disk and start again")]
     Disk(#[from] DiskError),
     /// The file is damaged.
     #[error(

@@ -199,6 +199,9 @@ impl Directory {
             Some(identity) if identity.origin.is_untold() => Known::Named,
             Some(_) => Known::Opened,
         };
+        let replicated = options.storage.replicated || is_replicated(&state);
+        let storage = storage::Options { replicated, ..options.storage.clone() };
+        let options = NodeOptions { storage, ..options };
         let (division, shards) =
             Division::settle(disk, dir, stores, options.shards, &state, &options.storage)?;
         let identity = match known {
@@ -258,9 +261,8 @@ impl Directory {
     pub fn open_shard(&self, index: ShardId) -> Result<Shard, OpenError> {
         let count = self.shards.count();
         let secret = self.secrets[usize::from(index.0)];
-        let replicated = self.options.storage.replicated || is_replicated(&self.topology.state);
         let options = self.options.storage.clone().divided(usize::from(count));
-        let storage = storage::Options { secret, replicated, ..options };
+        let storage = storage::Options { secret, ..options };
         let store = self.division.store_dir(&self.dir, index);
         let (mut db, recovery) = Db::open(Arc::clone(&self.disk), &store, storage, Arc::new(RecordMerge))?;
         let has_peers = self.topology.state.members().len() > 1;
