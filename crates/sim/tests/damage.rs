@@ -91,8 +91,8 @@ const WITH_EVERYTHING: [FaultKind; 8] = [
     FaultKind::SpoiltFile,
     FaultKind::Kill,
     FaultKind::CleanStop,
-    FaultKind::LinkCut,
     FaultKind::Pause,
+    FaultKind::LinkCut,
 ];
 
 /// The same for as many seeds as one has time for: `cargo test --release -p henge-sim --test damage -- --ignored`.
@@ -141,4 +141,24 @@ fn damage_that_is_told_is_no_absence() {
 fn with_strangers(seed: u64, sabotage: Option<Sabotage>) -> Scenario {
     let nodes = Scenario::calm(seed, 5).nodes;
     Scenario { nodes, ..of_damage(seed, &[FaultKind::FlippedBlock], sabotage) }
+}
+
+/// A node whose log or table is damaged and that is to have another number of shards did not start, though with the number it had
+/// it would have healed.
+#[test]
+fn a_damaged_store_is_divided_anew() {
+    for seed in [0, 31, 103, 138] {
+        let report = sim::run_caught(Scenario::from_seed(seed).with_faults(&FaultKind::ASKED_FOR), false);
+        assert!(report.is_clean(), "seed {seed}:\n{}", report.complaints());
+    }
+}
+
+/// What a node sent while it was fifty times slower was under way for seconds after it was healed, and all that was sent behind
+/// it on the same connection with it: the cluster was not yet whole.
+#[test]
+fn a_cluster_is_whole_when_nothing_late_is_under_way() {
+    let kinds = [FaultKind::Reset, FaultKind::SlowDisk, FaultKind::SlowNode];
+    let scenario = Scenario::from_seed(313).with_faults(&[&WITH_EVERYTHING[..], &kinds].concat());
+    let report = sim::run_caught(scenario, false);
+    assert!(report.is_clean(), "{}", report.complaints());
 }

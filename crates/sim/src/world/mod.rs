@@ -298,6 +298,11 @@ impl World {
             && !self.hosts.iter().any(Host::refuses_values)
     }
 
+    /// Whether messages that are under way are no longer so than half of the time that a request has.
+    pub fn is_current(&self) -> bool {
+        self.network.arrives_by(self.now + self.scenario.timeout / 2)
+    }
+
     fn happen(&mut self, event: Event) -> Happening {
         let Some(event) = self.unless_held(event) else {
             return Happening::Internal;
