@@ -304,7 +304,7 @@ impl Copy<'_> {
             let mut source = self.open(self.from, shard)?;
             let mut from = Some(Bytes::new());
             while let Some(begin) = from {
-                let (entries, next) = page(&mut source, &begin)?;
+                let Page { entries, next } = page(&mut source, &begin)?;
                 for (key, value) in entries {
                     bytes += (key.len() + value.len()) as u64;
                     let partition = match store_key::parse_mark(&key) {
@@ -356,11 +356,17 @@ fn has_files(disk: &dyn Disk, dir: &Path) -> Result<bool, DiskError> {
     }
 }
 
-/// Entries from here on, and where the next begin. What is found damaged, and others have, is given up first.
-fn page(source: &mut Db, from: &Bytes) -> Result<(Vec<(Bytes, Bytes)>, Option<Bytes>), CopyError> {
+/// Entries, and where the next begin.
+struct Page {
+    entries: Vec<(Bytes, Bytes)>,
+    next: Option<Bytes>,
+}
+
+/// The entries from here on. What is found damaged, and others have, is given up first.
+fn page(source: &mut Db, from: &Bytes) -> Result<Page, CopyError> {
     loop {
         match source.scan_what_is_left(KeyRange::new(from, None), PAGE).run() {
-            ScanOutcome::Page { entries, next } => return Ok((entries, next)),
+            ScanOutcome::Page { entries, next } => return Ok(Page { entries, next }),
             ScanOutcome::Unreadable(error) if !gives_up_damage(source)? => return Err(error.into()),
             ScanOutcome::Unreadable(_) => {}
         }

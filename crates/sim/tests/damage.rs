@@ -56,7 +56,7 @@ fn blocks_of_other_places_are_healed() {
         shards: vec![if seed % 2 == 0 { 1 } else { 2 }],
         ..of_damage(seed, &[FaultKind::MisdirectedBlock], None)
     };
-    (0..6).for_each(|seed| check(&sim::run_caught(divided(seed), false)));
+    (0..4).for_each(|seed| check(&sim::run_caught(divided(seed), false)));
 }
 
 /// What was synced in the commit log is damaged while the node is off: what is left of the log is taken in, and the rest comes
@@ -65,8 +65,8 @@ fn blocks_of_other_places_are_healed() {
 fn a_damaged_log_is_healed() {
     let with_deaths = [FaultKind::DamagedLog, FaultKind::Kill, FaultKind::CleanStop, FaultKind::LinkCut];
     let alone = |seed| of_damage(seed, &[FaultKind::DamagedLog], None);
-    check_all((0..4).map(alone), 8);
-    check_all((4..8).map(|seed| of_damage(seed, &with_deaths, None)), 16);
+    check_all((0..2).map(alone), 4);
+    check_all((2..4).map(|seed| of_damage(seed, &with_deaths, None)), 8);
 }
 
 /// Of a file on which all others hang a node does not guess what was in it: it refuses to start and says which and what to do;
@@ -78,7 +78,7 @@ fn a_node_whose_small_files_are_damaged_refuses_and_comes_back_when_emptied() {
         shards: vec![if seed % 2 == 0 { 1 } else { 2 }],
         ..of_damage(seed, &[FaultKind::SpoiltFile], None)
     };
-    check_all((0..6).map(restful), 6);
+    check_all((0..4).map(restful), 4);
 }
 
 const WITH_DEATHS: [FaultKind; 5] =
@@ -147,7 +147,7 @@ fn with_strangers(seed: u64, sabotage: Option<Sabotage>) -> Scenario {
 /// it would have healed.
 #[test]
 fn a_damaged_store_is_divided_anew() {
-    for seed in [0, 31, 103, 138] {
+    for seed in [0, 103] {
         let report = sim::run_caught(Scenario::from_seed(seed).with_faults(&FaultKind::ASKED_FOR), false);
         assert!(report.is_clean(), "seed {seed}:\n{}", report.complaints());
     }
