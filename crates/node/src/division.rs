@@ -13,7 +13,11 @@
 //!
 //! What must hold: the file names a division that is complete and durable. A change of the number writes all records into
 //! new stores first, then replaces the file, then removes the old stores. Whatever a crash leaves of the other generation
-//! is removed at the next start.
+//! is removed at the next start. Of a directory whose stores were opened once, all that the file names are there; where they are
+//! not, the file is gone, or an old one that a disk has brought back, and nothing is removed and nothing begun because of it.
+//!
+//! What a store lacks because of damage its successors lack too. Damage that the copying meets is given up as it is elsewhere: where
+//! others have the same (`storage::Options::replicated`), and only there.
 //!
 //! Why records are copied, and not tables handed over: a table may hold keys of several shards, and one that is shared
 //! belongs to nobody's manifest alone. To change how a node uses its cores is rare; it may take as long as reading and
@@ -22,12 +26,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use cluster::ClusterState;
 use env::disk::DiskErrorKind;
 use env::{Disk, DiskError};
 use replica::{RecordMerge, store_key};
 use storage::{
-    Db, Installed, KeyRange, Kind, LogError, MergeError, Options, PutError, ReadError, ScanLimit, ScanOutcome,
+    BackgroundJob, BackgroundKind, Db, Installed, KeyRange, Kind, LogError, MergeError, Options, PutError,
+    ReadError, ScanLimit, ScanOutcome,
 };
 use types::ShardId;
 
@@ -65,18 +71,36 @@ impl Default for Wanted {
 #[derive(Debug, thiserror::Error)]
 pub enum DivisionError {
     /// The disk did not do as asked.
-    #[error(transparent)]
+    #[error("{0}; see to the disk and start again")]
     Disk(#[from] DiskError),
     /// There cannot be so many shards.
     #[error(transparent)]
     Shards(#[from] ShardsError),
     /// The file is damaged.
-    #[error("{} is damaged: {why}. It says how the store beside it is divided: restore it from a copy", path.display())]
+    #[error(
+        "{} is damaged: {why}. It says how the store beside it is divided: restore the file, or empty the data directory and \
+         let this node's peers fill it",
+        path.display()
+    )]
     Damaged {
         /// Which file.
         path: PathBuf,
         /// What is wrong with it.
         why: &'static str,
+    },
+    /// A store is not there.
+    #[error(
+        "{} is missing or empty, and {} {}; restore the directory as it was, or empty it and let this node's peers fill it",
+        store.display(), path.display(),
+        if *is_named { "names it" } else { "is not there to name another store" }
+    )]
+    Gone {
+        /// Where it should be.
+        store: PathBuf,
+        /// The file that says so.
+        path: PathBuf,
+        /// Whether there is such a file.
+        is_named: bool,
     },
     /// A store cannot be opened.
     #[error(transparent)]
@@ -96,6 +120,17 @@ pub enum DivisionError {
         /// What went wrong.
         why: String,
     },
+}
+
+/// What is known of a data directory before its stores are looked at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Known {
+    /// Nobody has named it yet.
+    New,
+    /// It is somebody's, and its stores may not have been opened yet.
+    Named,
+    /// Its stores were opened, all of them.
+    Opened,
 }
 
 /// A division that is complete on disk.
@@ -119,15 +154,15 @@ impl Division {
         }
     }
 
-    /// The division of a data directory, changed first if another is wanted. `is_new` says that nobody has named one yet: the
-    /// wish for a new directory counts. Whatever is stored there is kept. Blocks; where there is much to copy, for long.
+    /// The division of a data directory, changed first if another is wanted. Of a new one the wish for that counts. Whatever is
+    /// stored there is kept. Blocks; where there is much to copy, for long.
     ///
     /// # Errors
     /// As [`DivisionError`] says; the directory is then divided as it was.
     pub fn settle(
         disk: &Arc<dyn Disk>,
         dir: &Path,
-        is_new: bool,
+        known: Known,
         wanted: Wanted,
         state: &ClusterState,
         options: &Options,
@@ -135,11 +170,15 @@ impl Division {
         let found = read(disk.as_ref(), dir)?;
         let wanted = match (wanted, found) {
             (Wanted::Exactly(count), _) => count,
-            (Wanted::AsFound { new }, None) if is_new => new,
+            (Wanted::AsFound { new }, None) if known == Known::New => new,
             (Wanted::AsFound { .. }, found) => found.map_or(1, Division::shards),
         };
         let shards = Shards::new(wanted, state.partitions())?;
+        let is_named = found.is_some();
         let found = found.unwrap_or(Division { generation: 0, shards: 1 });
+        if known == Known::Opened {
+            found.check_stores(disk.as_ref(), dir, is_named)?;
+        }
         remove_others(disk.as_ref(), dir, found)?;
         if found.shards == wanted {
             return Ok((found, shards));
@@ -150,6 +189,16 @@ impl Division {
         env::disk::replace(disk.as_ref(), dir, FILE, &next.encode())?;
         remove_others(disk.as_ref(), dir, next)?;
         Ok((next, shards))
+    }
+
+    fn check_stores(self, disk: &dyn Disk, dir: &Path, is_named: bool) -> Result<(), DivisionError> {
+        for shard in (0..self.shards).map(ShardId) {
+            let store = self.store_dir(dir, shard);
+            if !has_files(disk, &store)? {
+                return Err(DivisionError::Gone { store, path: dir.join(FILE), is_named });
+            }
+        }
+        Ok(())
     }
 
     fn encode(self) -> Vec<u8> {
@@ -252,16 +301,10 @@ impl Copy<'_> {
             if !has_files(self.disk.as_ref(), &self.from.store_dir(self.dir, shard))? {
                 continue;
             }
-            let source = self.open(self.from, shard)?;
-            for range in source.missing().to_vec() {
-                // More than what a target has of it does no harm: what is nobody's is not missed.
-                targets.iter_mut().try_for_each(|target| target.lose(range.clone()))?;
-            }
-            let mut from = Some(bytes::Bytes::new());
+            let mut source = self.open(self.from, shard)?;
+            let mut from = Some(Bytes::new());
             while let Some(begin) = from {
-                let ScanOutcome::Page { entries, next } = page(&source, &begin)? else {
-                    return Err(CopyError::Foreign);
-                };
+                let Page { entries, next } = page(&mut source, &begin)?;
                 for (key, value) in entries {
                     bytes += (key.len() + value.len()) as u64;
                     let partition = match store_key::parse_mark(&key) {
@@ -283,6 +326,10 @@ impl Copy<'_> {
                 }
                 from = next;
             }
+            for range in source.missing().to_vec() {
+                // More than what a target has of it does no harm: what is nobody's is not missed.
+                targets.iter_mut().try_for_each(|target| target.lose(range.clone()))?;
+            }
             source.close()?;
         }
         targets.into_iter().try_for_each(Db::close)?;
@@ -293,7 +340,11 @@ impl Copy<'_> {
     fn open(&self, division: Division, shard: ShardId) -> Result<Db, storage::OpenError> {
         let options = self.options.clone().divided(usize::from(division.shards));
         let dir = division.store_dir(self.dir, shard);
-        Db::open(Arc::clone(self.disk), &dir, options, Arc::new(RecordMerge)).map(|(db, _)| db)
+        let (db, recovery) = Db::open(Arc::clone(self.disk), &dir, options, Arc::new(RecordMerge))?;
+        for damaged in recovery.given_up {
+            tracing::warn!(store = %dir.display(), why = damaged.why, "is given up, and comes from the other owners");
+        }
+        Ok(db)
     }
 }
 
@@ -305,14 +356,33 @@ fn has_files(disk: &dyn Disk, dir: &Path) -> Result<bool, DiskError> {
     }
 }
 
-fn page(source: &Db, from: &bytes::Bytes) -> Result<ScanOutcome, ReadError> {
-    match source.scan_what_is_left(KeyRange::new(from, None), PAGE).run() {
-        ScanOutcome::Unreadable(error) => Err(error),
-        page @ ScanOutcome::Page { .. } => Ok(page),
+/// Entries, and where the next begin.
+struct Page {
+    entries: Vec<(Bytes, Bytes)>,
+    next: Option<Bytes>,
+}
+
+/// The entries from here on. What is found damaged, and others have, is given up first.
+fn page(source: &mut Db, from: &Bytes) -> Result<Page, CopyError> {
+    loop {
+        match source.scan_what_is_left(KeyRange::new(from, None), PAGE).run() {
+            ScanOutcome::Page { entries, next } => return Ok(Page { entries, next }),
+            ScanOutcome::Unreadable(error) if !gives_up_damage(source)? => return Err(error.into()),
+            ScanOutcome::Unreadable(_) => {}
+        }
     }
 }
 
-fn put(target: &mut Db, key: &[u8], value: bytes::Bytes) -> Result<(), CopyError> {
+/// Keeps account of what was found damaged. Whether something is known to be lost by it.
+fn gives_up_damage(source: &mut Db) -> Result<bool, CopyError> {
+    let mut is_lost = false;
+    while let Some(job) = source.background_job_of(BackgroundKind::Damage) {
+        is_lost |= matches!(install(source, job)?, Installed::Lost { .. });
+    }
+    Ok(is_lost)
+}
+
+fn put(target: &mut Db, key: &[u8], value: Bytes) -> Result<(), CopyError> {
     if target.room_for(key.len() + value.len()).is_err() {
         settle(target)?;
     }
@@ -327,11 +397,15 @@ fn settle(target: &mut Db) -> Result<(), CopyError> {
         target.synced(job.run())?;
     }
     while let Some(job) = target.background_job() {
-        match target.install(job.run())? {
-            Installed::Done | Installed::Lost { .. } => {}
-            Installed::Retry(error) => return Err(CopyError::Background(error.to_string())),
-            Installed::Unreadable(error) => return Err(error.into()),
-        }
+        install(target, job)?;
     }
     Ok(())
+}
+
+fn install(db: &mut Db, job: BackgroundJob) -> Result<Installed, CopyError> {
+    match db.install(job.run())? {
+        Installed::Retry(error) => Err(CopyError::Background(error.to_string())),
+        Installed::Unreadable(error) => Err(error.into()),
+        done => Ok(done),
+    }
 }

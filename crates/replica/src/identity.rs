@@ -103,10 +103,13 @@ impl Origin {
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
     /// The disk did not do as asked.
-    #[error(transparent)]
+    #[error("{0}; see to the disk and start again")]
     Disk(#[from] DiskError),
     /// The file is damaged.
-    #[error("{} is damaged: {why}. Restore it from a copy, or empty the directory to start as a new node", path.display())]
+    #[error(
+        "{} is damaged: {why}. Restore the file, or empty the data directory and let this node's peers fill it",
+        path.display()
+    )]
     Damaged {
         /// Which file.
         path: PathBuf,

@@ -77,6 +77,12 @@ pub enum FaultKind {
     FullDisk,
     /// A bit of one node's tables flips; in one run always of the same node, for what all have lost nobody can heal.
     FlippedBlock,
+    /// A block of that node's tables is overwritten with one that belongs elsewhere on its disk.
+    MisdirectedBlock,
+    /// That node's machine loses power, and what it had synced in its commit log is damaged when it comes back.
+    DamagedLog,
+    /// A file without which a node does not start is damaged while its machine is off: it refuses, and its directory is emptied.
+    SpoiltFile,
 }
 
 impl FaultKind {
@@ -109,7 +115,8 @@ impl FaultKind {
 
     /// The kinds that no seed draws, for scenarios of their own: they break what some keyspaces promise, unless all else goes
     /// well enough.
-    pub const ASKED_FOR: [FaultKind; 1] = [FaultKind::FlippedBlock];
+    pub const ASKED_FOR: [FaultKind; 4] =
+        [FaultKind::FlippedBlock, FaultKind::MisdirectedBlock, FaultKind::DamagedLog, FaultKind::SpoiltFile];
 
     /// The kind of this name.
     ///
@@ -140,8 +147,9 @@ impl FaultKind {
             | FaultKind::SlowNetwork
             | FaultKind::Wipe
             | FaultKind::RollBack
-            | FaultKind::Copy => 2,
-            FaultKind::FlippedBlock => 3,
+            | FaultKind::Copy
+            | FaultKind::SpoiltFile => 2,
+            kind if kind.is_damage() => 3,
             _ => self.shape().map_or(1, Shape::nodes_needed),
         }
     }
@@ -159,7 +167,17 @@ impl FaultKind {
 
     /// Whether a run may have nothing that it could happen to: one that has written little, or is never at rest.
     pub fn needs_luck(self) -> bool {
-        matches!(self, FaultKind::ReadErrors | FaultKind::FlippedBlock) || self.is_loss()
+        matches!(self, FaultKind::ReadErrors | FaultKind::SpoiltFile) || self.is_damage() || self.is_loss()
+    }
+
+    /// Whether it damages what one node has in tables and log, and others have too.
+    pub fn is_damage(self) -> bool {
+        matches!(self, FaultKind::FlippedBlock | FaultKind::MisdirectedBlock | FaultKind::DamagedLog)
+    }
+
+    /// Whether there must be other owners of what a node has, where it strikes.
+    pub fn needs_others(self) -> bool {
+        self.is_loss() || self.is_damage() || self == FaultKind::SpoiltFile
     }
 
     /// Whether a machine's disk comes out of it as another.
@@ -218,6 +236,9 @@ impl FaultKind {
             FaultKind::SlowDisk => world.slow_disk(victim),
             FaultKind::ReadErrors => return world.fail_reads(victim),
             FaultKind::FlippedBlock => return world.flip_bit(),
+            FaultKind::MisdirectedBlock => return world.misdirect_block(),
+            FaultKind::DamagedLog => return world.damage_log(),
+            FaultKind::SpoiltFile => return world.spoil_small_file(victim),
             FaultKind::SlowNode => world.slow_node(victim, *rng.pick(&SLOWER).unwrap_or(&SLOWER[0])),
             FaultKind::FailedSync => world.fail_syncs(victim),
             FaultKind::FullDisk => return world.fill_disk(victim, rng.below(ROOM_LEFT_MAX)),

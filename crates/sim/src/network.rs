@@ -316,6 +316,16 @@ impl Network {
         self.links.iter().enumerate().all(|(index, link)| own(index) || link.state == State::Up)
     }
 
+    /// Whether all that is under way on connections arrives by then. What a slow node has sent may be long under way after it
+    /// is slow no more, and holds up all that is sent behind it.
+    pub fn arrives_by(&self, time: Instant) -> bool {
+        self.links
+            .iter()
+            .filter(|link| link.state == State::Up)
+            .flat_map(|link| link.last)
+            .all(|last| last <= time)
+    }
+
     fn is_up(&mut self, link: LinkId, generation: u64) -> bool {
         let one = self.link_mut(link);
         one.state == State::Up && one.generation == generation

@@ -340,7 +340,7 @@ impl Run {
     fn wait_until_whole(&mut self) {
         let within = self.longer_where_lossy(WHOLE_WITHIN);
         let latest = self.world.now() + within;
-        while !self.world.is_whole() || self.workload.is_busy() {
+        while !self.world.is_whole() || !self.world.is_current() || self.workload.is_busy() {
             if !self.world.violations().is_empty() {
                 return;
             }

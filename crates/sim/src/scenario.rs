@@ -156,7 +156,7 @@ impl Scenario {
     pub fn with_faults(self, kinds: &[FaultKind]) -> Scenario {
         let mut faults = possible(kinds, self.nodes.len());
         // What one node has lost others must have.
-        faults.retain(|kind| !kind.is_loss() || self.owners() > 1);
+        faults.retain(|kind| !kind.needs_others() || self.owners() > 1);
         Scenario { faults, ..self }
     }
 

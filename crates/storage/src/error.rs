@@ -59,8 +59,11 @@ pub enum OpenError {
     /// Two replayed values could not be merged: the merge function is not the one that the data was written under.
     #[error(transparent)]
     Merge(#[from] MergeError),
-    /// The disk failed.
-    #[error(transparent)]
+    /// The disk failed. What is there may be whole, so nothing is concluded from it and nothing given up.
+    #[error(
+        "{0}; nothing is given up because of it: see to the disk and start again, or give this node a fresh directory and \
+         let its peers fill it"
+    )]
     Disk(DiskError),
 }
 

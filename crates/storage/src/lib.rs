@@ -27,6 +27,7 @@ mod db;
 mod decode;
 mod error;
 mod files;
+mod home;
 mod key_range;
 mod log;
 mod manifest;

@@ -1,5 +1,6 @@
-//! A directory written by the first version of each format stays readable: its files are kept in `testdata/v1`, and those of
-//! one with delete markers, which the first programs did not write, in `testdata/v1-deletes`.
+//! A directory written by an earlier version of each format stays readable: the files of the first are kept in `testdata/v1`,
+//! those of one with delete markers, which the first programs did not write, in `testdata/v1-deletes`, and those of the second,
+//! in which files say of which store they are, in `testdata/v2`.
 //! After a deliberate change of a format, raise its version, keep reading the old one, and keep a sample of the new one
 //! (`HENGE_ACCEPT=1 cargo test -p henge-storage --test golden` writes those that are missing).
 #![allow(clippy::unwrap_used, reason = "a test may stop at surprises")]
@@ -56,6 +57,11 @@ fn write_sample_with_deletes(db: &mut Db) {
 
 /// Opens a sample, which is written first if it is missing and may be written.
 fn open_sample(name: &str, write: impl Fn(&mut Db)) -> (Db, Recovery) {
+    let (_, db, recovery) = open_sample_on(name, write);
+    (db, recovery)
+}
+
+fn open_sample_on(name: &str, write: impl Fn(&mut Db)) -> (SimDisk, Db, Recovery) {
     let samples: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata").join(name);
     if std::env::var_os("HENGE_ACCEPT").is_some() && !samples.exists() {
         let disk = SimDisk::new();
@@ -72,17 +78,45 @@ fn open_sample(name: &str, write: impl Fn(&mut Db)) -> (Db, Recovery) {
         let entry = entry.unwrap();
         disk.write_file(&support::dir().join(entry.file_name()), std::fs::read(entry.path()).unwrap());
     }
-    open_with(&disk, options()).unwrap()
+    let (db, recovery) = open_with(&disk, options()).unwrap();
+    (disk, db, recovery)
 }
 
 #[test]
 fn version_1_is_readable() {
-    let (mut db, recovery) = open_sample("v1", write_sample);
+    check_sample(open_sample("v1", write_sample));
+}
+
+#[test]
+fn version_2_is_readable() {
+    check_sample(open_sample("v2", write_sample));
+}
+
+fn check_sample((mut db, recovery): (Db, Recovery)) {
     assert!(recovery.was_clean && recovery.tables > 0 && recovery.replayed_entries == 40);
     assert_eq!(scan_all(&db, 100).unwrap().len(), 21);
     assert_eq!(get(&mut db, &[b'k', 7]).unwrap().unwrap(), vec![71; 100]);
     let operands = [[b'a'; 20], [b'b'; 20], [b'c'; 20]].concat();
     assert_eq!(get(&mut db, b"operands").unwrap().unwrap(), operands);
+}
+
+/// What version 1 wrote goes on beside what is written now: tables of both are read, and compacted together.
+#[test]
+fn a_store_of_version_1_goes_on() {
+    let (disk, mut db, _) = open_sample_on("v1", write_sample);
+    db.put(&[b'k', 7], Bytes::from("new"), Kind::Full).unwrap();
+    flush(&mut db);
+    db.close().unwrap();
+    for compacted in [false, true] {
+        let (mut db, recovery) = open_with(&disk, options()).unwrap();
+        assert!(recovery.given_up.is_empty());
+        assert_eq!(get(&mut db, &[b'k', 7]).unwrap().unwrap(), "new");
+        assert_eq!(get(&mut db, &[b'k', 8]).unwrap().unwrap(), vec![72; 100]);
+        if !compacted {
+            support::compact_to_the_bottom(&mut db);
+        }
+        db.close().unwrap();
+    }
 }
 
 #[test]

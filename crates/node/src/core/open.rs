@@ -21,7 +21,7 @@ use super::lives::Lives;
 use super::sights::Sights;
 use super::tide::Tide;
 use super::{Figures, Liveness, LivenessError, Shard, lives};
-use crate::division::{Division, DivisionError, Wanted};
+use crate::division::{Division, DivisionError, Known, Wanted};
 use crate::job::{Job, Place, Remember};
 use crate::shards::Shards;
 
@@ -100,7 +100,11 @@ pub enum OpenError {
     #[error(transparent)]
     Marks(#[from] MarksError),
     /// The cluster state kept in the data directory cannot be read.
-    #[error("{}: the cluster state kept here cannot be read: {why}", path.display())]
+    #[error(
+        "{}: the cluster state kept here, in `identity`, cannot be read: {why}; restore the file, or empty the directory and let \
+         this node's peers fill it",
+        path.display()
+    )]
     State {
         /// The data directory.
         path: PathBuf,
@@ -190,8 +194,16 @@ impl Directory {
         // A new directory gets its identity last: one that is cut short in between is as new as before.
         let known = if Identity::exists(disk.as_ref(), dir)? { Some(open()?) } else { None };
         known.iter().try_for_each(|identity| check_state(dir, identity, &state))?;
+        let stores = match &known {
+            None => Known::New,
+            Some(identity) if identity.origin.is_untold() => Known::Named,
+            Some(_) => Known::Opened,
+        };
+        let replicated = options.storage.replicated || is_replicated(&state);
+        let storage = storage::Options { replicated, ..options.storage.clone() };
+        let options = NodeOptions { storage, ..options };
         let (division, shards) =
-            Division::settle(disk, dir, known.is_none(), options.shards, &state, &options.storage)?;
+            Division::settle(disk, dir, stores, options.shards, &state, &options.storage)?;
         let identity = match known {
             Some(identity) => identity,
             None => open()?,
@@ -249,9 +261,8 @@ impl Directory {
     pub fn open_shard(&self, index: ShardId) -> Result<Shard, OpenError> {
         let count = self.shards.count();
         let secret = self.secrets[usize::from(index.0)];
-        let replicated = self.options.storage.replicated || is_replicated(&self.topology.state);
         let options = self.options.storage.clone().divided(usize::from(count));
-        let storage = storage::Options { secret, replicated, ..options };
+        let storage = storage::Options { secret, ..options };
         let store = self.division.store_dir(&self.dir, index);
         let (mut db, recovery) = Db::open(Arc::clone(&self.disk), &store, storage, Arc::new(RecordMerge))?;
         let has_peers = self.topology.state.members().len() > 1;

@@ -72,7 +72,7 @@ impl World {
     }
 
     /// Whether everybody runs, lacks nothing, and holds the same as everybody else, on disks that keep what they are given.
-    fn can_lose_a_disk(&self) -> bool {
+    pub(super) fn can_lose_a_disk(&self) -> bool {
         self.is_whole()
             && !self.hosts.iter().any(|host| host.ailments.syncs_fail)
             && self.relapsed.iter().all(|relapsed| !relapsed)

@@ -1,14 +1,14 @@
 //! Switching machines on and off, and pulling plugs.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use env::SimDisk;
 use env::disk::CrashMode;
 use node::{NodeOptions, Wanted};
 
+use super::damage::tables_of;
 use super::{Event, World, random_skew};
-use crate::faults::FaultKind;
 use crate::host::DATA_DIR;
 use crate::network::{LinkId, Place};
 use crate::sabotage::Sabotage;
@@ -44,7 +44,7 @@ impl World {
     }
 
     /// The node's settings at this start. Where the scenario asks for it, it is now and then divided otherwise than before.
-    fn options_of(&mut self, place: Place) -> NodeOptions {
+    pub(super) fn options_of(&mut self, place: Place) -> NodeOptions {
         let drawn = &mut self.divisions[place];
         // To be divided otherwise takes as much room as there is data.
         if self.scenario.redivides && !self.hosts[place].ailments.is_full && self.rng.chance(1, 3) {
@@ -189,34 +189,6 @@ impl World {
         !tables.is_empty()
     }
 
-    /// The node whose tables are damaged, if any are in this scenario.
-    pub fn damaged_place(&self) -> Option<Place> {
-        let is_damaged = self.scenario.faults.contains(&FaultKind::FlippedBlock);
-        let hosts = self.hosts.len() as u64;
-        is_damaged.then(|| usize::try_from(self.scenario.seed % hosts.max(1)).unwrap_or(0))
-    }
-
-    /// Flips a bit of a table of the node that is there for it. False if it has none, and where it has what nobody else does:
-    /// that was acknowledged by it alone, if at all, and nobody is promised to have it again.
-    pub fn flip_bit(&mut self) -> bool {
-        let Some(place) = self.damaged_place() else { return false };
-        if !crate::agreement::is_held_elsewhere(self, place) {
-            return false;
-        }
-        let disk = self.hosts[place].disk.clone();
-        let tables = tables_of(&disk);
-        let Some(table) = self.rng.pick(&tables) else { return false };
-        let len = disk.read_file(table).map_or(0, |bytes| bytes.len() as u64);
-        let (at, bit) = (self.rng.below(len.max(1)), u8::try_from(self.rng.below(8)).unwrap_or(0));
-        let name = table.display();
-        self.trace.line(
-            self.now,
-            &self.hosts[place].name,
-            format_args!("! bit {bit} of byte {at} of {name} flips"),
-        );
-        disk.flip_bit(table, at, bit)
-    }
-
     /// Switches on all machines that are off, at once.
     pub fn start_all(&mut self) {
         for place in 0..self.hosts.len() {
@@ -251,14 +223,6 @@ impl World {
             None => self.identities[place] = disk.read_file(&path),
         }
     }
-}
-
-fn tables_of(disk: &SimDisk) -> Vec<PathBuf> {
-    let is_table = |path: &PathBuf| {
-        let name = path.file_name().and_then(|name| name.to_str());
-        name.is_some_and(|name| name.starts_with("table-"))
-    };
-    disk.paths().into_iter().filter(is_table).collect()
 }
 
 fn mend_reads(disk: &SimDisk) {

@@ -9,6 +9,7 @@
 mod ailments;
 mod asking;
 mod carrying;
+mod damage;
 mod gossiping;
 mod lies;
 mod losses;
@@ -295,6 +296,11 @@ impl World {
             && self.hosts.iter().all(Host::reaches_all)
             && !self.hosts.iter().any(Host::lacks_something)
             && !self.hosts.iter().any(Host::refuses_values)
+    }
+
+    /// Whether messages that are under way are no longer so than half of the time that a request has.
+    pub fn is_current(&self) -> bool {
+        self.network.arrives_by(self.now + self.scenario.timeout / 2)
     }
 
     fn happen(&mut self, event: Event) -> Happening {

@@ -17,14 +17,20 @@ pub(super) fn tables(of: &[(u8, &str, &str)]) -> TableSet {
     let dir = PathBuf::from("d");
     disk.create_dir_all(&dir).unwrap();
     let options = Arc::new(Options::tiny());
-    let sink =
-        TableSink { disk: Arc::clone(&disk), dir: dir.clone(), options, warm: None, reports: Arc::default() };
+    let sink = TableSink {
+        disk: Arc::clone(&disk),
+        dir: dir.clone(),
+        options,
+        store: 1,
+        warm: None,
+        reports: Arc::default(),
+    };
     let made = of.iter().zip(1..).map(|((level, from, to), number)| {
         let mut writer = TableWriter::create(sink.clone(), number).unwrap();
         writer.add(from.as_bytes(), Kind::Full, b"v").unwrap();
         writer.add(to.as_bytes(), Kind::Full, b"v").unwrap();
         let meta = writer.finish(1).unwrap();
-        (*level, Arc::new(Table::open(&*disk, &dir, meta, Path::new("manifest"), &sink.reports).unwrap()))
+        (*level, Arc::new(Table::open(&*disk, &dir, 1, meta, Path::new("manifest"), &sink.reports).unwrap()))
     });
     TableSet::new(made.collect::<Vec<_>>())
 }

@@ -48,16 +48,17 @@ pub(super) fn open_tables(
             let what = format!("it names level {level}, and there are {LEVELS}");
             return Err(OpenError::Damaged(Damage { file: manifest.to_owned(), offset: 0, what }));
         }
-        let table = match (Table::open(disk, dir, meta.clone(), manifest, reports), &mut given_up) {
-            (Ok(table), _) => table,
-            // The manifest knows what was in it; others have that.
-            (Err(error @ (OpenError::Damaged(_) | OpenError::Missing { .. })), Some(given_up)) => {
-                given_up.push((files::table(dir, meta.file), error.what()));
-                state.give_up_table(meta);
-                continue;
-            }
-            (Err(error), _) => return Err(error),
-        };
+        let table =
+            match (Table::open(disk, dir, state.store, meta.clone(), manifest, reports), &mut given_up) {
+                (Ok(table), _) => table,
+                // The manifest knows what was in it; others have that.
+                (Err(error @ (OpenError::Damaged(_) | OpenError::Missing { .. })), Some(given_up)) => {
+                    given_up.push((files::table(dir, meta.file), error.what()));
+                    state.give_up_table(meta);
+                    continue;
+                }
+                (Err(error), _) => return Err(error),
+            };
         let lost = state.blocks_lost.get(&meta.file).into_iter().flatten().copied();
         tables.push((*level, Arc::new(table.without(lost))));
     }
@@ -107,6 +108,7 @@ pub(super) fn let_go_of_log(
         disk: Arc::clone(disk),
         dir: dir.to_owned(),
         options: Arc::clone(options),
+        store: state.store,
         warm: None,
         reports: Arc::clone(reports),
     };
@@ -121,7 +123,7 @@ pub(super) fn let_go_of_log(
         }
         let meta = writer.finish(last_sequence)?;
         state.tables.insert(meta.file, (0, meta.clone()));
-        made.push((0, Arc::new(Table::open(&**disk, dir, meta, dir, reports)?)));
+        made.push((0, Arc::new(Table::open(&**disk, dir, state.store, meta, dir, reports)?)));
     }
     disk.sync_dir(dir)?;
     state.flushed_through = last_sequence;

@@ -63,6 +63,8 @@ pub struct Db {
     numbers: FileNumbers,
     /// Keys of which something was lost.
     missing: Arc<Missing>,
+    /// The number of the store, which its files say.
+    store: u32,
     /// Where readers of tables tell what they find damaged.
     reports: Arc<Reports>,
     /// The last of what was found damaged.

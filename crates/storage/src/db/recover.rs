@@ -144,6 +144,7 @@ fn find(
     let source = recovery::Source {
         disk,
         dir,
+        store: state.store,
         named: &state.segments,
         manifest: &manifest,
         flushed_through: state.flushed_through,
@@ -213,9 +214,12 @@ fn start(
         tables: tables.iter().count(),
         set_aside: replayed.set_aside.clone(),
     };
+    if state.store == 0 {
+        state.store = draw_number(dir, options.secret);
+    }
     if is_new {
         // A segment may exist only once a manifest counts.
-        Manifest::begin(Arc::clone(&disk), dir.to_owned(), manifest_number + 1, State::default())?;
+        Manifest::begin(Arc::clone(&disk), dir.to_owned(), manifest_number + 1, state.clone())?;
     }
     state.next_file = first_free_number(&*disk, dir, &state)?;
     if log_is_damaged {
@@ -249,6 +253,7 @@ fn start(
         manifest: Arc::new(Mutex::new(manifest)),
         numbers,
         missing: Arc::new(state.missing),
+        store: state.store,
         reports,
         damages: VecDeque::new(),
         accounts: 0,
@@ -263,6 +268,13 @@ fn start(
     Ok((db, recovery))
 }
 
+/// A number for a store that has none, because it is new or was begun before stores had any. Chance makes it another one than
+/// those of all stores that may be on the same device, now or before; 0 is no number.
+fn draw_number(dir: &Path, secret: u64) -> u32 {
+    let drawn = xxhash_rust::xxh3::xxh3_64_with_seed(dir.as_os_str().as_encoded_bytes(), secret);
+    u32::try_from(drawn >> 32).unwrap_or_default().max(1)
+}
+
 /// The segment that new entries go to: one without records if there is one, else a new one.
 fn first_segment(
     disk: &dyn Disk,
@@ -272,7 +284,8 @@ fn first_segment(
     replayed: &mut Replayed,
 ) -> Result<Prepared, OpenError> {
     let segment = state.next_segment.max(replayed.next_segment);
-    let life = Life::new(segment, options.secret, options.log_segment_bytes, replayed.last_sequence);
+    let life =
+        Life::new(state.store, segment, options.secret, options.log_segment_bytes, replayed.last_sequence);
     let prepared = match replayed.empty.pop() {
         Some(file) => lay_out_segment(file, life, false)?,
         None => {

@@ -32,10 +32,11 @@ impl Chain {
 
     pub(super) fn follow(
         &mut self,
-        segment: &Segment,
+        segment: &mut Segment,
         apply: &mut dyn FnMut(Entry, u64) -> Result<(), OpenError>,
     ) -> Result<(), OpenError> {
         self.synced_through = self.synced_through.max(segment.synced_through);
+        segment.pass_over_what_is_known(self.next);
         for (offset, header) in &segment.records {
             self.broken |= header.first_sequence > self.next;
             if self.broken {

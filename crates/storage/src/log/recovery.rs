@@ -3,7 +3,8 @@
 //! Each segment is walked from its first record to the first place where none follows; together the records must
 //! continue the sequence that the tables end with. Where the chain ends, two things can have happened. Either the
 //! entries behind were never synced: a torn tail, which is cut off and its bytes kept in a file beside. Or they were:
-//! damage, and opening is refused, because to go on would be to lose acknowledged writes in silence (INVARIANTS H3).
+//! damage, and opening is refused, because to go on would be to lose acknowledged writes in silence (INVARIANTS H3). A hole in
+//! what the tables have already is no end: what is behind it may have been acknowledged, and continues the sequence.
 //!
 //! To tell them apart every header and record carries how far the log was synced when it was written, and the rest of
 //! each segment is searched for valid records of the same life behind the hole; the manifest tells it as well, for the
@@ -24,6 +25,7 @@ use super::scan::{Segment, damage, read_header};
 use super::segment::{FIRST_RECORD_OFFSET, Life, SegmentFile};
 use crate::error::OpenError;
 use crate::files::{self, FileKind};
+use crate::home::Home;
 use crate::memtable::Entry;
 
 /// What was found, as far as the tables do not have it.
@@ -45,6 +47,8 @@ pub(crate) struct Replayed {
 pub(crate) struct Source<'a> {
     pub(crate) disk: &'a dyn Disk,
     pub(crate) dir: &'a Path,
+    /// The number of the store.
+    pub(crate) store: u32,
     /// The segments that the manifest names: file number to life.
     pub(crate) named: &'a BTreeMap<u64, u64>,
     pub(crate) manifest: &'a Path,
@@ -66,8 +70,8 @@ pub(crate) fn replay(
     let (mut cuts, mut spans) = (Vec::new(), Vec::new());
     source.check_unnamed()?;
     for (file, path, life) in in_log_order(source, &mut replayed)? {
-        let segment = Segment::read(file, path, life)?;
-        chain.follow(&segment, apply)?;
+        let mut segment = Segment::read(file, path, life)?;
+        chain.follow(&mut segment, apply)?;
         replayed.next_segment = replayed.next_segment.max(life.segment + 1);
         if segment.is_unused() {
             replayed.empty.push(segment.file);
@@ -123,7 +127,7 @@ fn in_log_order(
     for (&number, &named_life) in source.named {
         let path = files::segment(source.dir, number);
         let handle = source.open_named(&path)?;
-        let life = read_header(&path, &*handle)?;
+        let life = read_header(&path, &*handle, source.home(number))?;
         let file = SegmentFile { number, handle };
         if life.segment < named_life {
             let what =
@@ -175,12 +179,19 @@ impl Source<'_> {
             }
             let path = files::segment(self.dir, number);
             let handle = self.disk.open(&path)?;
-            // One without a whole header was never used.
-            if let Ok(life) = read_header(&path, &*handle) {
-                self.check_unknown_life(SegmentFile { number, handle }, &path, life)?;
+            match read_header(&path, &*handle, self.home(number)) {
+                Ok(life) => self.check_unknown_life(SegmentFile { number, handle }, &path, life)?,
+                // One without a whole header was never used.
+                Err(OpenError::Damaged(_)) => {}
+                // One that cannot be read may have been.
+                Err(error) => return Err(error),
             }
         }
         Ok(())
+    }
+
+    pub(super) fn home(&self, file: u64) -> Home {
+        Home { store: self.store, file }
     }
 
     pub(super) fn open_named(&self, path: &Path) -> Result<Arc<dyn File>, OpenError> {

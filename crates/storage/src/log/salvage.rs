@@ -44,7 +44,8 @@ pub(crate) fn salvage(
     for (file, path, life) in readable(source, &mut found)? {
         let mut segment = Segment::read_what_is_left(file, path, life)?;
         if segment.torn {
-            let what = format!("no record follows at byte {}, and something does behind it", segment.end);
+            let what = "no record follows here, and something does behind".to_owned();
+            let what = damage(&segment.path, segment.end as u64, what).what();
             found.damaged.insert(segment.path.clone(), what);
         }
         found.last_sequence = found.last_sequence.max(segment.synced_through);
@@ -89,7 +90,7 @@ fn readable(
     for (&number, &named_life) in source.named {
         let path = files::segment(source.dir, number);
         let opened = source.open_named(&path).and_then(|handle| {
-            let life = read_header(&path, &*handle)?;
+            let life = read_header(&path, &*handle, source.home(number))?;
             Ok((SegmentFile { number, handle }, life))
         });
         let (file, life) = match opened {
@@ -105,12 +106,12 @@ fn readable(
             source.check_unknown_life(file, &path, life)?;
         } else if life.segment < named_life {
             let what = format!("it is of life {}, and the manifest names life {named_life}", life.segment);
-            found.damaged.insert(path, what);
+            found.damaged.insert(path.clone(), damage(&path, 0, what).what());
         } else {
-            if file.handle.len()? < life.bytes {
-                found
-                    .damaged
-                    .insert(path.clone(), format!("it is shorter than the {} bytes it had", life.bytes));
+            let len = file.handle.len()?;
+            if len < life.bytes {
+                let what = format!("it had {} bytes and ends here", life.bytes);
+                found.damaged.insert(path.clone(), damage(&path, len, what).what());
             }
             segments.push((file, path, life));
         }

@@ -8,6 +8,7 @@ use super::record::{self, ALIGNMENT};
 use super::repair::Cut;
 use super::segment::{FIRST_RECORD_OFFSET, HeaderError, Life, SegmentFile, VERSION};
 use crate::error::{Damage, OpenError};
+use crate::home::Home;
 
 /// A segment in memory, and how far its records go.
 pub(super) struct Segment {
@@ -23,11 +24,11 @@ pub(super) struct Segment {
     pub(super) synced_through: u64,
 }
 
-pub(super) fn read_header(path: &Path, handle: &dyn File) -> Result<Life, OpenError> {
+pub(super) fn read_header(path: &Path, handle: &dyn File, home: Home) -> Result<Life, OpenError> {
     let len = usize::try_from(handle.len()?).unwrap_or(usize::MAX);
     let mut header = vec![0; len.min(super::segment::HEADER_BYTES)];
     handle.read_exact_at(0, &mut header)?;
-    Life::decode(&header).map_err(|error| match error {
+    Life::decode(&header, home).map_err(|error| match error {
         HeaderError::Damaged(what) => damage(path, 0, what.to_owned()),
         HeaderError::Newer(version) => OpenError::Newer { file: path.to_owned(), version, known: VERSION },
     })
@@ -71,10 +72,36 @@ impl Segment {
         })
     }
 
-    /// Takes in the records behind the place where one could not be read.
+    /// Goes on behind a hole in which there can have been nothing but entries before `next`, which are known without it.
+    /// What follows there continues the sequence as if there were no hole.
+    pub(super) fn pass_over_what_is_known(&mut self, next: u64) {
+        if !self.torn {
+            return;
+        }
+        let mut expected = self.records.last().map_or(0, |(_, last)| last.next_sequence());
+        let mut known = next.max(expected);
+        for (offset, header) in records_behind(&self.bytes, self.end, &self.life).collect::<Vec<_>>() {
+            if header.first_sequence > known {
+                break;
+            }
+            // One from before was written to a wrong place.
+            if header.first_sequence >= expected {
+                expected = header.next_sequence();
+                known = known.max(expected);
+                self.end = offset + header.stride();
+                self.records.push((offset, header));
+            }
+        }
+        let mut behind = records_behind(&self.bytes, self.end, &self.life);
+        self.torn = behind.next().is_some() || !ends_cleanly(&self.bytes, self.end);
+    }
+
+    /// Takes in the records behind the place where one could not be read, all in the order of their entries: one that a
+    /// device wrote over another's place stands before those that it comes after.
     pub(super) fn pass_over_holes(&mut self) {
         let behind: Vec<_> = records_behind(&self.bytes, self.end, &self.life).collect();
         self.records.extend(behind);
+        self.records.sort_by_key(|(_, header)| header.first_sequence);
     }
 
     /// It was laid out and no record was ever begun in it.
@@ -159,8 +186,8 @@ mod tests {
         /// Whatever a segment holds, walking it ends, within it.
         #[test]
         fn any_bytes_are_walked_without_panic(noise in prop::collection::vec(any::<u8>(), 0..300), segment in 0u64..3) {
-            let life = Life::new(segment, 1, 8192, 0);
-            let mut bytes = life.encode();
+            let life = Life::new(3, segment, 1, 8192, 0);
+            let mut bytes = life.encode(1);
             bytes.truncate(FIRST_RECORD_OFFSET);
             bytes.extend_from_slice(&noise);
             let (records, end) = walk(&bytes, &life);
@@ -171,8 +198,8 @@ mod tests {
         /// Records are found from the first on, and behind a hole those that are whole.
         #[test]
         fn records_before_and_behind_a_hole_are_found(count in 1u64..8, hole in 0u64..8) {
-            let life = Life::new(5, 1, 8192, 0);
-            let mut bytes = life.encode();
+            let life = Life::new(3, 5, 1, 8192, 0);
+            let mut bytes = life.encode(1);
             bytes.truncate(FIRST_RECORD_OFFSET);
             let mut starts = Vec::new();
             for sequence in 1..=count {

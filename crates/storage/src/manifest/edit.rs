@@ -66,9 +66,11 @@ pub(crate) struct Edit {
     pub(crate) whole: Vec<KeyRange>,
 }
 
-/// The sum of all edits.
+/// The sum of all edits, and of which store.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct State {
+    /// The number of the store, which the file's header has; 0 until it has drawn one.
+    pub(crate) store: u32,
     /// Above every file number in use.
     pub(crate) next_file: u64,
     /// Every entry up to this one is in the tables.

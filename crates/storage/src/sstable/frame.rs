@@ -7,12 +7,12 @@
 //!  +-------+---------------+-------------+------+-------------+------+------------------------+
 //! ```
 //!
-//! The checksum covers everything from `stored length` on and is bound to (file number, offset of the block).
+//! The checksum covers everything from `stored length` on and is bound to (store and file number, offset of the block).
 
 use bytes::Bytes;
 
-use crate::checksum;
 use crate::decode::{Decoder, length32};
+use crate::home::Home;
 
 pub(crate) const HEADER_BYTES: usize = 16;
 /// LZ4 never makes more than this of one byte, so a raw length beyond it is a lie.
@@ -36,10 +36,10 @@ pub(crate) struct Handle {
     pub(crate) len: u32,
 }
 
-/// Frames a block that will lie at `offset` of file number `file`, and appends it to `out`.
+/// Frames a block that will lie at `offset` of this file, and appends it to `out`.
 pub(crate) fn append(
     out: &mut Vec<u8>,
-    file: u64,
+    home: Home,
     offset: u64,
     kind: BlockKind,
     raw: &[u8],
@@ -53,7 +53,7 @@ pub(crate) fn append(
     out.extend_from_slice(&length32(raw.len()).to_le_bytes());
     out.extend_from_slice(&[kind as u8, compression, 0, 0]);
     out.extend_from_slice(stored);
-    let checksum = checksum::bound_to(&[file, offset], &out[start + 4..]);
+    let checksum = home.checksum_at(offset, &out[start + 4..]);
     out[start..start + 4].copy_from_slice(&checksum.to_le_bytes());
     Handle { offset, len: length32(out.len() - start) }
 }
@@ -65,7 +65,7 @@ fn compressed_if_worth_it(raw: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// The raw bytes of a framed block, if it is whole, of this kind, and at home here. The error says what is wrong.
-pub(crate) fn open(framed: &Bytes, file: u64, offset: u64, kind: BlockKind) -> Result<Bytes, &'static str> {
+pub(crate) fn open(framed: &Bytes, home: Home, offset: u64, kind: BlockKind) -> Result<Bytes, &'static str> {
     let mut decoder = Decoder::new(framed);
     let header =
         (|| Some((decoder.u32()?, decoder.len32()?, decoder.len32()?, decoder.u8()?, decoder.u8()?)))();
@@ -73,7 +73,7 @@ pub(crate) fn open(framed: &Bytes, file: u64, offset: u64, kind: BlockKind) -> R
     if stored_len != framed.len() - HEADER_BYTES.min(framed.len()) {
         return Err("the block's length is not what the index says");
     }
-    if checksum::bound_to(&[file, offset], &framed[4..]) != expected {
+    if home.checksum_at(offset, &framed[4..]) != expected {
         return Err("the block fails its checksum");
     }
     if found_kind != kind as u8 {
@@ -100,31 +100,35 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    const HOME: Home = Home { store: 9, file: 1 };
+
     proptest! {
         #[test]
         fn a_block_round_trips(raw in prop::collection::vec(0u8..4, 0..400), compress: bool) {
             let mut out = Vec::new();
-            let handle = append(&mut out, 1, 32, BlockKind::Data, &raw, compress);
+            let handle = append(&mut out, HOME, 32, BlockKind::Data, &raw, compress);
             prop_assert_eq!(handle.len as usize, out.len());
-            prop_assert_eq!(open(&Bytes::from(out), 1, 32, BlockKind::Data).unwrap(), raw);
+            prop_assert_eq!(open(&Bytes::from(out), HOME, 32, BlockKind::Data).unwrap(), raw);
         }
 
         /// Damage, and a block that belongs elsewhere, are found.
         #[test]
         fn a_changed_or_misplaced_block_is_refused(at in 0usize..40, bit in 0u8..8) {
             let mut out = Vec::new();
-            append(&mut out, 1, 32, BlockKind::Data, b"some content that is stored", false);
+            append(&mut out, HOME, 32, BlockKind::Data, b"some content that is stored", false);
             let intact = Bytes::from(out.clone());
-            prop_assert!(open(&intact, 2, 32, BlockKind::Data).is_err());
-            prop_assert!(open(&intact, 1, 64, BlockKind::Data).is_err());
-            prop_assert!(open(&intact, 1, 32, BlockKind::Index).is_err());
+            for other in [Home { file: 2, ..HOME }, Home { store: 8, ..HOME }] {
+                prop_assert!(open(&intact, other, 32, BlockKind::Data).is_err());
+            }
+            prop_assert!(open(&intact, HOME, 64, BlockKind::Data).is_err());
+            prop_assert!(open(&intact, HOME, 32, BlockKind::Index).is_err());
             out[at] ^= 1 << bit;
-            prop_assert!(open(&Bytes::from(out), 1, 32, BlockKind::Data).is_err());
+            prop_assert!(open(&Bytes::from(out), HOME, 32, BlockKind::Data).is_err());
         }
 
         #[test]
         fn any_bytes_are_read_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..100), raw_len in any::<u16>()) {
-            let _ = open(&Bytes::from(bytes.clone()), 0, 0, BlockKind::Data);
+            let _ = open(&Bytes::from(bytes.clone()), HOME, 0, BlockKind::Data);
             let _ = decompress(&bytes, usize::from(raw_len));
         }
     }

@@ -23,6 +23,7 @@ use super::reports::Reports;
 use crate::cache::{BlockCache, BlockName};
 use crate::error::{Damage, OpenError, ReadError};
 use crate::files;
+use crate::home::Home;
 use crate::key_range::{KeyRange, end_behind};
 use crate::manifest::TableMeta;
 
@@ -45,6 +46,7 @@ pub(crate) struct Table {
 #[derive(Debug)]
 struct Opened {
     meta: TableMeta,
+    home: Home,
     path: PathBuf,
     file: Arc<dyn File>,
     filter: Filter,
@@ -53,10 +55,11 @@ struct Opened {
 }
 
 impl Table {
-    /// Opens a table that the manifest names, and verifies everything but its data blocks.
+    /// Opens a table that the manifest of a store names, and verifies everything but its data blocks.
     pub(crate) fn open(
         disk: &dyn Disk,
         dir: &Path,
+        store: u32,
         meta: TableMeta,
         manifest: &Path,
         reports: &Arc<Reports>,
@@ -68,9 +71,10 @@ impl Table {
             }
             _ => OpenError::Disk(error),
         })?;
-        let parts = Parts { path: &path, file: &*file, number: meta.file };
-        parts.check_ends(&meta)?;
+        let mut parts = Parts { path: &path, file: &*file, home: Home { store, file: meta.file } };
+        parts.check_length(&meta)?;
         let footer = parts.footer(meta.bytes)?;
+        parts.check_header()?;
         let filter = parts.part(footer.filter, BlockKind::Filter, Filter::parse)?;
         let index = parts.part(footer.index, BlockKind::Index, Index::parse)?;
         let properties = parts.part(footer.properties, BlockKind::Properties, |b| Properties::decode(&b))?;
@@ -82,8 +86,8 @@ impl Table {
                 parts.damage(footer.properties.offset, "the table is not the one that the manifest names")
             );
         }
-        let reports = Arc::clone(reports);
-        Ok(Table::of(Arc::new(Opened { meta, path, file, filter, index, reports }), BTreeSet::new()))
+        let (home, reports) = (parts.home, Arc::clone(reports));
+        Ok(Table::of(Arc::new(Opened { meta, home, path, file, filter, index, reports }), BTreeSet::new()))
     }
 
     fn of(opened: Arc<Opened>, lost: BTreeSet<usize>) -> Table {
@@ -208,7 +212,7 @@ impl Table {
         if self.unread.load(Ordering::Relaxed) == block {
             self.set_unread(NO_BLOCK);
         }
-        let raw = frame::open(&framed, self.meta().file, handle.offset, BlockKind::Data);
+        let raw = frame::open(&framed, self.opened.home, handle.offset, BlockKind::Data);
         let raw = raw.map_err(|what| self.damage(handle.offset, what))?;
         Block::parse(raw).map_err(|Malformed| self.malformed(handle.offset))
     }
@@ -236,7 +240,7 @@ fn read_framed(file: &dyn File, handle: Handle) -> Result<Bytes, env::DiskError>
 struct Parts<'a> {
     path: &'a Path,
     file: &'a dyn File,
-    number: u64,
+    home: Home,
 }
 
 impl Parts<'_> {
@@ -244,30 +248,38 @@ impl Parts<'_> {
         OpenError::Damaged(Damage { file: self.path.to_owned(), offset, what: what.to_owned() })
     }
 
-    fn check_ends(&self, meta: &TableMeta) -> Result<(), OpenError> {
+    fn check_length(&self, meta: &TableMeta) -> Result<(), OpenError> {
         let len = self.file.len()?;
         if len != meta.bytes || len < (FILE_HEADER_BYTES + FOOTER_BYTES) as u64 {
             let what = format!("the manifest says {} bytes, the file has {len}", meta.bytes);
             return Err(self.damage(len.min(meta.bytes), &what));
         }
+        Ok(())
+    }
+
+    fn check_header(&self) -> Result<(), OpenError> {
         let mut header = [0; FILE_HEADER_BYTES];
         self.file.read_exact_at(0, &mut header)?;
-        if header[..] == encode_file_header(self.number)[..] {
+        if header[..] == encode_file_header(self.home)[..] {
             return Ok(());
         }
         Err(self.damage(0, "the file's header is not that of this table"))
     }
 
-    fn footer(&self, file_len: u64) -> Result<Footer, OpenError> {
+    /// The footer; it knows where the blocks are at home.
+    fn footer(&mut self, file_len: u64) -> Result<Footer, OpenError> {
         let offset = file_len - FOOTER_BYTES as u64;
         let mut bytes = [0; FOOTER_BYTES];
         self.file.read_exact_at(offset, &mut bytes)?;
-        Footer::decode(&bytes, self.number, file_len).map_err(|error| match error {
+        let decoded = Footer::decode(&bytes, self.home, file_len).map_err(|error| match error {
             FooterError::Damaged(what) => self.damage(offset, what),
             FooterError::Newer(version) => {
                 OpenError::Newer { file: self.path.to_owned(), version, known: VERSION }
             }
-        })
+        });
+        let (footer, home) = decoded?;
+        self.home = home;
+        Ok(footer)
     }
 
     fn part<T>(
@@ -277,7 +289,7 @@ impl Parts<'_> {
         parse: impl Fn(Bytes) -> Option<T>,
     ) -> Result<T, OpenError> {
         let framed = read_framed(self.file, handle)?;
-        let raw = frame::open(&framed, self.number, handle.offset, kind);
+        let raw = frame::open(&framed, self.home, handle.offset, kind);
         let raw = raw.map_err(|what| self.damage(handle.offset, what))?;
         parse(raw).ok_or_else(|| self.damage(handle.offset, "this part of the table makes no sense"))
     }

@@ -16,6 +16,7 @@ use super::reports::Reports;
 use super::{filter, index};
 use crate::cache::BlockCache;
 use crate::files;
+use crate::home::Home;
 use crate::manifest::TableMeta;
 use crate::merge::Kind;
 use crate::options::Options;
@@ -29,6 +30,8 @@ pub(crate) struct TableSink {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) dir: PathBuf,
     pub(crate) options: Arc<Options>,
+    /// The number of the store that they are of.
+    pub(crate) store: u32,
     /// Where the blocks go as they are written, if the table is made of what was used last.
     pub(crate) warm: Option<Arc<BlockCache>>,
     /// Where it is told what is found damaged in them.
@@ -37,7 +40,7 @@ pub(crate) struct TableSink {
 
 pub(crate) struct TableWriter {
     sink: TableSink,
-    number: u64,
+    home: Home,
     file: Arc<dyn File>,
     path: PathBuf,
     /// Bytes that are framed and not yet written, and where in the file they begin.
@@ -56,12 +59,13 @@ impl TableWriter {
     pub(crate) fn create(sink: TableSink, number: u64) -> Result<TableWriter, DiskError> {
         let path = files::table(&sink.dir, number);
         let file = sink.disk.create(&path)?;
+        let home = Home { store: sink.store, file: number };
         Ok(TableWriter {
             sink,
-            number,
+            home,
             file,
             path,
-            pending: footer::encode_file_header(number),
+            pending: footer::encode_file_header(home),
             pending_at: 0,
             block: BlockBuilder::default(),
             block_bound: Vec::new(),
@@ -114,7 +118,7 @@ impl TableWriter {
         if let Some(cache) = &self.sink.warm
             && let Ok(block) = Block::parse(Bytes::from(raw))
         {
-            cache.insert((self.number, handle.offset), Arc::new(block));
+            cache.insert((self.home.file, handle.offset), Arc::new(block));
         }
     }
 
@@ -122,7 +126,7 @@ impl TableWriter {
         let offset = self.pending_at + self.pending.len() as u64;
         // A filter is as good as random, and what is read once at opening need not be small.
         let compress = self.sink.options.compression && kind == BlockKind::Data;
-        frame::append(&mut self.pending, self.number, offset, kind, raw, compress)
+        frame::append(&mut self.pending, self.home, offset, kind, raw, compress)
     }
 
     fn write_pending(&mut self) -> Result<(), DiskError> {
@@ -148,7 +152,7 @@ impl TableWriter {
         self.write_pending()?;
         self.file.sync()?;
         Ok(TableMeta {
-            file: self.number,
+            file: self.home.file,
             bytes: self.pending_at,
             entries: properties.entries,
             last_sequence,
@@ -166,6 +170,6 @@ impl TableWriter {
             properties: self.append(BlockKind::Properties, &properties.encode()),
         };
         let file_len = self.pending_at + (self.pending.len() + footer::FOOTER_BYTES) as u64;
-        self.pending.extend_from_slice(&footer.encode(self.number, file_len));
+        self.pending.extend_from_slice(&footer.encode(self.home, file_len));
     }
 }

@@ -77,7 +77,11 @@ impl Db {
     /// What became of the manifest.
     pub fn lose(&mut self, range: KeyRange) -> Result<(), LogError> {
         let edit = Edit { missing: vec![range.clone()], ..Edit::default() };
-        let committed = locked(&self.manifest).commit(edit);
+        // Twice: of a manifest's last edit nobody can tell damage from a write that was cut short, and no reader of this
+        // database would find out for himself what this one says.
+        let mut manifest = locked(&self.manifest);
+        let committed = manifest.commit(edit.clone()).and_then(|()| manifest.commit(edit));
+        drop(manifest);
         if let Err(CommitError::Refused(error) | CommitError::Broken(error)) = committed {
             return Err(self.fail(&error));
         }

@@ -239,6 +239,7 @@ impl Db {
             manifest: Arc::clone(&self.manifest),
             numbers: Arc::clone(&self.numbers),
             life: Life::new(
+                self.store,
                 segment,
                 self.options.secret,
                 self.options.log_segment_bytes,
@@ -276,6 +277,7 @@ impl Db {
             disk: Arc::clone(&self.disk),
             dir: self.dir.clone(),
             options: Arc::clone(&self.options),
+            store: self.store,
             warm: warm.then(|| Arc::clone(&self.blocks)),
             reports: Arc::clone(&self.reports),
         }

@@ -104,7 +104,7 @@ pub(crate) fn lay_out_segment(file: SegmentFile, life: Life, zero_fill: bool) ->
         file.handle.set_len(life.bytes)?;
     }
     let life = Life { bytes: len.max(life.bytes), ..life };
-    file.handle.write_all_at(0, &life.encode())?;
+    file.handle.write_all_at(0, &life.encode(file.number))?;
     file.handle.sync()?;
     Ok(Prepared { file, life })
 }

@@ -138,7 +138,7 @@ fn commit_tables(
 ) -> Result<Vec<Arc<Table>>, Trouble> {
     let mut tables = Vec::new();
     for meta in &metas {
-        let opened = Table::open(&*sink.disk, &sink.dir, meta.clone(), &sink.dir, &sink.reports);
+        let opened = Table::open(&*sink.disk, &sink.dir, sink.store, meta.clone(), &sink.dir, &sink.reports);
         tables.push(Arc::new(opened.map_err(|error: OpenError| Trouble::Broken(error.to_string()))?));
     }
     edit.tables = metas.into_iter().map(|meta| (level, meta)).collect();
