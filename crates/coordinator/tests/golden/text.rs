@@ -62,7 +62,7 @@ fn request(request: &ReplicaRequest, play: &Play) -> String {
         }
         ReplicaRequest::Scan(ask) => format!("scan {}", run(ask)),
         ReplicaRequest::Count(ask) => format!("count {}", run(ask)),
-        ReplicaRequest::Grant => "grant".to_owned(),
+        ReplicaRequest::Grant { .. } => "grant".to_owned(),
         ReplicaRequest::Compare(_) => "compare".to_owned(),
         ReplicaRequest::ReadHeld { key, .. } => format!("read {} as far as it is held", name(key, play)),
         ReplicaRequest::ReadCovering { key, .. } => format!("read {} as of a context", name(key, play)),
