@@ -92,6 +92,11 @@ impl Lasting {
         matches!(self, Lasting::Dying(_) | Lasting::Resetting | Lasting::FailingSyncs)
     }
 
+    /// Whether it takes long for what it does.
+    pub(super) fn is_slow(self) -> bool {
+        matches!(self, Lasting::SlowNode | Lasting::SlowNetwork | Lasting::SlowDisk)
+    }
+
     /// Lets it happen.
     pub(super) fn begin(self, world: &mut World, place: Place, core: &[Place], rng: &mut Rng) {
         match self {

@@ -113,9 +113,9 @@ impl HealthyCore {
         if levels.iter().all(|level| self.meets(*level, &owners, local)) {
             let is_owner = |node: NodeId| owners.iter().any(|(owner, _)| *owner == node);
             let is_fickle = |(place, lasting): &(Place, Lasting)| {
-                lasting.comes_and_goes() && is_owner(state.members()[*place].id)
+                (lasting.comes_and_goes() || lasting.is_slow()) && is_owner(state.members()[*place].id)
             };
-            // A write that was passed on to one whose connection breaks then may or may not have been made.
+            // A write that was passed on to one whose connection breaks then, or who is slow, may or may not have been made in time.
             let may_be_lost = writes && !is_owner(home) && self.outsiders.iter().any(is_fickle);
             return if may_be_lost { Demand::Nothing } else { Demand::Done };
         }
