@@ -1,7 +1,8 @@
 //! A client's write on a node that is no owner, or that cannot make it: passed on to one that is, the maker.
 //!
-//! A second maker is asked only when the first provably did not get the write. Once it may have, its silence is
-//! *unknown*: asking another would make the write twice, under two dots (INVARIANTS A6).
+//! A second maker is asked only when the first provably did not get the write, or says for certain that it has not made it,
+//! because of something that ails it and need not ail others: it reaches too few owners, or has too much to do or no room. Once
+//! it may have made it, its silence is *unknown*: asking another would make the write twice, under two dots (INVARIANTS A6).
 
 use api::{Action, Error, KeyRequest, Operation, Outcome, Reply};
 use quorum::{Level, Owner, Tracker};
@@ -22,6 +23,8 @@ pub struct Forward {
     /// How many owners held the write when its maker said so.
     acknowledged: u8,
     problems: Vec<String>,
+    /// What the last maker said that did not make it. The client is told that if there is no other.
+    not_made: Option<Error>,
 }
 
 impl Forward {
@@ -50,6 +53,7 @@ impl Forward {
             asked: None,
             acknowledged: 0,
             problems: problem.into_iter().collect(),
+            not_made: None,
         };
         forward.ask_next(target, turn);
         forward
@@ -59,10 +63,15 @@ impl Forward {
     pub fn step(&mut self, target: &Target, event: Event, turn: &mut Turn<'_>) {
         match event {
             Event::Reply { from, reply, .. } if self.asked == Some(from) => match reply {
-                ReplicaReply::Forwarded(outcome) => {
-                    let outcome = self.renamed(*outcome, turn);
-                    turn.finish(outcome);
-                }
+                ReplicaReply::Forwarded(outcome) => match self.renamed(*outcome, turn) {
+                    Err(error) if is_of_the_maker(&error) => {
+                        self.problems.push(format!("{}: {error}", target.name_of(from)));
+                        self.not_made = Some(error);
+                        self.not_by(target, from);
+                        self.ask_again(target, turn);
+                    }
+                    outcome => turn.finish(outcome),
+                },
                 ReplicaReply::StaleEpoch { newest } => {
                     self.problems.push(format!(
                         "{}: it knows epoch {newest}, and the request is of an older one",
@@ -72,11 +81,7 @@ impl Forward {
                 }
                 ReplicaReply::Failed { why } => {
                     self.problems.push(format!("{}: {why}", target.name_of(from)));
-                    // An owner that is there and will not is no reason for a fallback to stand in.
-                    let is_owner = |node: &NodeId| target.owners.iter().any(|(owner, _)| owner == node);
-                    if is_owner(&from) {
-                        self.makers.retain(is_owner);
-                    }
+                    self.not_by(target, from);
                     self.ask_again(target, turn);
                 }
                 _ => turn.finish(Err(self.unknown(target, "it answered something else than what was asked"))),
@@ -119,6 +124,14 @@ impl Forward {
         self.unknown(target, "it did not answer in time")
     }
 
+    /// An owner that is there and will not is no reason for a fallback to stand in.
+    fn not_by(&mut self, target: &Target, maker: NodeId) {
+        let is_owner = |node: &NodeId| target.owners.iter().any(|(owner, _)| owner == node);
+        if is_owner(&maker) {
+            self.makers.retain(is_owner);
+        }
+    }
+
     /// A maker has refused. Asking another comes out of the budget for that (INVARIANTS J2); where it is spent, the write was
     /// not done, for nobody took it.
     fn ask_again(&mut self, target: &Target, turn: &mut Turn<'_>) {
@@ -126,7 +139,7 @@ impl Forward {
             self.ask_next(target, turn);
         } else {
             self.problems.push(RETRIES_SPENT.to_owned());
-            turn.finish(Err(self.unavailable(target)));
+            self.give_up(target, turn);
         }
     }
 
@@ -137,8 +150,14 @@ impl Forward {
                 let forward = Passed { request: self.request.clone() };
                 turn.send(node, 0, ReplicaRequest::Forward(Box::new(forward)));
             }
-            None => turn.finish(Err(self.unavailable(target))),
+            None => self.give_up(target, turn),
         }
+    }
+
+    /// Nobody is left to ask, and nobody has made it.
+    fn give_up(&mut self, target: &Target, turn: &mut Turn<'_>) {
+        let error = self.not_made.take().unwrap_or_else(|| self.unavailable(target));
+        turn.finish(Err(error));
     }
 
     fn unavailable(&self, target: &Target) -> Error {
@@ -167,6 +186,11 @@ impl Forward {
         let tracker = Tracker::new(self.level, &target.owners, target.local);
         u8::try_from(tracker.needed()).unwrap_or(u8::MAX)
     }
+}
+
+/// Whether a write was not made because of something that ails its maker, and not because of what was asked.
+fn is_of_the_maker(error: &Error) -> bool {
+    matches!(error, Error::Unavailable { .. } | Error::Overloaded(_))
 }
 
 /// Whom to ask to be the maker, from the back: the owners that can be reached, and of these first the ones that have room, and of

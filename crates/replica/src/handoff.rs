@@ -88,6 +88,8 @@ struct Line {
     counted: u64,
     /// Stored since the round over the line began: what was read meanwhile may not have shown it.
     newer: u64,
+    /// Hints that were written to since the page that is read was begun: it has them as they were before.
+    rewritten: BTreeSet<Bytes>,
     failed: bool,
     /// How many hints were sent, and their bytes.
     sent: u64,
@@ -108,7 +110,7 @@ struct Flight {
     until: Instant,
     /// The hint; nothing where it is asked how much may be sent.
     hint: Option<Bytes>,
-    /// Whether it was written to since it was sent.
+    /// Whether it was written to since it was read.
     changed: bool,
 }
 
@@ -159,6 +161,9 @@ impl Handoff {
         let line = self.lines.entry(owner).or_insert_with(|| Line::new(now, partition));
         line.waiting += 1;
         line.newer += 1;
+        if line.phase == Phase::Reading {
+            line.rewritten.insert(key.clone());
+        }
         self.figures.stored += 1;
         if let Some(flight) = self.by_key.get(key).and_then(|number| self.flights.get_mut(number)) {
             flight.changed = true;
@@ -299,6 +304,8 @@ impl Handoff {
     ) {
         let (mut sent, mut sent_bytes) = (0, 0);
         let count = entries.len() as u64;
+        let line = self.lines.get_mut(&owner);
+        let rewritten = line.map(|line| std::mem::take(&mut line.rewritten)).unwrap_or_default();
         for (key, record) in entries {
             let Some((_, place)) = store_key::parse_hint(&key).filter(|_| !is_hidden(&key)) else { continue };
             sent_bytes += record.len() as u64;
@@ -309,7 +316,11 @@ impl Handoff {
                 path: WritePath::Merge,
                 in_place_of: None,
             };
+            let changed = rewritten.contains(&key);
             self.ask(now, owner, partition_of(place.slot), Some(key), request, out);
+            if let Some(flight) = self.flights.get_mut(&self.last) {
+                flight.changed = changed;
+            }
             sent += 1;
         }
         let Some(line) = self.lines.get_mut(&owner) else { return };
@@ -366,6 +377,7 @@ impl Handoff {
             return self.rest(now, owner, PAUSE);
         }
         line.phase = Phase::Reading;
+        line.rewritten.clear();
         if line.cursor.is_none() {
             line.newer = 0;
         }
@@ -462,6 +474,7 @@ impl Line {
             waiting: 0,
             counted: 0,
             newer: 0,
+            rewritten: BTreeSet::new(),
             failed: false,
             sent: 0,
             sent_bytes: 0,
@@ -491,5 +504,27 @@ mod tests {
         handoff.scan_done(now, 1, nothing, |_| partition, |_| false, &mut Vec::new());
         assert_eq!(handoff.figures().waiting, 1);
         assert_eq!(handoff.lines.get(&owner).map(|line| line.phase), Some(Phase::Resting(now.mono)));
+    }
+
+    /// Its owner says that he has what was read of it. What was written since is nowhere but here.
+    #[test]
+    fn a_hint_that_is_written_to_while_it_is_read_is_not_deleted_when_it_is_delivered() {
+        let (now, owner, partition) = (Moment::default(), NodeId(2), PartitionId(0));
+        let [before, after] = [b"written before", b"written later!"].map(|key| {
+            let key = store_key::store_key(types::KeyspaceId(0), key);
+            store_key::hint_key(owner, &key)
+        });
+        let mut handoff = Handoff::new(0, 1);
+        handoff.lines.insert(owner, Line { phase: Phase::Reading, ..Line::new(now, partition) });
+        handoff.scans.insert(1, Looking::Along(owner));
+        handoff.stored(now, owner, &after, partition);
+        let entries = vec![(before.clone(), Bytes::new()), (after, Bytes::new())];
+        let page = ScanOutcome::Page { entries, next: None };
+        handoff.scan_done(now, 1, page, |_| partition, |_| false, &mut Vec::new());
+        let sent: Vec<u64> = handoff.flights.keys().copied().collect();
+        assert_eq!(sent.len(), 2);
+        let settled: Vec<Settled> = sent.iter().map(|number| handoff.delivered(now, *number)).collect();
+        assert_eq!(settled, [Settled::Delivered(before), Settled::Nothing]);
+        assert_eq!(handoff.figures().waiting, 2, "what was counted, until the next round");
     }
 }

@@ -275,10 +275,14 @@ fn begin_stint(mint: &mut Mint<'_>) -> Result<(), MakeError> {
     if mint.actors.begin_stint(mint.partition) {
         return Ok(());
     }
-    Err(MakeError::CannotSay(format!(
-        "{} has forgotten some of its writes, and no stints are left for this run: restart the node",
-        mint.partition
-    )))
+    Err(stints_used_up(mint.partition))
+}
+
+/// Why nothing more is made of a partition in this run.
+pub(crate) fn stints_used_up(partition: PartitionId) -> MakeError {
+    MakeError::CannotSay(format!(
+        "{partition} has forgotten some of its writes, and no stints are left for this run: restart the node"
+    ))
 }
 
 fn put(

@@ -51,6 +51,7 @@ struct Sum {
     not_done: u64,
     unknown: u64,
     faults: usize,
+    cores: usize,
     failed: Vec<u64>,
 }
 
@@ -62,6 +63,7 @@ impl Sum {
         self.not_done += report.figures.not_done;
         self.unknown += report.figures.unknown;
         self.faults += report.faults;
+        self.cores += report.cores;
         if !report.is_clean() {
             self.failed.push(report.seed);
             println!("seed {} broke rules:\n{}", report.seed, report.complaints());
@@ -74,12 +76,13 @@ impl Sum {
         let simulated = self.simulated.as_secs_f64();
         let requests = self.done + self.not_done + self.unknown;
         println!(
-            "{} seeds, {simulated:.0} s simulated, {} requests done, {} not done, {} unknown, {} faults; {} failed",
+            "{} seeds, {simulated:.0} s simulated, {} requests done, {} not done, {} unknown, {} faults, {} healthy cores; {} failed",
             self.seeds,
             self.done,
             self.not_done,
             self.unknown,
             self.faults,
+            self.cores,
             self.failed.len(),
         );
         println!(

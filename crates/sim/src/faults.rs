@@ -18,13 +18,13 @@ use shapes::Shape;
 const PAUSE_MS_MAX: u64 = 8_000;
 
 /// By which factors a slow node is slower.
-const SLOWER: [u32; 3] = [3, 10, SLOWEST];
+pub(crate) const SLOWER: [u32; 3] = [3, 10, SLOWEST];
 
 /// The greatest of them.
 pub(crate) const SLOWEST: u32 = 50;
 
 /// How much room a full disk has at the most beside what its node keeps back, in bytes: so much is soon written.
-const ROOM_LEFT_MAX: u64 = 32 << 10;
+pub(crate) const ROOM_LEFT_MAX: u64 = 32 << 10;
 
 /// A kind of fault.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]

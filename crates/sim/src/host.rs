@@ -42,6 +42,10 @@ pub struct Host {
     pub background_free: Instant,
     /// Whether syncs take very long for now.
     pub slow_disk: bool,
+    /// Until when it is busy with what it began while it was slow.
+    pub slow_until: Instant,
+    /// Whether a sync may have failed in this life of its node, which is then right to stop by itself.
+    pub doubts_its_disk: bool,
     /// What it ails of for now.
     pub ailments: Ailments,
     /// The shards of the node, while it runs.
@@ -120,6 +124,8 @@ impl Host {
             life: Life::default(),
             background_free: Instant::default(),
             slow_disk: false,
+            slow_until: Instant::default(),
+            doubts_its_disk: false,
             ailments: Ailments::default(),
             shards: Vec::new(),
         }
@@ -130,12 +136,14 @@ impl Host {
         !self.shards.is_empty()
     }
 
-    /// Whether all its shards can reach all other nodes, as they see it.
-    pub fn reaches_all(&self) -> bool {
-        self.shards.iter().all(|running| {
-            let topology = running.shard.topology();
-            topology.state.members().iter().all(|member| topology.is_reachable(member.id))
-        })
+    /// Whether all its shards can reach a node, as they see it.
+    pub fn reaches(&self, node: NodeId) -> bool {
+        self.shards.iter().all(|running| running.shard.topology().is_reachable(node))
+    }
+
+    /// Whether any of them can.
+    pub fn reaches_at_all(&self, node: NodeId) -> bool {
+        self.shards.iter().any(|running| running.shard.topology().is_reachable(node))
     }
 
     /// Whether it may lack something that it had, or that its directory had before.

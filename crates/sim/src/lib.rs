@@ -11,12 +11,13 @@
 //! In reading order: [`scenario`] says what a seed stands for; [`clock`], [`queue`], [`trace`], [`network`] and [`host`]
 //! are what the world is made of; [`world`] is the cluster and its virtual time; [`witness`] holds the checks that watch
 //! every message; [`workload`] the clients and the books they keep; [`faults`] what goes wrong; [`run`](mod@run) puts
-//! them together; [`sabotage`] breaks the rules on purpose, to show that the checkers bite. The model is
+//! them together; [`healthy_core`] is about what some must do while what ails the others lasts; [`sabotage`] breaks the rules on purpose, to show that the checkers bite. The model is
 //! TigerBeetle's VOPR; the disk's is Pebble's and FoundationDB's.
 
 pub mod agreement;
 pub mod clock;
 pub mod faults;
+pub mod healthy_core;
 pub mod host;
 pub mod network;
 pub mod queue;

@@ -85,6 +85,8 @@ struct Link {
     last: [Instant; 2],
     /// What a cut holds back.
     held: Vec<Packet>,
+    /// When the last packet arrives that was sent while one of its ends was slow: others come after it.
+    slow_until: Instant,
 }
 
 /// All connections.
@@ -159,6 +161,7 @@ impl Network {
         one.state = State::Up;
         one.generation += 1;
         one.last = [now; 2];
+        one.slow_until = now;
         true
     }
 
@@ -279,6 +282,21 @@ impl Network {
         !self.cuts.is_empty()
     }
 
+    /// Whether a connection stands, or its caller does not know yet that it is over.
+    pub fn stands(&self, caller: Place, called: Place) -> bool {
+        self.links[caller * self.places + called].state != State::Down
+    }
+
+    /// Whether a connection is over, and its caller does not know yet.
+    pub fn is_dead(&self, caller: Place, called: Place) -> bool {
+        self.links[caller * self.places + called].state == State::Broken
+    }
+
+    /// Whether something is cut between two nodes, in either direction.
+    pub fn is_cut_between(&self, one: Place, other: Place) -> bool {
+        self.is_cut(LinkId { caller: one, called: other })
+    }
+
     /// A connection breaks; its caller notices after a while. True if there was one.
     pub fn reset(&mut self, now: Instant, link: LinkId, queue: &mut Queue<Event>) -> bool {
         let notice = micros(&mut self.rng, 10, 50_000);
@@ -310,10 +328,14 @@ impl Network {
         self.slower[from].max(self.slower[to])
     }
 
-    /// Whether every node has a connection with every other.
-    pub fn is_whole(&self) -> bool {
-        let own = |index: usize| index / self.places == index % self.places;
-        self.links.iter().enumerate().all(|(index, link)| own(index) || link.state == State::Up)
+    /// Whether each of these nodes has a connection with each other one of them, on which nothing slow is under way from before.
+    pub fn is_whole_among(&self, now: Instant, places: &[Place]) -> bool {
+        let is_up = |caller: Place, called: Place| {
+            let link = &self.links[caller * self.places + called];
+            link.state == State::Up && link.slow_until <= now
+        };
+        let others = |caller: Place| places.iter().filter(move |called| **called != caller);
+        places.iter().all(|caller| others(*caller).all(|called| is_up(*caller, *called)))
     }
 
     /// Whether all that is under way on connections arrives by then. What a slow node has sent may be long under way after it
@@ -354,11 +376,17 @@ impl Network {
     fn put_under_way(&mut self, now: Instant, packet: Packet, queue: &mut Queue<Event>) {
         let (from, to) = packet.ends();
         let mut takes = heavy_tailed(&mut self.rng, self.options.usual_micros) * self.slower((from, to));
-        if self.slow[from] || self.slow[to] {
+        let is_slow = self.slow[from] || self.slow[to];
+        if is_slow {
             takes += millis(&mut self.rng, 1, 200);
         }
+        let is_slow = is_slow || self.slower((from, to)) > 1;
         let unruly = self.options.unruly;
-        let last = &mut self.link_mut(packet.link).last[usize::from(packet.reply)];
+        let link = self.link_mut(packet.link);
+        if is_slow {
+            link.slow_until = link.slow_until.max(now + takes);
+        }
+        let last = &mut link.last[usize::from(packet.reply)];
         let at = if unruly { now + takes } else { (now + takes).max(*last + Duration::from_nanos(1)) };
         *last = (*last).max(at);
         queue.put(at, Event::Arrive(packet));

@@ -1,13 +1,19 @@
-//! A run: faults strike while clients work; then everything heals, and the cluster must serve and agree.
+//! A run: faults strike while clients work; then some nodes are well and must serve by themselves; then everything heals, and
+//! the cluster must serve and agree.
 //!
 //! ```text
 //!  safety      clients work, faults strike           checks: all that watch messages and answers
+//!  core        some are well; what ails the   checks: a majority serves by itself
+//!              others lasts
 //!  liveness    no faults, all nodes up               checks: requests are done again
 //!  agreement   nobody asks anything                   checks: all owners come to hold equal records
 //!              every key is read at all its owners,  checks: nothing acknowledged is lost;
 //!              twice; the second time after a power          all owners hold equal records, nobody else any
 //!              cut of the whole cluster
 //! ```
+
+mod core_phase;
+mod repairs;
 
 use std::time::Duration;
 
@@ -48,6 +54,8 @@ pub struct Report {
     pub figures: Figures,
     /// How many faults struck.
     pub faults: usize,
+    /// How often a healthy core had to serve by itself.
+    pub cores: usize,
     /// How much virtual time passed.
     pub simulated: Duration,
     /// What the trace comes to.
@@ -89,6 +97,7 @@ pub fn run_caught(scenario: Scenario, print: bool) -> Report {
             violations: vec![violation],
             figures: Figures::default(),
             faults: 0,
+            cores: 0,
             simulated: Duration::ZERO,
             trace_hash: 0,
             trace_lines: 0,
@@ -108,6 +117,7 @@ pub fn run_scenario(scenario: Scenario, print: bool) -> Report {
     let (ailments, others): (Vec<_>, Vec<_>) =
         others.into_iter().partition(|kind: &FaultKind| kind.is_ailment());
     let (later, early) = others.into_iter().partition(|kind: &FaultKind| kind.is_later());
+    let repairs = repairs::Repairs::new(world.scenario().seed);
     let mut run = Run {
         world,
         workload,
@@ -120,8 +130,11 @@ pub fn run_scenario(scenario: Scenario, print: bool) -> Report {
         struck: Vec::new(),
         power_losses: 0,
         healed: false,
+        core: None,
+        cores_served: 0,
+        repairs,
     };
-    for phase in [Run::safety, Run::liveness, Run::agreement] {
+    for phase in [Run::safety, Run::healthy_core, Run::liveness, Run::agreement] {
         phase(&mut run);
         if !run.world.violations().is_empty() {
             break;
@@ -136,8 +149,12 @@ struct Run {
     /// When faults strike: the first kinds, those that came later, losses of disks, and what machines ail of.
     schedules: [Schedule; 4],
     struck: Vec<FaultKind>,
-    /// Whether faults are over.
+    /// Whether no more faults strike.
     healed: bool,
+    /// A core that is well, and what ails the others, while that lasts.
+    core: Option<core_phase::Phase>,
+    cores_served: usize,
+    repairs: repairs::Repairs,
     /// Losses of power that the books know of.
     power_losses: u64,
 }
@@ -167,6 +184,7 @@ impl Schedule {
 impl Run {
     fn safety(&mut self) {
         (0..self.schedules.len()).for_each(|which| self.set_fault_alarm(which));
+        self.set_repair_alarm();
         let mut until = self.world.now() + self.world.scenario().safety;
         // A long plan takes its time, and so does a cluster that is hardly ever up; but not for ever.
         let latest = until + Duration::from_secs(60);
@@ -195,6 +213,7 @@ impl Run {
             self.world.pull_plug(place, CrashMode::KeepAll);
         }
         self.world.start_all();
+        self.ask_for_repairs_after_the_heal();
         self.workload.rest(&mut self.world, true);
         self.wait_until_whole();
         self.workload.rest(&mut self.world, false);
@@ -223,6 +242,7 @@ impl Run {
     fn agreement(&mut self) {
         self.wait_for_handoff();
         self.wait_for_exchange();
+        self.wait_for_repairs();
         self.wait_for_collection();
         self.read_everything();
         if !self.world.violations().is_empty() {
@@ -256,6 +276,8 @@ impl Run {
                 Happening::Alarm(alarm) if ALARMS.contains(&alarm) => {
                     self.strike(ALARMS.iter().position(|one| *one == alarm).unwrap_or_default());
                 }
+                Happening::Alarm(core_phase::ALARM) => self.go_on_with_others(),
+                Happening::Alarm(repairs::ALARM) => self.ask_for_a_repair(),
                 Happening::Alarm(client) => {
                     let client = usize::try_from(client).expect("the number of a client");
                     self.workload.alarm(&mut self.world, client);
@@ -438,6 +460,7 @@ impl Run {
             violations: self.world.violations().to_vec(),
             figures: self.workload.figures(),
             faults: self.struck.len(),
+            cores: self.cores_served,
             simulated: self.world.now().since(Instant::default()),
             trace_hash: self.world.trace().hash(),
             trace_lines: self.world.trace().lines(),

@@ -24,6 +24,8 @@ pub enum Sabotage {
     KeepOwnSide,
     /// A node that is suspected is taken for down (E9).
     DownByOneWitness,
+    /// Who does not reach everybody hears nobody's answers: clients wait for all owners (H5, G4).
+    WaitForAll,
     /// Owners that cannot say what they have of a key, because it is damaged, say that there is nothing (C3).
     TakeDamageForAbsence,
 }

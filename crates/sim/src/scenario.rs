@@ -86,6 +86,10 @@ pub struct Scenario {
     pub fault_gap: Duration,
     /// How long faults strike.
     pub safety: Duration,
+    /// Whether a core of nodes must serve while what ails the others lasts, before all is healed; where there can be one.
+    pub healthy_core: bool,
+    /// Whether nodes are asked now and then to compare all that they have with others.
+    pub repairs: bool,
     /// How long the cluster works undisturbed afterwards.
     pub liveness: Duration,
     /// A rule that is broken on purpose.
@@ -134,6 +138,8 @@ impl Scenario {
             shards: shards(rng),
             redivides: rng.chance(1, 2),
             data_centers: if rng.chance(1, 3) { DATA_CENTERS_MAX } else { 1 },
+            healthy_core: true,
+            repairs: Rng::from_seed(seed ^ 0x7265_7061_6972_7321).chance(1, 2),
             ..Scenario::calm(seed, nodes)
         };
         if !scenario.faults.is_empty() {
@@ -144,11 +150,11 @@ impl Scenario {
         scenario
     }
 
-    /// The same without the kinds of fault that came later: what the seed stood for before there were any.
+    /// The same without the kinds of fault that came later, a core and repairs: what the seed stood for before there were any.
     #[must_use]
     pub fn without_later_faults(mut self) -> Scenario {
         self.faults.retain(|kind| !kind.is_later() && !kind.is_loss() && !kind.is_ailment());
-        self
+        Scenario { healthy_core: false, repairs: false, ..self }
     }
 
     /// The same, where these kinds of fault strike as far as there are nodes enough for them, and no others.
@@ -186,6 +192,8 @@ impl Scenario {
             faults: Vec::new(),
             fault_gap: Duration::from_secs(1),
             safety: Duration::from_secs(5),
+            healthy_core: false,
+            repairs: false,
             liveness: Duration::from_secs(2),
             sabotage: None,
         }

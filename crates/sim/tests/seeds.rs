@@ -16,6 +16,13 @@ fn a_failed_compaction_held_up_the_flush_that_writes_waited_for() {
     replay(500_905);
 }
 
+/// A node stood in for one owner and then for another, and what it made for the second claimed under the same actor what it had made
+/// for the first: acknowledged siblings vanished.
+#[test]
+fn what_is_made_for_one_owner_does_not_claim_what_was_made_for_another() {
+    check(&sim::run_caught(Scenario { repairs: false, ..Scenario::from_seed(2_545) }, false));
+}
+
 /// Runs what a seed stood for when it found something: without the kinds of fault that came later.
 fn replay(seed: u64) {
     check(&sim::run_caught(Scenario::from_seed(seed).without_later_faults(), false));

@@ -343,7 +343,9 @@ impl Mutation {
             Event::Made(Err(error)) => {
                 // An earlier round has stored the write here, and this one has been sent to nobody.
                 writing.holding.failed(target.here);
-                writing.problems.push((target.here, error.to_string()));
+                let why =
+                    format!("a concurrent write outranks it, and it could not be stamped again: {error}");
+                writing.problems.push((target.here, why));
                 let error = self.unknown_of(target);
                 self.finish(Err(error), turn);
                 return;

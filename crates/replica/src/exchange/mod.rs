@@ -34,7 +34,7 @@ use wire::ReplicaReply;
 use self::answering::Answers;
 use self::building::Building;
 use self::mending::Settled;
-use self::pairs::Pairs;
+use self::pairs::{Pairs, Turn};
 use self::round::{Ended, Round, Todo};
 use self::trees::{TreeId, Trees};
 use crate::granting::Granting;
@@ -288,12 +288,13 @@ impl Exchange {
         for _ in 0..self.pairs.len() {
             let cycle = self.options.cycle;
             let turn = self.pairs.next(self.asked_at, |met| now.mono.since(met) <= cycle);
-            let Some((id, peer, is_spared)) = turn else { break };
+            let Some(Turn { id, peer, is_wanted, is_spared }) = turn else { break };
             self.is_hurried = self.hurried > 0;
             if is_spared && !self.is_hurried {
                 break;
             }
-            self.hurried = self.hurried.saturating_sub(1);
+            // Turns out of order are no part of those in which all are to be compared, or some would be left out.
+            self.hurried = self.hurried.saturating_sub(usize::from(!is_wanted));
             if !self.reachable.contains(&peer) {
                 continue;
             }

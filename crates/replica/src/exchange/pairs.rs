@@ -37,6 +37,17 @@ impl Pair {
     }
 }
 
+/// Whose turn it is.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    pub(crate) id: TreeId,
+    pub(crate) peer: NodeId,
+    /// Whether it is out of the order in which all have theirs, because somebody waits for it.
+    pub(crate) is_wanted: bool,
+    /// Whether it need not be compared now.
+    pub(crate) is_spared: bool,
+}
+
 /// All pairs of one shard.
 #[derive(Debug)]
 pub(crate) struct Pairs {
@@ -134,13 +145,9 @@ impl Pairs {
         self.figures.rounds
     }
 
-    /// The next in turn; and whether the turn can be spared, because the other one has asked since that time and all was the
-    /// same. What somebody waits for is never spared, and neither is what was not compared since all was asked to be.
-    pub(crate) fn next(
-        &mut self,
-        asked_at: Instant,
-        since: impl Fn(Instant) -> bool,
-    ) -> Option<(TreeId, NodeId, bool)> {
+    /// The next in turn. It can be spared where the other one has asked since that time and all was the same. What somebody waits
+    /// for is never spared, and neither is what was not compared since all was asked to be.
+    pub(crate) fn next(&mut self, asked_at: Instant, since: impl Fn(Instant) -> bool) -> Option<Turn> {
         self.is_urgent &= !self.wanted.is_empty();
         self.is_wanted_next = self.is_urgent || !self.is_wanted_next;
         let wanted = if self.is_wanted_next { self.wanted.pop_front() } else { None };
@@ -151,7 +158,9 @@ impl Pairs {
         let pair = self.pairs.get(at)?;
         let agrees = !pair.is_uncompared(asked_at) && pair.differing == 0 && pair.repeated == 0;
         let is_met = agrees && pair.met.is_some_and(since);
-        Some((pair.id, pair.peer, wanted.is_none() && !pair.leads && is_met))
+        let is_wanted = wanted.is_some();
+        let is_spared = !is_wanted && !pair.leads && is_met;
+        Some(Turn { id: pair.id, peer: pair.peer, is_wanted, is_spared })
     }
 
     /// Another owner has asked and was told that it is the same here.
@@ -256,7 +265,7 @@ mod tests {
             figures: Figures::default(),
         };
         let is_spared =
-            |pairs: &mut Pairs, asked_at| pairs.next(asked_at, |_| true).is_some_and(|turn| turn.2);
+            |pairs: &mut Pairs, asked_at| pairs.next(asked_at, |_| true).is_some_and(|turn| turn.is_spared);
         assert!(is_spared(&mut pairs, at(0)) && is_spared(&mut pairs, at(5)));
         assert!(!is_spared(&mut pairs, at(7)), "it was not compared since all was asked to be");
         pairs.pairs[0].complete = Some(at(8));

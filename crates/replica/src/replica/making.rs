@@ -6,7 +6,7 @@ use api::{KeyRequest, Operation};
 use bytes::Bytes;
 use causality::Record;
 use storage::{PutError, SequenceNumber};
-use types::{Moment, PartitionId};
+use types::{Moment, NodeId, PartitionId};
 use wire::WritePath;
 
 use super::healing::MISSING;
@@ -119,8 +119,26 @@ impl Replica {
         let on =
             on.map(Record::decode).transpose().map_err(|error| MakeError::CannotSay(error.to_string()))?;
         let (on, ask, now) = self.since_collected(now, partition, ask, on, keyspace.policy);
+        if let Some(owner) = ask.in_place_of {
+            self.stand_in_for(partition, owner)?;
+        }
         let mut mint = Mint { clock: &mut self.clock, actors: &mut self.actors, partition, now };
         make::make(on.as_ref(), ask, keyspace, &mut mint)
+    }
+}
+
+impl Replica {
+    /// What is kept for one owner says nothing of what this node made in the place of another: under the same actor the one would
+    /// claim the other's writes (INVARIANTS B2). So each change of owner begins a fresh stint.
+    fn stand_in_for(&mut self, partition: PartitionId, owner: NodeId) -> Result<(), MakeError> {
+        let before = self.stood_in_for.insert(partition, owner);
+        let is_another = before.is_some_and(|before| before != owner);
+        if is_another && self.actors.issued(partition) > 0 && !self.actors.begin_stint(partition) {
+            // It is the first owner's still.
+            before.map(|before| self.stood_in_for.insert(partition, before));
+            return Err(make::stints_used_up(partition));
+        }
+        Ok(())
     }
 }
 

@@ -116,6 +116,8 @@ pub struct Replica {
     db: Db,
     clock: HybridClock,
     actors: Actors,
+    /// In whose place this node last made a write, by partition.
+    stood_in_for: BTreeMap<PartitionId, NodeId>,
     recent: Recent,
     cold: Cold,
     scans: Scans,
@@ -181,6 +183,7 @@ impl Replica {
             db,
             clock: HybridClock::default(),
             actors,
+            stood_in_for: BTreeMap::new(),
             recent: Recent::default(),
             cold: Cold::new(options.cold_waiting_max, options.waiting_bytes_max),
             scans: Scans::default(),

@@ -2,12 +2,13 @@
 //!
 //! Each client asks one thing at a time and thinks in between. What it is told goes into the [`books`], which say at once
 //! when an answer may not have been given: [`registers`] for keys of one value, [`siblings`] for keys that keep several,
-//! [`scans`] for iterations. [`client`] decides what to do next.
+//! [`scans`] for iterations. [`client`] decides what to do next. [`serving`] counts what a healthy core makes of what it is asked.
 
 pub mod books;
 pub mod client;
 pub mod registers;
 pub mod scans;
+pub mod serving;
 pub mod siblings;
 
 use std::collections::BTreeMap;
@@ -17,13 +18,16 @@ use api::{Command, Detail, KeyRequest, Operation, Reply, Request};
 use bytes::Bytes;
 use env::Rng;
 use quorum::Level;
-use types::KeyspaceId;
+use types::{Instant, KeyspaceId};
 
+use crate::healthy_core::HealthyCore;
+use crate::network::Place;
 use crate::random::micros;
 use crate::scenario::{RELAXED, SIBLINGS};
 use crate::world::{Answer, AskId, World};
 use books::Books;
 use client::Client;
+use serving::{Served, Watch};
 use siblings::Shown;
 
 /// What all clients together were told.
@@ -48,10 +52,12 @@ pub struct Figures {
 pub struct Workload {
     clients: Vec<Client>,
     books: Books,
-    by_ask: BTreeMap<AskId, usize>,
+    /// Who asked, and when.
+    by_ask: BTreeMap<AskId, (usize, Instant)>,
     rng: Rng,
     figures: Figures,
     resting: bool,
+    watch: Option<Watch>,
 }
 
 impl Workload {
@@ -68,6 +74,7 @@ impl Workload {
             rng,
             figures: Figures::default(),
             resting: false,
+            watch: None,
         };
         for client in 0..workload.clients.len() {
             workload.think(world, client);
@@ -95,6 +102,21 @@ impl Workload {
         }
     }
 
+    /// From now on clients ask these nodes and no others.
+    pub fn keep_to(&mut self, places: &[Place]) {
+        self.clients.iter_mut().for_each(|client| client.keep_to(places));
+    }
+
+    /// From now on what becomes of requests to a healthy core is counted.
+    pub fn watch(&mut self, core: HealthyCore) {
+        self.watch = Some(Watch::new(core));
+    }
+
+    /// What became of them.
+    pub fn end_watch(&mut self) -> Served {
+        self.watch.take().map(Watch::into_served).unwrap_or_default()
+    }
+
     /// A machine lost power: what was acknowledged without a sync may be gone, and no client can insist on it.
     pub fn power_was_cut(&mut self) {
         for ((keyspace, _), register) in &mut self.books.registers {
@@ -111,14 +133,19 @@ impl Workload {
             return;
         }
         let ask = self.clients[client].begin(world, &mut self.books);
-        self.by_ask.insert(ask, client);
+        self.by_ask.insert(ask, (client, world.now()));
     }
 
     /// A client has an answer. False if it is none of ours.
     pub fn answered(&mut self, world: &mut World, ask: AskId, answer: Answer) -> bool {
-        let Some(client) = self.by_ask.remove(&ask) else {
+        let Some((client, asked_at)) = self.by_ask.remove(&ask) else {
             return false;
         };
+        if let Some(watch) = &mut self.watch {
+            let demands = self.clients[client].demands(world, &watch.core);
+            let times = (world.now().since(asked_at), world.scenario().timeout);
+            watch.answered(demands, &answer, times);
+        }
         self.count(&answer, self.clients[client].is_walking());
         let figures = &mut self.figures;
         let problems = self.clients[client].answered(world, &mut self.books, answer, figures);

@@ -21,6 +21,7 @@ impl World {
     pub fn fail_syncs(&mut self, place: Place) {
         self.trace.line(self.now, &self.hosts[place].name, format_args!("! its syncs fail"));
         self.hosts[place].ailments.syncs_fail = true;
+        self.hosts[place].doubts_its_disk = true;
         self.hosts[place].disk.fail_syncs(true);
     }
 
@@ -44,7 +45,8 @@ impl World {
 
     /// A node stops by itself.
     pub(super) fn stops(&mut self, place: Place, why: &str) {
-        if !self.hosts[place].ailments.syncs_fail || !why.contains("sync") {
+        // One that failed before the last heal may be heard of only now.
+        if !self.hosts[place].doubts_its_disk || !why.contains("sync") {
             let what = format!("{}: {why}", self.hosts[place].name);
             return self.violated("no node stops without a cause", what);
         }

@@ -258,6 +258,9 @@ impl World {
                 time
             }
         };
+        if host.slow_disk || host.ailments.slower.is_some() {
+            host.slow_until = host.slow_until.max(time);
+        }
         self.queue.put(time, Event::Run(at, host.life, Box::new(job)));
     }
 

@@ -12,6 +12,7 @@ use wire::{Body, Envelope, ReplicaReply, ReplicaRequest, WritePath};
 
 use super::World;
 use crate::host::{At, Outgoing};
+use crate::network;
 use crate::sabotage::Sabotage;
 use crate::witness::Place;
 
@@ -72,6 +73,10 @@ impl World {
                 self.say_instead(at, from, &envelope, ReplicaReply::Stored);
                 return None;
             }
+            (
+                Sabotage::WaitForAll,
+                Body::Reply(ReplicaReply::Stored | ReplicaReply::Found { .. } | ReplicaReply::Absent),
+            ) if !by_itself && !self.reaches_everybody(at.place) => return None,
             (Sabotage::TakeDamageForAbsence, Body::Reply(reply @ ReplicaReply::CannotSay { .. })) => {
                 *reply = ReplicaReply::Absent;
             }
@@ -85,6 +90,10 @@ impl World {
     pub(super) fn jump_to_conclusions(&self, change: Change) -> Change {
         let rash = self.sabotage(Sabotage::DownByOneWitness) && change.to == Verdict::Suspected;
         if rash { Change { to: Verdict::Down, ..change } } else { change }
+    }
+
+    fn reaches_everybody(&self, place: network::Place) -> bool {
+        self.hosts.iter().all(|other| self.hosts[place].reaches(other.id))
     }
 
     /// Has everybody else say the same.

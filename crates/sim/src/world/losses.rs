@@ -80,6 +80,11 @@ impl World {
             && agreement::disagreements(self).is_empty()
     }
 
+    /// Whether a node lacks something, or will as soon as its peers have told it that it was rolled back.
+    pub fn is_catching_up(&self, place: Place) -> bool {
+        self.relapsed[place] || self.hosts[place].lacks_something()
+    }
+
     /// A node gives up the life of its data directory, because a peer has seen a later one.
     pub(super) fn renounces(&mut self, place: Place, why: &str) {
         if !std::mem::take(&mut self.relapsed[place]) {

@@ -22,6 +22,8 @@ impl World {
         self.put_identity_back(place);
         mend_reads(&self.hosts[place].disk);
         self.mend_syncs(place);
+        self.hosts[place].doubts_its_disk = false;
+        self.hosts[place].slow_until = self.now;
         let mut rng = self.rng.fork();
         let options = self.options_of(place);
         let host = &mut self.hosts[place];
@@ -79,18 +81,25 @@ impl World {
         }
     }
 
-    /// Stops a node; `mode` says what is left of what it had not synced. It will be started again after a while.
+    /// Stops a node; `mode` says what is left of what it had not synced. It will be started again after a while. Not one that was
+    /// rolled back, before a peer has told it so: with each start that nobody hears of it gets nearer to where they would not.
     pub fn pull_plug(&mut self, place: Place, mode: CrashMode) {
-        if self.hosts[place].is_up() {
+        if self.hosts[place].is_up() && !self.relapsed[place] {
             self.crash(place, mode, "stopped");
             self.start_later(place);
         }
     }
 
+    /// Stops a node, and its machine stays off until the next heal.
+    pub fn switch_off(&mut self, place: Place, mode: CrashMode) {
+        self.kept_off[place] = true;
+        self.pull_plug(place, mode);
+    }
+
     /// Ends a node in good order. It will be started again after a while.
     pub fn stop_cleanly(&mut self, place: Place) {
         // Who stands still does not hear that it is to stop.
-        if !self.hosts[place].is_up() || self.standing[place].is_still() {
+        if !self.hosts[place].is_up() || self.is_still(place) || self.relapsed[place] {
             return;
         }
         for at in self.hosts[place].seats(place) {
@@ -105,7 +114,7 @@ impl World {
         if self.hosts[place].disk.is_down() {
             self.crash(place, CrashMode::KeepSome, "stopped in the midst of its end");
         } else if let Err(error) = closed
-            && !self.hosts[place].ailments.syncs_fail
+            && !self.hosts[place].doubts_its_disk
         {
             self.violated("a node stops in good order", error.to_string());
         }
@@ -116,7 +125,9 @@ impl World {
 
     /// The machine stops in the midst of the change to its disk that follows so many others.
     pub fn stop_in_midst(&mut self, place: Place, changes: u64) {
-        self.hosts[place].disk.fail_after(changes);
+        if !self.relapsed[place] {
+            self.hosts[place].disk.fail_after(changes);
+        }
     }
 
     /// Whether the machine has stopped in the midst of a change; then it is crashed here.
@@ -146,6 +157,7 @@ impl World {
     pub fn heal(&mut self) {
         self.trace.line(self.now, "", format_args!("! heal"));
         self.resume_all();
+        self.kept_off.fill(false);
         self.network.heal(self.now, &mut self.queue);
         for host in &mut self.hosts {
             host.slow_disk = false;

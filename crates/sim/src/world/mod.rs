@@ -143,6 +143,8 @@ pub struct World {
     lies: lies::Lies,
     /// What each disk was rolled back from, where its node has not noticed yet.
     relapsed: Vec<bool>,
+    /// Which machines stay off.
+    kept_off: Vec<bool>,
     /// What each disk held at some time.
     images: Vec<Option<losses::Earlier>>,
     /// Which nodes stand still.
@@ -169,6 +171,7 @@ impl World {
             identities: vec![None; hosts.len()],
             lies: lies::Lies::default(),
             relapsed: vec![false; hosts.len()],
+            kept_off: vec![false; hosts.len()],
             images: vec![None; hosts.len()],
             standing: hosts.iter().map(|_| Standing::default()).collect(),
             divisions: (0..hosts.len()).map(|place| scenario.shards_of(place)).collect(),
@@ -287,15 +290,39 @@ impl World {
         while self.step(until).is_some() {}
     }
 
-    /// Whether every node runs, has connections with all others, takes none of them for down, can read what it has, and takes in
-    /// more.
+    /// Whether every node runs, has connections with all others, takes none of them for down, can read what it has, takes in
+    /// more, and is done with what it began while it was slow.
     pub fn is_whole(&self) -> bool {
-        self.hosts.iter().all(Host::is_up)
-            && !self.standing.iter().any(Standing::is_still)
-            && self.network.is_whole()
-            && self.hosts.iter().all(Host::reaches_all)
-            && !self.hosts.iter().any(Host::lacks_something)
-            && !self.hosts.iter().any(Host::refuses_values)
+        let all: Vec<Place> = (0..self.hosts.len()).collect();
+        self.is_whole_among(&all)
+    }
+
+    /// The same of these nodes alone, and of what they are to each other.
+    pub fn is_whole_among(&self, places: &[Place]) -> bool {
+        let hosts = || places.iter().map(|place| &self.hosts[*place]);
+        hosts().all(Host::is_up)
+            && !places.iter().any(|place| self.is_still(*place))
+            && self.network.is_whole_among(self.now, places)
+            && hosts().all(|host| hosts().all(|other| host.reaches(other.id)))
+            && !hosts().any(Host::lacks_something)
+            && !hosts().any(Host::refuses_values)
+            && !hosts().any(|host| host.slow_until > self.now)
+    }
+
+    /// Whether one node could connect with another, as far as that depends on what was done to the other and to the network.
+    pub fn can_reach(&self, here: Place, there: Place) -> bool {
+        !self.kept_off[there] && !self.is_still(there) && !self.network.is_cut_between(here, there)
+    }
+
+    /// Whether a node, if it runs, has no connection with another, and knows that.
+    pub fn has_given_up(&self, here: Place, there: Place) -> bool {
+        let is_up = self.hosts[here].is_up();
+        !is_up || !self.network.stands(here, there) && !self.hosts[here].reaches_at_all(self.hosts[there].id)
+    }
+
+    /// Whether a node takes a connection with another to stand that is over.
+    pub fn has_a_dead_connection(&self, here: Place, there: Place) -> bool {
+        self.network.is_dead(here, there)
     }
 
     /// Whether messages that are under way are no longer so than half of the time that a request has.
@@ -344,6 +371,7 @@ impl World {
                 self.asked.remove(&ask);
                 return Happening::Answered(ask, answer);
             }
+            Event::Start(place) if self.kept_off[place] => {}
             Event::Start(place) => self.start(place),
             Event::Resume { place, since } => self.resume(place, since),
             Event::Alarm(token) => return Happening::Alarm(token),

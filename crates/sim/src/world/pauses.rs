@@ -54,6 +54,11 @@ impl World {
         true
     }
 
+    /// Whether a node stands still.
+    pub fn is_still(&self, place: Place) -> bool {
+        self.standing[place].is_still()
+    }
+
     /// The end of a pause that began then, unless it ended before.
     pub(super) fn resume(&mut self, place: Place, since: Instant) {
         if self.standing[place].since != Some(since) {

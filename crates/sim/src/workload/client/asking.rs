@@ -68,9 +68,10 @@ impl Client {
                     books.register(keyspace, &key).expiry_change_begins();
                     expiry = ExpiryChange::Keep;
                 }
+                let rests_on_a_read = expiry == ExpiryChange::Keep;
                 let put =
                     Operation::Put { value: value.clone(), context: None, write: level, expiry, priority: 0 };
-                (task(Kind::RegisterPut { begun, value }), put)
+                (task(Kind::RegisterPut { begun, value, rests_on_a_read }), put)
             }
         };
         (task, KeyRequest { keyspace, key, operation })

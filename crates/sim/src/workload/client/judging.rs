@@ -31,7 +31,7 @@ impl Client {
     ) -> Vec<Problem> {
         self.refused = is_not_done(&answer);
         if answer == Answer::Refused || answer == Answer::Lost {
-            self.home = pick_place(&mut self.rng, world.hosts().len());
+            self.home = pick_place(&mut self.rng, &self.places);
         }
         let mut problems = Vec::new();
         match (self.pending.take(), answer) {
@@ -160,7 +160,7 @@ impl Client {
             Kind::RegisterPut { value, .. } if not_done => {
                 books.register(keyspace, key).put_failed(value).map_err(|what| (NOT_DONE, what))
             }
-            Kind::RegisterPut { begun, value } => {
+            Kind::RegisterPut { begun, value, .. } => {
                 self.register_written(books, task, *begun, Some(value), answer)
             }
             Kind::RegisterDelete { .. } if not_done => {

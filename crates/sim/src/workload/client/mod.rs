@@ -1,7 +1,8 @@
-//! A client: what it does next (`asking` says what of keys), and what it makes of the answer
-//! (`judging`).
+//! A client: what it does next (`asking` says what of keys), what is to come of that whatever ails others
+//! (`demanding`), and what it makes of the answer (`judging`).
 
 mod asking;
+mod demanding;
 mod judging;
 
 use std::collections::BTreeSet;
@@ -29,6 +30,8 @@ pub type Problem = (&'static str, String);
 pub struct Client {
     number: usize,
     home: Place,
+    /// The nodes that it may ask.
+    places: Vec<Place>,
     rng: Rng,
     keys: u64,
     pending: Option<Pending>,
@@ -74,7 +77,7 @@ struct Task {
 #[derive(Debug)]
 enum Kind {
     RegisterGet { begun: registers::Begun, demanded: Rank, at: Instant },
-    RegisterPut { begun: registers::Begun, value: Bytes },
+    RegisterPut { begun: registers::Begun, value: Bytes, rests_on_a_read: bool },
     RegisterDelete { begun: registers::Begun },
     RegisterExpire,
     SiblingsGet { begun: siblings::Begun, demanded: Option<(ValueId, BTreeSet<ValueId>)> },
@@ -85,9 +88,11 @@ enum Kind {
 impl Client {
     /// A client that knows nothing yet.
     pub fn new(number: usize, scenario: &Scenario, mut rng: Rng) -> Client {
+        let places: Vec<Place> = (0..scenario.nodes.len()).collect();
         Client {
             number,
-            home: pick_place(&mut rng, scenario.nodes.len()),
+            home: pick_place(&mut rng, &places),
+            places,
             rng,
             keys: scenario.keys,
             pending: None,
@@ -119,10 +124,19 @@ impl Client {
         self.refused
     }
 
+    /// From now on it asks these nodes and no others.
+    pub fn keep_to(&mut self, places: &[Place]) {
+        self.places = places.to_vec();
+        if !self.places.contains(&self.home) {
+            self.home = pick_place(&mut self.rng, &self.places);
+            self.acknowledging = None;
+        }
+    }
+
     /// Asks something.
     pub fn begin(&mut self, world: &mut World, books: &mut Books) -> AskId {
         if self.rng.chance(1, 12) && self.acknowledging.is_none() {
-            self.home = pick_place(&mut self.rng, world.hosts().len());
+            self.home = pick_place(&mut self.rng, &self.places);
         }
         let (pending, request) = self.choose(world, books);
         self.pending = Some(pending);
@@ -192,6 +206,6 @@ fn single((task, request): (Task, KeyRequest)) -> (Pending, Request) {
     (Pending::Tasks(vec![task]), Request::new(Command::Key(request)))
 }
 
-fn pick_place(rng: &mut Rng, places: usize) -> Place {
-    usize::try_from(rng.below(places as u64)).unwrap_or(0)
+fn pick_place(rng: &mut Rng, places: &[Place]) -> Place {
+    rng.pick(places).copied().unwrap_or(0)
 }
