@@ -193,13 +193,13 @@ fn is_of_the_maker(error: &Error) -> bool {
     matches!(error, Error::Unavailable { .. } | Error::Overloaded(_))
 }
 
-/// Whom to ask to be the maker, from the back: the owners that can be reached, and of these first the ones that have room, and of
-/// these the ones in this data center; then, where fallbacks may stand in, those that can be reached, this node perhaps among them; then the other owners.
+/// Whom to ask to be the maker, from the back: the owners that can be reached, and of these first the ones that have room, of these
+/// the ones that do not lag, and of these the ones in this data center; then, where fallbacks may stand in, those that can be reached, this node perhaps among them; then the other owners.
 /// Among equals in the order of the preference list.
 fn first_last(target: &Target, turn: &Turn<'_>) -> Vec<NodeId> {
     let reachable = |node: NodeId| node == target.here || turn.topology.is_reachable(node);
     let rank = |&(node, data_center): &Owner| {
-        (!reachable(node), !turn.topology.has_room(node), data_center != target.local)
+        (!reachable(node), !turn.topology.has_room(node), turn.pace.lags(node), data_center != target.local)
     };
     let mut owners = target.owners.clone();
     // An owner that passes on what it might make cannot make it.

@@ -56,6 +56,10 @@ const NEAR: Duration = Duration::from_millis(1);
 /// that are damaged there, and say nothing of the others that it has.
 const CANNOT_SAY_MAX: u8 = 8;
 
+/// Whoever usually takes so long is not chosen to make the writes of others. More than data centers are apart from each other; and one
+/// late answer does not count, for writes of one key are to meet at one maker as long as that serves them.
+const LAGGING: Duration = Duration::from_millis(250);
+
 /// The class of nodes that owe an answer, and of those whose last answer was a refusal.
 const OWING: u8 = 6;
 const REFUSING: u8 = 7;
@@ -176,6 +180,11 @@ impl Pace {
     /// In which order to ask: a node of a lower class before one of a higher. Equals may be asked in any order.
     pub fn class(&self, node: NodeId) -> u8 {
         self.peer(node).map_or(0, Peer::class)
+    }
+
+    /// Whether others are better asked to make writes: it takes very long as a rule, or refuses.
+    pub fn lags(&self, node: NodeId) -> bool {
+        self.peer(node).is_some_and(|peer| peer.refuses || peer.usual.unwrap_or(0) >= nanos(LAGGING))
     }
 
     /// How long after it was asked a node's answer is late.
