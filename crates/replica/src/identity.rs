@@ -1,19 +1,21 @@
 //! Who this data directory is: the file `identity`, and what must be true of it before the node says a word.
 //!
 //! ```text
-//!   0  magic         8 bytes   "HENGEID2"
+//!   0  magic         8 bytes   "HENGEID3"
 //!   8  checksum      u32       CRC-32C of all that follows
 //!  12  incarnation   u64
 //!  20  next stint    u32       the first that no run has reserved yet
-//!  24  birthmark     u64       of the file `birthmark` beside it; 0 where the file system knows of none
-//!  32  origin        u8        0 settled, 1 new, 2 renounced, 3 founding, 4 catching up
-//!  33  count         u8        of provisional incarnations
+//!  24  tide          u32       how far peers were told that it has come
+//!  28  birthmark     u64       of the file `birthmark` beside it; 0 where the file system knows of none
+//!  36  origin        u8        0 settled, 1 new, 2 renounced, 3 founding, 4 catching up
+//!  37  count         u8        of provisional incarnations
 //!      provisional   u64 each  under which its runs mint until a peer has let them in, that of this run last
 //!   .  name length   u16
 //!   .  name          ..        the node's name
 //!   .  state         ..        the cluster state that it was founded with
 //! ```
-//! Little endian. Replaced whole ([`env::disk::replace`]). Version 1 has neither birthmark, origin nor provisional incarnations, and is read.
+//! Little endian. Replaced whole ([`env::disk::replace`]). Versions 1 and 2 are read. They had no tide, and told
+//! peers the next stint instead; version 1 has neither birthmark, origin nor provisional incarnations.
 //!
 //! What must hold: the stints that a run mints under are reserved here, synced, before it mints (INVARIANTS B1); a directory
 //! of another node or another cluster is refused; and a directory that may have forgotten what its incarnation did gets a new
@@ -28,7 +30,8 @@ use env::disk::DiskErrorKind;
 use env::{Disk, DiskError, Rng};
 use types::Incarnation;
 
-const MAGIC: &[u8; 8] = b"HENGEID2";
+const MAGIC: &[u8; 8] = b"HENGEID3";
+const MAGIC_2: &[u8; 8] = b"HENGEID2";
 const MAGIC_1: &[u8; 8] = b"HENGEID1";
 const FILE: &str = "identity";
 
@@ -48,6 +51,8 @@ pub struct Identity {
     pub incarnation: Incarnation,
     /// The stints that this run may mint under.
     pub stints: Range<u32>,
+    /// How far peers were told that the directory has come. Told to them only after it is on stable storage here.
+    pub tide: u32,
     /// The node's name.
     pub name: String,
     /// The cluster state that it was founded with, as `cluster` wrote it.
@@ -163,6 +168,7 @@ impl Identity {
             None => Identity {
                 incarnation: Incarnation(rng.next_u64()),
                 stints: 1..1,
+                tide: 0,
                 name: name.to_owned(),
                 state: state.to_vec(),
                 origin: Origin::New,
@@ -190,16 +196,17 @@ impl Identity {
         Ok(env::disk::replace(disk, dir, FILE, &encode(&found.renounced(rng)))?)
     }
 
-    /// Raises the first stint that no run has reserved by one, so that a directory which is rolled back shows it by coming
-    /// back with a lower one than its peers were told. Returns what it is now, on stable storage.
+    /// Raises the tide by one, so that a directory which is rolled back shows it by coming back with a lower one than its peers
+    /// were told. Not before they have let this run in: a run that reaches nobody has nothing to tell, and a directory that was
+    /// rolled back must not rise above what they remember before it has met them. Returns what it is now, on stable storage.
     ///
     /// # Errors
     /// As [`IdentityError`] says.
     pub fn rise(disk: &dyn Disk, dir: &Path) -> Result<u32, IdentityError> {
         let Some(mut found) = read(disk, dir)? else { return Ok(0) };
-        found.stints.end = found.stints.end.saturating_add(1);
+        found.tide = found.tide.saturating_add(1);
         env::disk::replace(disk, dir, FILE, &encode(&found))?;
-        Ok(found.stints.end)
+        Ok(found.tide)
     }
 
     /// Its stores were told what they lack because of how its life began.
@@ -226,7 +233,7 @@ impl Identity {
 
     fn renounced(self, rng: &mut Rng) -> Identity {
         let incarnation = Incarnation(rng.next_u64());
-        Identity { incarnation, stints: 1..1, origin: Origin::Renounced, ..self }
+        Identity { incarnation, stints: 1..1, tide: 0, origin: Origin::Renounced, ..self }
     }
 }
 
@@ -258,6 +265,7 @@ fn encode(identity: &Identity) -> Vec<u8> {
     let mut rest = Vec::new();
     rest.extend_from_slice(&identity.incarnation.0.to_le_bytes());
     rest.extend_from_slice(&identity.stints.end.to_le_bytes());
+    rest.extend_from_slice(&identity.tide.to_le_bytes());
     rest.extend_from_slice(&identity.birthmark.to_le_bytes());
     rest.push(match identity.origin {
         Origin::Settled => 0,
@@ -280,7 +288,7 @@ fn encode(identity: &Identity) -> Vec<u8> {
 /// What the file says; `stints` begins and ends at the first that is free.
 fn decode(bytes: &[u8]) -> Result<Identity, &'static str> {
     let (magic, rest) = bytes.split_at_checked(8).ok_or("it is too short")?;
-    if magic != MAGIC && magic != MAGIC_1 {
+    if ![MAGIC, MAGIC_2, MAGIC_1].iter().any(|known| magic == *known) {
         return Err("it does not begin as an identity file of this version does");
     }
     let (expected, rest) = rest.split_first_chunk::<4>().ok_or("it is too short")?;
@@ -289,8 +297,12 @@ fn decode(bytes: &[u8]) -> Result<Identity, &'static str> {
     }
     let (incarnation, rest) = rest.split_first_chunk::<8>().ok_or("it is too short")?;
     let (next, rest) = rest.split_first_chunk::<4>().ok_or("it is too short")?;
+    let (tide, rest) = match magic == MAGIC {
+        true => rest.split_first_chunk::<4>().ok_or("it is too short")?,
+        false => (next, rest),
+    };
     let mut provisional = Vec::new();
-    let (birthmark, origin, rest) = if magic == MAGIC {
+    let (birthmark, origin, rest) = if magic != MAGIC_1 {
         let (birthmark, rest) = rest.split_first_chunk::<8>().ok_or("it is too short")?;
         let (origin, rest) = rest.split_first().ok_or("it is too short")?;
         let origin = match origin {
@@ -318,6 +330,7 @@ fn decode(bytes: &[u8]) -> Result<Identity, &'static str> {
     Ok(Identity {
         incarnation: Incarnation(u64::from_le_bytes(*incarnation)),
         stints: next..next,
+        tide: u32::from_le_bytes(*tide),
         name: String::from_utf8(name.to_vec()).map_err(|_| "its name is not UTF-8")?,
         state: state.to_vec(),
         origin,
@@ -412,19 +425,22 @@ mod tests {
     }
 
     #[test]
-    fn what_rises_while_a_directory_is_in_use_is_above_what_its_next_run_reserves_from() {
+    fn what_rises_while_peers_listen_is_kept_and_not_reached_by_any_number_of_starts() {
         let disk = SimDisk::new();
-        let first = open(&disk, "n1", 1).expect("an empty directory");
+        assert_eq!(open(&disk, "n1", 1).expect("an empty directory").tide, 0);
         let image = disk.image();
         let rises = [(); 3].map(|()| Identity::rise(&disk, Path::new("data")).expect("a whole disk"));
-        assert_eq!(rises, [1, 2, 3].map(|by| first.stints.end + by));
-        assert_eq!(open(&disk, "n1", 2).expect("the same").stints.start, rises[2]);
+        assert_eq!(rises, [1, 2, 3]);
+        disk.crash(CrashMode::LoseUnsynced, &mut Rng::from_seed(3));
+        assert_eq!(open(&disk, "n1", 2).expect("the same").tide, 3);
         disk.put_back(&image, false);
-        assert!(open(&disk, "n1", 3).expect("an earlier state").stints.start < rises[0]);
+        for seed in 3..20 {
+            assert_eq!(open(&disk, "n1", seed).expect("an earlier state").tide, 0);
+        }
     }
 
     #[test]
-    fn files_of_the_first_version_are_read() {
+    fn files_of_earlier_versions_are_read() {
         let mut rest = 7u64.to_le_bytes().to_vec();
         rest.extend_from_slice(&1025u32.to_le_bytes());
         rest.extend_from_slice(&2u16.to_le_bytes());
@@ -436,6 +452,19 @@ mod tests {
             (Incarnation(7), 1025, Origin::Settled)
         );
         assert_eq!((found.name.as_str(), &found.state[..]), ("n1", &b"state"[..]));
+
+        let mut rest = 7u64.to_le_bytes().to_vec();
+        rest.extend_from_slice(&1025u32.to_le_bytes());
+        rest.extend_from_slice(&5u64.to_le_bytes());
+        rest.extend_from_slice(&[4, 1]);
+        rest.extend_from_slice(&9u64.to_le_bytes());
+        rest.extend_from_slice(&2u16.to_le_bytes());
+        rest.extend_from_slice(b"n1state");
+        let bytes = [&MAGIC_2[..], &checksum(&rest).to_le_bytes(), &rest].concat();
+        let found = decode(&bytes).expect("a file of version 2");
+        assert_eq!((found.stints.start, found.tide, found.birthmark), (1025, 1025, 5));
+        assert_eq!((found.origin, &found.provisional[..]), (Origin::CatchingUp, &[Incarnation(9)][..]));
+        assert_eq!((found.name.as_str(), &found.state[..]), ("n1", &b"state"[..]));
     }
 
     #[test]
@@ -443,6 +472,7 @@ mod tests {
         let identity = Identity {
             incarnation: Incarnation(7),
             stints: 1..9,
+            tide: 3,
             name: "n1".to_owned(),
             state: b"state".to_vec(),
             origin: Origin::Renounced,

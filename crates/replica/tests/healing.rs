@@ -190,10 +190,14 @@ fn what_is_settled_comes_back_and_what_was_deleted_does_not() {
 fn a_damaged_log_is_healed_from_the_others() {
     let mut owners = filled(false);
     owners.restart(0, (options(false), &storage()), |disk| {
-        // The first record of the newest segment that has any: others that were synced lie behind it.
-        let used = |path: &PathBuf| disk.read_file(path).unwrap()[4096..].iter().any(|byte| *byte != 0);
-        let log = files(disk, "log-").into_iter().rfind(used).unwrap();
-        disk.flip_bit(&log, 4096 + 50, 0);
+        // One of the last records of the newest segment that has any: no table has it, and another that was synced lies behind it.
+        let end = |path: &PathBuf| disk.read_file(path).unwrap()[4096..].iter().rposition(|byte| *byte != 0);
+        let (log, end) = files(disk, "log-")
+            .into_iter()
+            .filter_map(|log| end(&log).map(|end| (log, end)))
+            .next_back()
+            .unwrap();
+        disk.flip_bit(&log, (4096 + end - 1500) as u64, 0);
     });
     assert_eq!(unsaid(&mut owners, 0, |_| false), usize::from(KEYS));
     let refused = owners.make(0, LWW, b"another", put(value(1)));

@@ -30,10 +30,11 @@ pub struct Hello {
     pub incarnation: Incarnation,
     /// A random number for this run alone: a directory that was rolled back may begin with the stints of a run before.
     pub run: u64,
-    /// The first stint of this run: not below any [`reserved`](Self::reserved) of the runs of its life before.
+    /// The first stint of this run: above those of all runs of its life before.
     pub first_stint: u32,
-    /// The first stint of its life that no run has reserved yet. It rises while the run goes on.
-    pub reserved: u32,
+    /// How far the speaker's data directory remembers to have told its peers that it has come. It rises while a run goes on that they
+    /// have let in.
+    pub tide: u32,
     /// Whether the speaker began with nothing and has not yet been told whether there was anything to forget.
     pub is_new: bool,
     /// Said by the one that was called: he lacks nothing, and has never met the caller before this run of his.

@@ -16,7 +16,7 @@ fn hello(node: u16, name: &str) -> Hello {
         incarnation: Incarnation(7),
         run: 77,
         first_stint: 1025,
-        reserved: 2049,
+        tide: 2049,
         is_new: false,
         never_met: false,
         past_lives: vec![Incarnation(3), Incarnation(4)],

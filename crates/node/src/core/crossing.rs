@@ -41,7 +41,7 @@ pub enum Passed {
     Found(NodeId, bool),
     /// For the shard that speaks for all: this one lacks nothing any more because of how the node's life began.
     Whole(ShardId),
-    /// A run of a peer was let in, which had reserved its stints as far as this.
+    /// A run of a peer was let in, whose directory had come so far.
     Met(NodeId, Run, u32),
     /// Lives that are over.
     PastLives(Vec<Incarnation>),
@@ -173,10 +173,10 @@ impl Shard {
             Passed::Evidence(peer, evidence) => self.take_evidence(now, peer, evidence),
             Passed::Found(peer, is_down) => self.found(now, peer, is_down),
             Passed::Whole(shard) => self.is_whole(shard, out),
-            Passed::Met(peer, run, reserved) => self.remember(peer, run, reserved, out),
+            Passed::Met(peer, run, tide) => self.remember(peer, run, tide, out),
             Passed::PastLives(lives) => self.learn(&lives, out),
-            Passed::Rose(peer, run, reserved) => {
-                self.lives.rose(peer, run, reserved);
+            Passed::Rose(peer, run, tide) => {
+                self.lives.rose(peer, run, tide);
             }
             Passed::Disk(peer, is_full) => self.set_topology(self.topology.with_disk(peer, is_full)),
         }

@@ -18,9 +18,9 @@ impl Shard {
     /// A peer introduced itself by a new connection.
     pub(super) fn peer_up(&mut self, now: Moment, hello: &Hello, out: &mut Vec<Output>) {
         self.sights.connected(hello.node, Run::of(hello));
-        self.remember(hello.node, Run::of(hello), hello.reserved, out);
+        self.remember(hello.node, Run::of(hello), hello.tide, out);
         self.learn(&hello.past_lives, out);
-        self.let_in();
+        self.let_in(now);
         self.replica.heard_of_new(hello.node, hello.is_new, hello.never_met);
         // Known even where it cannot be reached: what it wrote is to be named.
         let topology = self.topology.with_reachable(hello.node, hello.incarnation);
@@ -45,13 +45,13 @@ impl Shard {
 
     /// A run of a peer was let in, by this shard or another one. All know of it, and the one that speaks for all writes it
     /// down.
-    pub(super) fn remember(&mut self, peer: NodeId, run: Run, reserved: u32, out: &mut Vec<Output>) {
-        if !self.lives.met(peer, run, reserved) {
+    pub(super) fn remember(&mut self, peer: NodeId, run: Run, tide: u32, out: &mut Vec<Output>) {
+        if !self.lives.met(peer, run, tide) {
             return;
         }
         self.learned(out);
         let others = self.shards.iter().filter(|shard| *shard != self.index);
-        out.extend(others.map(|shard| Output::Pass(shard, Passed::Met(peer, run, reserved))));
+        out.extend(others.map(|shard| Output::Pass(shard, Passed::Met(peer, run, tide))));
     }
 
     /// A peer tells of lives that are over, by a connection of this shard or another one.
@@ -64,8 +64,10 @@ impl Shard {
         out.extend(others.map(|shard| Output::Pass(shard, Passed::PastLives(lives.to_vec()))));
     }
 
-    /// A peer has let this run in, so it mints under its own name from now on: the one before is over.
-    pub(super) fn let_in(&mut self) {
+    /// A peer has let this run in, so it mints under its own name from now on: the one before is over. And how far the directory has
+    /// come is written down, and told.
+    pub(super) fn let_in(&mut self, now: Moment) {
+        self.tide.let_in(now);
         if let Some(provisional) = self.replica.let_in() {
             self.lives.learn([provisional]);
             self.replica.add_past_lives(self.lives.past());
@@ -135,10 +137,8 @@ impl Shard {
         let mut datagrams = Vec::new();
         liveness.disk(now, self.replica.db().room_for_values().is_err());
         let changes = liveness.turn(now, &mut datagrams);
-        let risen: Vec<_> = liveness
-            .tides()
-            .filter(|(peer, run, reserved)| self.lives.rose(*peer, *run, *reserved))
-            .collect();
+        let risen: Vec<_> =
+            liveness.tides().filter(|(peer, run, tide)| self.lives.rose(*peer, *run, *tide)).collect();
         out.extend(datagrams.into_iter().map(|(to, sealed)| Output::Datagram(to, sealed)));
         for change in changes {
             out.push(Output::Noticed(Noticed::Peer(change)));
@@ -150,9 +150,9 @@ impl Shard {
             let others = self.shards.iter().filter(|shard| *shard != SPEAKER);
             out.extend(others.map(|shard| Output::Pass(shard, Passed::Found(change.node, is_down))));
         }
-        for (peer, run, reserved) in risen {
+        for (peer, run, tide) in risen {
             let others = self.shards.iter().filter(|shard| *shard != SPEAKER);
-            out.extend(others.map(|shard| Output::Pass(shard, Passed::Rose(peer, run, reserved))));
+            out.extend(others.map(|shard| Output::Pass(shard, Passed::Rose(peer, run, tide))));
         }
         self.look_at_disks(out);
     }
@@ -198,9 +198,9 @@ impl Shard {
         self.tide.rose(now, outcome);
         // How far they have come is written down with it, so not for each of them by itself.
         out.push(Output::Run(self.home.remember(&self.lives)));
-        self.hello.reserved = self.tide.reserved();
+        self.hello.tide = self.tide.level();
         if let Some(liveness) = &mut self.liveness {
-            liveness.rose(now, Run::of(&self.hello), self.tide.reserved());
+            liveness.rose(now, Run::of(&self.hello), self.tide.level());
         }
     }
 

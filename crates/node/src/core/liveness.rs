@@ -143,29 +143,29 @@ impl Liveness {
     }
 
     /// This node's data directory has come so far: peers are told in the next rounds.
-    pub(super) fn rose(&mut self, now: Moment, run: Run, reserved: u32) {
+    pub(super) fn rose(&mut self, now: Moment, run: Run, level: u32) {
         let (life, first) = (run.incarnation.0.to_le_bytes(), run.first_stint.to_le_bytes());
-        let tide = [&life[..], &first, &run.number.to_le_bytes(), &reserved.to_le_bytes()].concat();
+        let tide = [&life[..], &first, &run.number.to_le_bytes(), &level.to_le_bytes()].concat();
         let gossip = self.settings.speak(&mut self.gossip, now);
         if let Err(error) = gossip.set_fact(Key::TIDE, &tide) {
             tracing::warn!(%error, "peers are not told how far the data directory has come");
         }
     }
 
-    /// How far those of all members have come, as far as that was heard: the run, and the first stint that is not reserved.
+    /// How far those of all members have come, as far as that was heard, each by which run.
     pub(super) fn tides(&self) -> impl Iterator<Item = (NodeId, Run, u32)> + '_ {
         let members = self.settings.state.members().iter();
         members.filter_map(|member| {
             let tide = self.gossip.as_ref()?.fact(member.id, Key::TIDE)?;
             let (life, rest) = tide.split_first_chunk::<8>()?;
             let (first, rest) = rest.split_first_chunk::<4>()?;
-            let (number, reserved) = rest.split_first_chunk::<8>()?;
+            let (number, level) = rest.split_first_chunk::<8>()?;
             let run = Run {
                 incarnation: Incarnation(u64::from_le_bytes(*life)),
                 first_stint: u32::from_le_bytes(*first),
                 number: u64::from_le_bytes(*number),
             };
-            Some((member.id, run, u32::from_le_bytes(reserved.try_into().ok()?)))
+            Some((member.id, run, u32::from_le_bytes(level.try_into().ok()?)))
         })
     }
 

@@ -1,9 +1,9 @@
 //! Which life each peer is in, as this node remembers it over its own restarts: the file `lives` in its data directory.
 //!
-//! A data directory that was rolled back to an earlier state, or of which there are two, does not know it. Its peers do. A run
-//! says from which stint on none is reserved; that rises while it goes on ([`super::tide`]), and the next run begins there. So
-//! whoever begins below what was heard has forgotten something, and whoever comes with a life that was followed by another is
-//! out of date. Both are told to give up the life that they have (INVARIANTS E7, B1). And while a run is connected, another one
+//! A data directory that was rolled back to an earlier state, or of which there are two, does not know it. Its peers do. While a
+//! run goes on that they have let in, it writes down and then tells them how far it has come ([`super::tide`]), and each
+//! run begins with more stints. So whoever remembers less than was heard has forgotten something, and whoever comes with a life
+//! that was followed by another is out of date. Both are told to give up the life that they have (INVARIANTS E7, B1). And while a run is connected, another one
 //! of the same node is not let in: there are two processes, or the first has died and will be noticed soon.
 //!
 //! ```text
@@ -14,7 +14,7 @@
 //!      life       u64       the incarnation that was seen last
 //!      stint      u32       the first of its last run
 //!      run        u64       the number of that
-//!      reserved   u32       the first that no run had reserved, when that was last heard
+//!      tide       u32       how far it had come, when that was last heard
 //!      first      u8        1 where nothing is known of the peer but that run
 //!      past       u8        how many lives before that are remembered
 //!      life       u64       each, the latest last
@@ -65,8 +65,8 @@ struct Known {
     /// Whether nothing is known of it but the run that was met last.
     is_first: bool,
     latest: Run,
-    /// Where the next run of this life begins at the lowest.
-    reserved: u32,
+    /// How far it was heard to have come.
+    tide: u32,
     past: VecDeque<Incarnation>,
 }
 
@@ -118,7 +118,8 @@ impl Lives {
                     "{name} has begun another life since: this is its data directory as it was before, or a copy of that"
                 ));
             }
-            let is_next = run.first_stint >= known.reserved || run == known.latest;
+            let has_more = hello.tide >= known.tide && run.first_stint > known.latest.first_stint;
+            let is_next = has_more || run == known.latest;
             if known.latest.incarnation == run.incarnation && !is_next {
                 return superseded(format!(
                     "{name} had come further: its data directory was rolled back to an earlier state, or this is a copy of it"
@@ -135,23 +136,23 @@ impl Lives {
 
     /// A run of a peer has come so far, as is heard of it. True if that is further than was known. The run may be one that
     /// this node has not met.
-    pub(super) fn rose(&mut self, node: NodeId, run: Run, reserved: u32) -> bool {
+    pub(super) fn rose(&mut self, node: NodeId, run: Run, tide: u32) -> bool {
         let known = self.peers.get_mut(&node).filter(|known| known.latest.incarnation == run.incarnation);
         known.is_some_and(|known| {
             let is_later = run.first_stint > known.latest.first_stint;
-            let rises = is_later || run == known.latest && known.reserved < reserved;
+            let rises = is_later || run == known.latest && known.tide < tide;
             if rises {
                 known.is_first &= run == known.latest;
-                (known.latest, known.reserved) = (run, reserved);
+                (known.latest, known.tide) = (run, tide);
             }
             rises
         })
     }
 
     /// A run of a peer was let in. True if it was not known.
-    pub(super) fn met(&mut self, node: NodeId, run: Run, reserved: u32) -> bool {
+    pub(super) fn met(&mut self, node: NodeId, run: Run, tide: u32) -> bool {
         let Some(known) = self.peers.get_mut(&node) else {
-            self.peers.insert(node, Known { is_first: true, latest: run, reserved, past: VecDeque::new() });
+            self.peers.insert(node, Known { is_first: true, latest: run, tide, past: VecDeque::new() });
             return true;
         };
         if known.latest == run {
@@ -167,7 +168,7 @@ impl Lives {
                 known.past.pop_front();
             }
         }
-        (known.is_first, known.latest, known.reserved) = (false, run, reserved);
+        (known.is_first, known.latest, known.tide) = (false, run, tide);
         true
     }
 
@@ -200,7 +201,7 @@ impl Lives {
             rest.extend_from_slice(&known.latest.incarnation.0.to_le_bytes());
             rest.extend_from_slice(&known.latest.first_stint.to_le_bytes());
             rest.extend_from_slice(&known.latest.number.to_le_bytes());
-            rest.extend_from_slice(&known.reserved.to_le_bytes());
+            rest.extend_from_slice(&known.tide.to_le_bytes());
             rest.push(u8::from(known.is_first));
             rest.push(u8::try_from(known.past.len()).expect("no more than 16"));
             known.past.iter().for_each(|past| rest.extend_from_slice(&past.0.to_le_bytes()));
@@ -222,13 +223,13 @@ impl Lives {
             let incarnation = Incarnation(u64::from_le_bytes(take(&mut rest)?));
             let first_stint = u32::from_le_bytes(take(&mut rest)?);
             let latest = Run { incarnation, first_stint, number: u64::from_le_bytes(take(&mut rest)?) };
-            let reserved = u32::from_le_bytes(take(&mut rest)?);
+            let tide = u32::from_le_bytes(take(&mut rest)?);
             let [first] = take(&mut rest)?;
             let [past] = take(&mut rest)?;
             let past = (0..past).map(|_| take(&mut rest).map(|life| Incarnation(u64::from_le_bytes(life))));
             lives.peers.insert(
                 node,
-                Known { is_first: first != 0, latest, reserved, past: past.collect::<Option<_>>()? },
+                Known { is_first: first != 0, latest, tide, past: past.collect::<Option<_>>()? },
             );
         }
         for _ in 0..u16::from_le_bytes(take(&mut rest)?) {
@@ -262,7 +263,7 @@ mod tests {
             incarnation: Incarnation(incarnation),
             run: 10 * incarnation + u64::from(first_stint),
             first_stint,
-            reserved: first_stint + 1024,
+            tide: first_stint,
             is_new: false,
             never_met: false,
             past_lives: Vec::new(),
@@ -276,7 +277,7 @@ mod tests {
         for (incarnation, first_stint) in runs {
             let hello = hello(*incarnation, *first_stint);
             assert_eq!(lives.admit(&hello, None), Ok(()), "{incarnation} {first_stint}");
-            lives.met(PEER, Run::of(&hello), hello.reserved);
+            lives.met(PEER, Run::of(&hello), hello.tide);
         }
         lives
     }
@@ -296,14 +297,22 @@ mod tests {
     fn a_life_that_had_come_further_is_not_let_in_again_below_that() {
         let mut lives = after(&[(7, 1)]);
         let run = |incarnation, first_stint| Run::of(&hello(incarnation, first_stint));
-        assert!(lives.rose(PEER, run(7, 1), 1030) && !lives.rose(PEER, run(7, 1), 1030));
+        let comes = |first_stint, tide| Hello { tide, ..hello(7, first_stint) };
+        assert!(lives.rose(PEER, run(7, 1), 30) && !lives.rose(PEER, run(7, 1), 30));
         assert!(!lives.rose(PEER, run(8, 1), 9000), "of another life nothing was known");
-        assert!(!is_superseded(&lives, (7, 1)), "the run itself");
-        assert!(is_superseded(&lives, (7, 1025)) && is_superseded(&lives, (7, 1029)));
-        assert!(!is_superseded(&lives, (7, 1030)));
-        assert!(lives.rose(PEER, run(7, 1030), 2060), "a run that others have met");
-        assert!(!lives.rose(PEER, run(7, 1), 1031), "news of the run before come late");
-        assert!(!is_superseded(&lives, (7, 1030)) && is_superseded(&lives, (7, 2059)));
+        assert_eq!(lives.admit(&comes(1, 1), None), Ok(()), "the run itself");
+        for (first_stint, tide) in [(1025, 29), (9 << 20, 29), (1, 30)] {
+            let again = Hello { run: 3, ..comes(first_stint, tide) };
+            assert!(
+                lives.admit(&again, None).is_err_and(|refusal| refusal.superseded),
+                "{first_stint} {tide}"
+            );
+        }
+        assert_eq!(lives.admit(&comes(1025, 30), None), Ok(()));
+        assert!(lives.rose(PEER, run(7, 1025), 60), "a run that others have met");
+        assert!(!lives.rose(PEER, run(7, 1), 61), "news of the run before come late");
+        assert_eq!(lives.admit(&comes(2049, 60), None), Ok(()));
+        assert!(lives.admit(&comes(2049, 59), None).is_err_and(|refusal| refusal.superseded));
     }
 
     #[test]

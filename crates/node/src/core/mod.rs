@@ -345,7 +345,7 @@ impl Shard {
         let Envelope { operation, round, epoch, deadline_ms, body, .. } = envelope;
         if from.node != self.topology.here {
             // Whoever says something has let this node in.
-            self.let_in();
+            self.let_in(now);
             if matches!(body, Body::Reply(_)) {
                 self.tell(now, from.node, Evidence::Answered, out);
             }

@@ -1,8 +1,10 @@
 //! How far this node's data directory has come, so that peers notice where it is rolled back.
 //!
-//! Every so often the file `identity` is written with one more stint reserved, and once that is on stable storage, peers are
-//! told by gossip. A directory that is put back to a state of before begins its next run below that. What is younger than the
-//! last such time is not noticed: nobody takes a snapshot and puts it back within seconds.
+//! As soon as a peer has let this run in, and every so often from then on, the file `identity` is written with a level that is higher by
+//! one, and once that is on stable storage, peers are told by gossip. A directory that is put back to a state of before comes with less
+//! than they were told. What is younger than the last such time is not noticed: nobody takes a snapshot and puts it back within
+//! seconds. What must hold: it does not rise in a run that nobody has let in, or a directory that was rolled back could rise above
+//! what its peers remember before it meets them.
 
 use std::time::Duration;
 
@@ -13,25 +15,31 @@ use types::{Instant, Moment};
 #[derive(Debug)]
 pub(super) struct Tide {
     every: Duration,
+    /// Nothing before this run was let in.
     next_at: Option<Instant>,
     under_way: bool,
-    reserved: u32,
+    level: u32,
 }
 
 impl Tide {
-    /// From this stint on none is reserved.
-    pub(super) fn new(every: Duration, reserved: u32) -> Tide {
-        Tide { every, next_at: None, under_way: false, reserved }
+    /// That far it has come.
+    pub(super) fn new(every: Duration, level: u32) -> Tide {
+        Tide { every, next_at: None, under_way: false, level }
     }
 
-    /// The first stint that no run has reserved.
-    pub(super) fn reserved(&self) -> u32 {
-        self.reserved
+    /// How far it has come.
+    pub(super) fn level(&self) -> u32 {
+        self.level
+    }
+
+    /// A peer has let this run in: from now on it rises.
+    pub(super) fn let_in(&mut self, now: Moment) {
+        self.next_at.get_or_insert(now.mono);
     }
 
     /// Whether the file is to be written now.
     pub(super) fn is_due(&mut self, now: Moment) -> bool {
-        let due = *self.next_at.get_or_insert(now.mono + self.every) <= now.mono && !self.under_way;
+        let due = self.next_at.is_some_and(|at| at <= now.mono) && !self.under_way;
         self.under_way |= due;
         due
     }
@@ -41,7 +49,7 @@ impl Tide {
         self.under_way = false;
         self.next_at = Some(now.mono + self.every);
         match outcome {
-            Ok(reserved) => self.reserved = reserved,
+            Ok(level) => self.level = level,
             Err(error) => {
                 tracing::warn!(%error, "how far the data directory has come could not be written down");
             }
@@ -65,12 +73,15 @@ mod tests {
     }
 
     #[test]
-    fn it_rises_once_at_a_time_and_not_too_often() {
-        let mut tide = Tide::new(Duration::from_secs(10), 1025);
-        assert!(!tide.is_due(at(0)) && !tide.is_due(at(9)) && tide.is_due(at(10)));
-        assert!(!tide.is_due(at(25)) && tide.next_timer().is_none(), "one is under way");
-        tide.rose(at(26), Ok(1026));
-        assert_eq!(tide.reserved(), 1026);
-        assert!(!tide.is_due(at(35)) && tide.is_due(at(36)));
+    fn it_rises_once_at_a_time_and_not_too_often_from_when_the_run_was_let_in() {
+        let mut tide = Tide::new(Duration::from_secs(10), 7);
+        assert!(!tide.is_due(at(99)) && tide.next_timer().is_none(), "nobody has let it in");
+        tide.let_in(at(100));
+        tide.let_in(at(101));
+        assert!(tide.next_timer() == Some(at(100).mono) && tide.is_due(at(101)));
+        assert!(!tide.is_due(at(125)) && tide.next_timer().is_none(), "one is under way");
+        tide.rose(at(126), Ok(8));
+        assert_eq!(tide.level(), 8);
+        assert!(!tide.is_due(at(135)) && tide.is_due(at(136)));
     }
 }

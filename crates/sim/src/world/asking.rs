@@ -103,8 +103,7 @@ impl World {
         let taken = self.awake_since(place, handed);
         // Clocks that run slow by 200 millionths wait that much longer. And what another shard does comes back in a turn of its own.
         let turns = if self.hosts[place].shards.len() > 1 { 2 } else { 1 };
-        let allowed =
-            asked.timeout + asked.timeout / 1_000 + LATE_MAX + self.scenario.longest_turn() * turns;
+        let allowed = asked.timeout + asked.timeout / 1_000 + LATE_MAX + self.scenario.longest_turn() * turns;
         if taken > allowed {
             let what = format!("#{client} took {taken:?} and had {:?}", asked.timeout);
             self.violated("every request is answered by its deadline (J1)", what);

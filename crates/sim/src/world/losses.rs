@@ -62,7 +62,8 @@ impl World {
 
     /// Whether all others would notice that a node comes back as it was at an earlier time, also after a power cut.
     fn is_noticed(&self, place: Place, earlier: &Hello) -> bool {
-        let next = Hello { first_stint: earlier.reserved, run: 0, ..earlier.clone() };
+        // However often it was started before it met anybody.
+        let next = Hello { first_stint: u32::MAX, run: 0, ..earlier.clone() };
         let path = Path::new(DATA_DIR).join(LIVES_FILE);
         let mut others = (0..self.hosts.len()).filter(|other| *other != place);
         others.all(|other| {

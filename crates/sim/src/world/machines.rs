@@ -81,10 +81,9 @@ impl World {
         }
     }
 
-    /// Stops a node; `mode` says what is left of what it had not synced. It will be started again after a while. Not one that was
-    /// rolled back, before a peer has told it so: with each start that nobody hears of it gets nearer to where they would not.
+    /// Stops a node; `mode` says what is left of what it had not synced. It will be started again after a while.
     pub fn pull_plug(&mut self, place: Place, mode: CrashMode) {
-        if self.hosts[place].is_up() && !self.relapsed[place] {
+        if self.hosts[place].is_up() {
             self.crash(place, mode, "stopped");
             self.start_later(place);
         }
@@ -99,7 +98,7 @@ impl World {
     /// Ends a node in good order. It will be started again after a while.
     pub fn stop_cleanly(&mut self, place: Place) {
         // Who stands still does not hear that it is to stop.
-        if !self.hosts[place].is_up() || self.is_still(place) || self.relapsed[place] {
+        if !self.hosts[place].is_up() || self.is_still(place) {
             return;
         }
         for at in self.hosts[place].seats(place) {
@@ -125,9 +124,7 @@ impl World {
 
     /// The machine stops in the midst of the change to its disk that follows so many others.
     pub fn stop_in_midst(&mut self, place: Place, changes: u64) {
-        if !self.relapsed[place] {
-            self.hosts[place].disk.fail_after(changes);
-        }
+        self.hosts[place].disk.fail_after(changes);
     }
 
     /// Whether the machine has stopped in the midst of a change; then it is crashed here.
