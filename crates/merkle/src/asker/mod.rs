@@ -6,7 +6,9 @@
 //!
 //! What must hold: at the end of a walk over two trees at rest, the keys that were told are those that differ, each
 //! once, and for each it is said who holds it. Where writes go on meanwhile, some that are told are equal by now; the
-//! owner looks at each key again in any case.
+//! owner looks at each key again in any case. And none is passed over: a key that the answerer had when its digest was told, and has
+//! with another one when keys are, is looked for again in its span, or the walk says that it is not complete. Whoever acts on having
+//! seen all that the other one had when the walk began would be misled.
 //!
 //! Nothing that the answerer says is trusted: an answer must have the form that the question calls for, and the number of
 //! questions has a bound that does not depend on the answers ([`SPANS_ASKED_MAX`]). A walk that comes to it has told what
@@ -31,6 +33,9 @@ pub use visit::{KEPT_BYTES_MAX, KEPT_KEYS_MAX};
 
 /// The most spans that one walk asks about: enough for some two million differences.
 pub const SPANS_ASKED_MAX: usize = 65_536;
+
+/// How often in a walk a span is looked at once more, because what it held there changed while it was looked at.
+const LOOKS_AGAIN_MAX: u8 = 8;
 
 /// Who holds what the other does not.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -74,7 +79,7 @@ pub enum End {
     Doubted,
     /// Everything that differed was told.
     Compared,
-    /// More differs than one walk tells.
+    /// More differs than one walk tells, or what differs goes on changing.
     Enough,
     /// The tree here is unknown by now.
     Unknown,
@@ -94,6 +99,10 @@ pub struct Asker {
     /// Those that are being looked at.
     batch: Vec<Visit>,
     asked: usize,
+    /// How often spans were looked at once more.
+    looked_again: u8,
+    /// Whether there was something that no key was told of.
+    passed_over: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -115,7 +124,15 @@ impl Asker {
     pub fn begin(epoch: Epoch, keyspace: KeyspaceId, tree: &mut Tree) -> Option<(Asker, Ask)> {
         let terms = Terms { epoch, keyspace, shape: tree.shape() };
         let root = tree.nodes()?.root();
-        let asker = Asker { terms, stage: Stage::Root, todo: Vec::new(), batch: Vec::new(), asked: 0 };
+        let asker = Asker {
+            terms,
+            stage: Stage::Root,
+            todo: Vec::new(),
+            batch: Vec::new(),
+            asked: 0,
+            looked_again: 0,
+            passed_over: false,
+        };
         Some((asker, Ask { terms, question: Question::Root(root) }))
     }
 
@@ -206,7 +223,8 @@ impl Asker {
         let room = SPANS_ASKED_MAX - self.asked;
         let count = self.todo.len().min(SPANS_MAX).min(room);
         if count == 0 {
-            return Err(if self.todo.is_empty() { End::Compared } else { End::Enough });
+            let is_all = self.todo.is_empty() && !self.passed_over;
+            return Err(if is_all { End::Compared } else { End::Enough });
         }
         let mut asks = self.todo.split_off(self.todo.len() - count);
         asks.reverse();
@@ -263,10 +281,19 @@ impl Asker {
         if more { self.ask_keys(out) } else { self.tell(out) }
     }
 
-    /// Tells what is only here, and goes on.
+    /// Tells what is only here, and goes on: first with the spans in which a digest was told, and then no key of it.
     fn tell(&mut self, out: &mut Vec<Difference>) -> Stopped<Step> {
         for visit in &mut self.batch {
             visit.tell(out);
+            if visit.wanted().is_none() {
+                continue;
+            }
+            if self.looked_again < LOOKS_AGAIN_MAX {
+                self.looked_again += 1;
+                self.todo.push(visit.ask());
+            } else {
+                self.passed_over = true;
+            }
         }
         self.next_batch()
     }

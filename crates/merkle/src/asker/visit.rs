@@ -54,6 +54,10 @@ impl Visit {
         Visit { ask, looked: Looked::Unheard }
     }
 
+    pub(super) const fn ask(&self) -> SpanAsk {
+        self.ask
+    }
+
     pub(super) const fn span(&self) -> Span {
         self.ask.span
     }

@@ -8,7 +8,7 @@ use merkle::{Answer, Difference, End, Place, Question, Refusal, Shape, Step, Tre
 use proptest::prelude::*;
 use types::Epoch;
 
-use crate::support::{EPOCH, KEYSPACE, Store, Talk, answer_of, exchange, naive, usual_shape};
+use crate::support::{EPOCH, KEYSPACE, Store, Talk, answer_of, exchange, exchange_with, naive, usual_shape};
 
 /// Two stores that have most keys in common: of each key, which version is here and there.
 type Pair = BTreeMap<u16, Versions>;
@@ -189,4 +189,39 @@ fn a_tree_in_doubt_proves_nothing() {
         });
         assert_eq!(ends, [(End::Doubted, 0), (End::Compared, 1)]);
     }
+}
+
+/// An owner that writes a key each time when its keys are asked for, as often as it is told to.
+fn exchange_with_writer(writes: usize) -> (Talk, BTreeSet<Difference>) {
+    let here = Store::of(usual_shape(), std::iter::empty::<(String, u64)>());
+    let mut there = Store::of(usual_shape(), (0..3_u64).map(|key| (key.to_string(), 1)));
+    let (mut theirs, mut left) = (there.tree(), writes);
+    let talk = exchange_with(&here, &mut here.tree(), |ask, read| {
+        if matches!(ask.question, Question::Keys(_)) && left > 0 {
+            left -= 1;
+            let version = u8::try_from(left).unwrap();
+            there.rewrite_as(&mut theirs, 1, &[version]);
+        }
+        answer_of(&there, &mut theirs, ask, read)
+    });
+    (talk, naive(&here, &there))
+}
+
+/// A1: a node that catches up counts as having what the others had when it asked. What was written while it looked must not
+/// hide from it what stood there before.
+#[test]
+fn a_key_that_is_written_while_it_is_looked_for_is_not_passed_over() {
+    for writes in 1..8 {
+        let (talk, expected) = exchange_with_writer(writes);
+        let told: BTreeSet<Difference> = talk.differences.into_iter().collect();
+        assert_eq!((talk.end, told), (End::Compared, expected), "{writes}");
+    }
+}
+
+#[test]
+fn a_walk_that_passed_over_a_key_which_goes_on_changing_does_not_call_itself_complete() {
+    let (talk, expected) = exchange_with_writer(200);
+    let told: BTreeSet<Difference> = talk.differences.into_iter().collect();
+    assert_eq!(talk.end, End::Enough);
+    assert_eq!(told.len() + 1, expected.len(), "the others were told");
 }

@@ -66,11 +66,16 @@ impl Store {
     /// Gives each of these keys another record.
     pub(crate) fn rewrite(&mut self, tree: &mut Tree, keys: impl IntoIterator<Item = usize>) {
         for nth in keys {
-            let (place, key, digest) = &mut self.entries[nth];
-            let after = SEED.digest(key, b"rewritten");
-            tree.change(*place, Some(*digest), Some(after));
-            *digest = after;
+            self.rewrite_as(tree, nth, b"rewritten");
         }
+    }
+
+    /// Gives this key this record.
+    pub(crate) fn rewrite_as(&mut self, tree: &mut Tree, nth: usize, record: &[u8]) {
+        let (place, key, digest) = &mut self.entries[nth];
+        let after = SEED.digest(key, record);
+        tree.change(*place, Some(*digest), Some(after));
+        *digest = after;
     }
 
     /// The entries of a span, a few more around them, in pages.
