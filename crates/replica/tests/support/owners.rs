@@ -168,6 +168,7 @@ impl Owners {
             operation: OperationId(OURS),
             change,
             base: None,
+            named: None,
             again: None,
             hide: false,
             in_place_of: None,
