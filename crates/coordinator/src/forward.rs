@@ -30,6 +30,8 @@ pub struct Forward {
     lost: bool,
     /// A maker could not make the write under its name, and was told to name it itself. It may have made it.
     left: bool,
+    /// Why the first maker that took the write did not do it, for want of others.
+    not_done: Option<Error>,
     level: Level,
     /// Owners, and fallbacks that may stand in, who were not asked yet; the next one last.
     makers: Vec<NodeId>,
@@ -64,6 +66,7 @@ impl Forward {
             name,
             lost: false,
             left: false,
+            not_done: None,
             level,
             makers: first_last(target, turn),
             asked: None,
@@ -79,11 +82,7 @@ impl Forward {
         match event {
             Event::Reply { from, reply, .. } if self.asked == Some(from) => match reply {
                 ReplicaReply::Forwarded(outcome) => match self.renamed(*outcome, turn) {
-                    // It was not done there. What the lost one did is another matter.
-                    Err(error) if self.lost && error.fate() == Fate::NotDone => {
-                        self.problems.push(format!("{}: {error}", target.name_of(from)));
-                        self.ask_again(target, turn);
-                    }
+                    Err(error) if self.is_for_another(&error) => self.not_done(target, from, error, turn),
                     outcome => turn.finish(outcome),
                 },
                 ReplicaReply::NotAsNamed if self.name.is_some() => self.leave(target, from, turn),
@@ -104,12 +103,7 @@ impl Forward {
                 }
                 ReplicaReply::Failed { why } => {
                     self.problems.push(format!("{}: {why}", target.name_of(from)));
-                    // An owner that is there and will not is no reason for a fallback to stand in.
-                    let is_owner = |node: &NodeId| target.owners.iter().any(|(owner, _)| owner == node);
-                    if is_owner(&from) {
-                        self.makers.retain(is_owner);
-                    }
-                    self.ask_again(target, turn);
+                    self.refused_by(target, from, turn);
                 }
                 _ => turn.finish(Err(self.unknown(target, "it answered something else than what was asked"))),
             },
@@ -130,6 +124,28 @@ impl Forward {
             },
             Event::Reply { .. } | Event::Failed { .. } | Event::Made(_) | Event::Unnamed | Event::Timer => {}
         }
+    }
+
+    /// Whether another maker may do better than one that has not done the write. It may reach owners that the first did not; and
+    /// what one that was lost did is not said by who came after it.
+    fn is_for_another(&self, error: &Error) -> bool {
+        let for_want_of_others = matches!(error, Error::Unavailable { .. });
+        error.fate() == Fate::NotDone && !self.left && (self.lost || for_want_of_others)
+    }
+
+    fn not_done(&mut self, target: &Target, maker: NodeId, error: Error, turn: &mut Turn<'_>) {
+        self.problems.push(format!("{}: {error}", target.name_of(maker)));
+        self.not_done.get_or_insert(error);
+        self.refused_by(target, maker, turn);
+    }
+
+    fn refused_by(&mut self, target: &Target, maker: NodeId, turn: &mut Turn<'_>) {
+        // An owner that is there and will not is no reason for a fallback to stand in.
+        let is_owner = |node: &NodeId| target.owners.iter().any(|(owner, _)| owner == node);
+        if is_owner(&maker) {
+            self.makers.retain(is_owner);
+        }
+        self.ask_again(target, turn);
     }
 
     /// A maker cannot make the write under its name. If nobody else may have, it may name it itself; else what it made would be
@@ -196,6 +212,9 @@ impl Forward {
     fn given_up(&self, target: &Target) -> Error {
         if self.lost {
             return self.unknown_because(target, self.problems.join("; "));
+        }
+        if let Some(error) = &self.not_done {
+            return error.clone();
         }
         Error::Unavailable {
             action: Action::Write,

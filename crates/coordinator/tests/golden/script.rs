@@ -388,6 +388,14 @@ impl Play {
                     acknowledged: u8::try_from(words.number("holders", 2)).unwrap(),
                     ..api::Written::default()
                 })),
+                "unavailable" => Err(api::Error::Unavailable {
+                    action: api::Action::Write,
+                    level: Level::Quorum,
+                    needed: 2,
+                    got: 1,
+                    owners: 3,
+                    detail: plain[2..].join(" "),
+                }),
                 _ => Err(api::Error::Overloaded(plain[2..].join(" "))),
             })),
             other => panic!("no such reply: {other}"),
