@@ -192,6 +192,8 @@ impl Mutation {
                     self.made(target, made, turn);
                 }
             }
+            // All owners have answered, and nothing happens until it is told that it may be stamped again.
+            Phase::Writing(_) if self.naming == Naming::Asked => {}
             Phase::Writing(_) => self.write_step(target, event, turn),
         }
     }
@@ -408,8 +410,6 @@ impl Mutation {
             return;
         };
         match writing.holding.decided() {
-            // All owners have answered, and nothing happens until it is told whether it may be stamped again.
-            _ if self.naming == Naming::Asked => return,
             Decision::Met if !self.answered => {
                 self.answered = true;
                 let reply = self.reply(target, turn);

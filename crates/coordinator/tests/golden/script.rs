@@ -289,7 +289,7 @@ impl Play {
     fn unname(&mut self, words: &Words<'_>, out: &mut Vec<Effect>) {
         let ticket = self.ticket_of(words.plain[0], words);
         let waits = self.operations.unnamed(self.now, ticket, out);
-        assert_eq!(waits, words.named.get("over").is_none(), "whether it waits for a name");
+        assert_eq!(waits, !words.named.contains_key("over"), "whether it waits for a name");
     }
 
     fn ticket_of(&self, peer: &str, words: &Words<'_>) -> Ticket {

@@ -202,7 +202,8 @@ fn a_maker_that_is_killed_costs_no_client_an_error() {
         let go_on = |writes: usize| {
             let until = written.load(Ordering::Relaxed) + writes;
             wait_until("the writers to go on", || {
-                written.load(Ordering::Relaxed) >= until || writers.iter().any(|writer| writer.is_finished())
+                written.load(Ordering::Relaxed) >= until
+                    || writers.iter().any(thread::ScopedJoinHandle::is_finished)
             });
         };
         for _ in 0..4 {
@@ -219,7 +220,7 @@ fn a_maker_that_is_killed_costs_no_client_an_error() {
             servers.wait_until_seen();
         }
         end.store(true, Ordering::Relaxed);
-        let ended = writers.into_iter().map(|writer| writer.join());
+        let ended = writers.into_iter().map(thread::ScopedJoinHandle::join);
         ended.map(|last| last.expect("no write through the others fails")).collect()
     });
     for (key, last) in keys.iter().zip(last) {

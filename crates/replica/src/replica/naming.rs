@@ -45,14 +45,15 @@ impl Replica {
         in_place_of: Option<NodeId>,
         on: Option<&Record>,
     ) -> Stamp {
-        let mark = self.collection.mark(partition).filter(|_| in_place_of.is_none());
-        match (mark, on) {
-            (None, _) => Stamp::default(),
-            (Some(mark), None) => mark.newest,
-            (Some(mark), Some(on)) if self.collection.is_droppable(partition, on) => {
+        let Some(mark) = self.collection.mark(partition).filter(|_| in_place_of.is_none()) else {
+            return Stamp::default();
+        };
+        match on {
+            None => mark.newest,
+            Some(on) if self.collection.is_droppable(partition, on) => {
                 mark.newest.max(make::newest_stamp(on))
             }
-            (Some(_), Some(_)) => Stamp::default(),
+            Some(_) => Stamp::default(),
         }
     }
 }
