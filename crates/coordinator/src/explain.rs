@@ -49,7 +49,7 @@ impl Explain {
                     .entry(from)
                     .or_insert_with(|| OwnerAnswer { state: state.to_owned(), ..OwnerAnswer::default() });
             }
-            Event::Made(_) | Event::Timer => {}
+            Event::Made(_) | Event::Unnamed | Event::Timer => {}
         }
         let complete = target.owners.iter().all(|(node, _)| self.said.contains_key(node));
         if complete || turn.now.mono >= self.until {

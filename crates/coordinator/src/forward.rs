@@ -1,21 +1,38 @@
 //! A client's write on a node that is no owner, or that cannot make it: passed on to one that is, the maker.
 //!
-//! A second maker is asked only when the first provably did not get the write, or says for certain that it has not made it,
-//! because of something that ails it and need not ail others: it reaches too few owners, or has too much to do or no room. Once
-//! it may have made it, its silence is *unknown*: asking another would make the write twice, under two dots (INVARIANTS A6).
+//! Where the change rests on nothing and one value is kept per key, this node names the write: it mints the dot and the stamp.
+//! Every maker then makes the very same write, so another may be asked after one was lost with the write under way. Any
+//! other change is made under its maker's name, and a second maker is asked only when the first provably did not get it, for
+//! it would be made twice, under two dots (INVARIANTS A6); or when the first says for certain that it has not made it, because of
+//! something that ails it and need not ail others: it reaches too few owners, or has too much to do or no room. See `docs/decisions/2026-11-30-named-writes.md`.
+//!
+//! What must hold: a maker is left to name the write itself only if none was lost before it, and then no other is asked; and
+//! once one was lost nothing is *not done* any more (A5).
 
-use api::{Action, Error, KeyRequest, Operation, Outcome, Reply};
+use api::{Action, Error, ExpiryChange, Fate, KeyRequest, Operation, Outcome, Reply};
+use cluster::Keyspace;
 use quorum::{Level, Owner, Tracker};
 use types::{NodeId, OperationId};
-use wire::{Forward as Passed, ReplicaReply, ReplicaRequest};
+use wire::{Forward as Passed, ReplicaReply, ReplicaRequest, WriteName};
 
 use crate::pace::RETRIES_SPENT;
 use crate::target::{Event, Failure, Target, Turn};
+
+/// What became of a maker that is gone.
+const CONNECTION_LOST: &str = "the connection to it was lost";
 
 /// A write passed on.
 #[derive(Debug)]
 pub struct Forward {
     request: KeyRequest,
+    /// What the write is called, for as long as this node may ask any maker to make it.
+    name: Option<WriteName>,
+    /// A maker was asked, and is gone. It may have made the write.
+    lost: bool,
+    /// A maker could not make the write under its name, and was told to name it itself. It may have made it.
+    left: bool,
+    /// Why the first maker that took the write did not do it, for want of others.
+    not_done: Option<Error>,
     level: Level,
     /// Owners, and fallbacks that may stand in, who were not asked yet; the next one last.
     makers: Vec<NodeId>,
@@ -23,18 +40,17 @@ pub struct Forward {
     /// How many owners held the write when its maker said so.
     acknowledged: u8,
     problems: Vec<String>,
-    /// What the last maker said that did not make it. The client is told that if there is no other.
-    not_made: Option<Error>,
 }
 
 impl Forward {
     /// Begins: passes the write to the first owner in this node's data center that can be reached, or else to the first
     /// anywhere. One owner for all of a data center who are not owners, so that their writes to one key meet at one maker
-    /// rather than outrank each other. One that says that its disk is full comes after those that have room. `problem` is why
-    /// this node does not make it, if it might.
+    /// rather than outrank each other. One that says that its disk is full, or that lags, comes after those that do not. `name` is what
+    /// the write is called, if it [can be named](can_be_named); `problem` why this node does not make it, if it might.
     pub fn start(
         target: &Target,
         operation: Operation,
+        name: Option<WriteName>,
         problem: Option<String>,
         turn: &mut Turn<'_>,
     ) -> Forward {
@@ -48,12 +64,15 @@ impl Forward {
         let request = KeyRequest { keyspace: target.keyspace_id, key: target.key.clone(), operation };
         let mut forward = Forward {
             request,
+            name,
+            lost: false,
+            left: false,
+            not_done: None,
             level,
             makers: first_last(target, turn),
             asked: None,
             acknowledged: 0,
             problems: problem.into_iter().collect(),
-            not_made: None,
         };
         forward.ask_next(target, turn);
         forward
@@ -64,14 +83,18 @@ impl Forward {
         match event {
             Event::Reply { from, reply, .. } if self.asked == Some(from) => match reply {
                 ReplicaReply::Forwarded(outcome) => match self.renamed(*outcome, turn) {
-                    Err(error) if is_of_the_maker(&error) => {
-                        self.problems.push(format!("{}: {error}", target.name_of(from)));
-                        self.not_made = Some(error);
-                        self.not_by(target, from);
-                        self.ask_again(target, turn);
-                    }
+                    Err(error) if self.is_for_another(&error) => self.not_done(target, from, error, turn),
                     outcome => turn.finish(outcome),
                 },
+                ReplicaReply::NotAsNamed if self.name.is_some() => self.leave(target, from, turn),
+                // Said twice: it has been told.
+                ReplicaReply::NotAsNamed if self.left => {}
+                ReplicaReply::Failed { why } if self.left => {
+                    turn.finish(Err(self.unknown(target, &why)));
+                }
+                ReplicaReply::StaleEpoch { .. } if self.left => {
+                    turn.finish(Err(self.unknown(target, "it knows a newer epoch by now")));
+                }
                 ReplicaReply::StaleEpoch { newest } => {
                     self.problems.push(format!(
                         "{}: it knows epoch {newest}, and the request is of an older one",
@@ -81,20 +104,61 @@ impl Forward {
                 }
                 ReplicaReply::Failed { why } => {
                     self.problems.push(format!("{}: {why}", target.name_of(from)));
-                    self.not_by(target, from);
-                    self.ask_again(target, turn);
+                    self.refused_by(target, from, turn);
                 }
                 _ => turn.finish(Err(self.unknown(target, "it answered something else than what was asked"))),
             },
             Event::Failed { from, failure } if self.asked == Some(from) => match failure {
+                Failure::NotSent if self.left => {
+                    turn.finish(Err(self.unknown(target, "it cannot be reached any more")));
+                }
                 Failure::NotSent => {
                     self.problems.push(format!("cannot reach {}", target.name_of(from)));
                     self.ask_next(target, turn);
                 }
-                Failure::Lost => turn.finish(Err(self.unknown(target, "the connection to it was lost"))),
+                Failure::Lost if self.name.is_some() => {
+                    self.problems.push(self.was_to_make_it(target, CONNECTION_LOST));
+                    self.lost = true;
+                    self.ask_again(target, turn);
+                }
+                Failure::Lost => turn.finish(Err(self.unknown(target, CONNECTION_LOST))),
             },
-            Event::Reply { .. } | Event::Failed { .. } | Event::Made(_) | Event::Timer => {}
+            Event::Reply { .. } | Event::Failed { .. } | Event::Made(_) | Event::Unnamed | Event::Timer => {}
         }
+    }
+
+    /// Whether another maker may do better than one that has not done the write. It may reach owners that the first did not, or have
+    /// less to do; and what one that was lost did is not said by who came after it.
+    fn is_for_another(&self, error: &Error) -> bool {
+        let is_of_the_maker = matches!(error, Error::Unavailable { .. } | Error::Overloaded(_));
+        error.fate() == Fate::NotDone && !self.left && (self.lost || is_of_the_maker)
+    }
+
+    fn not_done(&mut self, target: &Target, maker: NodeId, error: Error, turn: &mut Turn<'_>) {
+        self.problems.push(format!("{}: {error}", target.name_of(maker)));
+        self.not_done.get_or_insert(error);
+        self.refused_by(target, maker, turn);
+    }
+
+    fn refused_by(&mut self, target: &Target, maker: NodeId, turn: &mut Turn<'_>) {
+        // An owner that is there and will not is no reason for a fallback to stand in.
+        let is_owner = |node: &NodeId| target.owners.iter().any(|(owner, _)| owner == node);
+        if is_owner(&maker) {
+            self.makers.retain(is_owner);
+        }
+        self.ask_again(target, turn);
+    }
+
+    /// A maker cannot make the write under its name. If nobody else may have, it may name it itself; else what it made would be
+    /// another write, or the same moved in time.
+    fn leave(&mut self, target: &Target, maker: NodeId, turn: &mut Turn<'_>) {
+        if self.lost {
+            turn.finish(Err(self.unknown(target, "something newer is held there, or it comes too late")));
+            return;
+        }
+        self.name = None;
+        self.left = true;
+        turn.send(maker, 0, ReplicaRequest::Unname);
     }
 
     /// How many owners hold the write, as far as this node was told.
@@ -124,22 +188,13 @@ impl Forward {
         self.unknown(target, "it did not answer in time")
     }
 
-    /// An owner that is there and will not is no reason for a fallback to stand in.
-    fn not_by(&mut self, target: &Target, maker: NodeId) {
-        let is_owner = |node: &NodeId| target.owners.iter().any(|(owner, _)| owner == node);
-        if is_owner(&maker) {
-            self.makers.retain(is_owner);
-        }
-    }
-
-    /// A maker has refused. Asking another comes out of the budget for that (INVARIANTS J2); where it is spent, the write was
-    /// not done, for nobody took it.
+    /// A maker has refused, or was lost. Asking another comes out of the budget for that (INVARIANTS J2).
     fn ask_again(&mut self, target: &Target, turn: &mut Turn<'_>) {
         if self.makers.is_empty() || turn.pace.may_retry(turn.now.mono) {
             self.ask_next(target, turn);
         } else {
             self.problems.push(RETRIES_SPENT.to_owned());
-            self.give_up(target, turn);
+            turn.finish(Err(self.given_up(target)));
         }
     }
 
@@ -147,20 +202,21 @@ impl Forward {
         self.asked = self.makers.pop();
         match self.asked {
             Some(node) => {
-                let forward = Passed { request: self.request.clone() };
+                let forward = Passed { request: self.request.clone(), name: self.name };
                 turn.send(node, 0, ReplicaRequest::Forward(Box::new(forward)));
             }
-            None => self.give_up(target, turn),
+            None => turn.finish(Err(self.given_up(target))),
         }
     }
 
-    /// Nobody is left to ask, and nobody has made it.
-    fn give_up(&mut self, target: &Target, turn: &mut Turn<'_>) {
-        let error = self.not_made.take().unwrap_or_else(|| self.unavailable(target));
-        turn.finish(Err(error));
-    }
-
-    fn unavailable(&self, target: &Target) -> Error {
+    /// Nobody is left to ask, or nothing to ask him with: the write was not done if nobody took it, and else nobody knows.
+    fn given_up(&self, target: &Target) -> Error {
+        if self.lost {
+            return self.unknown_because(target, self.problems.join("; "));
+        }
+        if let Some(error) = &self.not_done {
+            return error.clone();
+        }
         Error::Unavailable {
             action: Action::Write,
             level: self.level,
@@ -172,14 +228,24 @@ impl Forward {
     }
 
     fn unknown(&self, target: &Target, why: &str) -> Error {
-        let maker = self.asked.map_or("no owner", |node| target.name_of(node));
+        let mut parts = if self.lost { self.problems.clone() } else { Vec::new() };
+        parts.push(self.was_to_make_it(target, why));
+        self.unknown_because(target, parts.join("; "))
+    }
+
+    fn unknown_because(&self, target: &Target, detail: String) -> Error {
         Error::Unknown {
             level: self.level,
             needed: self.needed(target),
             got: 0,
             owners: target.owner_count(),
-            detail: format!("{maker} was to make the write, and {why}"),
+            detail,
         }
+    }
+
+    fn was_to_make_it(&self, target: &Target, why: &str) -> String {
+        let maker = self.asked.map_or("no owner", |node| target.name_of(node));
+        format!("{maker} was to make the write, and {why}")
     }
 
     fn needed(&self, target: &Target) -> u8 {
@@ -188,9 +254,12 @@ impl Forward {
     }
 }
 
-/// Whether a write was not made because of something that ails its maker, and not because of what was asked.
-fn is_of_the_maker(error: &Error) -> bool {
-    matches!(error, Error::Unavailable { .. } | Error::Overloaded(_))
+/// Whether a write can be made under a name that was given to it before anything was looked at: a put that rests on nothing,
+/// where one value is kept per key and its writer need not have read it.
+pub fn can_be_named(keyspace: &Keyspace, operation: &Operation) -> bool {
+    let rests_on_nothing =
+        matches!(operation, Operation::Put { expiry, .. } if *expiry != ExpiryChange::Keep);
+    rests_on_nothing && !keyspace.policy.keeps_siblings() && !keyspace.require_context
 }
 
 /// Whom to ask to be the maker, from the back: the owners that can be reached, and of these first the ones that have room, of these

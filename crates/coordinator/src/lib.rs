@@ -28,4 +28,4 @@ pub mod stand_ins;
 pub mod target;
 pub mod walk;
 
-pub use operations::{Effect, Ids, Operations, Options, Origin};
+pub use operations::{Alone, Beside, Effect, Ids, Operations, Options, Origin};

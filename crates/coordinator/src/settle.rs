@@ -63,7 +63,7 @@ impl Settling {
                 _ => self.holding.failed(from),
             },
             Event::Failed { from, .. } => self.holding.failed(from),
-            Event::Reply { .. } | Event::Made(_) | Event::Timer => {}
+            Event::Reply { .. } | Event::Made(_) | Event::Unnamed | Event::Timer => {}
         }
         self.holding.decided()
     }

@@ -143,6 +143,8 @@ pub enum Event {
     },
     /// This node made the record, or could not.
     Made(Result<Made, MakeError>),
+    /// The node that passed the write on, and named it, leaves it to this one to name.
+    Unnamed,
     /// It is time for whatever the operation said it waits for.
     Timer,
 }
@@ -163,6 +165,8 @@ pub enum Step {
     Send(NodeId, u32, ReplicaRequest),
     /// Make a record here, in this round.
     Make(u32, Box<Make>),
+    /// Tell the node that passed the write on that it cannot be made as it is named, and wait for [`Event::Unnamed`].
+    NotAsNamed,
     /// Show reads here what was hidden.
     Show,
     /// Answer whoever asked. The operation may live on.

@@ -114,7 +114,7 @@ impl Walk {
                     Failure::Lost => "the connection to it was lost",
                 },
             ),
-            Event::Reply { .. } | Event::Made(_) | Event::Timer => return,
+            Event::Reply { .. } | Event::Made(_) | Event::Unnamed | Event::Timer => return,
         }
         match part.tracker.decided() {
             Decision::Met => self.part_done(turn),

@@ -10,14 +10,14 @@ use api::{Command, Detail, ExpiryChange, KeyRequest, Operation, Request, ScanReq
 use bytes::Bytes;
 use causality::{Actor, Dot, Lww, Payload, Policy, Record, Stamp, Version};
 use cluster::{Addresses, ClusterState, FoundingPlan, Keyspace, MemberPlan, Topology};
-use coordinator::{Effect, Ids, Operations, Options};
+use coordinator::{Beside, Effect, Ids, Operations, Options};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use quorum::Level;
 use replica::{Made, MakeError};
 use ring::Partitions;
-use types::{Incarnation, Instant, KeyspaceId, Moment, NodeId, OperationId, Stint, WallTime};
-use wire::{Body, ReplicaReply, ReplicaRequest, ScanAnswer, WritePath};
+use types::{Incarnation, Instant, KeyspaceId, Moment, NodeId, OperationId, PartitionId, Stint, WallTime};
+use wire::{Body, ReplicaReply, ReplicaRequest, ScanAnswer, WriteName, WritePath};
 
 const KEYSPACE: KeyspaceId = KeyspaceId(0);
 
@@ -70,6 +70,25 @@ fn made(stamp: u64) -> Made {
         context: record.context(),
         dot: Some(record.versions()[0].dot),
         path: WritePath::Client,
+    }
+}
+
+/// A replica that cannot make changes of one key, or of any.
+struct Lacking {
+    key: Option<&'static str>,
+    why: &'static str,
+    names: u64,
+}
+
+impl Beside for Lacking {
+    fn cannot_make(&self, request: &KeyRequest) -> Option<String> {
+        self.key.is_none_or(|key| request.key == key).then(|| self.why.to_owned())
+    }
+
+    fn name(&mut self, now: Moment, _: PartitionId) -> Option<WriteName> {
+        let actor = Actor { incarnation: Incarnation(1), stint: Stint(1) };
+        let dot = Dot { actor, counter: self.names + 1 };
+        Some(WriteName { dot, stamp: Stamp::new(now.wall.0, 0) })
     }
 }
 
@@ -166,9 +185,8 @@ impl Test {
 
     fn ask(&mut self, command: Command, out: &mut Vec<Effect>) {
         self.clients += 1;
-        // Of one of the keys this node has lost what its changes would be made on.
-        let lost = |request: &KeyRequest| (request.key == "d").then(|| "it is lost".to_owned());
-        self.operations.ask_where(self.now, self.clients, Request::new(command), &lost, out);
+        let mut beside = Lacking { key: Some("d"), why: "it is lost", names: self.clients };
+        self.operations.ask_beside(self.now, self.clients, Request::new(command), &mut beside, out);
     }
 
     fn see(&mut self, topology: Topology) {
@@ -199,7 +217,8 @@ impl Test {
             9 => ReplicaReply::Scanned(ScanAnswer::default()),
             10 => ReplicaReply::Counted { live: stamp, next: None },
             11 => ReplicaReply::Forwarded(Box::new(Ok(api::Reply::Written(api::Written::default())))),
-            12 => return self.operations.made(self.now, operation, Ok(made(stamp)), out),
+            12 => ReplicaReply::NotAsNamed,
+            13 => return self.operations.made(self.now, operation, Ok(made(stamp)), out),
             _ => {
                 let error = MakeError::Overloaded(why());
                 return self.operations.made(self.now, operation, Err(error), out);
@@ -218,7 +237,7 @@ impl Test {
                 Effect::Serve(ticket, _) | Effect::Make(ticket, _) => {
                     self.asked.push((ticket.from, ticket.operation, ticket.round));
                 }
-                Effect::Show { .. } | Effect::Forwarded(..) => {}
+                Effect::Show { .. } | Effect::Forwarded(..) | Effect::NotAsNamed(_) => {}
                 Effect::Answer(client, _) => *self.answers.entry(client).or_default() += 1,
             }
         }
@@ -254,7 +273,8 @@ fn what_an_owner_cannot_make_is_another_owners_to_make() {
     let key = (0..20).find(owns).unwrap();
     let mut out = Vec::new();
     let request = Request::new(Command::Key(Test::request(4, key, None)));
-    test.operations.ask_where(test.now, 1, request, &|_| Some("its disk is full".to_owned()), &mut out);
+    let mut full = Lacking { key: None, why: "its disk is full", names: 0 };
+    test.operations.ask_beside(test.now, 1, request, &mut full, &mut out);
     let mut asked = Vec::new();
     loop {
         match &out[..] {

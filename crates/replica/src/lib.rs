@@ -37,7 +37,7 @@ mod waiting;
 pub use collection::CollectionOptions;
 pub use exchange::ExchangeOptions;
 pub use identity::{Identity, IdentityError, Origin};
-pub use make::{Change, Made, Make, MakeError};
+pub use make::{Change, Made, Make, MakeError, Named};
 pub use merge::RecordMerge;
 pub use patience::Refusals;
 pub use replica::{Effect, Replica, ReplicaOptions, Ticket};

@@ -1,6 +1,6 @@
 //! How a client's change becomes a record: done by one owner, the maker, on top of what it holds.
 //!
-//! The maker mints the dot and the stamp once; every owner is sent the record that came of it. A write that must be
+//! The maker mints the dot and the stamp once, or was given both by the node that passed the write on (its *name*); every owner is sent the record that came of it. A write that must be
 //! stamped again (another owner holds a greater stamp) keeps its dot and its operation id, so that it stays one write.
 //! See `docs/decisions/2026-11-20-stamping-again.md` for when that is allowed.
 
@@ -11,7 +11,7 @@ use causality::{
 };
 use cluster::Keyspace;
 use types::{KeyspaceId, Moment, NodeId, OperationId, PartitionId};
-use wire::WritePath;
+use wire::{WriteName, WritePath};
 
 use crate::actors::Actors;
 
@@ -28,6 +28,8 @@ pub struct Make {
     pub change: Change,
     /// What a read at R found, where the change rests on one; merged below what is held.
     pub base: Option<Box<Record>>,
+    /// What the write is called, where another node has named it: it is made so or not at all.
+    pub named: Option<Named>,
     /// Set when the write is stamped again.
     pub again: Option<Again>,
     /// Whether reads here are to be answered with what was there before, until the operation lets go.
@@ -45,6 +47,16 @@ impl Make {
             Change::Delete { .. } | Change::Expire { .. } => base,
         }
     }
+}
+
+/// A write that was named by the node that passed it on. Another maker may have made it already, and no two may make
+/// different ones: so it has the dot, the stamp and the operation that it was named with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Named {
+    /// Its dot and stamp.
+    pub name: WriteName,
+    /// The operation, at the node that named it.
+    pub operation: OperationId,
 }
 
 /// A write that was made before, and refused because some owner holds a greater stamp.
@@ -120,6 +132,9 @@ pub enum MakeError {
     /// What is held cannot be read, so nothing can be made on top of it.
     #[error("{0}")]
     CannotSay(String),
+    /// It cannot be made under the name that it was given: what is held is not below it, or it is too late or too early for it.
+    #[error("it cannot be made as it is named")]
+    NotAsNamed,
     /// Storage takes no more at the moment.
     #[error("{0}")]
     Overloaded(String),
@@ -150,7 +165,7 @@ pub fn make(
     keyspace: &Keyspace,
     mint: &mut Mint<'_>,
 ) -> Result<Made, MakeError> {
-    let Make { base, change, operation, again, .. } = ask;
+    let Make { base, change, operation, named, again, .. } = ask;
     if let (Some(Record::Siblings(base)), actor) = (base.as_deref(), mint.actors.actor(mint.partition))
         && held.map_or(base.seen().highest_of(actor) > 0, |held| held.is_behind(actor, base.seen()))
     {
@@ -166,11 +181,13 @@ pub fn make(
         Change::Put { value, context, expiry, priority } => {
             check_context(held, &context, keyspace, mint.now)?;
             let at = new_expiry(held, expiry, keyspace, mint.now);
-            let new = New { payload: Payload::Value(value), expires: at, priority, operation, again };
+            let payload = Payload::Value(value);
+            let new = New { payload, expires: at, priority, operation, named, again };
             write(held, &context, new, keyspace, mint)
         }
         Change::Delete { context } => {
-            let new = New { payload: Payload::Tombstone, expires: None, priority: 0, operation, again };
+            let payload = Payload::Tombstone;
+            let new = New { payload, expires: None, priority: 0, operation, named: None, again };
             write(held, &context, new, keyspace, mint)
         }
         Change::Expire { context, at } => expire(held, &context, at, mint),
@@ -183,6 +200,7 @@ struct New {
     expires: Option<types::WallTime>,
     priority: u8,
     operation: OperationId,
+    named: Option<Named>,
     again: Option<Again>,
 }
 
@@ -217,26 +235,45 @@ fn new_expiry(
 fn write(
     held: Option<&Record>,
     context: &Context,
-    New { payload, expires, priority, operation, again }: New,
+    New { payload, expires, priority, operation, named, again }: New,
     keyspace: &Keyspace,
     mint: &mut Mint<'_>,
 ) -> Result<Made, MakeError> {
     let floor = held.map_or(Stamp::default(), newest_stamp);
-    let above = again.map_or(floor, |again| again.above.max(floor));
-    let stamp = mint.clock.mint_above(mint.now.wall, above);
+    let name = named.filter(|_| again.is_none()).map(|named| named.name);
+    let stamp = match name {
+        Some(name) => name.stamp,
+        None => {
+            let above = again.map_or(floor, |again| again.above.max(floor));
+            mint.clock.mint_above(mint.now.wall, above)
+        }
+    };
+    let operation = named.map_or(operation, |named| named.operation);
     let context = if keyspace.policy.keeps_siblings() { context } else { &Context::Empty };
     let version = |dot| Version::new(dot, stamp, payload, operation).with_priority(priority).ending(expires);
-    let (record, dot) = match again {
-        Some(again) => (put(held, keyspace, context, version(again.dot))?, again.dot),
-        None => put_under_a_new_dot(held, keyspace, context, version, mint)?,
+    let (record, dot) = match (again, name) {
+        (Some(again), _) => (put(held, keyspace, context, version(again.dot))?, again.dot),
+        (None, Some(name)) => (put_as_named(held, keyspace, version(name.dot))?, name.dot),
+        (None, None) => put_under_a_new_dot(held, keyspace, context, version, mint)?,
     };
     let record = prune(record, keyspace);
     check_size(&record, keyspace)?;
     let context =
         record.context_after(context, dot).map_err(|error| MakeError::Context(error.to_string()))?;
-    let by_clock = stamp.millis() <= mint.now.wall.0;
+    // A name is by its giver's clock, which whoever makes it so has found to be near enough.
+    let by_clock = name.is_some() || stamp.millis() <= mint.now.wall.0;
     let path = if by_clock { WritePath::Client } else { WritePath::ClientAboveHeld };
     Ok(Made { record: record.to_bytes(), context, dot: Some(dot), path })
+}
+
+/// Puts the version as it is, or not at all. Where it is held already another maker has made it, and this is a resend.
+fn put_as_named(held: Option<&Record>, keyspace: &Keyspace, version: Version) -> Result<Record, MakeError> {
+    let stamp = version.stamp;
+    match Record::put(held, keyspace.policy, &Context::Empty, version) {
+        Ok(record) if newest_stamp(&record) == stamp => Ok(record),
+        Ok(_) | Err(PutError::Outranked { .. }) => Err(MakeError::NotAsNamed),
+        Err(error) => Err(MakeError::Context(error.to_string())),
+    }
 }
 
 /// Mints a dot and puts the version under it. Where the record or the context shows that this actor has forgotten some of

@@ -11,12 +11,12 @@ use bytes::Bytes;
 use causality::{Context, Record};
 use proptest::prelude::*;
 use replica::collection::CollectionOptions;
-use replica::{Change, ExchangeOptions, ReplicaOptions};
+use replica::{Change, ExchangeOptions, MakeError, ReplicaOptions};
 use storage::Options;
 use support::owners::{KEYSPACES, Owners};
 use support::{LWW, SIBLINGS};
 use types::{KeyspaceId, WallTime};
-use wire::ReplicaReply;
+use wire::{ReplicaReply, WriteName};
 
 const CYCLE: Duration = Duration::from_secs(2);
 const STEP: Duration = Duration::from_millis(50);
@@ -162,6 +162,31 @@ fn what_ends_by_itself_is_dropped_when_it_has() {
     owners.pass(Duration::from_secs(10) + COLLECTED, STEP);
     for (node, keyspace) in (0..3).flat_map(|node| KEYSPACES.map(|keyspace| (node, keyspace))) {
         assert_eq!(owners.held(node, keyspace, b"key"), None, "node {node}");
+    }
+}
+
+/// A write that was named before a round, and reaches its maker only after, is not made any more: all that was named by then
+/// counts as settled, so it would be dropped where others do not have it. A name that was never used holds up nothing.
+#[test]
+fn what_was_named_before_a_round_is_not_made_after_it() {
+    let mut owners = owners(3);
+    let partition = owners.state.partition_of(b"key");
+    let early = owners.nodes[2].name(owners.now, partition);
+    owners.make(0, LWW, b"key", put("value", ExpiryChange::Clear)).unwrap();
+    let change = delete(&mut owners, 0, LWW, b"key");
+    let deleted = owners.make(0, LWW, b"key", change).unwrap();
+    owners.pass(COLLECTED, STEP);
+    let newest = Record::decode(deleted.record).unwrap().versions()[0].stamp;
+    for node in 0..3 {
+        assert_eq!(owners.held(node, LWW, b"key"), None, "node {node}");
+        let late = owners.nodes[2].name(owners.now, partition);
+        let mut made =
+            |name| owners.make_named(node, LWW, b"key", put("named", ExpiryChange::Clear), Some(name));
+        assert_eq!(made(WriteName { stamp: late.stamp, ..early }), Err(MakeError::NotAsNamed), "node {node}");
+        assert_eq!(made(WriteName { stamp: newest, ..late }), Err(MakeError::NotAsNamed), "below the delete");
+        if node == 2 {
+            assert!(made(late).is_ok());
+        }
     }
 }
 

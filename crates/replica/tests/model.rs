@@ -257,6 +257,7 @@ impl Test {
             operation: OperationId(operation),
             change,
             base: if expires { shown.map(Box::new) } else { None },
+            named: None,
             again: None,
             hide,
             in_place_of: None,

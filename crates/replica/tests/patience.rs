@@ -59,6 +59,7 @@ fn what_waits_for_the_disk_is_refused_in_time() {
             priority: 0,
         },
         base: None,
+        named: None,
         again: None,
         hide: false,
         in_place_of: None,

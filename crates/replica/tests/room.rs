@@ -47,6 +47,7 @@ fn ask(operation: u64, change: Change) -> Make {
         operation: OperationId(operation),
         change,
         base: None,
+        named: None,
         again: None,
         hide: false,
         in_place_of: None,

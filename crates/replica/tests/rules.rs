@@ -30,6 +30,7 @@ fn put(operation: u64, keyspace: KeyspaceId, key: &'static [u8], value: &[u8]) -
             priority: 0,
         },
         base: None,
+        named: None,
         again: None,
         hide: false,
         in_place_of: None,

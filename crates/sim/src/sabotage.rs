@@ -28,4 +28,7 @@ pub enum Sabotage {
     WaitForAll,
     /// Owners that cannot say what they have of a key, because it is damaged, say that there is nothing (C3).
     TakeDamageForAbsence,
+    /// A maker makes a write that was passed on under its own name, not under the one that it was given, so that two makers make
+    /// two writes of it (A6).
+    NameAnew,
 }

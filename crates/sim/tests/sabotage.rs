@@ -159,6 +159,39 @@ fn keeping_ones_own_side_is_noticed() {
     assert_eq!(rule(report), "what was acknowledged is on stable storage (A4)");
 }
 
+/// A6: a maker that gives a write a name of its own is found out when the write was made before, by a maker that was lost: it is
+/// seen under one name, and then under another.
+#[test]
+fn naming_a_write_anew_is_noticed() {
+    let report = (0..60).find_map(|seed| {
+        let report = sim::run_scenario(of_lost_makers(seed, Some(Sabotage::NameAnew)), false);
+        (!report.is_clean()).then_some(report)
+    });
+    assert_eq!(rule(report), "a later write outranks what was there (B6)");
+}
+
+/// The same without sabotage is clean.
+#[test]
+fn lost_makers_do_no_harm() {
+    for seed in 0..4 {
+        let report = sim::run_scenario(of_lost_makers(seed, None), false);
+        assert!(report.is_clean(), "seed {seed}:\n{}", report.complaints());
+    }
+}
+
+/// Five nodes, so that most coordinators own nothing of a key, whose connections break again and again.
+fn of_lost_makers(seed: u64, sabotage: Option<Sabotage>) -> Scenario {
+    Scenario {
+        sabotage,
+        faults: vec![FaultKind::Reset],
+        fault_gap: Duration::from_millis(100),
+        think_max: Duration::from_millis(2),
+        keys: 2,
+        clients: 8,
+        ..Scenario::calm(seed, 5)
+    }
+}
+
 /// E9: a node that takes others for down by its own word alone is found out.
 #[test]
 fn believing_one_witness_is_noticed() {

@@ -16,6 +16,7 @@
 //!  25 ReadCovering  postcard (keyspace, key, context)
 //!  26 ReadHeld      as Read
 //!  28 Collect       postcard CollectAsk
+//!  29 Unname        -
 //!  32 Found         synced u8 | record ..
 //!  33 Absent        -
 //!  34 CannotSay     text ..
@@ -29,6 +30,7 @@
 //!  42 Granted       bytes u32
 //!  43 Compared      postcard merkle::Answer
 //!  44 Covering      synced u8 | holds one u8 | record ..
+//!  45 NotAsNamed    -
 //!  48 Collected     postcard CollectAnswer
 //!  49 Settled       -
 //! ```
@@ -66,6 +68,7 @@ mod kind {
     pub(super) const READ_COVERING: u8 = 25;
     pub(super) const READ_HELD: u8 = 26;
     pub(super) const COLLECT: u8 = 28;
+    pub(super) const UNNAME: u8 = 29;
     pub(super) const FOUND: u8 = 32;
     pub(super) const ABSENT: u8 = 33;
     pub(super) const CANNOT_SAY: u8 = 34;
@@ -79,6 +82,7 @@ mod kind {
     pub(super) const GRANTED: u8 = 42;
     pub(super) const COMPARED: u8 = 43;
     pub(super) const COVERING: u8 = 44;
+    pub(super) const NOT_AS_NAMED: u8 = 45;
     pub(super) const COLLECTED: u8 = 48;
     pub(super) const SETTLED: u8 = 49;
 }
@@ -98,6 +102,7 @@ pub fn kind_of(body: &Body) -> u8 {
             ReplicaRequest::Scan(_) => kind::SCAN,
             ReplicaRequest::Count(_) => kind::COUNT,
             ReplicaRequest::Forward(_) => kind::FORWARD,
+            ReplicaRequest::Unname => kind::UNNAME,
             ReplicaRequest::Grant { .. } => kind::GRANT,
             ReplicaRequest::Compare(_) => kind::COMPARE,
             ReplicaRequest::Collect(_) => kind::COLLECT,
@@ -113,6 +118,7 @@ pub fn kind_of(body: &Body) -> u8 {
             ReplicaReply::Scanned(_) => kind::SCANNED,
             ReplicaReply::Counted { .. } => kind::COUNTED,
             ReplicaReply::Forwarded(_) => kind::FORWARDED,
+            ReplicaReply::NotAsNamed => kind::NOT_AS_NAMED,
             ReplicaReply::Granted { .. } => kind::GRANTED,
             ReplicaReply::Compared(_) => kind::COMPARED,
             ReplicaReply::Settled => kind::SETTLED,
@@ -165,6 +171,7 @@ fn encode_request(request: &ReplicaRequest, out: &mut BytesMut) {
         ReplicaRequest::Compare(ask) => put_postcard(ask, out),
         ReplicaRequest::Collect(ask) => put_postcard(ask, out),
         ReplicaRequest::Grant { wanted } => out.put_u32_le(*wanted),
+        ReplicaRequest::Unname => {}
     }
 }
 
@@ -180,7 +187,7 @@ fn encode_reply(reply: &ReplicaReply, out: &mut BytesMut) {
             out.put_u8(u8::from(record.is_some()));
             out.put_slice(record.as_deref().unwrap_or_default());
         }
-        ReplicaReply::Absent | ReplicaReply::Stored | ReplicaReply::Settled => {}
+        ReplicaReply::Absent | ReplicaReply::Stored | ReplicaReply::Settled | ReplicaReply::NotAsNamed => {}
         ReplicaReply::CannotSay { why } | ReplicaReply::Failed { why } => out.put_slice(why.as_bytes()),
         ReplicaReply::Refused { held } => out.put_u64_le(held.0),
         ReplicaReply::Scanned(answer) => put_postcard(answer, out),
@@ -227,6 +234,7 @@ pub fn decode_body(kind: u8, mut bytes: Bytes) -> Result<Body, DecodeError> {
         kind::GRANT => {
             Body::Request(ReplicaRequest::Grant { wanted: bytes.try_get_u32_le().map_err(short)? })
         }
+        kind::UNNAME => Body::Request(ReplicaRequest::Unname),
         kind::SCAN => Body::Request(ReplicaRequest::Scan(get_postcard(kind, &bytes)?)),
         kind::COUNT => Body::Request(ReplicaRequest::Count(get_postcard(kind, &bytes)?)),
         kind::COMPARE => Body::Request(ReplicaRequest::Compare(get_postcard(kind, &bytes)?)),
@@ -255,6 +263,7 @@ pub fn decode_body(kind: u8, mut bytes: Bytes) -> Result<Body, DecodeError> {
         kind::COMPARED => Body::Reply(ReplicaReply::Compared(get_postcard(kind, &bytes)?)),
         kind::COLLECTED => Body::Reply(ReplicaReply::Collected(get_postcard(kind, &bytes)?)),
         kind::SETTLED => Body::Reply(ReplicaReply::Settled),
+        kind::NOT_AS_NAMED => Body::Reply(ReplicaReply::NotAsNamed),
         kind::STALE_EPOCH => {
             Body::Reply(ReplicaReply::StaleEpoch { newest: Epoch(bytes.try_get_u64_le().map_err(short)?) })
         }

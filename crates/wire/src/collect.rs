@@ -19,8 +19,9 @@ pub struct CollectAsk {
 pub enum CollectStep {
     /// Begin: how far have you written to this partition?
     Fence,
-    /// Have all operations ended that were under way here when this was first asked?
-    Operations,
+    /// Have all operations ended that were under way here when this was first asked? From now on make no write under a name
+    /// that is behind this: what was written before the fence, and is to be settled.
+    Operations(Vec<Written>),
     /// Do you keep no hint any more?
     Hints,
     /// Have you compared all that you own of it with every other owner since this was first asked, and is what came of that

@@ -19,5 +19,6 @@ pub use collect::{CollectAnswer, CollectAsk, CollectStep, CollectWait, Mark, Wri
 pub use frame::{FRAME_BYTES_MAX, Frame, FrameError, decode_frame, encode_frame};
 pub use hello::{Hello, Refusal};
 pub use message::{
-    Body, Envelope, Forward, ReplicaReply, ReplicaRequest, ScanAnswer, ScanAsk, ScanEntry, WritePath,
+    Body, Envelope, Forward, ReplicaReply, ReplicaRequest, ScanAnswer, ScanAsk, ScanEntry, WriteName,
+    WritePath,
 };

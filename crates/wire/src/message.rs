@@ -4,9 +4,10 @@
 //! to itself when it is an owner, so that local and remote replicas cannot drift apart.
 
 use bytes::Bytes;
-use causality::{Context, Stamp};
-use serde::{Deserialize, Serialize};
-use types::{Epoch, KeyspaceId, NodeId, OperationId, PartitionId};
+use causality::{Actor, Context, Dot, Stamp};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use types::{Epoch, Incarnation, KeyspaceId, NodeId, OperationId, PartitionId, Stint};
 
 use crate::collect::{CollectAnswer, CollectAsk};
 
@@ -89,6 +90,9 @@ pub enum ReplicaRequest {
     Count(ScanAsk),
     /// A client's request that only an owner can make the record for.
     Forward(Box<Forward>),
+    /// To a maker that has said [`ReplicaReply::NotAsNamed`], about the same operation: the write is its own to name from now
+    /// on, and no other maker's to make.
+    Unname,
     /// How much the node asked takes in of what is not a client's: hints that are handed off, and what an exchange found. Whoever
     /// asks sends no more than he was granted.
     Grant {
@@ -131,6 +135,37 @@ pub struct ScanAsk {
 pub struct Forward {
     /// What the client asked.
     pub request: api::KeyRequest,
+    /// What the sender calls the write. Its maker makes no other than this one, or says that it cannot.
+    pub name: Option<WriteName>,
+}
+
+/// What makes a write to an `lww` keyspace the write that it is, together with the id of its operation: whoever makes it under
+/// this name makes the same.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct WriteName {
+    /// Minted by the node that the client asked.
+    pub dot: Dot,
+    /// By its clock.
+    pub stamp: Stamp,
+}
+
+impl Serialize for WriteName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Dot { actor, counter } = self.dot;
+        (actor.incarnation, actor.stint, counter, self.stamp).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for WriteName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<WriteName, D::Error> {
+        let (incarnation, stint, counter, stamp): (Incarnation, Stint, u64, Stamp) =
+            Deserialize::deserialize(deserializer)?;
+        let actor = Actor { incarnation, stint };
+        if counter == 0 {
+            return Err(D::Error::custom("no dot has the counter 0"));
+        }
+        Ok(WriteName { dot: Dot { actor, counter }, stamp })
+    }
 }
 
 /// What an owner answers.
@@ -181,6 +216,9 @@ pub enum ReplicaReply {
     },
     /// What came of a forwarded request.
     Forwarded(Box<api::Outcome>),
+    /// To a forwarded write that has a name: it cannot be made so. Nobody else was shown it, and the maker waits to be told that
+    /// it may name it itself ([`ReplicaRequest::Unname`]).
+    NotAsNamed,
     /// So many bytes may be handed off now; none for the moment, if zero.
     Granted {
         /// Of records.

@@ -11,6 +11,10 @@
 //! An `lww` owner refuses a stamp that is not above what it holds (B6). A write that cannot reach W for that reason is
 //! stamped again, above all that was refused with, under its dot and id; but never once another owner may have shown it to
 //! a reader, where the keyspace promises never to go back in time: `docs/decisions/2026-11-20-stamping-again.md`.
+//!
+//! One that was *named* by the node that passed it on is made under that name or not at all, for another maker may make it
+//! too. Where that cannot be, or it would have to be stamped again, its namer is asked to leave the name to this node, and it
+//! waits: `docs/decisions/2026-11-30-named-writes.md`.
 
 mod refusal;
 mod writing;
@@ -23,7 +27,7 @@ use causality::{Context, Record, Stamp};
 use cluster::Durability;
 use quorum::{Decision, Level};
 use replica::make::Again;
-use replica::{Change, Made, Make, MakeError};
+use replica::{Change, Made, Make, MakeError, Named};
 use types::NodeId;
 
 use self::refusal::{refusal, too_few_reachable};
@@ -43,6 +47,10 @@ const STAMPINGS_MAX: u32 = 16;
 /// than to stamp it again. So contention at most doubles what writes cost, and only beyond that it spends what others may need.
 const STAMPINGS_FREE: u32 = 1;
 
+/// Why one that was named by another node, and could not be made so, has come to nothing.
+const NAME_NOT_LEFT: &str =
+    "it cannot be made as it is named, and the node that named it did not leave that to this one in time";
+
 /// A record up to this size is kept while owners have not answered, though the client has been.
 const KEPT_FOR_HINTS_BYTES_MAX: usize = 16 * 1024;
 
@@ -59,7 +67,21 @@ pub struct Mutation {
     phase: Phase,
     answered: bool,
     hidden: bool,
+    /// What it was called by the node that passed it on.
+    named: Option<Named>,
+    naming: Naming,
     stand_ins: StandIns,
+}
+
+/// Who names a write.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Naming {
+    /// The node that passed it on.
+    Theirs,
+    /// The same. It has been asked to leave that to this node.
+    Asked,
+    /// This node.
+    Ours,
 }
 
 /// What is to change, and what its answer is made of.
@@ -94,7 +116,12 @@ impl Mutation {
     ///
     /// # Errors
     /// It can never be done. Then nobody is asked, and nothing is stored.
-    pub fn start(target: &Target, operation: Operation, turn: &mut Turn<'_>) -> Result<Box<Mutation>, Error> {
+    pub fn start(
+        target: &Target,
+        operation: Operation,
+        named: Option<Named>,
+        turn: &mut Turn<'_>,
+    ) -> Result<Box<Mutation>, Error> {
         let keyspace = target.keyspace();
         let (ask, read, write) = match operation {
             Operation::Put { value, context, write, expiry, priority } => {
@@ -121,6 +148,8 @@ impl Mutation {
             phase: Phase::Begun,
             answered: false,
             hidden: false,
+            named,
+            naming: if named.is_some() { Naming::Theirs } else { Naming::Ours },
             stand_ins,
         });
         if rests_on_a_read {
@@ -133,6 +162,10 @@ impl Mutation {
 
     /// Takes an event.
     pub fn step(&mut self, target: &Target, event: Event, turn: &mut Turn<'_>) {
+        if matches!(event, Event::Unnamed) {
+            self.unnamed(target, turn);
+            return;
+        }
         match &mut self.phase {
             Phase::Reading(read) => match read.step(target, event, turn) {
                 Progress::Waiting => {}
@@ -159,6 +192,8 @@ impl Mutation {
                     self.made(target, made, turn);
                 }
             }
+            // All owners have answered, and nothing happens until it is told that it may be stamped again.
+            Phase::Writing(_) if self.naming == Naming::Asked => {}
             Phase::Writing(_) => self.write_step(target, event, turn),
         }
     }
@@ -176,7 +211,10 @@ impl Mutation {
                 needed: 1,
                 got: 0,
                 owners: target.owner_count(),
-                detail: "this node's own disk did not answer in time".to_owned(),
+                detail: match self.naming {
+                    Naming::Asked => NAME_NOT_LEFT.to_owned(),
+                    Naming::Theirs | Naming::Ours => "this node's own disk did not answer in time".to_owned(),
+                },
             },
             Phase::Writing(writing) => self.unknown(target, writing, true),
         })
@@ -264,8 +302,9 @@ impl Mutation {
             && !target.keyspace().policy.keeps_siblings()
             && !matches!(change, Change::Expire { .. });
         self.hidden = may_stamp_again && self.needs_others(target) && self.readers_never_go_back(target);
+        let may_make_again = may_stamp_again || self.named.is_some();
         let kept =
-            may_stamp_again.then(|| Box::new(Ingredients { change: change.clone(), base: base.clone() }));
+            may_make_again.then(|| Box::new(Ingredients { change: change.clone(), base: base.clone() }));
         self.phase = Phase::Making(kept);
         let make = self.make_of(target, Ingredients { change, base }, None, turn);
         turn.steps.push(Step::Make(FIRST_ROUND, Box::new(make)));
@@ -297,6 +336,7 @@ impl Mutation {
             operation: turn.id,
             change,
             base,
+            named: self.named,
             again,
             hide: self.hidden,
             in_place_of: self.in_place_of(target),
@@ -306,6 +346,10 @@ impl Mutation {
     fn made(&mut self, target: &Target, made: Result<Made, MakeError>, turn: &mut Turn<'_>) {
         let made = match made {
             Ok(made) => made,
+            Err(MakeError::NotAsNamed) if self.naming == Naming::Theirs => {
+                self.ask_for_the_name(turn);
+                return;
+            }
             Err(error) => {
                 let error = refusal(target, error, self.level);
                 self.finish(Err(error), turn);
@@ -354,7 +398,7 @@ impl Mutation {
             Event::Failed { from, failure } => {
                 writing.peer_failed(target, from, failure, &mut self.stand_ins, turn);
             }
-            Event::Reply { .. } | Event::Timer => return,
+            Event::Reply { .. } | Event::Unnamed | Event::Timer => return,
         }
         if self.hidden && writing.is_held_elsewhere(target) {
             self.hidden = false;
@@ -410,10 +454,53 @@ impl Mutation {
         if may && !within_budget {
             writing.problems.push((target.here, RETRIES_SPENT.to_owned()));
         }
-        let (true, Some(dot), Some(ingredients)) = (within_budget, writing.dot, writing.ingredients.clone())
-        else {
+        let can = writing.dot.is_some() && writing.ingredients.is_some();
+        if !within_budget || !can {
             let error = self.unknown_of(target);
             self.finish(Err(error), turn);
+        } else if self.naming == Naming::Theirs {
+            self.ask_for_the_name(turn);
+        } else {
+            self.make_again(target, turn);
+        }
+    }
+
+    /// Asks the node that named the write to leave that to this one, for it cannot be made under the name, or not be done.
+    fn ask_for_the_name(&mut self, turn: &mut Turn<'_>) {
+        self.naming = Naming::Asked;
+        turn.steps.push(Step::NotAsNamed);
+    }
+
+    /// Whether it waits for an answer to that.
+    pub fn asks_for_the_name(&self) -> bool {
+        self.naming == Naming::Asked
+    }
+
+    /// No other maker has been asked to make the write, or will be. Where it was not made here it gets a name of this node's
+    /// own; where it was, it keeps its dot.
+    fn unnamed(&mut self, target: &Target, turn: &mut Turn<'_>) {
+        if self.naming != Naming::Asked {
+            return;
+        }
+        self.naming = Naming::Ours;
+        match &self.phase {
+            Phase::Making(Some(ingredients)) => {
+                let ingredients = ingredients.clone();
+                self.named = None;
+                let make = self.make_of(target, *ingredients, None, turn);
+                turn.steps.push(Step::Make(FIRST_ROUND, Box::new(make)));
+            }
+            Phase::Writing(_) => self.make_again(target, turn),
+            Phase::Begun | Phase::Reading(_) | Phase::Settling(_) | Phase::Making(None) => {}
+        }
+    }
+
+    /// Makes the write once more, above all that it was refused with.
+    fn make_again(&mut self, target: &Target, turn: &mut Turn<'_>) {
+        let Phase::Writing(writing) = &mut self.phase else {
+            return;
+        };
+        let (Some(dot), Some(ingredients)) = (writing.dot, writing.ingredients.clone()) else {
             return;
         };
         let again = Again { dot, above: writing.refused_with };
@@ -476,7 +563,9 @@ impl Mutation {
             let names: Vec<&str> = writing.refused.iter().map(|node| target.name_of(*node)).collect();
             parts.push(format!("a concurrent write outranks it on {}", names.join(", ")));
         }
-        if waiting {
+        if waiting && self.naming == Naming::Asked {
+            parts.push(NAME_NOT_LEFT.to_owned());
+        } else if waiting {
             let names: Vec<&str> = writing.holding.awaited().map(|node| target.name_of(node)).collect();
             parts.push(format!("no answer in time from {}", names.join(", ")));
         }

@@ -52,6 +52,8 @@ pub(super) fn refusal(target: &Target, error: MakeError, level: Level) -> Error 
         }
         MakeError::Context(why) => Error::Invalid(why),
         MakeError::Overloaded(why) => Error::Overloaded(why),
+        // Whoever named it has been asked to leave that to this node, and after that it has no name.
+        MakeError::NotAsNamed => Error::Overloaded(error.to_string()),
         MakeError::CannotSay(why) => Error::Unavailable {
             action: Action::Write,
             level,

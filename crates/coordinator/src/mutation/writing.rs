@@ -84,7 +84,8 @@ impl Writing {
             | ReplicaReply::Granted { .. }
             | ReplicaReply::Compared(_)
             | ReplicaReply::Collected(_)
-            | ReplicaReply::Forwarded(_) => {}
+            | ReplicaReply::Forwarded(_)
+            | ReplicaReply::NotAsNamed => {}
         }
     }
 

@@ -3,43 +3,41 @@
 use std::time::Duration;
 
 use api::{Command, Error, KeyRequest, Operation as Asked, Reply, Request};
-use replica::Ticket;
+use replica::{Named, Ticket};
 use types::{KeyspaceId, Moment, OperationId};
 use wire::Forward as Passed;
 
 use super::admission::value_bytes;
-use super::{Batch, Effect, Machine, Operation, Operations, Origin};
+use super::{Alone, Batch, Beside, Effect, Machine, Operation, Operations, Origin};
 use crate::explain::Explain;
-use crate::forward::Forward;
+use crate::forward::{Forward, can_be_named};
 use crate::get::Get;
 use crate::mutation::Mutation;
-use crate::target::{Target, Turn};
+use crate::target::{Event, Target, Turn};
 use crate::walk::Walk;
-
-/// Why a node that owns a key cannot make a change of it, if it cannot: something of what it had is lost, or its disk is full.
-pub(crate) type CannotMake<'a> = &'a dyn Fn(&KeyRequest) -> Option<String>;
 
 impl Operations {
     /// A client of this node asks. `client` comes back with the answer, [`Effect::Answer`].
     pub fn ask(&mut self, now: Moment, client: u64, request: Request, out: &mut Vec<Effect>) {
-        self.ask_where(now, client, request, &|_| None, out);
+        self.ask_beside(now, client, request, &mut Alone, out);
     }
 
-    /// The same, on a node that cannot make changes of some keys though it owns them: another owner is to make those.
-    pub fn ask_where(
+    /// The same, beside a replica: it may be unable to make changes of some keys though it owns them, which another owner is
+    /// to make then; and what others make it may name.
+    pub fn ask_beside(
         &mut self,
         now: Moment,
         client: u64,
         request: Request,
-        cannot_make: CannotMake<'_>,
+        beside: &mut dyn Beside,
         out: &mut Vec<Effect>,
     ) {
         let origin = Origin::Client(client);
         let timeout = request.timeout.unwrap_or(self.options.timeout);
         match request.command {
-            Command::Key(request) => self.begin_key(now, origin, timeout, request, cannot_make, out),
+            Command::Key(request) => self.begin_key(now, (origin, None), timeout, request, beside, out),
             Command::Batch(requests) => {
-                self.begin_batch(now, origin, timeout, requests, cannot_make, out);
+                self.begin_batch(now, origin, timeout, requests, beside, out);
             }
             Command::Scan(scan) => {
                 let walk = Walk::scan(scan.keyspace, scan.scope, scan.cursor, scan.count);
@@ -83,24 +81,49 @@ impl Operations {
     ) {
         let timeout = Duration::from_millis(u64::from(deadline_ms));
         let request = passed.request;
-        let owned = Target::new(&self.topology, request.keyspace, request.key.clone())
-            .is_some_and(|target| target.may_make());
-        if owned {
-            self.begin_key(now, Origin::Peer(ticket), timeout, request, &|_| None, out);
-        } else {
-            let here = self.topology.here;
-            let error = Error::Invalid(format!("{here} neither owns {} nor stands in", ticket.partition));
-            self.answer_to(Origin::Peer(ticket), Err(error), out);
+        let named = passed.name.map(|name| Named { name, operation: ticket.operation });
+        let target = Target::new(&self.topology, request.keyspace, request.key.clone());
+        let error = match target {
+            Some(target) if target.may_make() => {
+                if named.is_none() || can_be_named(target.keyspace(), &request.operation) {
+                    let begun = (Origin::Peer(ticket), named);
+                    return self.begin_key(now, begun, timeout, request, &mut Alone, out);
+                }
+                "only a put that rests on nothing can be made under a given name".to_owned()
+            }
+            _ => format!("{} neither owns {} nor stands in", self.topology.here, ticket.partition),
+        };
+        self.answer_to(Origin::Peer(ticket), Err(Error::Invalid(error)), out);
+    }
+
+    /// The peer that passed a write on leaves it to this node to name it. False where nothing waits for that: whatever came of
+    /// the write has been said.
+    pub fn unnamed(&mut self, now: Moment, ticket: Ticket, out: &mut Vec<Effect>) -> bool {
+        let Some(id) = self.unnaming.remove(&(ticket.from, ticket.operation)) else {
+            return false;
+        };
+        if let Some(operation) = self.by_id.get_mut(&id) {
+            operation.origin = Some(Origin::Peer(ticket));
+        }
+        self.tell(now, id, Event::Unnamed, out)
+    }
+
+    /// Tells the peer that passed a write on that it cannot be made as the peer has named it.
+    pub(super) fn ask_for_the_name(&mut self, id: OperationId, out: &mut Vec<Effect>) {
+        let origin = self.by_id.get(&id).and_then(|operation| operation.origin);
+        if let Some(Origin::Peer(ticket)) = origin {
+            self.unnaming.insert((ticket.from, ticket.operation), id);
+            out.push(Effect::NotAsNamed(ticket));
         }
     }
 
     fn begin_key(
         &mut self,
         now: Moment,
-        origin: Origin,
+        (origin, named): (Origin, Option<Named>),
         timeout: Duration,
         request: KeyRequest,
-        cannot_make: CannotMake<'_>,
+        beside: &mut dyn Beside,
         out: &mut Vec<Effect>,
     ) {
         if let Some(error) = self.refusal(now.mono, &request) {
@@ -108,7 +131,7 @@ impl Operations {
             return;
         }
         let bytes = value_bytes(&request);
-        let cannot_make = cannot_make(&request);
+        let cannot_make = beside.cannot_make(&request);
         let KeyRequest { keyspace, key, operation } = request;
         let Some(mut target) = Target::new(&self.topology, keyspace, key) else {
             return;
@@ -126,10 +149,15 @@ impl Operations {
                 Asked::Get { read, context, detail } => {
                     Get::start(target, read, context, detail, turn).map(|get| Machine::Get(Box::new(get)))
                 }
-                write if makes => Mutation::start(target, write, turn).map(Machine::Mutation),
+                write if makes => Mutation::start(target, write, named, turn).map(Machine::Mutation),
                 write => {
                     let problem = cannot_make.map(|why| format!("{}: {why}", target.name_of(target.here)));
-                    Ok(Machine::Forward(Box::new(Forward::start(target, write, problem, turn))))
+                    let name = if can_be_named(target.keyspace(), &write) {
+                        beside.name(now, target.partition)
+                    } else {
+                        None
+                    };
+                    Ok(Machine::Forward(Box::new(Forward::start(target, write, name, problem, turn))))
                 }
             }
         });
@@ -141,7 +169,7 @@ impl Operations {
         origin: Origin,
         timeout: Duration,
         requests: Vec<KeyRequest>,
-        cannot_make: CannotMake<'_>,
+        beside: &mut dyn Beside,
         out: &mut Vec<Effect>,
     ) {
         if requests.is_empty() {
@@ -152,7 +180,7 @@ impl Operations {
         let batch = Batch { origin, missing: requests.len(), outcomes: vec![None; requests.len()] };
         self.batches.insert(id, batch);
         for (place, request) in requests.into_iter().enumerate() {
-            self.begin_key(now, Origin::Batch(id, place), timeout, request, cannot_make, out);
+            self.begin_key(now, (Origin::Batch(id, place), None), timeout, request, beside, out);
         }
     }
 

@@ -6,6 +6,7 @@
 
 mod admission;
 mod begin;
+mod beside;
 mod delay;
 mod ids;
 mod outcome;
@@ -23,6 +24,7 @@ use types::{Instant, KeyspaceId, Moment, NodeId, OperationId, ShardId};
 use wire::{Body, Envelope, ReplicaReply, ReplicaRequest};
 
 pub use self::admission::Refusals;
+pub use self::beside::{Alone, Beside};
 
 use self::delay::Delay;
 use self::ids::ById;
@@ -61,6 +63,8 @@ pub enum Effect {
     Answer(u64, Outcome),
     /// Tell a peer what came of the write that it passed on.
     Forwarded(Ticket, Outcome),
+    /// Tell a peer that the write that it passed on cannot be made as the peer has named it.
+    NotAsNamed(Ticket),
 }
 
 /// Where the ids of one table of operations come from. What must hold: no two tables of one incarnation share an id, and
@@ -161,6 +165,8 @@ pub struct Operations {
     lingering: VecDeque<OperationId>,
     /// Waits for acknowledgements, by the write that they wait on.
     awaiting: BTreeMap<OperationId, Vec<OperationId>>,
+    /// Writes that wait until who passed them on leaves it to this node to name them: by who that is, and his operation.
+    unnaming: BTreeMap<(NodeId, OperationId), OperationId>,
     past: VecDeque<(OperationId, u8)>,
     unanswered: usize,
     bytes: usize,
@@ -219,6 +225,7 @@ impl Operations {
             wakes: Wakes::default(),
             lingering: VecDeque::new(),
             awaiting: BTreeMap::new(),
+            unnaming: BTreeMap::new(),
             past: VecDeque::new(),
             unanswered: 0,
             bytes: 0,
@@ -389,6 +396,7 @@ impl Operations {
                         out.push(Effect::Make(ticket, make));
                     }
                 }
+                Step::NotAsNamed => self.ask_for_the_name(id, out),
                 Step::Show => {
                     out.extend(self.by_id.get(&id).and_then(|operation| operation.show(id)));
                 }
@@ -475,7 +483,12 @@ impl Operations {
         self.wakes.remove(operation.wake, id);
         self.bytes -= operation.bytes;
         match &operation.machine {
-            Machine::Mutation(mutation) => self.remember(id, mutation.acknowledged(), out),
+            Machine::Mutation(mutation) => {
+                if mutation.asks_for_the_name() {
+                    self.unnaming.retain(|_, waiting| *waiting != id);
+                }
+                self.remember(id, mutation.acknowledged(), out);
+            }
             Machine::Forward(forward) if forward.acknowledged() > 0 => {
                 self.remember(id, forward.acknowledged(), out);
             }

@@ -135,7 +135,7 @@ impl Read {
                 }
             }
             Event::Timer if self.hedging.is_due(turn.now.mono) => self.look_for_late(target, turn),
-            Event::Reply { .. } | Event::Made(_) | Event::Timer => {}
+            Event::Reply { .. } | Event::Made(_) | Event::Unnamed | Event::Timer => {}
         }
         self.progress(target)
     }
@@ -245,7 +245,8 @@ impl Read {
             | ReplicaReply::Compared(_)
             | ReplicaReply::Settled
             | ReplicaReply::Collected(_)
-            | ReplicaReply::Forwarded(_) => {
+            | ReplicaReply::Forwarded(_)
+            | ReplicaReply::NotAsNamed => {
                 self.refused(target, from, "it answered something else than what was asked".to_owned(), turn);
             }
         }

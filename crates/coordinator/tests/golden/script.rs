@@ -11,7 +11,7 @@ use cluster::{
     Addresses, ClusterState, Durability, FoundingPlan, Keyspace, MemberPlan, QuorumMode, Topology,
 };
 use coordinator::pace::Share;
-use coordinator::{Effect, Ids, Operations, Options};
+use coordinator::{Beside, Effect, Ids, Operations, Options};
 use quorum::Level;
 use replica::scan::prefix_of;
 use replica::{Change, Made, Make, MakeError, Ticket};
@@ -19,7 +19,7 @@ use ring::{Partitions, ReplicaCount, Slot, key_hash};
 use types::{
     Incarnation, Instant, KeyspaceId, Moment, NodeId, OperationId, PartitionId, ShardId, Stint, WallTime,
 };
-use wire::{Body, Forward, ReplicaReply, ScanAnswer, ScanEntry, WritePath};
+use wire::{Body, Forward, ReplicaReply, ScanAnswer, ScanEntry, WriteName, WritePath};
 
 use crate::text;
 
@@ -42,7 +42,23 @@ pub(crate) struct Play {
     /// The last round that each node was asked in, by operation.
     rounds: BTreeMap<(u64, NodeId), u32>,
     make: Option<(u64, Make)>,
+    names: Names,
     clients: u64,
+}
+
+/// Names for what other nodes are to make: their dots are numbered, their stamps are what the clock shows.
+struct Names(u64);
+
+impl Beside for Names {
+    fn cannot_make(&self, _: &KeyRequest) -> Option<String> {
+        None
+    }
+
+    fn name(&mut self, now: Moment, _: PartitionId) -> Option<WriteName> {
+        self.0 += 1;
+        let actor = Actor { incarnation: Incarnation(1), stint: Stint(1) };
+        Some(WriteName { dot: Dot { actor, counter: self.0 }, stamp: Stamp::new(now.wall.0, 0) })
+    }
 }
 
 /// The words of a line: plain ones in order, and those of the form `name=value`.
@@ -147,6 +163,7 @@ impl Play {
             keys: BTreeMap::new(),
             rounds: BTreeMap::new(),
             make: None,
+            names: Names(0),
             clients: 0,
         }
     }
@@ -174,7 +191,7 @@ impl Play {
                 let timeout =
                     words.named.get("timeout").map(|millis| Duration::from_millis(millis.parse().unwrap()));
                 let request = Request { command, timeout };
-                self.operations.ask(self.now, self.clients, request, out);
+                self.operations.ask_beside(self.now, self.clients, request, &mut self.names, out);
             }
         }
     }
@@ -257,19 +274,34 @@ impl Play {
         KeyRequest { keyspace: KEYSPACE, key: self.key(plain[1]), operation }
     }
 
-    /// `passed n4 op=77 put k v`: a peer passes a client's write on.
+    /// `passed n4 op=77 put k v`: a peer passes a client's write on; with `named=10`, under a name of that stamp.
     fn passed(&mut self, words: &Words<'_>, out: &mut Vec<Effect>) {
-        let ticket = Ticket {
-            from: node_id(words.plain[1]),
+        let ticket = self.ticket_of(words.plain[1], words);
+        let request = self.request(&words.plain[2..], words);
+        let name = words.named.get("named").map(|stamp| {
+            let version = version(&format!("{}@{stamp}", words.plain[4]));
+            WriteName { dot: version.dot, stamp: version.stamp }
+        });
+        self.operations.passed(self.now, ticket, 5000, Forward { request, name }, out);
+    }
+
+    /// `n4 unname op=77`: a peer leaves it to this node to name what it passed on.
+    fn unname(&mut self, words: &Words<'_>, out: &mut Vec<Effect>) {
+        let ticket = self.ticket_of(words.plain[0], words);
+        let waits = self.operations.unnamed(self.now, ticket, out);
+        assert_eq!(waits, !words.named.contains_key("over"), "whether it waits for a name");
+    }
+
+    fn ticket_of(&self, peer: &str, words: &Words<'_>) -> Ticket {
+        Ticket {
+            from: node_id(peer),
             of: ShardId(0),
             via: ShardId(0),
             operation: OperationId(words.number("op", 1)),
             round: 0,
             partition: PartitionId(0),
             until: self.now.mono + Duration::from_secs(5),
-        };
-        let request = self.request(&words.plain[2..], words);
-        self.operations.passed(self.now, ticket, 5000, Forward { request }, out);
+        }
     }
 
     /// `made x@10`: this node's replica has made the record that it was to make; or `made error WHY`.
@@ -277,6 +309,8 @@ impl Play {
         let (operation, make) = self.make.take().expect("something was to be made");
         let made = if words.plain[1] == "error" {
             Err(MakeError::Overloaded(words.plain[2..].join(" ")))
+        } else if words.plain[1] == "not-as-named" {
+            Err(MakeError::NotAsNamed)
         } else {
             let record = record(words.plain[1]);
             let dot = make
@@ -307,6 +341,7 @@ impl Play {
                 self.see(|topology| topology.with_unreachable(node));
                 self.operations.peer_lost(self.now, node, out);
             }
+            "unname" => self.unname(words, out),
             "not-sent" => self.operations.not_sent(self.now, node, id, out),
             _ => {
                 let asked = self.rounds.get(&(operation, node)).copied();
@@ -337,6 +372,7 @@ impl Play {
             "absent" => ReplicaReply::Absent,
             "covering" => ReplicaReply::Covering { record: None, synced: true },
             "stored" => ReplicaReply::Stored,
+            "not-as-named" => ReplicaReply::NotAsNamed,
             "refused" => ReplicaReply::Refused { held: Stamp::new(plain[1].parse().unwrap(), 0) },
             "failed" => ReplicaReply::Failed { why: rest() },
             "cannot-say" => ReplicaReply::CannotSay { why: rest() },
@@ -352,6 +388,14 @@ impl Play {
                     acknowledged: u8::try_from(words.number("holders", 2)).unwrap(),
                     ..api::Written::default()
                 })),
+                "unavailable" => Err(api::Error::Unavailable {
+                    action: api::Action::Write,
+                    level: Level::Quorum,
+                    needed: 2,
+                    got: 1,
+                    owners: 3,
+                    detail: plain[2..].join(" "),
+                }),
                 _ => Err(api::Error::Overloaded(plain[2..].join(" "))),
             })),
             other => panic!("no such reply: {other}"),
@@ -398,7 +442,7 @@ impl Play {
                 self.rounds.insert((operation, ticket.from), ticket.round);
                 self.make = Some((operation, *make));
             }
-            Effect::Show { .. } | Effect::Answer(..) | Effect::Forwarded(..) => {}
+            Effect::Show { .. } | Effect::Answer(..) | Effect::Forwarded(..) | Effect::NotAsNamed(_) => {}
         }
         text
     }

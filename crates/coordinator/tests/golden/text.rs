@@ -23,6 +23,9 @@ pub(crate) fn effect(effect: &Effect, first_id: u64, play: &Play) -> String {
         Effect::Forwarded(ticket, outcome) => {
             line(&node(ticket.from), format!("<{}", ticket.operation.0), &answer(outcome, first_id, play))
         }
+        Effect::NotAsNamed(ticket) => {
+            line(&node(ticket.from), format!("<{}", ticket.operation.0), "cannot be made as it is named")
+        }
         Effect::Serve(ticket, asked) => {
             line(&node(ticket.from), number(ticket.operation.0, ticket.round), &request(asked, play))
         }
@@ -63,6 +66,7 @@ fn request(request: &ReplicaRequest, play: &Play) -> String {
         ReplicaRequest::Scan(ask) => format!("scan {}", run(ask)),
         ReplicaRequest::Count(ask) => format!("count {}", run(ask)),
         ReplicaRequest::Grant { .. } => "grant".to_owned(),
+        ReplicaRequest::Unname => "name it yourself".to_owned(),
         ReplicaRequest::Compare(_) => "compare".to_owned(),
         ReplicaRequest::ReadHeld { key, .. } => format!("read {} as far as it is held", name(key, play)),
         ReplicaRequest::ReadCovering { key, .. } => format!("read {} as of a context", name(key, play)),
@@ -74,7 +78,10 @@ fn request(request: &ReplicaRequest, play: &Play) -> String {
                 Operation::Delete { .. } => "delete",
                 Operation::Expire { .. } => "expire",
             };
-            format!("make this: {what} {}", name(&forward.request.key, play))
+            let named = forward.name.map_or_else(String::new, |name| {
+                format!(" as #{}@{}", name.dot.counter, name.stamp.millis())
+            });
+            format!("make this: {what} {}{named}", name(&forward.request.key, play))
         }
     }
 }
@@ -96,8 +103,11 @@ fn make(make: &Make) -> String {
     };
     let base = make.base.as_ref().map_or_else(String::new, |base| format!(" on {}", show(base)));
     let again = make.again.map_or_else(String::new, |again| format!(" again above {}", again.above.millis()));
+    let named = make.named.map_or_else(String::new, |named| {
+        format!(", named @{} of #{}", named.name.stamp.millis(), named.operation.0)
+    });
     let hide = if make.hide { ", hidden" } else { "" };
-    format!("make {what}{base}{again}{hide}")
+    format!("make {what}{base}{named}{again}{hide}")
 }
 
 fn name(key: &[u8], play: &Play) -> String {

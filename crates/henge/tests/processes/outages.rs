@@ -1,7 +1,8 @@
 //! Nodes that are killed or held still: what goes on, what is refused, and what is true of the answers afterwards.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use crate::common::http::key_path;
 use crate::common::patience::wait_until;
@@ -159,6 +160,93 @@ fn nodes_that_own_nothing_of_a_key_serve_it_all_the_same() {
     for key in &keys {
         assert_eq!(back.ask(&["GET", key]), Reply::value("turn 3"), "{key}");
     }
+}
+
+/// INVARIANTS A6: a put that was passed on to a maker which dies is made by another, and is the same write: no client of the
+/// other nodes is told that nobody knows what became of it. The victim makes every write here, and is held still until all
+/// writers wait for it before it is killed; so each of them has a write under way to it.
+#[test]
+fn a_maker_that_is_killed_costs_no_client_an_error() {
+    let mut servers = Servers::start(5, "");
+    let victim = 5;
+    let written = AtomicUsize::new(0);
+    let end = AtomicBool::new(false);
+    let writers: Vec<_> = (1..=4).flat_map(|node| [(node, 0), (node, 1), (node, 2)]).collect();
+    let keys: Vec<String> = writers
+        .iter()
+        .map(|&(node, writer)| key_made_by(&servers, victim, node, &format!("n{node}-{writer}")))
+        .collect();
+    let connections: Vec<_> = writers.iter().map(|&(node, _)| servers.resp(node, "default")).collect();
+    let last: Vec<usize> = thread::scope(|scope| {
+        let writers: Vec<_> = connections
+            .into_iter()
+            .zip(&keys)
+            .map(|(mut connection, key)| {
+                let (written, end) = (&written, &end);
+                scope.spawn(move || {
+                    (1..)
+                        .take_while(|_| !end.load(Ordering::Relaxed))
+                        .inspect(|turn| {
+                            assert_eq!(
+                                connection.ask(&["SET", key, &turn.to_string()]),
+                                Reply::ok(),
+                                "{key}"
+                            );
+                            written.fetch_add(1, Ordering::Relaxed);
+                        })
+                        .last()
+                        .unwrap_or_default()
+                })
+            })
+            .collect();
+        let go_on = |writes: usize| {
+            let until = written.load(Ordering::Relaxed) + writes;
+            wait_until("the writers to go on", || {
+                written.load(Ordering::Relaxed) >= until
+                    || writers.iter().any(thread::ScopedJoinHandle::is_finished)
+            });
+        };
+        for _ in 0..4 {
+            go_on(500);
+            servers.process(victim).signal(Signal::Stop);
+            wait_until("all writers to wait for the maker", || {
+                let before = written.load(Ordering::Relaxed);
+                thread::sleep(Duration::from_millis(100));
+                written.load(Ordering::Relaxed) == before
+            });
+            servers.kill_unnoticed(victim);
+            go_on(500);
+            servers.launch(victim);
+            servers.wait_until_seen();
+        }
+        end.store(true, Ordering::Relaxed);
+        let ended = writers.into_iter().map(thread::ScopedJoinHandle::join);
+        ended.map(|last| last.expect("no write through the others fails")).collect()
+    });
+    for (key, last) in keys.iter().zip(last) {
+        for node in 1..=5 {
+            assert_eq!(
+                servers.resp(node, "default").ask(&["GET", key]),
+                Reply::value(&last.to_string()),
+                "{key}"
+            );
+        }
+    }
+}
+
+/// A key of which this node owns nothing, and which that one makes the writes of.
+fn key_made_by(servers: &Servers, maker: u16, node: u16, name: &str) -> String {
+    let owners = |key: &str| -> Vec<String> {
+        let explained =
+            servers.http(node).get(&format!("/v1/explain/default/{key}"), &[]).with_status(200).json();
+        let owners = explained["owners"].as_array().expect("a list of owners").iter();
+        owners.map(|owner| owner["node"].as_str().expect("a name").to_owned()).collect()
+    };
+    let is_right = |key: &String| {
+        let owners = owners(key);
+        owners[0] == format!("n{maker}") && !owners.contains(&format!("n{node}"))
+    };
+    (0..).map(|number| format!("{name}-{number}")).find(is_right).expect("some key is right")
 }
 
 /// A node that answers nothing is noticed though its connections are open, and routed around; once it goes on it is seen

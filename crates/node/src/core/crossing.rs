@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use api::{Command, Error, KeyRequest, Outcome, Request};
+use api::{Command, Error, Outcome, Request};
 use replica::Ticket;
 use replica::handoff::is_own;
 use types::{Incarnation, Moment, NodeId, ShardId};
@@ -101,9 +101,7 @@ impl Shard {
 
     /// Begins what a client asks. A change that this node cannot make is another owner's to make.
     fn begin(&mut self, now: Moment, token: u64, request: Request) {
-        let replica = &self.replica;
-        let cannot_make = |request: &KeyRequest| replica.cannot_make(request);
-        self.operations.ask_where(now, token, request, &cannot_make, &mut self.asks);
+        self.operations.ask_beside(now, token, request, &mut self.replica, &mut self.asks);
     }
 
     fn ask_in_parts(&mut self, now: Moment, client: u64, request: Request, out: &mut Vec<Output>) {
@@ -250,12 +248,22 @@ impl Shard {
                 ReplicaRequest::Forward(passed) => {
                     self.operations.passed(now, ticket, deadline_ms, *passed, &mut self.asks);
                 }
+                ReplicaRequest::Unname => self.unname(now, ticket, out),
                 request => self.replica.serve(now, ticket, request, &mut self.serves),
             }
             return;
         }
         let envelope = Envelope { deadline_ms, ..self.envelope(ticket, Body::Request(request)) };
         out.push(Output::Pass(at, Passed::Message(asker_of(ticket), envelope)));
+    }
+
+    /// A write that was passed on to this shard, and could not be made under its name, is this node's to name. If it is over, its
+    /// end was told already.
+    pub(super) fn unname(&mut self, now: Moment, ticket: Ticket, out: &mut Vec<Output>) {
+        if !self.operations.unnamed(now, ticket, &mut self.asks) {
+            let why = "it was over here before it could be named".to_owned();
+            self.reply(now, ticket, ReplicaReply::Failed { why }, out);
+        }
     }
 
     /// Sends a reply back the way that its question came.

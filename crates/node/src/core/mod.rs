@@ -373,6 +373,7 @@ impl Shard {
                 Some(why) => self.reply(now, ticket, ReplicaReply::Failed { why }, out),
                 None => self.operations.passed(now, ticket, deadline_ms, *passed, &mut self.asks),
             },
+            Body::Request(ReplicaRequest::Unname) => self.unname(now, ticket, out),
             Body::Request(ReplicaRequest::Collect(ask)) => {
                 let under_way = self.operations.under_way();
                 self.replica.collect(now, ticket, &ask, under_way, &mut self.serves);
@@ -424,6 +425,9 @@ impl Shard {
                 self.replica.show(keyspace, &key, in_place_of, operation);
             }
             coordinator::Effect::Answer(token, outcome) => self.answer(token, outcome, out),
+            coordinator::Effect::NotAsNamed(ticket) => {
+                self.reply(now, ticket, ReplicaReply::NotAsNamed, out);
+            }
             coordinator::Effect::Forwarded(ticket, outcome) => {
                 self.reply(now, ticket, ReplicaReply::Forwarded(Box::new(outcome)), out);
             }

@@ -5,10 +5,12 @@
 
 use std::collections::BTreeMap;
 
-use causality::Stamp;
+use causality::{Dot, Frontier, Stamp};
 use storage::SequenceNumber;
 use types::{Instant, NodeId, OperationId, PartitionId};
 use wire::{CollectAnswer, CollectStep, CollectWait};
+
+use super::mark;
 
 /// Which operations are under way on this shard, that may ask about its partitions.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -43,6 +45,9 @@ pub struct Here<'a, F: FnMut(Instant) -> Option<NodeId>> {
 #[derive(Debug, Default)]
 pub struct Fences {
     by_partition: BTreeMap<PartitionId, Fence>,
+    /// What rounds have begun to settle. A write that another node has named may still be on its way here when the operation
+    /// that it is of is over; it must not be made any more. In memory alone: what is on its way to this run reaches no other.
+    closed: BTreeMap<PartitionId, Frontier>,
 }
 
 #[derive(Debug)]
@@ -82,8 +87,9 @@ impl Fences {
         step: &CollectStep,
         here: &mut Here<'_, F>,
     ) -> CollectAnswer {
+        let asked = step;
         let step = match step {
-            CollectStep::Operations => Step::Operations,
+            CollectStep::Operations(_) => Step::Operations,
             CollectStep::Hints => Step::Hints,
             CollectStep::Comparing => Step::Comparing,
             CollectStep::Fence | CollectStep::Adopt(_) => Step::Fence,
@@ -94,12 +100,21 @@ impl Fences {
         };
         if fence.step < step {
             (fence.step, fence.since, fence.before) = (step, here.now, here.under_way.next);
+            if let CollectStep::Operations(settling) = asked {
+                let closed = self.closed.entry(partition).or_default();
+                settling.iter().for_each(|one| closed.raise(mark::actor_of(one), one.counter));
+            }
         }
         let done = match step {
             Step::Comparing => CollectAnswer::Compared { newest: here.newest },
             Step::Fence | Step::Operations | Step::Hints => CollectAnswer::Done,
         };
         fence.wait(here).map_or(done, CollectAnswer::NotYet)
+    }
+
+    /// Whether a write under this dot must not be made any more.
+    pub fn is_closed(&self, partition: PartitionId, dot: &Dot) -> bool {
+        self.closed.get(&partition).is_some_and(|closed| closed.covers(dot))
     }
 }
 
@@ -127,6 +142,10 @@ impl Fence {
 
 #[cfg(test)]
 mod tests {
+    use causality::Actor;
+    use types::{Incarnation, Stint};
+    use wire::Written;
+
     use super::*;
 
     const P: PartitionId = PartitionId(3);
@@ -153,12 +172,28 @@ mod tests {
         fences.begin(Instant(1), P, 7);
         let mut ask = |oldest: Option<u64>, next: u64| {
             let under_way = UnderWay { next: OperationId(next), oldest: oldest.map(OperationId) };
-            fences.ask(P, 7, &CollectStep::Operations, &mut Here { under_way, ..here(&mut { nobody }) })
+            let step = CollectStep::Operations(Vec::new());
+            fences.ask(P, 7, &step, &mut Here { under_way, ..here(&mut { nobody }) })
         };
         let not_yet = CollectAnswer::NotYet(CollectWait::Operations);
         assert_eq!(ask(Some(90), 100), not_yet);
         assert_eq!(ask(Some(99), 120), not_yet);
         assert_eq!(ask(Some(100), 130), CollectAnswer::Done, "begun after the question");
+    }
+
+    /// What was named before the fence and has not come by now is not made any more, whatever becomes of the round; what is
+    /// named later is not the round's business.
+    #[test]
+    fn what_is_to_be_settled_is_closed_once_operations_are_asked_about() {
+        let mut fences = Fences::default();
+        let dot = |counter| Dot { actor: Actor { incarnation: Incarnation(5), stint: Stint(1) }, counter };
+        let written = Written { incarnation: Incarnation(5), stint: Stint(1), counter: 8 };
+        fences.begin(Instant(1), P, 7);
+        assert!(!fences.is_closed(P, &dot(8)));
+        fences.ask(P, 7, &CollectStep::Operations(vec![written]), &mut here(&mut { nobody }));
+        fences.begin(Instant(2), P, 8);
+        assert!(fences.is_closed(P, &dot(8)) && !fences.is_closed(P, &dot(9)));
+        assert!(!fences.is_closed(PartitionId(4), &dot(8)));
     }
 
     #[test]
@@ -192,6 +227,10 @@ mod tests {
         let mut ask = |round, step| fences.ask(P, round, &step, &mut here(&mut { nobody }));
         assert_eq!(ask(7, CollectStep::Hints), CollectAnswer::NoSuchRound);
         assert_eq!(ask(8, CollectStep::Hints), CollectAnswer::Done);
-        assert_eq!(ask(8, CollectStep::Operations), CollectAnswer::NoSuchRound, "it has gone further");
+        assert_eq!(
+            ask(8, CollectStep::Operations(Vec::new())),
+            CollectAnswer::NoSuchRound,
+            "it has gone further"
+        );
     }
 }

@@ -34,7 +34,6 @@ pub struct Standing {
 impl Standing {
     /// As it travels and is kept.
     pub fn to_mark(&self) -> Mark {
-        let entries = |frontier: &Frontier| frontier.iter().map(written_of).collect();
         Mark {
             settled: entries(&self.settled),
             settled_by: self.settled_by,
@@ -78,6 +77,11 @@ impl Standing {
             self.owners.clone_from(&later.owners);
         }
     }
+}
+
+/// A frontier, as it travels.
+pub fn entries(frontier: &Frontier) -> Vec<Written> {
+    frontier.iter().map(written_of).collect()
 }
 
 /// Who wrote so far.

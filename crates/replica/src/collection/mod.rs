@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use causality::{Peek, Record, Stamp, peek};
+use causality::{Dot, Peek, Record, Stamp, peek};
 use cluster::ClusterState;
 use storage::{Db, ScanOutcome};
 use types::{Incarnation, Instant, Moment, NodeId, OperationId, PartitionId, WallTime};
@@ -312,6 +312,12 @@ impl Collection {
         here: &mut fence::Here<'_, F>,
     ) -> CollectAnswer {
         self.fences.ask(partition, ask.round, &ask.step, here)
+    }
+
+    /// Whether a write that another node has named must not be made any more: it is settled, or a round has begun to settle it.
+    pub(crate) fn is_closed(&self, partition: PartitionId, dot: &Dot) -> bool {
+        let settled = self.marks.get(partition).is_some_and(|mark| mark.settled.covers(dot));
+        settled || self.fences.is_closed(partition, dot)
     }
 
     /// A mark to keep: what is to be stored of it, under [`store_key::mark_key`]. Nothing where it is not for this life of

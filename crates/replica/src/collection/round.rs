@@ -5,7 +5,8 @@
 //! before the next is asked of anybody:
 //!
 //! 1. *Fence.* Every node says how far it has written: what it makes later is not the round's business.
-//! 2. *Operations.* Those that were under way have ended on every node: from here on nobody counts acknowledgements of what
+//! 2. *Operations.* No node makes a write any more under a name that another minted before the fence and that reaches it only
+//!    now; and those that were under way have ended on every node: from here on nobody counts acknowledgements of what
 //!    was written before, so each acknowledged write is with as many nodes as it needs, as a record or as a hint.
 //! 3. *Hints.* No node keeps any: each write is with an owner.
 //! 4. *Comparing.* Each owner has compared what it holds with each other one, and both have what either had: each write is
@@ -20,7 +21,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use causality::Stamp;
+use causality::{Frontier, Stamp};
 use types::{Incarnation, Instant, NodeId, WallTime};
 use wire::{CollectAnswer, CollectStep, CollectWait, Mark, Written};
 
@@ -174,7 +175,7 @@ impl Round {
     fn step(&self) -> CollectStep {
         match self.stage {
             Stage::Fence => CollectStep::Fence,
-            Stage::Operations => CollectStep::Operations,
+            Stage::Operations => CollectStep::Operations(mark::entries(&self.settling())),
             Stage::Hints => CollectStep::Hints,
             Stage::Comparing => CollectStep::Comparing,
             Stage::Keep | Stage::Adopt => {
@@ -247,6 +248,19 @@ impl Round {
     /// What has been agreed on: all that the nodes had written at the fence is settled, and whatever incarnations there were
     /// before theirs have written. What the mark before this settled may now be dropped.
     fn agreed(&self) -> Mark {
+        Standing {
+            settled: self.settling(),
+            settled_by: self.settled_by.unwrap_or_default(),
+            droppable: self.prior.settled.clone(),
+            droppable_by: self.prior.settled_by,
+            newest: self.newest,
+            owners: self.owner_lives.clone(),
+        }
+        .to_mark()
+    }
+
+    /// Behind which all is settled if this round is done. It is known from the fence on.
+    fn settling(&self) -> Frontier {
         let mut settled = self.prior.settled.clone();
         for written in &self.written {
             settled.raise(mark::actor_of(written), written.counter);
@@ -255,15 +269,7 @@ impl Round {
         for former in self.known.difference(&lives) {
             settled.retire(*former);
         }
-        Standing {
-            settled,
-            settled_by: self.settled_by.unwrap_or_default(),
-            droppable: self.prior.settled.clone(),
-            droppable_by: self.prior.settled_by,
-            newest: self.newest,
-            owners: self.owner_lives.clone(),
-        }
-        .to_mark()
+        settled
     }
 
     /// Who holds it up, and why; the first of those, if there are several.
@@ -274,7 +280,7 @@ impl Round {
 
 #[cfg(test)]
 mod tests {
-    use causality::{Actor, Dot, Frontier, Stamp};
+    use causality::{Actor, Dot};
     use types::Stint;
 
     use super::*;
@@ -313,8 +319,19 @@ mod tests {
         for (node, counter) in [(A, 5), (B, 0), (C, 2)] {
             round.answered(NOW, node, fenced(node, counter, 1000 + counter, &[9, 100]));
         }
-        for step in [CollectStep::Operations, CollectStep::Hints] {
-            assert_eq!(round.due(NOW), [A, B, C].map(|node| (node, step.clone())));
+        for stage in [Stage::Operations, Stage::Hints] {
+            let due = round.due(NOW);
+            assert_eq!(due.iter().map(|(node, _)| *node).collect::<Vec<_>>(), [A, B, C]);
+            for (_, step) in due {
+                match (stage, step) {
+                    (Stage::Hints, CollectStep::Hints) => {}
+                    (Stage::Operations, CollectStep::Operations(settling)) => {
+                        let far = |node| Written { incarnation: life(node), stint: Stint(1), counter: 5 };
+                        assert!(settling.contains(&far(A)), "what is to be settled is said: {settling:?}");
+                    }
+                    other => panic!("{other:?}"),
+                }
+            }
             for node in [A, B, C] {
                 round.answered(NOW, node, CollectAnswer::Done);
             }

@@ -39,7 +39,7 @@ impl Replica {
                 let written = wire::Written { incarnation: actor.incarnation, stint: actor.stint, counter };
                 CollectAnswer::Fenced { written, now: now.wall, known }
             }
-            CollectStep::Operations | CollectStep::Hints | CollectStep::Comparing => {
+            CollectStep::Operations(_) | CollectStep::Hints | CollectStep::Comparing => {
                 let missing = self.missing_of(partition);
                 let exchange = &mut self.exchange;
                 let mut here = Here {

@@ -118,6 +118,11 @@ impl Replica {
         let keyspace = state.keyspace(ask.keyspace).expect("checked when the request arrived");
         let on =
             on.map(Record::decode).transpose().map_err(|error| MakeError::CannotSay(error.to_string()))?;
+        if ask.again.is_none()
+            && let Some(named) = ask.named
+        {
+            self.check_name(now, partition, named.name, ask.in_place_of, on.as_ref())?;
+        }
         let (on, ask, now) = self.since_collected(now, partition, ask, on, keyspace.policy);
         if let Some(owner) = ask.in_place_of {
             self.stand_in_for(partition, owner)?;

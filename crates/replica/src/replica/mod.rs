@@ -14,6 +14,7 @@ mod asking;
 mod collecting;
 mod healing;
 mod making;
+mod naming;
 mod options;
 mod reaching;
 mod room;

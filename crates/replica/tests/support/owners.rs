@@ -14,12 +14,12 @@ use replica::actors::Actors;
 use replica::collection::fence::UnderWay;
 use replica::handoff::is_own;
 use replica::{
-    Change, Effect, Identity, Made, Make, MakeError, RecordMerge, Replica, ReplicaOptions, Ticket,
+    Change, Effect, Identity, Made, Make, MakeError, Named, RecordMerge, Replica, ReplicaOptions, Ticket,
 };
 use ring::Partitions;
 use storage::{Db, Options};
 use types::{Epoch, Instant, KeyspaceId, Moment, NodeId, OperationId, PartitionId, ShardId, WallTime};
-use wire::{Body, Envelope, ReplicaReply, ReplicaRequest, WritePath};
+use wire::{Body, Envelope, ReplicaReply, ReplicaRequest, WriteName, WritePath};
 
 use super::by_hand::ByHand;
 use super::{LWW, SIBLINGS};
@@ -162,12 +162,26 @@ impl Owners {
         key: &[u8],
         change: Change,
     ) -> Result<Made, MakeError> {
+        self.make_named(node, keyspace, key, change, None)
+    }
+
+    /// Makes a change on one node alone, under this name if it has one.
+    pub(crate) fn make_named(
+        &mut self,
+        node: usize,
+        keyspace: KeyspaceId,
+        key: &[u8],
+        change: Change,
+        name: Option<WriteName>,
+    ) -> Result<Made, MakeError> {
+        let operation = OperationId(OURS);
         let ask = Make {
             keyspace,
             key: Bytes::copy_from_slice(key),
-            operation: OperationId(OURS),
+            operation,
             change,
             base: None,
+            named: name.map(|name| Named { name, operation }),
             again: None,
             hide: false,
             in_place_of: None,

@@ -143,7 +143,10 @@ impl World {
             let kind = Kind {
                 reply: shard.is_some(),
                 // A connection never delivers twice, and a forwarded write relies on it: it would be made twice.
-                may_come_twice: !matches!(envelope.body, Body::Request(wire::ReplicaRequest::Forward(_))),
+                may_come_twice: !matches!(
+                    envelope.body,
+                    Body::Request(wire::ReplicaRequest::Forward(_) | wire::ReplicaRequest::Unname)
+                ),
                 shard: shard.unwrap_or(at.shard),
             };
             let mut frame = BytesMut::new();

@@ -80,6 +80,7 @@ impl World {
             (Sabotage::TakeDamageForAbsence, Body::Reply(reply @ ReplicaReply::CannotSay { .. })) => {
                 *reply = ReplicaReply::Absent;
             }
+            (Sabotage::NameAnew, Body::Request(ReplicaRequest::Forward(passed))) => passed.name = None,
             (Sabotage::AnswerFromMemory, _) => return self.answer_from_memory(from, at, envelope),
             _ => {}
         }

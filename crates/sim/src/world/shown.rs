@@ -71,7 +71,10 @@ impl Display for Said<'_> {
                 in_place_of.iter().try_for_each(|owner| write!(f, "in place of {owner} "))?;
                 write!(f, "read {keyspace} {}", Plain(key))
             }
-            Body::Request(ReplicaRequest::Forward(passed)) => write!(f, "forward {}", Key(&passed.request)),
+            Body::Request(ReplicaRequest::Forward(passed)) => {
+                write!(f, "forward {}", Key(&passed.request))?;
+                passed.name.iter().try_for_each(|name| write!(f, " as {} {}", name.dot, name.stamp))
+            }
             Body::Reply(ReplicaReply::Found { record, synced }) => {
                 write!(f, "found {}{}", Encoded(record), if *synced { "" } else { " unsynced" })
             }

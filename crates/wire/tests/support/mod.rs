@@ -14,7 +14,7 @@ use quorum::Level;
 use types::{Epoch, Incarnation, KeyspaceId, NodeId, OperationId, PartitionId, Stint, WallTime};
 use wire::{
     Body, CollectAnswer, CollectAsk, CollectStep, CollectWait, Envelope, Forward, Mark, ReplicaReply,
-    ReplicaRequest, ScanAnswer, ScanAsk, ScanEntry, WritePath, Written as Far, encode_frame,
+    ReplicaRequest, ScanAnswer, ScanAsk, ScanEntry, WriteName, WritePath, Written as Far, encode_frame,
 };
 
 /// A message as the bytes that travel.
@@ -67,10 +67,14 @@ fn request() -> impl Strategy<Value = ReplicaRequest> {
             .prop_map(|(round, step)| ReplicaRequest::Collect(Box::new(CollectAsk { round, step }))),
         scan_ask().prop_map(ReplicaRequest::Scan),
         scan_ask().prop_map(ReplicaRequest::Count),
-        (keyspace(), bytes(), operation()).prop_map(|(keyspace, key, operation)| {
-            let request = KeyRequest { keyspace, key, operation };
-            ReplicaRequest::Forward(Box::new(Forward { request }))
-        }),
+        (keyspace(), bytes(), operation(), option::of((dot(), stamp()))).prop_map(
+            |(keyspace, key, operation, name)| {
+                let request = KeyRequest { keyspace, key, operation };
+                let name = name.map(|(dot, stamp)| WriteName { dot, stamp });
+                ReplicaRequest::Forward(Box::new(Forward { request, name }))
+            }
+        ),
+        Just(ReplicaRequest::Unname),
     ]
 }
 
@@ -95,6 +99,7 @@ fn reply() -> impl Strategy<Value = ReplicaReply> {
         outcome().prop_map(|outcome| ReplicaReply::Forwarded(Box::new(outcome))),
         any::<u32>().prop_map(|bytes| ReplicaReply::Granted { bytes }),
         Just(ReplicaReply::Settled),
+        Just(ReplicaReply::NotAsNamed),
         collect_answer().prop_map(|answer| ReplicaReply::Collected(Box::new(answer))),
         any::<u64>().prop_map(|newest| ReplicaReply::StaleEpoch { newest: Epoch(newest) }),
     ]
@@ -112,7 +117,7 @@ fn collect_step() -> impl Strategy<Value = CollectStep> {
     let mark = (vec(far(), 0..4), any::<u64>(), vec(far(), 0..4), any::<u64>(), vec(any::<u64>(), 0..4));
     prop_oneof![
         Just(CollectStep::Fence),
-        Just(CollectStep::Operations),
+        vec(far(), 0..4).prop_map(CollectStep::Operations),
         Just(CollectStep::Hints),
         Just(CollectStep::Comparing),
         (mark, any::<u64>()).prop_map(|((settled, settled_by, droppable, droppable_by, owners), newest)| {
