@@ -178,7 +178,9 @@ impl FaultKind {
 
     /// Whether a run may have nothing that it could happen to: one that has written little, or is never at rest.
     pub fn needs_luck(self) -> bool {
-        matches!(self, FaultKind::ReadErrors | FaultKind::SpoiltFile | FaultKind::Clone) || self.is_damage() || self.is_loss()
+        matches!(self, FaultKind::ReadErrors | FaultKind::SpoiltFile | FaultKind::Clone)
+            || self.is_damage()
+            || self.is_loss()
     }
 
     /// Whether it damages what one node has in tables and log, and others have too.

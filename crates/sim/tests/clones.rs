@@ -50,17 +50,37 @@ fn of_two_with_one_name_one_is_let_in_and_nothing_is_lost_by_it() {
         refused += u32::from(clones.refused > 0);
         gave_way += u32::from(clones.gave_way > 0);
     }
-    assert!(let_in > 3 && refused > 3 && gave_way > 3, "{let_in} let in, {refused} refused, {gave_way} gave way");
+    assert!(
+        let_in > 3 && refused > 3 && gave_way > 3,
+        "{let_in} let in, {refused} refused, {gave_way} gave way"
+    );
+}
+
+/// A clone was let in by a peer that could not reach the original, and the peer did not remember it: when the original started
+/// anew it minted under the same stints as the clone had.
+#[test]
+fn a_run_that_was_let_in_is_remembered_by_whom_it_has_called() {
+    [(1_016, 2), (1_032, 2), (1_061, 3), (1_073, 3)].into_iter().for_each(|(seed, nodes)| {
+        run(seed, nodes, &ABSENCES);
+    });
+}
+
+/// Two observers agreed, the clone of one of them made others forget what that one had said, and then the verdict was acted on.
+#[test]
+fn what_two_observers_agreed_on_stands_though_one_is_another_since() {
+    run(1_058, 4, &ABSENCES);
 }
 
 /// The same for as many seeds as one has time for: `cargo test --profile sim -p henge-sim --test clones -- --ignored`.
 #[test]
 #[ignore = "takes minutes"]
 fn clones_of_many_seeds_break_nothing() {
-    let seeds = || std::env::var("SEEDS").ok().and_then(|seeds| {
-        let (first, end) = seeds.split_once("..")?;
-        Some(first.parse().ok()?..end.parse().ok()?)
-    });
+    let seeds = || {
+        std::env::var("SEEDS").ok().and_then(|seeds| {
+            let (first, end) = seeds.split_once("..")?;
+            Some(first.parse().ok()?..end.parse().ok()?)
+        })
+    };
     let failed = |seed: &u64| {
         let nodes = usize::try_from(2 + seed % 4).unwrap_or(2);
         let report = sim::run_caught(of_clones(*seed, nodes, &ABSENCES), false);

@@ -100,7 +100,13 @@ impl World {
         else {
             return self.violated("a request has one answer", format!("#{client} was answered again"));
         };
-        self.witness.answered(self.witnessed_as(place), &asked.keys, &outcome, &mut self.violations, self.now);
+        self.witness.answered(
+            self.witnessed_as(place),
+            &asked.keys,
+            &outcome,
+            &mut self.violations,
+            self.now,
+        );
         let taken = self.awake_since(place, handed);
         // Clocks that run slow by 200 millionths wait that much longer. And what another shard does comes back in a turn of its own.
         let turns = if self.hosts[place].shards.len() > 1 { 2 } else { 1 };

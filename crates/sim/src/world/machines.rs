@@ -40,6 +40,7 @@ impl World {
         }
         let shards = self.hosts[place].shards.len();
         self.trace.line(self.now, &self.hosts[place].name, format_args!("started, shards={shards}"));
+        self.witness.verdicts.starts(self.now, self.hosts[place].id);
         self.check_promises(place);
         let others: Vec<Place> =
             (0..self.hosts().len()).filter(|other| self.hosts[*other].id != self.hosts[place].id).collect();
@@ -70,8 +71,7 @@ impl World {
     /// What this node said it had stored, before it stopped, it must hold now (INVARIANTS A4).
     fn check_promises(&mut self, place: Place) {
         let host = &self.hosts[place];
-        if self.clone_place() == Some(place)
-            || self.damaged_place() == Some(place) && host.lacks_something()
+        if self.clone_place() == Some(place) || self.damaged_place() == Some(place) && host.lacks_something()
         {
             // What a node cannot read it has told nobody that it still has, and a clone has promised nothing.
             return;
