@@ -17,6 +17,9 @@ use shapes::Shape;
 /// How long a node stands still at the most, in milliseconds: longer than any request may take.
 const PAUSE_MS_MAX: u64 = 8_000;
 
+/// How long a second process under a node's name runs at the most, in milliseconds.
+const CLONE_STAYS_MS_MAX: u64 = 8_000;
+
 /// By which factors a slow node is slower.
 pub(crate) const SLOWER: [u32; 3] = [3, 10, SLOWEST];
 
@@ -83,6 +86,8 @@ pub enum FaultKind {
     DamagedLog,
     /// A file without which a node does not start is damaged while its machine is off: it refuses, and its directory is emptied.
     SpoiltFile,
+    /// A second process runs under the name of a node, on a copy or a clone of its disk, and comes to its peers.
+    Clone,
 }
 
 impl FaultKind {
@@ -115,8 +120,13 @@ impl FaultKind {
 
     /// The kinds that no seed draws, for scenarios of their own: they break what some keyspaces promise, unless all else goes
     /// well enough.
-    pub const ASKED_FOR: [FaultKind; 4] =
-        [FaultKind::FlippedBlock, FaultKind::MisdirectedBlock, FaultKind::DamagedLog, FaultKind::SpoiltFile];
+    pub const ASKED_FOR: [FaultKind; 5] = [
+        FaultKind::FlippedBlock,
+        FaultKind::MisdirectedBlock,
+        FaultKind::DamagedLog,
+        FaultKind::SpoiltFile,
+        FaultKind::Clone,
+    ];
 
     /// The kind of this name.
     ///
@@ -148,7 +158,8 @@ impl FaultKind {
             | FaultKind::Wipe
             | FaultKind::RollBack
             | FaultKind::Copy
-            | FaultKind::SpoiltFile => 2,
+            | FaultKind::SpoiltFile
+            | FaultKind::Clone => 2,
             kind if kind.is_damage() => 3,
             _ => self.shape().map_or(1, Shape::nodes_needed),
         }
@@ -167,7 +178,9 @@ impl FaultKind {
 
     /// Whether a run may have nothing that it could happen to: one that has written little, or is never at rest.
     pub fn needs_luck(self) -> bool {
-        matches!(self, FaultKind::ReadErrors | FaultKind::SpoiltFile) || self.is_damage() || self.is_loss()
+        matches!(self, FaultKind::ReadErrors | FaultKind::SpoiltFile | FaultKind::Clone)
+            || self.is_damage()
+            || self.is_loss()
     }
 
     /// Whether it damages what one node has in tables and log, and others have too.
@@ -239,6 +252,10 @@ impl FaultKind {
             FaultKind::MisdirectedBlock => return world.misdirect_block(),
             FaultKind::DamagedLog => return world.damage_log(),
             FaultKind::SpoiltFile => return world.spoil_small_file(victim),
+            FaultKind::Clone => {
+                let (after, stays) = (millis(rng, 0, 3_000), millis(rng, 500, CLONE_STAYS_MS_MAX));
+                return world.clone_node(victim, rng.chance(1, 2), after, stays);
+            }
             FaultKind::SlowNode => world.slow_node(victim, *rng.pick(&SLOWER).unwrap_or(&SLOWER[0])),
             FaultKind::FailedSync => world.fail_syncs(victim),
             FaultKind::FullDisk => return world.fill_disk(victim, rng.below(ROOM_LEFT_MAX)),

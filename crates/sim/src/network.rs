@@ -123,10 +123,10 @@ impl Network {
         }
     }
 
-    /// A node is up, and begins to connect with all others.
-    pub fn start(&mut self, now: Instant, place: Place, queue: &mut Queue<Event>) {
-        for called in (0..self.places).filter(|called| *called != place) {
-            self.retry(now, LinkId { caller: place, called }, queue);
+    /// A node is up, and begins to connect with all these.
+    pub fn start(&mut self, now: Instant, place: Place, others: &[Place], queue: &mut Queue<Event>) {
+        for called in others {
+            self.retry(now, LinkId { caller: place, called: *called }, queue);
         }
     }
 
@@ -163,6 +163,11 @@ impl Network {
         one.last = [now; 2];
         one.slow_until = now;
         true
+    }
+
+    /// Nobody tries any more to make this connection.
+    pub fn give_up(&mut self, link: LinkId) {
+        self.link_mut(link).connecting = false;
     }
 
     /// The connection that was just made is ended: one of its ends wants nothing to do with the other. It is tried again.
@@ -285,6 +290,11 @@ impl Network {
     /// Whether a connection stands, or its caller does not know yet that it is over.
     pub fn stands(&self, caller: Place, called: Place) -> bool {
         self.links[caller * self.places + called].state != State::Down
+    }
+
+    /// Whether a connection stands, and is of use.
+    pub fn carries(&self, caller: Place, called: Place) -> bool {
+        self.links[caller * self.places + called].state == State::Up
     }
 
     /// Whether a connection is over, and its caller does not know yet.

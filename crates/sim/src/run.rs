@@ -26,7 +26,7 @@ use crate::scenario::Scenario;
 use crate::trace::Trace;
 use crate::witness::Violation;
 use crate::workload::{Figures, Workload, read_all};
-use crate::world::{Happening, World};
+use crate::world::{Clones, Happening, World};
 
 /// The alarms of the next faults; clients have the numbers from zero.
 const ALARMS: [u64; 4] = [u64::MAX, u64::MAX - 1, u64::MAX - 2, u64::MAX - 3];
@@ -56,6 +56,8 @@ pub struct Report {
     pub faults: usize,
     /// How often a healthy core had to serve by itself.
     pub cores: usize,
+    /// What became of clones of nodes.
+    pub clones: Clones,
     /// How much virtual time passed.
     pub simulated: Duration,
     /// What the trace comes to.
@@ -98,6 +100,7 @@ pub fn run_caught(scenario: Scenario, print: bool) -> Report {
             figures: Figures::default(),
             faults: 0,
             cores: 0,
+            clones: Clones::default(),
             simulated: Duration::ZERO,
             trace_hash: 0,
             trace_lines: 0,
@@ -205,6 +208,7 @@ impl Run {
     fn liveness(&mut self) {
         self.healed = true;
         self.world.heal();
+        self.world.end_clone();
         for place in 0..self.world.hosts().len() {
             self.world.jump_clock(place, self.world.scenario().skew_ms_max.min(500));
         }
@@ -461,6 +465,7 @@ impl Run {
             figures: self.workload.figures(),
             faults: self.struck.len(),
             cores: self.cores_served,
+            clones: self.world.clones(),
             simulated: self.world.now().since(Instant::default()),
             trace_hash: self.world.trace().hash(),
             trace_lines: self.world.trace().lines(),

@@ -182,9 +182,12 @@ impl SimDisk {
     pub fn put_back(&self, image: &Image, are_copies: bool) {
         let state = &mut *locked(&self.state);
         state.names = Names::default();
+        let latest = image.files.iter().map(|(.., birthmark)| *birthmark).max().unwrap_or(0);
+        state.births = state.births.max(latest);
         state.faults.read_fails.clear();
         state.faults.sync_fails.clear();
         for (path, bytes, birthmark) in &image.files {
+            state.dirs.extend(path.ancestors().skip(1).map(Path::to_owned));
             let inode =
                 if are_copies { state.new_file() } else { Arc::new(Mutex::new(Content::new(*birthmark))) };
             locked(&inode).overwrite(bytes.clone());

@@ -36,7 +36,14 @@ impl Shard {
 
     /// A peer says who it is by a connection that it made itself. It may be new by that, and known not to be by the time when
     /// this node reaches it: of two that are new the one that is met first would leave the other behind.
+    ///
+    /// That it was let in is remembered from here on. Where it is a second process under the peer's name, this node will never
+    /// reach it, and the peer itself must not come back as if nobody had minted under its name meanwhile.
     pub(super) fn introduced(&mut self, hello: &Hello, out: &mut Vec<Output>) {
+        // Another one may have been met since it was let in.
+        if self.lives.admit(hello, None).is_ok() {
+            self.remember(hello.node, Run::of(hello), hello.tide, out);
+        }
         self.learn(&hello.past_lives, out);
         if hello.is_new {
             self.replica.heard_of_new(hello.node, true, false);

@@ -81,7 +81,8 @@ impl Lasting {
             | FaultKind::FlippedBlock
             | FaultKind::MisdirectedBlock
             | FaultKind::DamagedLog
-            | FaultKind::SpoiltFile => Lasting::Down(CrashMode::KeepAll),
+            | FaultKind::SpoiltFile
+            | FaultKind::Clone => Lasting::Down(CrashMode::KeepAll),
         }
     }
 

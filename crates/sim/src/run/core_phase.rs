@@ -44,6 +44,7 @@ impl Run {
     fn leave_the_others(&mut self, core: HealthyCore, mut rng: Rng) {
         self.healed = true;
         self.world.heal();
+        self.world.end_clone();
         for place in core.places() {
             self.world.jump_clock(*place, self.world.scenario().skew_ms_max.min(500));
         }

@@ -147,6 +147,12 @@ impl Witness {
         self.passed_on.retain(|(of, _)| *of != host);
     }
 
+    /// A node begins a new life with all that it holds: its operations may have the numbers of earlier ones.
+    pub fn begins_anew(&mut self, host: NodeId) {
+        self.acknowledgers.forget(host);
+        self.passed_on.retain(|(of, _)| *of != host);
+    }
+
     /// A node has started on what its disk holds.
     pub fn started(
         &mut self,

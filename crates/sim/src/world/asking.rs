@@ -46,6 +46,7 @@ impl World {
         self.next_ask += 1;
         let ask = AskId(self.next_ask);
         let timeout = request.timeout.unwrap_or(self.scenario.timeout).min(self.scenario.timeout);
+        let place = self.perhaps_its_clone(place);
         self.asked.insert(
             ask,
             Waiting { place, keys: keys_of(&request), request: Some(request), handed: None, timeout },
@@ -99,7 +100,13 @@ impl World {
         else {
             return self.violated("a request has one answer", format!("#{client} was answered again"));
         };
-        self.witness.answered(self.hosts[place].id, &asked.keys, &outcome, &mut self.violations, self.now);
+        self.witness.answered(
+            self.witnessed_as(place),
+            &asked.keys,
+            &outcome,
+            &mut self.violations,
+            self.now,
+        );
         let taken = self.awake_since(place, handed);
         // Clocks that run slow by 200 millionths wait that much longer. And what another shard does comes back in a turn of its own.
         let turns = if self.hosts[place].shards.len() > 1 { 2 } else { 1 };
@@ -152,6 +159,7 @@ impl World {
     }
 
     pub(super) fn answer(&mut self, ask: AskId, answer: Answer) {
+        let answer = self.unless_of_a_clone(ask, answer);
         // Answered once: what is on its way back to the client is not lost with the node.
         if let Some(asked) = self.asked.get_mut(&ask) {
             asked.handed = None;

@@ -139,7 +139,9 @@ impl World {
             return;
         };
         for Outgoing { to, shard, envelope } in std::mem::take(&mut running.outbox) {
-            self.witness.sent(self.hosts[at.place].id, to, &envelope, &mut self.violations, self.now);
+            let to_place = self.place_facing(at.place, to, shard.is_some());
+            let (sender, reader) = (self.witnessed_as(at.place), self.witnessed_as(to_place));
+            self.witness.sent(sender, reader, &envelope, &mut self.violations, self.now);
             let kind = Kind {
                 reply: shard.is_some(),
                 // A connection never delivers twice, and a forwarded write relies on it: it would be made twice.
@@ -151,7 +153,7 @@ impl World {
             };
             let mut frame = BytesMut::new();
             wire::encode_frame(&envelope, &mut frame);
-            let ends = (at.place, self.place_of_id(to));
+            let ends = (at.place, to_place);
             let sent = self.network.send(self.now, ends, kind, frame.freeze(), &mut self.queue);
             let (name, arrow) = (self.hosts[at.place].label(at.shard), if sent { "->" } else { "-|" });
             self.trace.line(self.now, &name, format_args!("{arrow} {to} {}", Said(&envelope)));
@@ -208,7 +210,7 @@ impl World {
         let from_id = self.hosts[from].id;
         let name = self.hosts[to].label(at.shard);
         self.trace.line(self.now, &name, format_args!("<- {from_id} {}", Said(&envelope)));
-        self.witness.arrived(from_id, self.hosts[to].id, &envelope);
+        self.witness.arrived(self.witnessed_as(from), self.witnessed_as(to), &envelope);
         let sender = Sender { node: from_id, shard: packet.shard };
         if let Some(envelope) = self.lie(sender, at, envelope) {
             self.feed(at, Input::Message(sender, envelope));
@@ -217,6 +219,10 @@ impl World {
 
     pub(super) fn connect(&mut self, link: LinkId) {
         let LinkId { caller, called } = link;
+        if self.hosts[caller].id == self.hosts[called].id {
+            // What an earlier clone was about to do.
+            return self.network.give_up(link);
+        }
         // Who stands still says no hello.
         let answers = self.hosts[called].is_up() && !self.standing[called].is_still();
         let alive = (self.hosts[caller].is_up(), answers);
@@ -238,6 +244,7 @@ impl World {
         if let Some(refusal) = by_them.clone().err().or(by_us.err()) {
             let why = refusal.why;
             self.trace.line(self.now, here, format_args!("not connected with {there}: {why}"));
+            self.clones.refused += u64::from(self.clone_place() == Some(caller));
             self.network.refuse(self.now, link, &mut self.queue);
             if by_them.is_err_and(|refusal| refusal.superseded) {
                 self.feed(At { place: caller, shard: ShardId(0) }, Input::Superseded(why));
@@ -245,6 +252,7 @@ impl World {
             return;
         }
         self.trace.line(self.now, here, format_args!("connected with {there}"));
+        self.one_of_two_is_in(link);
         self.feed_all(called, || Input::Introduced(our_hello.clone()));
         self.feed_all(caller, || Input::PeerUp(hello.clone()));
     }

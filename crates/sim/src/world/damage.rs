@@ -23,7 +23,7 @@ impl World {
     /// can heal.
     pub fn damaged_place(&self) -> Option<Place> {
         let is_damaged = self.scenario.faults.iter().any(|kind| kind.is_damage());
-        let hosts = self.hosts.len() as u64;
+        let hosts = self.hosts().len() as u64;
         is_damaged.then(|| usize::try_from(self.scenario.seed % hosts.max(1)).unwrap_or(0))
     }
 

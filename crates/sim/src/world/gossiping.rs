@@ -38,6 +38,9 @@ impl World {
 
     /// A node takes another for something else than before.
     pub(super) fn noticed(&mut self, place: Place, change: Change) {
+        if self.clone_place() == Some(place) {
+            return;
+        }
         let change = self.jump_to_conclusions(change);
         let name = self.hosts[place].name.clone();
         let (node, from, to) = (change.node, change.from, change.to);

@@ -94,12 +94,12 @@ impl World {
     }
 
     fn reaches_everybody(&self, place: network::Place) -> bool {
-        self.hosts.iter().all(|other| self.hosts[place].reaches(other.id))
+        self.hosts().iter().all(|other| self.hosts[place].reaches(other.id))
     }
 
     /// Has everybody else say the same.
     fn say_of_others(&mut self, from: Sender, at: At, envelope: &Envelope) {
-        let ids = self.hosts.iter().map(|host| host.id);
+        let ids = self.hosts().iter().map(|host| host.id);
         let others: Vec<NodeId> =
             ids.filter(|id| *id != from.node && *id != self.hosts[at.place].id).collect();
         for other in others {

@@ -65,7 +65,7 @@ impl World {
         // However often it was started before it met anybody.
         let next = Hello { first_stint: u32::MAX, run: 0, ..earlier.clone() };
         let path = Path::new(DATA_DIR).join(LIVES_FILE);
-        let mut others = (0..self.hosts.len()).filter(|other| *other != place);
+        let mut others = (0..self.hosts().len()).filter(|other| *other != place);
         others.all(|other| {
             let file = self.hosts[other].disk.read_durable(&path).unwrap_or_default();
             Lives::would_supersede(&file, &next)
@@ -88,7 +88,12 @@ impl World {
 
     /// A node gives up the life of its data directory, because a peer has seen a later one.
     pub(super) fn renounces(&mut self, place: Place, why: &str) {
-        if !std::mem::take(&mut self.relapsed[place]) {
+        if self.clone_place() == Some(place) {
+            return self.clone_renounces(why);
+        }
+        if self.had_to_give_way(place) {
+            self.witness.begins_anew(self.hosts[place].id);
+        } else if !std::mem::take(&mut self.relapsed[place]) {
             let what = format!("{}: {why}", self.hosts[place].name);
             return self.violated("no life is given up without a cause (E7)", what);
         }

@@ -40,8 +40,11 @@ impl World {
         }
         let shards = self.hosts[place].shards.len();
         self.trace.line(self.now, &self.hosts[place].name, format_args!("started, shards={shards}"));
+        self.witness.verdicts.starts(self.now, self.hosts[place].id);
         self.check_promises(place);
-        self.network.start(self.now, place, &mut self.queue);
+        let others: Vec<Place> =
+            (0..self.hosts().len()).filter(|other| self.hosts[*other].id != self.hosts[place].id).collect();
+        self.network.start(self.now, place, &others, &mut self.queue);
         self.feed_nothing(place);
     }
 
@@ -68,8 +71,9 @@ impl World {
     /// What this node said it had stored, before it stopped, it must hold now (INVARIANTS A4).
     fn check_promises(&mut self, place: Place) {
         let host = &self.hosts[place];
-        if self.damaged_place() == Some(place) && host.lacks_something() {
-            // What it cannot read it has told nobody that it still has.
+        if self.clone_place() == Some(place) || self.damaged_place() == Some(place) && host.lacks_something()
+        {
+            // What a node cannot read it has told nobody that it still has, and a clone has promised nothing.
             return;
         }
         match host.contents() {
@@ -154,7 +158,9 @@ impl World {
     pub fn heal(&mut self) {
         self.trace.line(self.now, "", format_args!("! heal"));
         self.resume_all();
+        let clone = self.clone_place().map(|place| (place, self.kept_off[place]));
         self.kept_off.fill(false);
+        clone.into_iter().for_each(|(place, off)| self.kept_off[place] = off);
         self.network.heal(self.now, &mut self.queue);
         for host in &mut self.hosts {
             host.slow_disk = false;
@@ -200,7 +206,7 @@ impl World {
 
     /// Switches on all machines that are off, at once.
     pub fn start_all(&mut self) {
-        for place in 0..self.hosts.len() {
+        for place in 0..self.hosts().len() {
             self.hosts[place].disk.fail_after(u64::MAX / 2);
             self.start(place);
         }

@@ -9,6 +9,7 @@
 mod ailments;
 mod asking;
 mod carrying;
+mod clones;
 mod damage;
 mod gossiping;
 mod lies;
@@ -17,6 +18,7 @@ mod machines;
 mod pauses;
 mod shown;
 
+pub use self::clones::Clones;
 pub use self::losses::Loss;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -31,6 +33,7 @@ use types::{Instant, NodeId, ShardId};
 pub use asking::{Answer, AskId};
 
 use crate::clock::{NodeClock, WALL_START_MS};
+use crate::faults::FaultKind;
 use crate::host::{At, Host, Life};
 use crate::network::{LinkId, Network, Packet, Place};
 use crate::queue::Queue;
@@ -93,6 +96,8 @@ pub enum Event {
     Answer(AskId, Answer),
     /// A machine is switched on again.
     Start(Place),
+    /// The clone of this number is gone.
+    CloneLeaves(u64),
     /// A node that stands still goes on.
     Resume {
         /// Which.
@@ -124,6 +129,7 @@ pub struct World {
     now: Instant,
     queue: Queue<Event>,
     rng: Rng,
+    /// The machines of the members, and behind them one for the clone of any of them, where there are clones.
     hosts: Vec<Host>,
     network: Network,
     trace: Trace,
@@ -151,6 +157,7 @@ pub struct World {
     standing: Vec<Standing>,
     /// How many shards each node is to have at its next start.
     divisions: Vec<u8>,
+    clones: Clones,
 }
 
 impl World {
@@ -159,11 +166,14 @@ impl World {
         let mut rng = Rng::from_seed(scenario.seed);
         let state = Arc::new(scenario.cluster());
         let mut clocks = rng.fork();
-        let hosts: Vec<Host> = state
+        let mut hosts: Vec<Host> = state
             .members()
             .iter()
             .map(|member| Host::new(member.id, &member.name, random_clock(&mut clocks, scenario.skew_ms_max)))
             .collect();
+        if scenario.faults.contains(&FaultKind::Clone) {
+            hosts.push(Host::new(hosts[0].id, "clone", random_clock(&mut clocks, scenario.skew_ms_max)));
+        }
         let network = Network::new(hosts.len(), scenario.network, rng.fork());
         let mut world = World {
             options: scenario.node_options(),
@@ -175,6 +185,7 @@ impl World {
             images: vec![None; hosts.len()],
             standing: hosts.iter().map(|_| Standing::default()).collect(),
             divisions: (0..hosts.len()).map(|place| scenario.shards_of(place)).collect(),
+            clones: Clones::default(),
             scenario,
             state,
             now: Instant::default(),
@@ -191,7 +202,10 @@ impl World {
             outputs: Vec::new(),
             feedback: VecDeque::new(),
         };
-        for place in 0..world.hosts.len() {
+        if let Some(place) = world.clone_place() {
+            world.kept_off[place] = true;
+        }
+        for place in 0..world.hosts().len() {
             world.start(place);
         }
         world
@@ -219,9 +233,9 @@ impl World {
         WALL_START_MS + elapsed_ms + elapsed_ms / 1000 + 1 + self.scenario.skew_ms_max
     }
 
-    /// The machines, in the order of their numbers.
+    /// The machines of the members, in the order of their numbers.
     pub fn hosts(&self) -> &[Host] {
-        &self.hosts
+        &self.hosts[..self.state.members().len()]
     }
 
     /// The place of the node of this name.
@@ -293,7 +307,7 @@ impl World {
     /// Whether every node runs, has connections with all others, takes none of them for down, can read what it has, takes in
     /// more, and is done with what it began while it was slow.
     pub fn is_whole(&self) -> bool {
-        let all: Vec<Place> = (0..self.hosts.len()).collect();
+        let all: Vec<Place> = (0..self.hosts().len()).collect();
         self.is_whole_among(&all)
     }
 
@@ -373,6 +387,7 @@ impl World {
             }
             Event::Start(place) if self.kept_off[place] => {}
             Event::Start(place) => self.start(place),
+            Event::CloneLeaves(number) => self.clone_leaves(number),
             Event::Resume { place, since } => self.resume(place, since),
             Event::Alarm(token) => return Happening::Alarm(token),
         }

@@ -121,6 +121,7 @@ impl World {
             Event::Arrive(_)
             | Event::Answer(..)
             | Event::Start(_)
+            | Event::CloneLeaves(_)
             | Event::Resume { .. }
             | Event::Alarm(_) => None,
         }
