@@ -129,6 +129,9 @@ pub enum MakeError {
     /// The context passed cannot be right.
     #[error("{0}")]
     Context(String),
+    /// The version whose expiry was to change was there when it was looked for, and has ended and been dropped since.
+    #[error("the key has ended meanwhile")]
+    Gone,
     /// What is held cannot be read, so nothing can be made on top of it.
     #[error("{0}")]
     CannotSay(String),
@@ -359,9 +362,7 @@ fn expire(
     at: Option<types::WallTime>,
     mint: &mut Mint<'_>,
 ) -> Result<Made, MakeError> {
-    let held = held.ok_or_else(|| {
-        MakeError::CannotSay("the version whose expiry was to change is not here".to_owned())
-    })?;
+    let held = held.ok_or(MakeError::Gone)?;
     let newest = held.versions().iter().map(|version| version.expiry.stamp).max().unwrap_or_default();
     let stamp = mint.clock.mint_above(mint.now.wall, newest);
     let record = held

@@ -350,6 +350,10 @@ impl Mutation {
                 self.ask_for_the_name(turn);
                 return;
             }
+            Err(MakeError::Gone) => {
+                self.finish(Ok(Reply::Touched(Touched::default())), turn);
+                return;
+            }
             Err(error) => {
                 let error = refusal(target, error, self.level);
                 self.finish(Err(error), turn);

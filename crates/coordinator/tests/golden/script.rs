@@ -309,6 +309,8 @@ impl Play {
         let (operation, make) = self.make.take().expect("something was to be made");
         let made = if words.plain[1] == "error" {
             Err(MakeError::Overloaded(words.plain[2..].join(" ")))
+        } else if words.plain[1] == "gone" {
+            Err(MakeError::Gone)
         } else if words.plain[1] == "not-as-named" {
             Err(MakeError::NotAsNamed)
         } else {
