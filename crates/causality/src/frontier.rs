@@ -142,15 +142,23 @@ impl Record {
     /// Whether all that a reader knows (`context`) is in `held`, or settled. What is settled and not held, where all owners
     /// have agreed on the frontier, was deleted or overwritten: the holder is not behind such a reader.
     pub fn covers_but_for(held: Option<&Record>, context: &Context, frontier: &Frontier) -> bool {
-        let is_seen = |dot: &Dot| {
-            frontier.covers(dot) || matches!(held, Some(Record::Siblings(held)) if held.seen().covers(dot))
+        let seen = match held {
+            Some(Record::Siblings(held)) => Some(held.seen()),
+            _ => None,
         };
+        let is_seen = |dot: &Dot| frontier.covers(dot) || seen.is_some_and(|seen| seen.covers(dot));
         match context {
             Context::Empty => true,
             Context::Stamp { dot, .. } => frontier.covers(dot) || context.is_covered_by(held),
             Context::Causal(known) => {
-                let mut ends = known.vector().iter().map(|(actor, counter)| Dot { actor, counter });
-                ends.all(|dot| is_seen(&dot)) && known.dots().iter().all(is_seen)
+                let is_all_seen = |(actor, counter): (Actor, u64)| {
+                    let here = seen.map_or(0, |seen| seen.vector().counter_of(actor));
+                    let prefix = frontier.counter_of(actor).max(here).min(counter);
+                    // Beyond that each write is one that was seen by itself. The first that was not ends it, so it takes no longer than
+                    // there are of those, whatever a client claims to know.
+                    (prefix..counter).all(|before| is_seen(&Dot { actor, counter: before + 1 }))
+                };
+                known.vector().iter().all(is_all_seen) && known.dots().iter().all(is_seen)
             }
         }
     }
@@ -201,5 +209,39 @@ impl Siblings {
     fn without(mut self, settled: impl Fn(Dot) -> bool) -> Siblings {
         self.retain(|version| !settled(version.dot));
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use types::Stint;
+
+    use super::*;
+    use crate::{DottedVector, Siblings, VersionVector};
+
+    /// C1: who has seen the last write of an actor by itself has not seen those before it. A reader who knows them all is not told
+    /// that this is all there is.
+    #[test]
+    fn a_write_that_was_seen_by_itself_covers_none_before_it() {
+        let actor = Actor { incarnation: Incarnation(1), stint: Stint(1) };
+        let vector = |counter| {
+            let mut vector = VersionVector::new();
+            vector.advance(actor, counter);
+            vector
+        };
+        let covers = |dots: &[u64], settled: u64, counter: u64| {
+            let known = Context::Causal(DottedVector::from_parts(vector(counter), Vec::new()));
+            let dots = dots.iter().map(|counter| Dot { actor, counter: *counter }).collect();
+            let seen = DottedVector::from_parts(vector(7), dots);
+            let held = Record::Siblings(Siblings::from_parts(seen, Vec::new()).expect("no versions"));
+            let frontier: Frontier = [(actor, settled)].into_iter().collect();
+            Record::covers_but_for(Some(&held), &known, &frontier)
+        };
+        assert!(!covers(&[11], 3, 11), "8, 9 and 10 are missing");
+        assert!(!covers(&[9, 11], 8, 11), "10 is missing");
+        assert!(
+            covers(&[9, 10, 11], 8, 11) && covers(&[], 11, 11) && covers(&[], 0, 7) && covers(&[8], 3, 8)
+        );
+        assert!(!covers(&[9], 3, u64::MAX) && covers(&[], u64::MAX, u64::MAX));
     }
 }
