@@ -358,9 +358,9 @@ impl Run {
     }
 
     /// Where the network goes on losing messages without a word, each lost one holds up a round of comparing for as long as
-    /// its patience.
+    /// its patience. Rounds go one at a time, and in a large cluster there are a thousand and more (seeds 106040, 108908).
     fn longer_where_lossy(&self, within: Duration) -> Duration {
-        within * if self.world.scenario().network.lost_one_in > 0 { 3 } else { 1 }
+        within * if self.world.scenario().network.lost_one_in > 0 { 12 } else { 1 }
     }
 
     fn wait_until_whole(&mut self) {

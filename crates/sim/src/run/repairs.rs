@@ -85,10 +85,7 @@ impl Run {
     }
 
     fn wait_for_those_asked(&mut self) {
-        // A message that is lost without a word holds up its round for five seconds, rounds go one at a time, and there may be a
-        // thousand and more of them (seed 106040).
-        let lossy = self.world.scenario().network.lost_one_in > 0;
-        let within = REPAIRED_WITHIN * if lossy { 12 } else { 1 };
+        let within = self.longer_where_lossy(REPAIRED_WITHIN);
         let latest = self.world.now() + within;
         // A request that is on its way arrives first.
         self.go_on(self.world.now() + Duration::from_millis(50));
