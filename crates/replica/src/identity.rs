@@ -297,10 +297,8 @@ fn decode(bytes: &[u8]) -> Result<Identity, &'static str> {
     }
     let (incarnation, rest) = rest.split_first_chunk::<8>().ok_or("it is too short")?;
     let (next, rest) = rest.split_first_chunk::<4>().ok_or("it is too short")?;
-    let (tide, rest) = match magic == MAGIC {
-        true => rest.split_first_chunk::<4>().ok_or("it is too short")?,
-        false => (next, rest),
-    };
+    let (tide, rest) =
+        if magic == MAGIC { rest.split_first_chunk::<4>().ok_or("it is too short")? } else { (next, rest) };
     let mut provisional = Vec::new();
     let (birthmark, origin, rest) = if magic != MAGIC_1 {
         let (birthmark, rest) = rest.split_first_chunk::<8>().ok_or("it is too short")?;

@@ -49,7 +49,7 @@ pub(crate) struct Mended {
     pub(crate) signature: u64,
 }
 
-/// What a record may have, before any was sent, in bytes.
+/// What a record may have, before any was moved, in bytes.
 const RECORD_BYTES_GUESSED: u64 = 1 << 10;
 
 /// The keys in which two owners differ, as far as they are known, and how far each has come.
@@ -63,9 +63,6 @@ pub(crate) struct Mending {
     next_number: u64,
     /// How much may be sent before the peer is asked for more.
     granted: usize,
-    /// How many records were sent so far, and their bytes.
-    sent: u64,
-    sent_bytes: u64,
     asking: bool,
     /// Nothing was granted: it is to be asked again a little later.
     put_off: bool,
@@ -109,8 +106,6 @@ impl Mending {
             under_way: BTreeMap::new(),
             next_number: 0,
             granted: 0,
-            sent: 0,
-            sent_bytes: 0,
             asking: false,
             put_off: false,
             mended: Mended::default(),
@@ -177,10 +172,14 @@ impl Mending {
         }
     }
 
-    /// About how much there is to send, going by what was sent so far.
+    /// About how much there is to send, going by what was moved so far.
     fn wanted(&self) -> u32 {
         let keys = self.waiting.iter().filter(|next| next.held == Held::Here).count() as u64;
-        let each = self.sent_bytes.checked_div(self.sent).unwrap_or(RECORD_BYTES_GUESSED);
+        let each = self
+            .mended
+            .bytes
+            .checked_div(self.mended.fetched + self.mended.sent)
+            .unwrap_or(RECORD_BYTES_GUESSED);
         u32::try_from(keys * each).unwrap_or(u32::MAX)
     }
 
@@ -251,8 +250,6 @@ impl Mending {
 
     fn send(&mut self, record: Bytes) -> Stage {
         self.granted = self.granted.saturating_sub(record.len());
-        self.sent += 1;
-        self.sent_bytes += record.len() as u64;
         self.mark(&record);
         Stage::Sending { record }
     }
