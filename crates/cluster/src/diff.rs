@@ -15,15 +15,15 @@ impl ClusterState {
     pub fn diff(&self, other: &ClusterState) -> Vec<String> {
         let mut lines = Vec::new();
         let mut compare = Compare { what: "the cluster".to_owned(), lines: &mut lines };
-        compare.field("name", &self.name, &other.name);
+        compare.field("name", self.name(), other.name());
         compare.field("partitions", &self.partition_count(), &other.partition_count());
-        diff_members(&self.members, &other.members, &mut lines);
-        diff_keyspaces(&self.keyspaces, &other.keyspaces, &mut lines);
-        if lines.is_empty() && self.rings != other.rings {
+        diff_members(self.members(), other.members(), &mut lines);
+        diff_keyspaces(self.keyspaces(), other.keyspaces(), &mut lines);
+        if lines.is_empty() && self.rings() != other.rings() {
             lines.push("the same members would own other partitions".to_owned());
         }
-        if lines.is_empty() && self.epoch != other.epoch {
-            lines.push(format!("the epoch is {}, would be {}", self.epoch, other.epoch));
+        if lines.is_empty() && self.epoch() != other.epoch() {
+            lines.push(format!("the epoch is {}, would be {}", self.epoch(), other.epoch()));
         }
         lines
     }

@@ -7,11 +7,13 @@
 use causality::Policy;
 use quorum::{DataCenter, Durability, Level, Model, QuorumMode};
 use ring::ReplicaCount;
-use types::KeyspaceId;
+use serde::{Deserialize, Serialize};
+use types::{Epoch, KeyspaceId};
 
 use crate::error::ConfigError;
 use crate::limits::Limits;
 use crate::member::check_name;
+use crate::stored::StoredKeyspace;
 
 /// The name of keyspace 0, which is always there.
 pub const DEFAULT_NAME: &str = "default";
@@ -23,10 +25,13 @@ pub const REPLICAS_MAX: u8 = 15;
 pub const NUMBER_MAX: u32 = 65_535;
 
 /// A keyspace and its settings.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(into = "StoredKeyspace", try_from = "StoredKeyspace")]
 pub struct Keyspace {
     /// Never used again for another.
     pub id: KeyspaceId,
+    /// The epoch in which its settings became what they are.
+    pub since: Epoch,
     /// What people call it; unique in the cluster.
     pub name: String,
     /// What `SELECT` takes; unique in the cluster.
@@ -53,7 +58,7 @@ pub struct Keyspace {
     /// Whether all its keys may be deleted at once.
     pub allow_flush: bool,
     /// How many replicas each data center really keeps, by the number of the data center: N, or all its nodes where
-    /// they are fewer. A cluster state fills this in for the keyspaces that it is made of, whatever it said before.
+    /// they are fewer, once all partitions are where they are to be. A cluster state fills this in for the keyspaces that it is made of, whatever it said before.
     pub copies: Vec<(DataCenter, u8)>,
 }
 
@@ -63,6 +68,7 @@ impl Keyspace {
     pub fn new(number: u32, name: &str) -> Keyspace {
         Keyspace {
             id: KeyspaceId(number),
+            since: Epoch(1),
             name: name.to_owned(),
             number,
             n: ReplicaCount::Everywhere(3),

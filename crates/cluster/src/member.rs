@@ -25,7 +25,7 @@ pub struct Addresses {
 }
 
 /// A node to be: what people say of it before the cluster state numbers it.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct MemberPlan {
     /// What people call it; unique in the cluster.
     pub name: String,
@@ -39,8 +39,28 @@ pub struct MemberPlan {
     pub addresses: Addresses,
 }
 
+/// How a member stands to the cluster.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Standing {
+    /// It has yet to get all that it is to have.
+    Joining,
+    /// It has all that it is to have.
+    Settled,
+    /// It hands over what it has, and goes.
+    Leaving,
+    /// It is gone for good, with its data: nobody waits for it, and nobody lets it in.
+    Gone,
+}
+
+impl Standing {
+    /// Whether it is to keep anything, or to get it.
+    pub fn stays(self) -> bool {
+        matches!(self, Standing::Joining | Standing::Settled)
+    }
+}
+
 /// A node of the cluster.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Member {
     /// Its number, never used again for another.
     pub id: NodeId,
@@ -54,12 +74,14 @@ pub struct Member {
     pub weight: f64,
     /// Where it listens.
     pub addresses: Addresses,
+    /// How it stands to the cluster.
+    pub standing: Standing,
 }
 
 impl Member {
-    pub(crate) fn new(id: NodeId, plan: MemberPlan) -> Member {
+    pub(crate) fn new(id: NodeId, plan: MemberPlan, standing: Standing) -> Member {
         let MemberPlan { name, data_center, rack, weight, addresses } = plan;
-        Member { id, name, data_center, rack, weight, addresses }
+        Member { id, name, data_center, rack, weight, addresses, standing }
     }
 
     /// Checks its names and its weight.

@@ -2,12 +2,13 @@
 //!
 //! What must hold: nodes that found a cluster from the same configuration hold equal states, so founding depends on
 //! nothing else: members are sorted by name and numbered from 1, keyspaces by number, rings are placed by a pure
-//! function. Two peers compare [`ClusterState::fingerprint`] before they say anything else to each other.
+//! function. A cluster is told from others by what it was founded from ([`ClusterState::founding`]), and two states of it with the
+//! same epoch are the same, which their [fingerprints](ClusterState::fingerprint) prove.
 //!
 //! Why the rings are part of the state, when they follow from the members: placement depends on where partitions were
 //! before, and a later version may place differently. What has been decided is kept, not worked out again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use quorum::DataCenter;
 use ring::{Partitions, PlacementMember, PreferenceList, Rings, SLOTS, Slot, place};
@@ -15,8 +16,10 @@ use types::{Epoch, KeyspaceId, NodeId, PartitionId};
 
 use crate::error::ConfigError;
 use crate::keyspace::{DEFAULT_NAME, Keyspace};
-use crate::member::{Member, MemberPlan, check_name};
-use crate::owners::OwnerTable;
+use crate::member::{Member, MemberPlan, Standing, check_name};
+use crate::movement::Movement;
+use crate::owners::{OwnerTable, Owners};
+use crate::parts::Parts;
 
 /// The most members of a cluster.
 pub const MEMBERS_MAX: usize = 1_000;
@@ -54,15 +57,7 @@ pub struct SlotRun {
 /// Who is there and who keeps what, as of one epoch.
 #[derive(Clone, PartialEq, Debug)]
 pub struct ClusterState {
-    /// The cluster's name.
-    pub(crate) name: String,
-    pub(crate) epoch: Epoch,
-    /// Ascending by id.
-    pub(crate) members: Vec<Member>,
-    pub(crate) rings: Rings,
-    /// Ascending by id.
-    pub(crate) keyspaces: Vec<Keyspace>,
-
+    pub(crate) parts: Parts,
     // What follows from the above, worked out once.
     /// Sorted; a data center's number is its place here.
     data_centers: Vec<String>,
@@ -90,53 +85,50 @@ impl ClusterState {
         if keyspaces.iter().all(|keyspace| keyspace.name != DEFAULT_NAME) {
             keyspaces.push(Keyspace::built_in());
         }
-        ClusterState::assemble(plan.name, Epoch(1), members, rings, keyspaces)
+        let mut state = ClusterState::assemble(Parts::first(plan.name, members, rings, keyspaces))?;
+        state.parts.founding = state.first_fingerprint();
+        state.fingerprint = state.checksum();
+        Ok(state)
     }
 
     /// A state of these parts, each of which is sound by itself: checks what must hold between them.
-    pub(crate) fn assemble(
-        name: String,
-        epoch: Epoch,
-        members: Vec<Member>,
-        rings: Rings,
-        mut keyspaces: Vec<Keyspace>,
-    ) -> Result<ClusterState, ConfigError> {
-        let data_centers = data_centers(&members)?;
+    pub(crate) fn assemble(mut parts: Parts) -> Result<ClusterState, ConfigError> {
+        let data_centers = data_centers(&parts.members)?;
         let data_center_of =
-            members.iter().map(|member| number_of(&data_centers, &member.data_center)).collect();
-        keyspaces.sort_by_key(|keyspace| keyspace.id);
-        check_keyspaces(&keyspaces, &data_centers)?;
-        for keyspace in &mut keyspaces {
-            keyspace.copies = copies(keyspace, &data_centers, &members);
+            parts.members.iter().map(|member| number_of(&data_centers, &member.data_center)).collect();
+        parts.keyspaces.sort_by_key(|keyspace| keyspace.id);
+        check_keyspaces(&parts.keyspaces, &data_centers)?;
+        parts.check()?;
+        for keyspace in &mut parts.keyspaces {
+            keyspace.copies = copies(keyspace, &data_centers, &parts.members);
         }
-        let owners = keyspaces.iter().map(|keyspace| OwnerTable::new(&rings, &keyspace.n)).collect();
-        let default = keyspaces.iter().position(|keyspace| keyspace.name == DEFAULT_NAME);
-        let default =
-            default.ok_or_else(|| ConfigError::new("keyspaces", keyspaces.len(), "`default` is missing"))?;
-        let mut state = ClusterState {
-            name,
-            epoch,
-            members,
-            rings,
-            keyspaces,
-            data_centers,
-            data_center_of,
-            owners,
-            default,
-            fingerprint: 0,
-        };
+        let default = parts.keyspaces.iter().position(|keyspace| keyspace.name == DEFAULT_NAME);
+        let default = default
+            .ok_or_else(|| ConfigError::new("keyspaces", parts.keyspaces.len(), "`default` is missing"))?;
+        let owners = parts.keyspaces.iter().map(|keyspace| parts.owners(keyspace.id)).collect();
+        let mut state = ClusterState { parts, data_centers, data_center_of, owners, default, fingerprint: 0 };
         state.fingerprint = state.checksum();
         Ok(state)
     }
 
     /// The cluster's name.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.parts.name
+    }
+
+    /// By what the cluster is told from others of the same name: what its first state came to.
+    pub fn founding(&self) -> u64 {
+        self.parts.founding
+    }
+
+    /// How often its history was begun again, because the majority of those who keep it was lost for good.
+    pub fn generation(&self) -> u32 {
+        self.parts.generation
     }
 
     /// The number of this state among the cluster's states.
     pub fn epoch(&self) -> Epoch {
-        self.epoch
+        self.parts.epoch
     }
 
     /// What the state comes to: equal states have equal fingerprints, and others, but for one in 2^64, do not.
@@ -146,22 +138,30 @@ impl ClusterState {
 
     /// The members, ascending by id.
     pub fn members(&self) -> &[Member] {
-        &self.members
+        &self.parts.members
     }
 
     /// The member with this id.
     pub fn member(&self, node: NodeId) -> Option<&Member> {
-        self.index_of(node).map(|index| &self.members[index])
+        self.index_of(node).map(|index| &self.parts.members[index])
     }
 
     /// The member with this name.
     pub fn member_by_name(&self, name: &str) -> Option<&Member> {
-        self.members.iter().find(|member| member.name == name)
+        self.parts.members.iter().find(|member| member.name == name)
+    }
+
+    /// Whether this was a member once and is none any more, or is gone for good.
+    pub fn was_removed(&self, node: NodeId) -> bool {
+        match self.member(node) {
+            Some(member) => member.standing == Standing::Gone,
+            None => node < self.parts.next_node,
+        }
     }
 
     /// The place of a member among [`ClusterState::members`].
     pub(crate) fn index_of(&self, node: NodeId) -> Option<usize> {
-        self.members.binary_search_by_key(&node, |member| member.id).ok()
+        self.parts.members.binary_search_by_key(&node, |member| member.id).ok()
     }
 
     /// The names of the data centers; the number of one is its place here.
@@ -176,41 +176,46 @@ impl ClusterState {
 
     /// The keyspaces, ascending by id.
     pub fn keyspaces(&self) -> &[Keyspace] {
-        &self.keyspaces
+        &self.parts.keyspaces
     }
 
     /// The keyspace with this id.
     pub fn keyspace(&self, id: KeyspaceId) -> Option<&Keyspace> {
-        self.keyspace_index(id).map(|index| &self.keyspaces[index])
+        self.keyspace_index(id).map(|index| &self.parts.keyspaces[index])
     }
 
     /// The keyspace with this name.
     pub fn keyspace_by_name(&self, name: &str) -> Option<&Keyspace> {
-        self.keyspaces.iter().find(|keyspace| keyspace.name == name)
+        self.parts.keyspaces.iter().find(|keyspace| keyspace.name == name)
     }
 
     /// The keyspace with this number, the one that `SELECT` takes.
     pub fn keyspace_by_number(&self, number: u32) -> Option<&Keyspace> {
-        self.keyspaces.iter().find(|keyspace| keyspace.number == number)
+        self.parts.keyspaces.iter().find(|keyspace| keyspace.number == number)
+    }
+
+    /// Whether there was a keyspace with this id and it was dropped.
+    pub fn was_dropped(&self, id: KeyspaceId) -> bool {
+        id < self.parts.next_keyspace && self.keyspace(id).is_none()
     }
 
     /// Keyspace `default`, which every state has.
     pub fn default_keyspace(&self) -> &Keyspace {
-        &self.keyspaces[self.default]
+        &self.parts.keyspaces[self.default]
     }
 
     fn keyspace_index(&self, id: KeyspaceId) -> Option<usize> {
-        self.keyspaces.binary_search_by_key(&id, |keyspace| keyspace.id).ok()
+        self.parts.keyspaces.binary_search_by_key(&id, |keyspace| keyspace.id).ok()
     }
 
-    /// The rings of all data centers.
+    /// The rings of all data centers, as they are to be when all partitions have arrived.
     pub fn rings(&self) -> &Rings {
-        &self.rings
+        &self.parts.target().rings
     }
 
     /// How the slots are cut.
     pub fn partitions(&self) -> Partitions {
-        self.rings.partitions()
+        self.rings().partitions()
     }
 
     /// How many partitions there are.
@@ -231,10 +236,50 @@ impl ClusterState {
         (partition, *slots.end())
     }
 
-    /// The owners of a partition in a keyspace, in the order of the preference list; none if there is no such keyspace
-    /// or partition. A look-up in a table.
+    /// The owners of a partition in a keyspace, who answer reads, in the order of the preference list; none if there is no such
+    /// keyspace or partition. A look-up in a table.
     pub fn owners(&self, keyspace: KeyspaceId, partition: PartitionId) -> &[NodeId] {
         self.keyspace_index(keyspace).map_or(&[], |index| self.owners[index].of(partition))
+    }
+
+    /// The same with those who have to do with it because it moves.
+    pub fn all_owners(&self, keyspace: KeyspaceId, partition: PartitionId) -> Owners<'_> {
+        let nobody = Owners { read: &[], also_written: &[], clearing: &[] };
+        self.keyspace_index(keyspace).map_or(nobody, |index| self.owners[index].all_of(partition))
+    }
+
+    /// Whether a node may hold something of a partition, in any keyspace.
+    pub fn holds(&self, node: NodeId, partition: PartitionId) -> bool {
+        self.owners.iter().any(|table| table.all_of(partition).holders().any(|holder| holder == node))
+    }
+
+    /// Since when the owners of a partition are who they are: what was routed by an earlier state is refused (INVARIANTS E1).
+    pub fn since(&self, partition: PartitionId) -> Epoch {
+        self.parts.since.get(usize::from(partition.0)).copied().unwrap_or_default()
+    }
+
+    /// The same for a keyspace: since its last settings too.
+    pub fn since_in(&self, keyspace: KeyspaceId, partition: PartitionId) -> Epoch {
+        self.keyspace(keyspace).map_or(self.epoch(), |keyspace| keyspace.since).max(self.since(partition))
+    }
+
+    /// The partitions that move, and how far each is.
+    pub fn movements(&self) -> &BTreeMap<PartitionId, Movement> {
+        &self.parts.movements
+    }
+
+    /// How a partition moves; nothing where it is at rest.
+    pub fn movement(&self, partition: PartitionId) -> Option<&Movement> {
+        self.parts.movements.get(&partition)
+    }
+
+    /// The partitions that are yet to go to the last layout and do not move.
+    pub fn waiting_to_move(&self) -> impl Iterator<Item = PartitionId> + '_ {
+        let target = self.parts.target().id;
+        let partitions = self.partitions().iter().zip(&self.parts.at);
+        partitions
+            .filter(move |(partition, at)| **at != target && !self.parts.movements.contains_key(partition))
+            .map(|(partition, _)| partition)
     }
 
     /// The owners of a partition by the N of `default`: what a Redis Cluster client is shown.
@@ -245,8 +290,14 @@ impl ClusterState {
     /// The owners and all fallbacks of a partition in a keyspace. Worked out when asked: for failures, not for every
     /// request.
     pub fn preference_list(&self, keyspace: KeyspaceId, partition: PartitionId) -> PreferenceList {
-        let count = self.keyspace(keyspace).map(|keyspace| &keyspace.n);
-        count.map_or_else(PreferenceList::default, |count| self.rings.preference_list(partition, count))
+        let Some(at) = self.parts.read_layout(partition) else {
+            return PreferenceList::default();
+        };
+        let mut list = at.preference_list(keyspace, partition);
+        // Who is among the owners of either set counts there, and stands in for nobody.
+        let owners = self.all_owners(keyspace, partition);
+        list.fallbacks.retain(|node| owners.holders().all(|holder| holder != *node));
+        list
     }
 
     /// The fallbacks of a partition in a keyspace, first the one that stands in first.
@@ -284,7 +335,8 @@ fn number_members(mut plans: Vec<MemberPlan>) -> Result<Vec<Member>, ConfigError
         let wanted = "two members have this id: give each its own";
         return Err(ConfigError::new("cluster.members.id", format!("{:?}", pair[0].name), wanted));
     }
-    let members: Vec<Member> = (1..).map(NodeId).zip(plans).map(|(id, plan)| Member::new(id, plan)).collect();
+    let members: Vec<Member> =
+        (1..).map(NodeId).zip(plans).map(|(id, plan)| Member::new(id, plan, Standing::Settled)).collect();
     members.iter().try_for_each(Member::check)?;
     Ok(members)
 }
@@ -327,10 +379,11 @@ fn check_keyspaces(keyspaces: &[Keyspace], data_centers: &[String]) -> Result<()
     Ok(())
 }
 
-/// How many replicas each data center really keeps.
+/// How many replicas each data center really keeps, or is to.
 fn copies(keyspace: &Keyspace, data_centers: &[String], members: &[Member]) -> Vec<(DataCenter, u8)> {
     let copies_in = |name: &String| {
-        let nodes = members.iter().filter(|member| member.data_center == *name).count();
+        let stays = |member: &&Member| member.data_center == *name && member.standing.stays();
+        let nodes = members.iter().filter(stays).count();
         let count = keyspace.n.in_data_center(name).min(nodes);
         u8::try_from(count).expect("N is at most REPLICAS_MAX in a data center")
     };

@@ -1,13 +1,15 @@
 //! The bytes of a cluster state: what a node keeps in its data directory, and what a fingerprint is taken of.
 //!
 //! ```text
-//!   "HGCS"   u16 format   postcard body                                        u64 xxh3 of all before
-//!   4 bytes  little end   name, epoch, partitions, members, rings, keyspaces   little end
+//!   "HGCS"   u16 format   postcard body                                            u64 xxh3 of all before
+//!   4 bytes  little end   1: name, epoch, partitions, members, rings, keyspaces    little end
+//!                         2: the parts of a state (`Stored`)
 //! ```
 //!
 //! What must hold: equal states have equal bytes (lists are sorted, numbers have one form); no bytes make a state that
-//! could not have been founded, so decoding goes through the same checks as a configuration; a format that is not known
-//! is refused in words, never guessed.
+//! could not have come about, so decoding goes through the same checks as a configuration; a format that is not known
+//! is refused in words, never guessed. Format 1 knew states that nothing followed on. It is read, and it is what a cluster's
+//! founding is told by: a later program must not take its own cluster for another.
 //!
 //! Why the body has types of its own: the state's may change with the program, the bytes may not. Policies, levels and
 //! modes are written as their names, which outlive any order of enum variants.
@@ -16,33 +18,79 @@ use std::collections::BTreeMap;
 
 use ring::{Partitions, PlacementMember, REPLICAS_BALANCED, ReplicaCount, Ring, RingMember, Rings, validate};
 use serde::{Deserialize, Serialize};
-use types::{Epoch, KeyspaceId, NodeId};
+use types::{Epoch, KeyspaceId, NodeId, PartitionId};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::error::StoredError;
 use crate::keyspace::Keyspace;
+use crate::layout::{Layout, LayoutId};
 use crate::limits::Limits;
-use crate::member::Member;
+use crate::member::{Addresses, Member, MemberPlan, Standing};
+use crate::movement::Movement;
+use crate::parts::Parts;
 use crate::state::ClusterState;
 
 const MAGIC: [u8; 4] = *b"HGCS";
-const FORMAT: u16 = 1;
+const FIRST_FORMAT: u16 = 1;
+const FORMAT: u16 = 2;
 const HEADER_BYTES: usize = 6;
 const CHECKSUM_BYTES: usize = 8;
 
+/// Format 1.
 #[derive(Serialize, Deserialize)]
-struct StoredState {
+struct StoredFirst {
     name: String,
     epoch: Epoch,
     partitions: u16,
-    members: Vec<Member>,
-    /// By data center, the node that claims each partition.
-    rings: BTreeMap<String, Vec<NodeId>>,
+    members: Vec<StoredMember>,
+    rings: StoredRings,
     keyspaces: Vec<StoredKeyspace>,
 }
 
+/// Format 2.
 #[derive(Serialize, Deserialize)]
-struct StoredKeyspace {
+struct Stored {
+    name: String,
+    founding: u64,
+    generation: u32,
+    epoch: Epoch,
+    partitions: u16,
+    members: Vec<(StoredMember, Standing)>,
+    layouts: Vec<StoredLayout>,
+    /// By runs of partitions, each with its length.
+    at: Vec<(LayoutId, u16)>,
+    /// The same.
+    since: Vec<(Epoch, u16)>,
+    movements: BTreeMap<PartitionId, Movement>,
+    keyspaces: Vec<(StoredKeyspace, Epoch)>,
+    next_node: NodeId,
+    next_keyspace: KeyspaceId,
+    next_layout: LayoutId,
+}
+
+/// By data center, the node that claims each partition.
+type StoredRings = BTreeMap<String, Vec<NodeId>>;
+
+#[derive(Serialize, Deserialize)]
+struct StoredLayout {
+    id: LayoutId,
+    rings: StoredRings,
+    counts: BTreeMap<KeyspaceId, StoredReplicas>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredMember {
+    id: NodeId,
+    name: String,
+    data_center: String,
+    rack: String,
+    weight: f64,
+    addresses: Addresses,
+}
+
+/// A keyspace's settings as they are written.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct StoredKeyspace {
     id: KeyspaceId,
     name: String,
     number: u32,
@@ -67,19 +115,17 @@ enum StoredReplicas {
 impl ClusterState {
     /// The state as bytes, for keeping.
     pub fn encode(&self) -> Vec<u8> {
-        let mut bytes = MAGIC.to_vec();
-        bytes.extend(FORMAT.to_le_bytes());
-        let bytes = postcard::to_extend(&self.to_stored(), bytes);
-        let mut bytes =
-            bytes.expect("a vector grows, and these types have no case that postcard cannot write");
-        bytes.extend(xxh3_64(&bytes).to_le_bytes());
-        bytes
+        sealed(FORMAT, &Stored::of(&self.parts))
     }
 
     /// The checksum that the encoded state ends with.
     pub(crate) fn checksum(&self) -> u64 {
-        let bytes = self.encode();
-        xxh3_64(&bytes[..bytes.len() - CHECKSUM_BYTES])
+        checksum_of(&self.encode())
+    }
+
+    /// What the first state of a cluster comes to.
+    pub(crate) fn first_fingerprint(&self) -> u64 {
+        checksum_of(&sealed(FIRST_FORMAT, &StoredFirst::of(&self.parts)))
     }
 
     /// The state that `bytes` hold.
@@ -87,30 +133,31 @@ impl ClusterState {
     /// # Errors
     /// If they are damaged, incomplete, of a later format, or no state that could be served.
     pub fn decode(bytes: &[u8]) -> Result<ClusterState, StoredError> {
-        let stored: StoredState = postcard::from_bytes(body(bytes)?).map_err(damaged)?;
-        let members = checked_members(stored.members)?;
-        let partitions = Partitions::new(u64::from(stored.partitions)).map_err(damaged)?;
-        let rings = rings_of(&members, &stored.rings, partitions)?;
-        let keyspaces =
-            stored.keyspaces.into_iter().map(StoredKeyspace::restore).collect::<Result<_, _>>()?;
-        ClusterState::assemble(stored.name, stored.epoch, members, rings, keyspaces).map_err(damaged)
-    }
-
-    fn to_stored(&self) -> StoredState {
-        let claims = |(name, ring): (&str, &Ring)| (name.to_owned(), ring.claims().collect());
-        StoredState {
-            name: self.name.clone(),
-            epoch: self.epoch,
-            partitions: self.partitions().count(),
-            members: self.members.clone(),
-            rings: self.rings.iter().map(claims).collect(),
-            keyspaces: self.keyspaces.iter().map(StoredKeyspace::of).collect(),
+        let (format, body) = body(bytes)?;
+        if format == FIRST_FORMAT {
+            let parts = postcard::from_bytes::<StoredFirst>(body).map_err(damaged)?.restore()?;
+            return ClusterState::assemble(parts).map_err(damaged);
         }
+        let parts = postcard::from_bytes::<Stored>(body).map_err(damaged)?.restore()?;
+        ClusterState::assemble(parts).map_err(damaged)
     }
 }
 
-/// The part of the bytes between header and checksum, once both are believed.
-fn body(bytes: &[u8]) -> Result<&[u8], StoredError> {
+fn sealed(format: u16, body: &impl Serialize) -> Vec<u8> {
+    let mut bytes = MAGIC.to_vec();
+    bytes.extend(format.to_le_bytes());
+    let bytes = postcard::to_extend(body, bytes);
+    let mut bytes = bytes.expect("a vector grows, and these types have no case that postcard cannot write");
+    bytes.extend(xxh3_64(&bytes).to_le_bytes());
+    bytes
+}
+
+fn checksum_of(sealed: &[u8]) -> u64 {
+    xxh3_64(&sealed[..sealed.len() - CHECKSUM_BYTES])
+}
+
+/// The format of the bytes, and the part between header and checksum, once both are believed.
+fn body(bytes: &[u8]) -> Result<(u16, &[u8]), StoredError> {
     if bytes.len() < HEADER_BYTES + CHECKSUM_BYTES || bytes[..4] != MAGIC {
         return Err(damaged("it does not begin as one does"));
     }
@@ -119,15 +166,121 @@ fn body(bytes: &[u8]) -> Result<&[u8], StoredError> {
         return Err(StoredError::TooNew { found: format, known: FORMAT });
     }
     let (content, checksum) = bytes.split_at(bytes.len() - CHECKSUM_BYTES);
-    if xxh3_64(content).to_le_bytes() != checksum {
+    if format < FIRST_FORMAT || xxh3_64(content).to_le_bytes() != checksum {
         return Err(damaged("its checksum does not match"));
     }
-    Ok(&content[HEADER_BYTES..])
+    Ok((format, &content[HEADER_BYTES..]))
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "made to be handed to `map_err`")]
 fn damaged(why: impl ToString) -> StoredError {
     StoredError::Damaged(why.to_string())
+}
+
+impl StoredFirst {
+    fn of(parts: &Parts) -> StoredFirst {
+        StoredFirst {
+            name: parts.name.clone(),
+            epoch: parts.epoch,
+            partitions: parts.target().rings.partitions().count(),
+            members: parts.members.iter().map(StoredMember::of).collect(),
+            rings: claims(&parts.target().rings),
+            keyspaces: parts.keyspaces.iter().map(StoredKeyspace::of).collect(),
+        }
+    }
+
+    fn restore(self) -> Result<Parts, StoredError> {
+        let members = self.members.into_iter().map(|member| member.restore(Standing::Settled));
+        let members = checked_members(members.collect())?;
+        let partitions = Partitions::new(u64::from(self.partitions)).map_err(damaged)?;
+        let rings = rings_of(&members, &self.rings, partitions)?;
+        let keyspaces = self.keyspaces.into_iter().map(StoredKeyspace::restore).collect::<Result<_, _>>()?;
+        let mut parts = Parts::first(self.name, members, rings, keyspaces);
+        if self.epoch != parts.epoch {
+            return Err(damaged("it is of an epoch that format 1 has no words for"));
+        }
+        parts.founding = checksum_of(&sealed(FIRST_FORMAT, &StoredFirst::of(&parts)));
+        Ok(parts)
+    }
+}
+
+impl Stored {
+    fn of(parts: &Parts) -> Stored {
+        let layout = |layout: &Layout| StoredLayout {
+            id: layout.id,
+            rings: claims(&layout.rings),
+            counts: layout.counts.iter().map(|(id, count)| (*id, StoredReplicas::of(count))).collect(),
+        };
+        Stored {
+            name: parts.name.clone(),
+            founding: parts.founding,
+            generation: parts.generation,
+            epoch: parts.epoch,
+            partitions: parts.target().rings.partitions().count(),
+            members: parts.members.iter().map(|one| (StoredMember::of(one), one.standing)).collect(),
+            layouts: parts.layouts.iter().map(layout).collect(),
+            at: runs(&parts.at),
+            since: runs(&parts.since),
+            movements: parts.movements.clone(),
+            keyspaces: parts.keyspaces.iter().map(|one| (StoredKeyspace::of(one), one.since)).collect(),
+            next_node: parts.next_node,
+            next_keyspace: parts.next_keyspace,
+            next_layout: parts.next_layout,
+        }
+    }
+
+    fn restore(self) -> Result<Parts, StoredError> {
+        let members = self.members.into_iter().map(|(member, standing)| member.restore(standing));
+        let members = checked_members(members.collect())?;
+        let partitions = Partitions::new(u64::from(self.partitions)).map_err(damaged)?;
+        let layout = |layout: StoredLayout| {
+            let counts = layout.counts.into_iter().map(|(id, count)| (id, count.restore())).collect();
+            Ok(Layout { id: layout.id, rings: rings_of(&members, &layout.rings, partitions)?, counts })
+        };
+        let layouts = self.layouts.into_iter().map(layout).collect::<Result<Vec<Layout>, StoredError>>()?;
+        let keyspace = |(stored, since): (StoredKeyspace, Epoch)| Ok(Keyspace { since, ..stored.restore()? });
+        Ok(Parts {
+            name: self.name,
+            founding: self.founding,
+            generation: self.generation,
+            epoch: self.epoch,
+            layouts,
+            at: unrun(&self.at, partitions)?,
+            since: unrun(&self.since, partitions)?,
+            movements: self.movements,
+            keyspaces: self.keyspaces.into_iter().map(keyspace).collect::<Result<_, StoredError>>()?,
+            members,
+            next_node: self.next_node,
+            next_keyspace: self.next_keyspace,
+            next_layout: self.next_layout,
+        })
+    }
+}
+
+/// Equal neighbours as one, with how many they are.
+fn runs<T: Copy + PartialEq>(each: &[T]) -> Vec<(T, u16)> {
+    let mut runs: Vec<(T, u16)> = Vec::new();
+    for &one in each {
+        match runs.last_mut() {
+            Some((last, length)) if *last == one => *length += 1,
+            _ => runs.push((one, 1)),
+        }
+    }
+    runs
+}
+
+/// One for each partition.
+fn unrun<T: Copy>(runs: &[(T, u16)], partitions: Partitions) -> Result<Vec<T>, StoredError> {
+    let count: u64 = runs.iter().map(|(_, length)| u64::from(*length)).sum();
+    if count != u64::from(partitions.count()) {
+        return Err(damaged("it does not say of each partition where it is"));
+    }
+    let each = runs.iter().flat_map(|(one, length)| std::iter::repeat_n(*one, usize::from(*length)));
+    Ok(each.collect())
+}
+
+fn claims(rings: &Rings) -> StoredRings {
+    rings.iter().map(|(name, ring): (&str, &Ring)| (name.to_owned(), ring.claims().collect())).collect()
 }
 
 fn checked_members(members: Vec<Member>) -> Result<Vec<Member>, StoredError> {
@@ -136,21 +289,71 @@ fn checked_members(members: Vec<Member>) -> Result<Vec<Member>, StoredError> {
     if ascending && !members.is_empty() { Ok(members) } else { Err(damaged("its members are out of order")) }
 }
 
-fn rings_of(
-    members: &[Member],
-    claims: &BTreeMap<String, Vec<NodeId>>,
-    partitions: Partitions,
-) -> Result<Rings, StoredError> {
+/// Rings of these claims. Members of a ring are those that claim something in it.
+fn rings_of(members: &[Member], claims: &StoredRings, partitions: Partitions) -> Result<Rings, StoredError> {
     let mut rings = BTreeMap::new();
+    let mut placed: Vec<PlacementMember> = Vec::new();
     for (data_center, claims) in claims {
-        let here = members.iter().filter(|member| member.data_center == *data_center);
+        let mut claimants = claims.clone();
+        claimants.sort_unstable();
+        claimants.dedup();
+        let claims_some = |member: &&Member| claimants.binary_search(&member.id).is_ok();
+        let here = members.iter().filter(|member| member.data_center == *data_center).filter(claims_some);
+        placed.extend(here.clone().map(Member::to_placement));
         let here = here.map(|member| RingMember { node: member.id, rack: member.rack.clone() }).collect();
         rings.insert(data_center.clone(), Ring::new(here, claims, partitions).map_err(damaged)?);
     }
     let rings = Rings::new(partitions, rings).map_err(damaged)?;
-    let placed: Vec<PlacementMember> = members.iter().map(Member::to_placement).collect();
     validate(&rings, &placed, REPLICAS_BALANCED).map_err(damaged)?;
     Ok(rings)
+}
+
+impl StoredMember {
+    fn of(member: &Member) -> StoredMember {
+        StoredMember {
+            id: member.id,
+            name: member.name.clone(),
+            data_center: member.data_center.clone(),
+            rack: member.rack.clone(),
+            weight: member.weight,
+            addresses: member.addresses,
+        }
+    }
+
+    fn restore(self, standing: Standing) -> Member {
+        let StoredMember { id, name, data_center, rack, weight, addresses } = self;
+        Member::new(id, MemberPlan { name, data_center, rack, weight, addresses }, standing)
+    }
+}
+
+impl StoredReplicas {
+    fn of(count: &ReplicaCount) -> StoredReplicas {
+        match count {
+            ReplicaCount::Everywhere(count) => StoredReplicas::Everywhere(*count),
+            ReplicaCount::PerDataCenter(counts) => StoredReplicas::PerDataCenter(counts.clone()),
+        }
+    }
+
+    fn restore(self) -> ReplicaCount {
+        match self {
+            StoredReplicas::Everywhere(count) => ReplicaCount::Everywhere(count),
+            StoredReplicas::PerDataCenter(counts) => ReplicaCount::PerDataCenter(counts),
+        }
+    }
+}
+
+impl From<Keyspace> for StoredKeyspace {
+    fn from(keyspace: Keyspace) -> StoredKeyspace {
+        StoredKeyspace::of(&keyspace)
+    }
+}
+
+impl TryFrom<StoredKeyspace> for Keyspace {
+    type Error = StoredError;
+
+    fn try_from(stored: StoredKeyspace) -> Result<Keyspace, StoredError> {
+        stored.restore()
+    }
 }
 
 impl StoredKeyspace {
@@ -159,10 +362,7 @@ impl StoredKeyspace {
             id: keyspace.id,
             name: keyspace.name.clone(),
             number: keyspace.number,
-            n: match &keyspace.n {
-                ReplicaCount::Everywhere(count) => StoredReplicas::Everywhere(*count),
-                ReplicaCount::PerDataCenter(counts) => StoredReplicas::PerDataCenter(counts.clone()),
-            },
+            n: StoredReplicas::of(&keyspace.n),
             r: keyspace.r.to_string(),
             w: keyspace.w.to_string(),
             policy: keyspace.policy.to_string(),
@@ -178,10 +378,7 @@ impl StoredKeyspace {
     fn restore(self) -> Result<Keyspace, StoredError> {
         Ok(Keyspace {
             id: self.id,
-            n: match self.n {
-                StoredReplicas::Everywhere(count) => ReplicaCount::Everywhere(count),
-                StoredReplicas::PerDataCenter(counts) => ReplicaCount::PerDataCenter(counts),
-            },
+            n: self.n.restore(),
             r: self.r.parse().map_err(damaged)?,
             w: self.w.parse().map_err(damaged)?,
             policy: self.policy.parse().map_err(damaged)?,

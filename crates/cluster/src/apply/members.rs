@@ -1,0 +1,188 @@
+//! Members join, leave, are taken for gone, and weigh more or less.
+//!
+//! What must hold (INVARIANTS E6, E8): the number of a member is never used again, so whoever was removed stays removed, under
+//! whatever name he comes back. Nothing leaves a data center with fewer nodes than the N of a keyspace there, unless that is asked
+//! for in so many words.
+
+use std::collections::BTreeMap;
+
+use ring::{Ring, RingMember, Rings, WEIGHTS};
+use types::NodeId;
+
+use super::Parts;
+use crate::command::Refused;
+use crate::error::ConfigError;
+use crate::member::{Member, MemberPlan, Standing};
+use crate::state::MEMBERS_MAX;
+
+impl Parts {
+    pub(super) fn join(&mut self, plan: &MemberPlan, replaces: Option<&str>) -> Result<(), Refused> {
+        if self.members.iter().any(|member| member.name == plan.name) {
+            let wanted =
+                "give the new node a node.id of its own, or remove that one first (`henge node remove`)";
+            return Err(Refused::Exists { what: "member", name: plan.name.clone(), wanted });
+        }
+        if self.members.len() >= MEMBERS_MAX {
+            return Err(Refused::because(format!("a cluster has at most {MEMBERS_MAX} members")));
+        }
+        let id = self.next_node;
+        let next =
+            id.0.checked_add(1).ok_or_else(|| Refused::because("every number of a member was used"))?;
+        self.next_node = NodeId(next);
+        let member = Member::new(id, plan.clone(), Standing::Joining);
+        member.check()?;
+        let Some(replaces) = replaces else {
+            self.members.push(member);
+            return self.lay_out_members();
+        };
+        let place = self.place_of(replaces)?;
+        let dead = self.members[place].clone();
+        if dead.data_center != member.data_center {
+            return Err(Refused::because(format!(
+                "{} is in data center {} and cannot take the place of {replaces}, which was in {}",
+                member.name, member.data_center, dead.data_center
+            )));
+        }
+        self.members[place].standing = Standing::Gone;
+        let rings = replaced(&self.target().rings, &dead, &member);
+        self.members.push(member);
+        match rings {
+            // One for one, if the racks allow it; else as if it had joined and the other one left.
+            Some(rings) if dead.standing.stays() => self.lay_out(rings),
+            _ => self.lay_out_members(),
+        }
+    }
+
+    pub(super) fn drain(&mut self, names: &[String], below_n: bool) -> Result<(), Refused> {
+        if names.is_empty() {
+            return Err(Refused::because("say which nodes are to leave"));
+        }
+        for name in names {
+            let place = self.place_of(name)?;
+            match self.members[place].standing {
+                Standing::Joining | Standing::Settled => self.members[place].standing = Standing::Leaving,
+                Standing::Leaving => return Err(Refused::because(format!("{name} is leaving already"))),
+                Standing::Gone => return Err(Refused::because(format!("{name} is gone for good already"))),
+            }
+        }
+        self.check_enough_stay(names, below_n)?;
+        self.lay_out_members()
+    }
+
+    pub(super) fn remove(&mut self, name: &str, below_n: bool) -> Result<(), Refused> {
+        let place = self.place_of(name)?;
+        let was = self.members[place].standing;
+        if was == Standing::Gone {
+            return Err(Refused::because(format!("{name} is gone for good already")));
+        }
+        self.members[place].standing = Standing::Gone;
+        if was.stays() {
+            self.check_enough_stay(&[name.to_owned()], below_n)?;
+            self.lay_out_members()
+        } else {
+            self.give_up_what_is_of_no_use();
+            Ok(())
+        }
+    }
+
+    pub(super) fn weigh(&mut self, name: &str, weight: f64) -> Result<(), Refused> {
+        if !WEIGHTS.contains(&weight) {
+            let wanted = "a weight is a number from 0.001 to 1000, usually 1";
+            return Err(ConfigError::new("weight", weight, wanted).into());
+        }
+        let place = self.place_of(name)?;
+        let member = &mut self.members[place];
+        if !member.standing.stays() {
+            return Err(Refused::because(format!("{name} is leaving: its weight is of no use any more")));
+        }
+        if (member.weight - weight).abs() < f64::EPSILON {
+            return Err(Refused::because(format!("{name} has weight {weight} already")));
+        }
+        member.weight = weight;
+        self.lay_out_members()
+    }
+
+    pub(super) fn cancel(&mut self, name: &str) -> Result<(), Refused> {
+        let place = self.place_of(name)?;
+        let standing = match self.members[place].standing {
+            Standing::Joining => Standing::Leaving,
+            // It has what it had not handed over, and gets back the rest.
+            Standing::Leaving => Standing::Joining,
+            Standing::Settled => {
+                return Err(Refused::because(format!("{name} is neither joining nor leaving")));
+            }
+            Standing::Gone => {
+                return Err(Refused::because(format!(
+                    "{name} was called gone for good, and its data with it: that cannot be taken back"
+                )));
+            }
+        };
+        self.members[place].standing = standing;
+        self.lay_out_members()
+    }
+
+    fn place_of(&self, name: &str) -> Result<usize, Refused> {
+        self.members.iter().position(|member| member.name == name).ok_or_else(|| {
+            let known: Vec<&str> = self.members.iter().map(|member| member.name.as_str()).collect();
+            Refused::Unknown { what: "member", name: name.to_owned(), known: known.join(", ") }
+        })
+    }
+
+    /// Whether each data center that these leave keeps as many nodes as any keyspace has replicas there.
+    fn check_enough_stay(&self, leaving: &[String], below_n: bool) -> Result<(), Refused> {
+        let stay = |data_center: &str| {
+            let here = self.members.iter().filter(|member| member.data_center == data_center);
+            here.filter(|member| member.standing.stays()).count()
+        };
+        if self.members.iter().all(|member| !member.standing.stays()) {
+            return Err(Refused::because("nobody would be left"));
+        }
+        if below_n {
+            return Ok(());
+        }
+        let left = self.members.iter().filter(|member| leaving.contains(&member.name));
+        for data_center in left.map(|member| member.data_center.as_str()) {
+            let stay = stay(data_center);
+            for keyspace in &self.keyspaces {
+                let n = keyspace.n.in_data_center(data_center);
+                if stay < n {
+                    return Err(Refused::because(format!(
+                        "data center {data_center} would be left with {stay} nodes, and keyspace {} keeps {n} replicas there: \
+                         add a node first, or lower n (`henge keyspace alter`), or say --below-n and have fewer replicas",
+                        keyspace.name
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The rings in which one node has what another one had; nothing where racks do not allow that.
+fn replaced(rings: &Rings, dead: &Member, fresh: &Member) -> Option<Rings> {
+    let mut by_data_center = BTreeMap::new();
+    for (name, ring) in rings.iter() {
+        if name != dead.data_center {
+            by_data_center.insert(name.to_owned(), ring.clone());
+            continue;
+        }
+        let same_rack = dead.rack == fresh.rack;
+        let shares_it = |member: &RingMember| member.node != dead.id && member.rack == dead.rack;
+        if !same_rack && ring.members().iter().any(shares_it) {
+            return None;
+        }
+        let taken = ring.members().iter().any(|member| member.rack == fresh.rack && member.node != dead.id);
+        if !same_rack && taken {
+            return None;
+        }
+        let put = |node: NodeId| if node == dead.id { fresh.id } else { node };
+        let members = ring.members().iter().map(|member| RingMember {
+            node: put(member.node),
+            rack: if member.node == dead.id { fresh.rack.clone() } else { member.rack.clone() },
+        });
+        let claims: Vec<NodeId> = ring.claims().map(put).collect();
+        let ring = Ring::new(members.collect(), &claims, rings.partitions()).ok()?;
+        by_data_center.insert(name.to_owned(), ring);
+    }
+    Rings::new(rings.partitions(), by_data_center).ok()
+}

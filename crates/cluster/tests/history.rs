@@ -1,0 +1,314 @@
+//! Whatever is asked of a cluster state, in whatever order: it stays sound, everybody who applies the same comes to the same, and
+//! every change ends.
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
+
+mod common;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cluster::{ClusterState, Command, Keyspace, Progress, Refused, Report, Stage, Standing, Step};
+use common::{found, member};
+use proptest::prelude::*;
+use ring::ReplicaCount;
+use types::{Epoch, NodeId};
+
+/// What somebody may ask for.
+#[derive(Clone, Debug)]
+enum Ask {
+    Join {
+        data_center: bool,
+        rack: u8,
+        replace: Option<u8>,
+    },
+    Drain(u8),
+    Remove(u8),
+    Weigh(u8, u8),
+    Cancel(u8),
+    Create {
+        n: u8,
+    },
+    Alter {
+        n: u8,
+    },
+    Drop,
+    /// The cluster goes on by itself, by so many commands.
+    GoOn(u8),
+}
+
+fn ask() -> impl Strategy<Value = Ask> {
+    prop_oneof![
+        4 => (any::<bool>(), 0..3_u8, proptest::option::weighted(0.3, any::<u8>()))
+            .prop_map(|(data_center, rack, replace)| Ask::Join { data_center, rack, replace }),
+        2 => any::<u8>().prop_map(Ask::Drain),
+        2 => any::<u8>().prop_map(Ask::Remove),
+        1 => (any::<u8>(), 1..5_u8).prop_map(|(who, weight)| Ask::Weigh(who, weight)),
+        2 => any::<u8>().prop_map(Ask::Cancel),
+        1 => (1..5_u8).prop_map(|n| Ask::Create { n }),
+        2 => (1..5_u8).prop_map(|n| Ask::Alter { n }),
+        1 => Just(Ask::Drop),
+        12 => (1..20_u8).prop_map(Ask::GoOn),
+    ]
+}
+
+/// The command that is meant, as things are.
+fn command(ask: &Ask, state: &ClusterState, fresh: &mut u32) -> Option<Command> {
+    let name = |who: u8| {
+        let members = state.members();
+        members[usize::from(who) % members.len()].name.clone()
+    };
+    let last = state.keyspaces().last().unwrap();
+    Some(match ask {
+        Ask::Join { data_center, rack, replace } => {
+            *fresh += 1;
+            let data_center = if *data_center { "dc1" } else { "dc2" };
+            let plan = member(&format!("new{fresh}"), data_center, &format!("r{rack}"));
+            Command::Join { plan: Box::new(plan), replaces: replace.map(name) }
+        }
+        Ask::Drain(who) => Command::Drain { names: vec![name(*who)], below_n: who % 2 == 0 },
+        Ask::Remove(who) => Command::Remove { name: name(*who), below_n: who % 2 == 0 },
+        Ask::Weigh(who, weight) => Command::Weigh { name: name(*who), weight: f64::from(*weight) },
+        Ask::Cancel(who) => Command::Cancel { name: name(*who) },
+        Ask::Create { n } => {
+            *fresh += 1;
+            let keyspace = Keyspace::new(0, &format!("ks{fresh}"));
+            let keyspace = Keyspace { n: ReplicaCount::Everywhere(*n), ..keyspace };
+            Command::CreateKeyspace { keyspace: Box::new(keyspace), number: None }
+        }
+        Ask::Alter { n } => {
+            let keyspace = Keyspace { n: ReplicaCount::Everywhere(*n), ..last.clone() };
+            Command::AlterKeyspace { keyspace: Box::new(keyspace), since: last.since }
+        }
+        Ask::Drop => Command::DropKeyspace { keyspace: last.id, name: last.name.clone() },
+        Ask::GoOn(_) => return None,
+    })
+}
+
+/// What nodes report that are all up, and do at once what the state asks of them.
+fn reports(state: &ClusterState) -> Progress {
+    let mut progress = Progress::default();
+    let step = |(partition, movement): (&types::PartitionId, &cluster::Movement)| Step {
+        partition: *partition,
+        session: movement.session,
+        stage: movement.stage,
+    };
+    for one in state.members().iter().filter(|one| one.standing != Standing::Gone) {
+        let done = state.movements().iter().map(step).collect();
+        progress.report(one.id, Report { adopted: state.epoch(), done });
+    }
+    progress
+}
+
+/// Goes on by so many commands; whether there was always one.
+fn go_on(
+    state: &mut ClusterState,
+    commands: usize,
+    check: &mut impl FnMut(&ClusterState, &ClusterState),
+) -> bool {
+    for _ in 0..commands {
+        let Some(next) = reports(state).next(state, |_| true).into_iter().next() else {
+            return false;
+        };
+        let after = state.apply(&next).unwrap();
+        check(state, &after);
+        *state = after;
+    }
+    true
+}
+
+/// What holds of every state, and of every step from one to the next.
+fn check(before: &ClusterState, after: &ClusterState) {
+    assert_eq!(after.epoch(), Epoch(before.epoch().0 + 1));
+    assert_eq!(after.founding(), before.founding());
+    assert_eq!(&ClusterState::decode(&after.encode()).unwrap(), after);
+    let staying = |data_center: &str| {
+        let here = after.members().iter().filter(|one| one.data_center == data_center);
+        here.filter(|one| one.standing.stays()).count()
+    };
+    for keyspace in after.keyspaces() {
+        for partition in after.partitions().iter() {
+            let owners = after.all_owners(keyspace.id, partition);
+            let distinct: BTreeSet<NodeId> = owners.read.iter().copied().collect();
+            assert_eq!(distinct.len(), owners.read.len(), "each owner once");
+            assert!(!owners.read.is_empty(), "everything has an owner");
+            assert!(owners.holders().all(|node| after.member(node).is_some()), "owners are members");
+            let was = before.all_owners(keyspace.id, partition);
+            let fresh = before.keyspace(keyspace.id).is_none();
+            let sets = |owners: &cluster::Owners<'_>| {
+                let sorted = |nodes: &[NodeId]| nodes.iter().copied().collect::<BTreeSet<_>>();
+                (sorted(owners.read), sorted(owners.also_written), sorted(owners.clearing))
+            };
+            if !fresh && sets(&was) != sets(&owners) {
+                assert_eq!(
+                    after.since(partition),
+                    after.epoch(),
+                    "whoever routed by the old owners is refused"
+                );
+            }
+            // Sets that follow each other share a member whose quorum counts: who reads now is who was written before.
+            if !fresh {
+                let written = |owners: &cluster::Owners<'_>| {
+                    let (read, also, _) = sets(owners);
+                    if also.is_empty() { vec![read] } else { vec![read, also] }
+                };
+                assert!(
+                    written(&was).contains(&sets(&owners).0),
+                    "whoever answers reads was written to before"
+                );
+            }
+        }
+    }
+    // At rest everybody has what the rings say.
+    if after.movements().is_empty() && after.waiting_to_move().next().is_none() {
+        for keyspace in after.keyspaces() {
+            let copies: usize = after
+                .data_centers()
+                .iter()
+                .map(|name| keyspace.n.in_data_center(name).min(staying(name)))
+                .sum();
+            for partition in after.partitions().iter() {
+                assert_eq!(after.owners(keyspace.id, partition).len(), copies);
+            }
+        }
+        assert!(after.members().iter().all(|one| one.standing == Standing::Settled));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn histories_are_sound_and_end(asks in proptest::collection::vec(ask(), 1..14)) {
+        let mut state = found(4, Vec::new());
+        let (mut fresh, mut log) = (0, Vec::new());
+        let (mut node_ids, mut keyspace_ids) = (BTreeMap::new(), BTreeMap::new());
+        let mut names_stay = |state: &ClusterState| {
+            for one in state.members() {
+                assert_eq!(node_ids.entry(one.id).or_insert_with(|| one.name.clone()), &one.name);
+            }
+            for one in state.keyspaces() {
+                assert_eq!(keyspace_ids.entry(one.id).or_insert_with(|| one.name.clone()), &one.name);
+            }
+        };
+        for ask in &asks {
+            if let Ask::GoOn(commands) = ask {
+                go_on(&mut state, usize::from(*commands), &mut check);
+            } else if let Some(command) = command(ask, &state, &mut fresh) {
+                let again = Command::decode(&command.encode()).map(|command| command.encode());
+                prop_assert_eq!(again, Some(command.encode()));
+                if let Ok(after) = state.apply(&command) {
+                    check(&state, &after);
+                    log.push((state.clone(), command, after.fingerprint()));
+                    state = after;
+                }
+            }
+            names_stay(&state);
+        }
+        // Every change ends, in so many commands at the most: a few for each partition.
+        prop_assert!(!go_on(&mut state, 20_000, &mut check), "it goes on for ever");
+        prop_assert!(state.movements().is_empty() && state.waiting_to_move().next().is_none());
+        // Whoever applies the same comes to the same.
+        for (before, command, fingerprint) in log {
+            let before = ClusterState::decode(&before.encode()).unwrap();
+            prop_assert_eq!(before.apply(&command).unwrap().fingerprint(), fingerprint);
+        }
+    }
+}
+
+/// A command that comes again, or late, changes nothing.
+#[test]
+fn steps_are_taken_once() {
+    let state = found(3, Vec::new());
+    let state =
+        state.apply(&Command::Join { plan: Box::new(member("n4", "dc1", "r4")), replaces: None }).unwrap();
+    let partition = state.waiting_to_move().next().unwrap();
+    let begin = Command::Begin { partitions: vec![partition] };
+    let state = state.apply(&begin).unwrap();
+    assert!(matches!(state.apply(&begin), Err(Refused::Because(_))));
+    let session = state.movement(partition).unwrap().session;
+    let step = Step { partition, session, stage: Stage::Filling };
+    let advance = Command::Advance { steps: vec![step] };
+    let state = state.apply(&advance).unwrap();
+    assert_eq!(state.movement(partition).unwrap().stage, Stage::Switched);
+    assert!(state.apply(&advance).is_err());
+}
+
+/// A switch waits until no quorum of the old owners may answer what was routed before, whoever seems to be up.
+#[test]
+fn a_switch_waits_for_refusals() {
+    let state = found(3, Vec::new());
+    let state =
+        state.apply(&Command::Join { plan: Box::new(member("n4", "dc1", "r4")), replaces: None }).unwrap();
+    let partition = state.waiting_to_move().next().unwrap();
+    let state = state.apply(&Command::Begin { partitions: vec![partition] }).unwrap();
+    let session = state.movement(partition).unwrap().session;
+    let step = Step { partition, session, stage: Stage::Filling };
+    let state = state.apply(&Command::Advance { steps: vec![step] }).unwrap();
+    let old = state.all_owners(state.default_keyspace().id, partition).also_written.to_vec();
+    let mut progress = Progress::default();
+    let goes_on = |progress: &Progress| {
+        progress.next(&state, |_| false).iter().any(|command| matches!(command, Command::Advance { .. }))
+    };
+    assert!(!goes_on(&progress));
+    progress.report(old[0], Report { adopted: state.epoch(), done: Vec::new() });
+    assert!(!goes_on(&progress), "two of three may still be a quorum");
+    progress.report(old[1], Report { adopted: Epoch(state.epoch().0 - 1), done: Vec::new() });
+    assert!(!goes_on(&progress), "he goes by the state before");
+    progress.report(old[1], Report { adopted: state.epoch(), done: Vec::new() });
+    assert!(goes_on(&progress), "one of three is none");
+    assert_eq!(progress.waits_for(&state, partition), Vec::new());
+}
+
+/// Nothing silently leaves fewer nodes than N, and what asks for that says so.
+#[test]
+fn leaving_below_n_is_to_be_asked_for() {
+    let state = found(3, Vec::new());
+    let drain = |below_n| Command::Drain { names: vec!["n1".to_owned()], below_n };
+    let refused = state.apply(&drain(false)).unwrap_err().to_string();
+    assert_eq!(
+        refused,
+        "data center dc1 would be left with 2 nodes, and keyspace default keeps 3 replicas there: add a node first, or lower n \
+         (`henge keyspace alter`), or say --below-n and have fewer replicas"
+    );
+    let state = state.apply(&drain(true)).unwrap();
+    assert_eq!(state.member_by_name("n1").unwrap().standing, Standing::Leaving);
+    assert!(state.apply(&Command::Drain { names: vec!["n1".to_owned()], below_n: true }).is_err());
+}
+
+/// Of two who alter a keyspace at once, one is told to look again; the policy is for ever; a dropped id is never used again.
+#[test]
+fn keyspaces_change_in_one_order() {
+    let state = found(3, Vec::new());
+    let create =
+        |name: &str| Command::CreateKeyspace { keyspace: Box::new(Keyspace::new(0, name)), number: None };
+    let state = state.apply(&create("carts")).unwrap();
+    assert!(matches!(state.apply(&create("carts")), Err(Refused::Exists { .. })));
+    let carts = state.keyspace_by_name("carts").unwrap().clone();
+    let alter = |allow_flush, require_context| Command::AlterKeyspace {
+        keyspace: Box::new(Keyspace { allow_flush, require_context, ..carts.clone() }),
+        since: carts.since,
+    };
+    let state = state.apply(&alter(true, false)).unwrap();
+    assert_eq!(state.apply(&alter(false, true)), Err(Refused::Overtaken { since: state.epoch() }));
+    let state = state.apply(&Command::DropKeyspace { keyspace: carts.id, name: "carts".to_owned() }).unwrap();
+    assert!(state.was_dropped(carts.id) && state.keyspace(carts.id).is_none());
+    let state = state.apply(&create("carts")).unwrap();
+    let again = state.keyspace_by_name("carts").unwrap();
+    assert!(again.id > carts.id && again.number == carts.number);
+    let default = state.default_keyspace();
+    let drop = Command::DropKeyspace { keyspace: default.id, name: default.name.clone() };
+    assert!(state.apply(&drop).is_err());
+}
+
+/// Whoever takes a dead one's place takes exactly his claims.
+#[test]
+fn a_replacement_moves_nothing_else() {
+    let state = found(5, Vec::new());
+    let dead = state.member_by_name("n2").unwrap().id;
+    let plan = Box::new(member("n9", "dc1", "r2"));
+    let next = state.apply(&Command::Join { plan, replaces: Some("n2".to_owned()) }).unwrap();
+    let fresh = next.member_by_name("n9").unwrap().id;
+    let put = |node: NodeId| if node == dead { fresh } else { node };
+    let claims = |state: &ClusterState| state.rings().ring("dc1").unwrap().claims().collect::<Vec<_>>();
+    assert_eq!(claims(&next), claims(&state).into_iter().map(put).collect::<Vec<_>>());
+    assert!(next.was_removed(dead) && next.member(dead).unwrap().standing == Standing::Gone);
+}
