@@ -5,6 +5,7 @@ use causality::{Context, Stamp};
 use serde::{Deserialize, Serialize};
 use types::{OperationId, WallTime};
 
+use crate::change::{Changed, Planned};
 use crate::error::Error;
 
 /// What came of a request.
@@ -33,6 +34,10 @@ pub enum Reply {
     Acknowledged(u8),
     /// To a repair: it has begun.
     Repairing,
+    /// To a change: it is agreed on.
+    Changed(Changed),
+    /// To the question what a change would come to.
+    Planned(Planned),
     /// To a batch: one outcome a key, in the order asked. It never travels between nodes, because each of its keys does
     /// by itself; could it be read from bytes, batches within batches would overflow the reader's stack.
     #[serde(skip)]

@@ -8,6 +8,8 @@ use quorum::Level;
 use serde::{Deserialize, Serialize};
 use types::{KeyspaceId, OperationId, WallTime};
 
+use crate::change::Change;
+
 /// One request of a client, and how long it is willing to wait.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -73,6 +75,11 @@ pub enum Command {
     /// Compare all that the node owns with all other owners, now and without the usual pauses. Answered by
     /// [`Reply::Repairing`](crate::Reply::Repairing) when it has begun; the node's figures say how far it has come.
     Repair,
+    /// Change the cluster. Answered by [`Reply::Changed`](crate::Reply::Changed) when the change is agreed on; what is to move
+    /// because of it moves then.
+    Change(Box<Change>),
+    /// Say what that would come to. Answered by [`Reply::Planned`](crate::Reply::Planned).
+    Plan(Box<Change>),
 }
 
 /// An operation on one key.

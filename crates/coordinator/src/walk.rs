@@ -92,6 +92,11 @@ impl Walk {
         Walk { keyspace, scope, purpose, place, round: 0, part: None }
     }
 
+    /// The keyspace that it goes through.
+    pub fn keyspace(&self) -> KeyspaceId {
+        self.keyspace
+    }
+
     /// The partition being asked about.
     pub fn partition(&self) -> Option<PartitionId> {
         self.part.as_ref().map(|part| part.owners.partition)

@@ -91,7 +91,16 @@ mod tests {
 
     fn ticket(operation: u64, until: Instant) -> Ticket {
         let (from, shard, partition) = (NodeId(1), ShardId(0), PartitionId(0));
-        Ticket { from, of: shard, via: shard, operation: OperationId(operation), round: 0, partition, until }
+        Ticket {
+            from,
+            of: shard,
+            via: shard,
+            operation: OperationId(operation),
+            round: 0,
+            partition,
+            epoch: types::Epoch(1),
+            until,
+        }
     }
 
     fn granted(out: &mut Vec<Effect>) -> Vec<(u64, u32)> {

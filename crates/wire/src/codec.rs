@@ -4,6 +4,7 @@
 //!  kind            body
 //!   4 Ping          -
 //!   5 Pong          -
+//!   6 Govern        postcard Govern
 //!  16 Read          keyspace u32 | key ..
 //!  17 Write         keyspace u32 | path u8 (0 client, 1 merge, 2 client above held) | key length u32 | key | record ..
 //!  18 Scan          postcard ScanAsk
@@ -56,6 +57,7 @@ pub struct DecodeError {
 mod kind {
     pub(super) const PING: u8 = 4;
     pub(super) const PONG: u8 = 5;
+    pub(super) const GOVERN: u8 = 6;
     pub(super) const READ: u8 = 16;
     pub(super) const WRITE: u8 = 17;
     pub(super) const SCAN: u8 = 18;
@@ -92,6 +94,7 @@ pub fn kind_of(body: &Body) -> u8 {
     match body {
         Body::Ping => kind::PING,
         Body::Pong => kind::PONG,
+        Body::Govern(_) => kind::GOVERN,
         Body::Request(request) => match request {
             ReplicaRequest::Read { in_place_of: None, .. } => kind::READ,
             ReplicaRequest::Read { .. } => kind::READ_IN_PLACE,
@@ -132,6 +135,7 @@ pub fn kind_of(body: &Body) -> u8 {
 pub fn encode_body(body: &Body, out: &mut BytesMut) {
     match body {
         Body::Ping | Body::Pong => {}
+        Body::Govern(govern) => put_postcard(govern, out),
         Body::Request(request) => encode_request(request, out),
         Body::Reply(reply) => encode_reply(reply, out),
     }
@@ -217,6 +221,7 @@ pub fn decode_body(kind: u8, mut bytes: Bytes) -> Result<Body, DecodeError> {
     let body = match kind {
         kind::PING => Body::Ping,
         kind::PONG => Body::Pong,
+        kind::GOVERN => Body::Govern(get_postcard(kind, &bytes)?),
         kind::READ | kind::READ_IN_PLACE => {
             let in_place_of = decode_in_place_of(kind, &mut bytes)?;
             let keyspace = KeyspaceId(bytes.try_get_u32_le().map_err(short)?);

@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use types::{Epoch, Incarnation, KeyspaceId, NodeId, OperationId, PartitionId, Stint};
 
 use crate::collect::{CollectAnswer, CollectAsk};
+use crate::govern::Govern;
 
 /// A message and where it belongs.
 #[derive(Clone, PartialEq, Debug)]
@@ -18,7 +19,8 @@ pub struct Envelope {
     pub operation: OperationId,
     /// Which of the operation's rounds of questions this is, so that a late answer is not taken for a newer one.
     pub round: u32,
-    /// The epoch of the cluster state that the request was routed by.
+    /// Of a request, the epoch since when the owners of what it is about are who the sender takes them to be, and its keyspace is
+    /// what he takes it to be. Another is refused, or waits until the node asked knows as much.
     pub epoch: Epoch,
     /// The partition that it is about.
     pub partition: PartitionId,
@@ -35,6 +37,8 @@ pub enum Body {
     Request(ReplicaRequest),
     /// From an owner.
     Reply(ReplicaReply),
+    /// About the cluster state.
+    Govern(Box<Govern>),
     /// Are you there?
     Ping,
     /// I am.
@@ -103,6 +107,22 @@ pub enum ReplicaRequest {
     Compare(Box<merkle::Ask>),
     /// A question of a round in which the nodes of a partition agree on what is settled.
     Collect(Box<CollectAsk>),
+}
+
+impl ReplicaRequest {
+    /// The keyspace that it is about; nothing where it is about all, or about none.
+    pub fn keyspace(&self) -> Option<KeyspaceId> {
+        match self {
+            ReplicaRequest::Read { keyspace, .. }
+            | ReplicaRequest::ReadCovering { keyspace, .. }
+            | ReplicaRequest::ReadHeld { keyspace, .. }
+            | ReplicaRequest::Write { keyspace, .. } => Some(*keyspace),
+            ReplicaRequest::Scan(ask) | ReplicaRequest::Count(ask) => Some(ask.keyspace),
+            ReplicaRequest::Forward(passed) => Some(passed.request.keyspace),
+            ReplicaRequest::Compare(ask) => Some(ask.terms.keyspace),
+            ReplicaRequest::Unname | ReplicaRequest::Grant { .. } | ReplicaRequest::Collect(_) => None,
+        }
+    }
 }
 
 /// On whose behalf a record is written.
@@ -231,9 +251,9 @@ pub enum ReplicaReply {
     Settled,
     /// To a question of a round.
     Collected(Box<CollectAnswer>),
-    /// The request was routed by an epoch older than this, and was not served.
+    /// The request was routed by a state before the last change to the owners or to the keyspace, and was not served.
     StaleEpoch {
-        /// The epoch that the replica knows.
+        /// When that was.
         newest: Epoch,
     },
 }

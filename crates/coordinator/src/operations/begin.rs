@@ -66,6 +66,11 @@ impl Operations {
             }
             // The replicas do it by themselves, and have begun.
             Command::Repair => self.answer_to(origin, Ok(Reply::Repairing), out),
+            // Whoever keeps the cluster state takes these before they come here.
+            Command::Change(_) | Command::Plan(_) => {
+                let why = "changes of the cluster are no operation on keys".to_owned();
+                self.answer_to(origin, Err(Error::Invalid(why)), out);
+            }
         }
     }
 

@@ -438,7 +438,7 @@ impl Operations {
         let envelope = Envelope {
             operation: id,
             round,
-            epoch: self.topology.state.epoch(),
+            epoch: ticket.epoch,
             partition: ticket.partition,
             deadline_ms: u32::try_from(left.as_millis()).unwrap_or(u32::MAX),
             body: Body::Request(request),
@@ -448,9 +448,14 @@ impl Operations {
 
     fn ticket(&self, id: OperationId, round: u32) -> Option<Ticket> {
         let operation = self.by_id.get(&id)?;
-        let partition = match (&operation.machine, &operation.target) {
-            (Machine::Walk(walk), _) => walk.partition()?,
-            (_, Some(target)) => target.partition,
+        let (partition, epoch) = match (&operation.machine, &operation.target) {
+            (Machine::Walk(walk), _) => {
+                let partition = walk.partition()?;
+                (partition, self.topology.state.since_in(walk.keyspace(), partition))
+            }
+            (_, Some(target)) => {
+                (target.partition, target.state().since_in(target.keyspace_id, target.partition))
+            }
             (_, None) => return None,
         };
         let (from, shard) = (self.topology.here, self.ids.shard);
@@ -461,6 +466,7 @@ impl Operations {
             operation: id,
             round,
             partition,
+            epoch,
             until: operation.deadline,
         })
     }

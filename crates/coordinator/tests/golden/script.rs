@@ -17,7 +17,8 @@ use replica::scan::prefix_of;
 use replica::{Change, Made, Make, MakeError, Ticket};
 use ring::{Partitions, ReplicaCount, Slot, key_hash};
 use types::{
-    Incarnation, Instant, KeyspaceId, Moment, NodeId, OperationId, PartitionId, ShardId, Stint, WallTime,
+    Epoch, Incarnation, Instant, KeyspaceId, Moment, NodeId, OperationId, PartitionId, ShardId, Stint,
+    WallTime,
 };
 use wire::{Body, Forward, ReplicaReply, ScanAnswer, ScanEntry, WriteName, WritePath};
 
@@ -300,6 +301,7 @@ impl Play {
             operation: OperationId(words.number("op", 1)),
             round: 0,
             partition: PartitionId(0),
+            epoch: Epoch(1),
             until: self.now.mono + Duration::from_secs(5),
         }
     }

@@ -15,6 +15,7 @@ use replica::handoff::is_own;
 use types::{Incarnation, Moment, NodeId, ShardId};
 use wire::{Body, Envelope, ReplicaReply, ReplicaRequest};
 
+use super::hearing::SPEAKER;
 use super::lives::Run;
 use super::{Evidence, Output, Sender, Shard};
 use crate::shards::Home;
@@ -222,6 +223,7 @@ impl Shard {
         let at = match &envelope.body {
             Body::Request(_) => self.shards.of_partition(envelope.partition),
             Body::Reply(_) => self.shards.of_operation(envelope.operation),
+            Body::Govern(_) => SPEAKER,
             Body::Ping | Body::Pong => self.index,
         };
         if at == self.index {

@@ -12,7 +12,7 @@ use super::lives::Run;
 use super::{Evidence, Noticed, Output, Passed, Shard};
 
 /// The shard that gossips for its node.
-const SPEAKER: ShardId = ShardId(0);
+pub(super) const SPEAKER: ShardId = ShardId(0);
 
 impl Shard {
     /// A peer introduced itself by a new connection.

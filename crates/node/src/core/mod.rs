@@ -12,6 +12,7 @@
 mod batch;
 mod crossing;
 mod hearing;
+mod held;
 mod liveness;
 mod lives;
 mod open;
@@ -37,6 +38,7 @@ pub use lives::{FILE as LIVES_FILE, Lives};
 pub use open::{Directory, NodeOptions, OpenError, Secret};
 
 use self::batch::Batches;
+use self::held::{HeldBack, Routed};
 use self::sights::Sights;
 use self::tide::Tide;
 use crate::job::{Completion, Job};
@@ -141,6 +143,7 @@ pub struct Shard {
     liveness: Option<Liveness>,
     /// Of this shard's clients.
     batches: Batches,
+    held: HeldBack,
     /// Reused from input to input.
     asks: Vec<coordinator::Effect>,
     serves: Vec<replica::Effect>,
@@ -304,6 +307,7 @@ impl Shard {
             Input::Completed(completion) => self.completed(now, completion, out),
             Input::Timer => {
                 self.operations.timer(now, &mut self.asks);
+                self.give_up_held(now, out);
                 self.gossip(now, out);
                 self.rise(now, out);
             }
@@ -334,7 +338,8 @@ impl Shard {
     pub fn next_timer(&self) -> Option<Instant> {
         let gossip = self.liveness.as_ref().map(Liveness::next_timer);
         let tide = self.liveness.as_ref().and_then(|_| self.tide.next_timer());
-        let timers = [self.operations.next_timer(), self.replica.next_timer(), gossip, tide];
+        let held = self.held.next_timer();
+        let timers = [self.operations.next_timer(), self.replica.next_timer(), gossip, tide, held];
         timers.into_iter().flatten().min()
     }
 
@@ -342,17 +347,29 @@ impl Shard {
     fn hear(&mut self, now: Moment, via: ShardId, from: Sender, envelope: Envelope, out: &mut Vec<Output>) {
         self.figures.peer_messages += u64::from(from.node != self.topology.here);
         let ticket = ticket(now, via, from, &envelope);
-        let Envelope { operation, round, epoch, deadline_ms, body, .. } = envelope;
         if from.node != self.topology.here {
             // Whoever says something has let this node in.
             self.let_in(now);
-            if matches!(body, Body::Reply(_)) {
+            if matches!(envelope.body, Body::Reply(_)) {
                 self.tell(now, from.node, Evidence::Answered, out);
             }
         }
+        if let Body::Request(request) = &envelope.body
+            && ticket.until > now.mono
+        {
+            match self.routed(&envelope, request) {
+                Routed::Alike => {}
+                Routed::Before(newest) => {
+                    return self.reply(now, ticket, ReplicaReply::StaleEpoch { newest }, out);
+                }
+                Routed::Ahead => return self.hold(now, via, from, envelope, out),
+            }
+        }
+        let Envelope { operation, round, deadline_ms, body, .. } = envelope;
         match body {
             // Whether a connection stands is the business of whoever keeps it.
             Body::Ping | Body::Pong => {}
+            Body::Govern(govern) => self.governed(now, from, *govern, out),
             Body::Reply(reply) if is_own(operation) => {
                 self.replica.replied(now, from.node, operation, reply, &mut self.serves);
             }
@@ -363,10 +380,6 @@ impl Shard {
                 self.figures.refused_late += 1;
                 let why = "the time for it was over when its turn came".to_owned();
                 self.reply(now, ticket, ReplicaReply::Failed { why }, out);
-            }
-            Body::Request(_) if epoch < self.topology.state.epoch() => {
-                let reply = ReplicaReply::StaleEpoch { newest: self.topology.state.epoch() };
-                self.reply(now, ticket, reply, out);
             }
             Body::Request(ReplicaRequest::Forward(passed)) => match self.replica.cannot_make(&passed.request)
             {
@@ -438,10 +451,14 @@ impl Shard {
         match effect {
             replica::Effect::Reply(ticket, reply) => self.reply(now, ticket, reply, out),
             replica::Effect::Ask { to, operation, partition, patience, request } => {
+                let state = &self.topology.state;
                 let envelope = Envelope {
                     operation,
                     round: 0,
-                    epoch: self.topology.state.epoch(),
+                    epoch: match request.keyspace() {
+                        Some(keyspace) => state.since_in(keyspace, partition),
+                        None => state.since(partition),
+                    },
                     partition,
                     deadline_ms: u32::try_from(patience.as_millis()).unwrap_or(u32::MAX),
                     body: Body::Request(request),
@@ -475,7 +492,7 @@ impl Shard {
         Envelope {
             operation: ticket.operation,
             round: ticket.round,
-            epoch: self.topology.state.epoch(),
+            epoch: ticket.epoch,
             partition: ticket.partition,
             deadline_ms: 0,
             body,
@@ -504,6 +521,7 @@ fn ticket(now: Moment, via: ShardId, from: Sender, envelope: &Envelope) -> Ticke
         operation: envelope.operation,
         round: envelope.round,
         partition: envelope.partition,
+        epoch: envelope.epoch,
         until: now.mono + Duration::from_millis(u64::from(envelope.deadline_ms)),
     }
 }

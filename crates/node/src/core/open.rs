@@ -17,6 +17,7 @@ use types::{PartitionId, ShardId};
 use wire::Hello;
 
 use super::batch::Batches;
+use super::held::HeldBack;
 use super::lives::Lives;
 use super::sights::Sights;
 use super::tide::Tide;
@@ -316,6 +317,7 @@ impl Directory {
             recovery,
             figures: Figures::default(),
             batches: Batches::default(),
+            held: HeldBack::default(),
             asks: Vec::new(),
             serves: Vec::new(),
         })

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use causality::{Context, Policy, Record, Stamp};
 use storage::ScanOutcome;
-use types::{Instant, Moment, OperationId, PartitionId, ShardId, WallTime};
+use types::{Epoch, Instant, Moment, OperationId, PartitionId, ShardId, WallTime};
 use wire::{CollectAnswer, CollectAsk, CollectStep, CollectWait, ReplicaReply};
 
 use super::{Afterwards, Effect, Replica, Ticket};
@@ -231,6 +231,7 @@ impl Replica {
             operation: OperationId(collection::NOBODYS),
             round: 0,
             partition: PartitionId(0),
+            epoch: Epoch(u64::MAX),
             until: Instant(u64::MAX),
         }
     }

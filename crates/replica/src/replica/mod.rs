@@ -33,7 +33,7 @@ use storage::{
     BackgroundJob, BackgroundKind, Damage, Db, Lookup, ReadJob, ReadOutcome, ScanJob, ScanOutcome,
     SequenceNumber, SyncJob,
 };
-use types::{Incarnation, Instant, Moment, NodeId, OperationId, PartitionId, ShardId};
+use types::{Epoch, Incarnation, Instant, Moment, NodeId, OperationId, PartitionId, ShardId};
 use wire::{ReplicaReply, ReplicaRequest};
 
 use self::healing::MISSING;
@@ -69,6 +69,8 @@ pub struct Ticket {
     pub round: u32,
     /// The partition that it is about.
     pub partition: PartitionId,
+    /// Since when its owners are who whoever asked takes them to be. What takes its turn after they became others is refused.
+    pub epoch: Epoch,
     /// When nobody waits for the answer any more. What has had to wait longer is not done at all (INVARIANTS J1).
     pub until: Instant,
 }

@@ -23,7 +23,8 @@ use replica::{Effect, Identity, Made, Make, MakeError, RecordMerge, Replica, Rep
 use ring::Partitions;
 use storage::{BackgroundJob, Db, Options, ReadJob, ScanJob, SyncJob};
 use types::{
-    Incarnation, Instant, KeyspaceId, Moment, NodeId, OperationId, PartitionId, ShardId, Stint, WallTime,
+    Epoch, Incarnation, Instant, KeyspaceId, Moment, NodeId, OperationId, PartitionId, ShardId, Stint,
+    WallTime,
 };
 use wire::{ReplicaReply, ReplicaRequest, WritePath};
 
@@ -142,6 +143,7 @@ impl Rig {
             operation: OperationId(operation),
             round: 1,
             partition: self.partition(key),
+            epoch: Epoch(1),
             until: self.until,
         }
     }

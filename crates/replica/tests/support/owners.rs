@@ -364,6 +364,7 @@ fn ticket_of(from: NodeId, operation: OperationId) -> Ticket {
         operation,
         round: 0,
         partition: PartitionId(0),
+        epoch: Epoch(1),
         until: Instant(u64::MAX),
     }
 }

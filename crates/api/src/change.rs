@@ -1,0 +1,125 @@
+//! What people ask to be changed of the cluster: keyspaces and members.
+//!
+//! Settings are words, as people give them by any of the front ends, and are understood in one place behind them, so that one and
+//! the same error tells all what is wrong. What is left out of a new keyspace is the default; of an alteration, what it was.
+
+use serde::{Deserialize, Serialize};
+use types::Epoch;
+
+/// A change, asked for by people.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub enum Change {
+    /// A new keyspace.
+    CreateKeyspace {
+        /// What it is to be called.
+        name: String,
+        /// Its settings.
+        settings: Box<KeyspaceSettings>,
+    },
+    /// Other settings for a keyspace.
+    AlterKeyspace {
+        /// What it is called.
+        name: String,
+        /// Those that are to be others.
+        settings: Box<KeyspaceSettings>,
+    },
+    /// A keyspace and all its keys are to go.
+    DropKeyspace {
+        /// What it is called.
+        name: String,
+    },
+    /// Members are to hand over what they have, and leave.
+    Drain {
+        /// What they are called.
+        nodes: Vec<String>,
+        /// Whether fewer nodes than N may be left.
+        below_n: bool,
+    },
+    /// A member is gone for good, and its data with it.
+    Remove {
+        /// What it is called.
+        node: String,
+        /// Whether fewer nodes than N may be left.
+        below_n: bool,
+    },
+    /// A member's capacity is another.
+    Weigh {
+        /// What it is called.
+        node: String,
+        /// Its weight beside the others'.
+        weight: f64,
+    },
+    /// A member that joins or leaves is to do so no more.
+    Cancel {
+        /// What it is called.
+        node: String,
+    },
+}
+
+/// Settings of a keyspace, in words. See `henge keyspace create --help`.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct KeyspaceSettings {
+    /// What `SELECT` takes.
+    pub number: Option<u32>,
+    /// N: `3`, or `dc1=2,dc2=1`.
+    pub n: Option<String>,
+    /// R: a number or a level.
+    pub r: Option<String>,
+    /// W: a number or a level.
+    pub w: Option<String>,
+    /// R and W by a name.
+    pub preset: Option<String>,
+    /// `siblings`, `lww` or `priority`.
+    pub policy: Option<String>,
+    /// `sloppy` or `strict`.
+    pub quorum: Option<String>,
+    /// `always` or `interval`.
+    pub durability: Option<String>,
+    /// Whether overwriting needs a context.
+    pub require_context: Option<bool>,
+    /// Whether all its keys may be deleted at once.
+    pub allow_flush: Option<bool>,
+    /// The classic size threshold of vector clocks; 0 is none.
+    pub max_clock_entries: Option<u32>,
+    /// The longest value, in bytes.
+    pub value_bytes_max: Option<u64>,
+}
+
+/// What came of a change.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Changed {
+    /// The epoch of the state in which it is so.
+    pub epoch: Epoch,
+    /// The number of a keyspace that was created.
+    pub number: Option<u32>,
+    /// How many partitions are to move because of it.
+    pub partitions: u32,
+    /// What people should know of it.
+    pub notes: Vec<String>,
+}
+
+/// What a change would come to, if it were made now.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Planned {
+    /// The epoch of the state that it was worked out from.
+    pub epoch: Epoch,
+    /// What would move, in order.
+    pub moves: Vec<PlannedMove>,
+    /// What people should know of it.
+    pub notes: Vec<String>,
+}
+
+/// A partition that would move.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PlannedMove {
+    /// Its number.
+    pub partition: u16,
+    /// The keyspaces whose owners would be others.
+    pub keyspaces: Vec<String>,
+    /// The nodes that would give it away.
+    pub from: Vec<String>,
+    /// The nodes that would get it.
+    pub to: Vec<String>,
+    /// About how many bytes each of those would get; nothing where the node asked does not know.
+    pub bytes: Option<u64>,
+}

@@ -1,0 +1,65 @@
+//! What nodes say to each other about the cluster state.
+//!
+//! Each of these stands for itself: there is no reply that an operation waits for, and any may be lost, or come twice. States are
+//! whole or follow from commands, and say for themselves whether they are right, so who brings one does not matter.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use types::Epoch;
+
+/// A message about the cluster state. Bytes are read by whoever they are for: the group's, commands and states are not this
+/// crate's to know.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Govern {
+    /// Of the group of those who keep the history, from one of them to another.
+    Group(Bytes),
+    /// The sender has this state. Who has a later one sends it.
+    Have {
+        /// Its epoch.
+        epoch: Epoch,
+        /// What it comes to.
+        fingerprint: u64,
+    },
+    /// A state, whole.
+    State(Bytes),
+    /// How the state of this epoch became what it is now.
+    Commands {
+        /// The epoch of the state that the first was applied to.
+        after: Epoch,
+        /// One for each epoch that follows.
+        commands: Vec<Bytes>,
+        /// What the last state comes to.
+        fingerprint: u64,
+    },
+    /// To one who keeps the history: this is to be done.
+    Propose {
+        /// By which the sender will know the answer.
+        number: u64,
+        /// What.
+        command: Bytes,
+    },
+    /// What came of that.
+    Proposed {
+        /// Of what the sender asked under this number.
+        number: u64,
+        /// What.
+        outcome: Proposed,
+    },
+    /// To the one who leads: how far the sender is with what the state asks of it.
+    Report(Bytes),
+}
+
+/// What came of a proposal.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Proposed {
+    /// It is so since this epoch.
+    Done(Epoch),
+    /// It changed nothing; why, in words.
+    Refused(String),
+    /// It was overtaken by another change to the same, in this epoch.
+    Overtaken(Epoch),
+    /// It was not taken on: the node asked does not lead, nor can say who does.
+    NotLed,
+    /// It was taken on, and whether it was done is not known: the node asked leads no more.
+    Unknown,
+}
