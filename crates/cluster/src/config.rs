@@ -285,7 +285,7 @@ impl KeyspaceConfig {
 }
 
 /// The meaning of a word; of one that is left out, the default.
-fn word<T: FromStr<Err: Display>>(key: &str, text: Option<&str>, default: T) -> Result<T, ConfigError> {
+pub(crate) fn word<T: FromStr<Err: Display>>(key: &str, text: Option<&str>, default: T) -> Result<T, ConfigError> {
     match text {
         None => Ok(default),
         Some(text) => text
@@ -295,7 +295,7 @@ fn word<T: FromStr<Err: Display>>(key: &str, text: Option<&str>, default: T) -> 
 }
 
 impl LevelConfig {
-    fn understand(&self, key: &str) -> Result<Level, ConfigError> {
+    pub(crate) fn understand(&self, key: &str) -> Result<Level, ConfigError> {
         let (text, shown) = match self {
             LevelConfig::Number(number) => (number.to_string(), number.to_string()),
             LevelConfig::Word(word) => (word.clone(), format!("{word:?}")),
@@ -305,7 +305,7 @@ impl LevelConfig {
 }
 
 impl CountConfig {
-    fn understand(&self) -> Result<ReplicaCount, ConfigError> {
+    pub(crate) fn understand(&self) -> Result<ReplicaCount, ConfigError> {
         match self {
             CountConfig::Number(number) => Ok(ReplicaCount::Everywhere(count(&number.to_string())?)),
             CountConfig::Table(counts) => {

@@ -9,9 +9,10 @@
 //! are the types that the file is read into and the bytes that are kept.
 //!
 //! In reading order: [`member`], [`keyspace`] (with [`limits`] and [`preset`]), [`layout`], [`movement`], [`state`], [`topology`];
-//! then what changes a state: [`command`], [`mod@apply`], [`schedule`]; then [`config`], [`stored`], [`diff`] and [`status`].
+//! then what changes a state: [`command`] (and [`change`], what people ask for), [`mod@apply`], [`schedule`]; then [`config`], [`stored`], [`diff`] and [`status`].
 
 pub mod apply;
+pub mod change;
 pub mod command;
 pub mod config;
 pub mod diff;

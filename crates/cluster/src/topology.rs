@@ -42,6 +42,17 @@ impl Topology {
         Some(Topology { local: state.data_center_of(here), state, here, sights })
     }
 
+    /// The same in the state that follows; nothing if this node is no member of it. Who was seen is seen.
+    pub fn with_state(&self, state: Arc<ClusterState>) -> Option<Topology> {
+        state.index_of(self.here)?;
+        let sight_of = |member: &Member| match self.state.index_of(member.id) {
+            Some(place) => self.sights[place],
+            None => Sight::default(),
+        };
+        let sights = state.members().iter().map(sight_of).collect();
+        Some(Topology { local: state.data_center_of(self.here), state, here: self.here, sights })
+    }
+
     /// The same with a peer that has introduced itself, and can be reached. Strangers change nothing.
     #[must_use]
     pub fn with_reachable(&self, node: NodeId, incarnation: Incarnation) -> Topology {

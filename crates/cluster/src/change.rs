@@ -1,0 +1,146 @@
+//! What people ask for, as a command that can be agreed on; and what it would come to.
+//!
+//! What must hold: words are understood here, once, against the state that the asker sees, and the command says everything; whether
+//! it can be done is decided when it is applied ([`mod@crate::apply`]), by the state that it meets then.
+
+use std::collections::BTreeSet;
+
+use api::{Change, KeyspaceSettings, Planned, PlannedMove};
+use types::NodeId;
+
+use crate::command::{Command, Refused};
+use crate::config::{CountConfig, LevelConfig, word};
+use crate::error::ConfigError;
+use crate::keyspace::Keyspace;
+use crate::limits::Limits;
+use crate::preset::Preset;
+use crate::state::ClusterState;
+
+/// How many moves are listed at the most; more are counted.
+const MOVES_LISTED_MAX: usize = 16_384;
+
+impl ClusterState {
+    /// The command that a change comes to, made from this state.
+    ///
+    /// # Errors
+    /// If the words make no sense, or what they name is not there.
+    pub fn command_of(&self, change: &Change) -> Result<Command, Refused> {
+        Ok(match change {
+            Change::CreateKeyspace { name, settings } => {
+                let section = format!("keyspaces.{name}");
+                let keyspace = settled(settings, Keyspace::new(0, name)).map_err(|e| e.within(&section))?;
+                Command::CreateKeyspace { keyspace: Box::new(keyspace), number: settings.number }
+            }
+            Change::AlterKeyspace { name, settings } => {
+                let was = self.keyspace_called(name)?;
+                let section = format!("keyspaces.{name}");
+                let keyspace = settled(settings, was.clone()).map_err(|error| error.within(&section))?;
+                let number = settings.number.unwrap_or(was.number);
+                Command::AlterKeyspace {
+                    keyspace: Box::new(Keyspace { number, ..keyspace }),
+                    since: was.since,
+                }
+            }
+            Change::DropKeyspace { name } => {
+                Command::DropKeyspace { keyspace: self.keyspace_called(name)?.id, name: name.clone() }
+            }
+            Change::Drain { nodes, below_n } => Command::Drain { names: nodes.clone(), below_n: *below_n },
+            Change::Remove { node, below_n } => Command::Remove { name: node.clone(), below_n: *below_n },
+            Change::Weigh { node, weight } => Command::Weigh { name: node.clone(), weight: *weight },
+            Change::Cancel { node } => Command::Cancel { name: node.clone() },
+        })
+    }
+
+    /// What would come of a command, if it were applied to this state.
+    ///
+    /// # Errors
+    /// Why it would be refused.
+    pub fn plan_of(&self, command: &Command) -> Result<Planned, Refused> {
+        let next = self.apply(command)?;
+        let mut planned = Planned { epoch: self.epoch(), moves: Vec::new(), notes: Vec::new() };
+        let mut unlisted = 0;
+        for partition in next.waiting_to_move() {
+            let (mut from, mut to, mut keyspaces) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
+            for keyspace in next.keyspaces() {
+                let old = next.owners(keyspace.id, partition);
+                let new = next.parts.target().owners(keyspace.id, partition);
+                let (leaving, joining): (Vec<NodeId>, Vec<NodeId>) = (
+                    old.iter().filter(|node| !new.contains(node)).copied().collect(),
+                    new.iter().filter(|node| !old.contains(node)).copied().collect(),
+                );
+                if !(leaving.is_empty() && joining.is_empty()) {
+                    keyspaces.push(keyspace.name.clone());
+                }
+                from.extend(leaving);
+                to.extend(joining);
+            }
+            if planned.moves.len() >= MOVES_LISTED_MAX {
+                unlisted += 1;
+                continue;
+            }
+            let names = |nodes: &BTreeSet<NodeId>| nodes.iter().map(|node| next.name_of(*node)).collect();
+            planned.moves.push(PlannedMove {
+                partition: partition.0,
+                keyspaces,
+                from: names(&from),
+                to: names(&to),
+                bytes: None,
+            });
+        }
+        if unlisted > 0 {
+            planned.notes.push(format!("{unlisted} more partitions would move"));
+        }
+        let were: BTreeSet<_> = self.waiting_to_move().collect();
+        let moving = self.movements().len() + were.len();
+        if moving > 0 {
+            planned.notes.push(format!(
+                "{moving} partitions are to move or do already, because of earlier changes: they are listed too"
+            ));
+        }
+        Ok(planned)
+    }
+
+    /// What a member is called, for people.
+    pub fn name_of(&self, node: NodeId) -> String {
+        self.member(node).map_or_else(|| node.to_string(), |member| member.name.clone())
+    }
+
+    fn keyspace_called(&self, name: &str) -> Result<&Keyspace, Refused> {
+        self.keyspace_by_name(name).ok_or_else(|| {
+            let known: Vec<&str> = self.keyspaces().iter().map(|one| one.name.as_str()).collect();
+            Refused::Unknown { what: "keyspace", name: name.to_owned(), known: known.join(", ") }
+        })
+    }
+}
+
+/// A keyspace with these settings, and for the rest those of another.
+fn settled(settings: &KeyspaceSettings, base: Keyspace) -> Result<Keyspace, ConfigError> {
+    let level = |key, text: &Option<String>, otherwise| match text {
+        Some(text) => LevelConfig::Word(text.clone()).understand(key),
+        None => Ok(otherwise),
+    };
+    let (r, w) = match settings.preset.as_deref() {
+        Some(_) => word("preset", settings.preset.as_deref(), Preset::default())?.levels(),
+        None => (base.r, base.w),
+    };
+    Ok(Keyspace {
+        n: match &settings.n {
+            Some(text) => CountConfig::Text(text.clone()).understand()?,
+            None => base.n.clone(),
+        },
+        r: level("r", &settings.r, r)?,
+        w: level("w", &settings.w, w)?,
+        policy: word("policy", settings.policy.as_deref(), base.policy)?,
+        quorum_mode: word("quorum", settings.quorum.as_deref(), base.quorum_mode)?,
+        durability: word("durability", settings.durability.as_deref(), base.durability)?,
+        limits: settings.value_bytes_max.map_or(base.limits, Limits::for_values),
+        require_context: settings.require_context.unwrap_or(base.require_context),
+        allow_flush: settings.allow_flush.unwrap_or(base.allow_flush),
+        max_clock_entries: match settings.max_clock_entries {
+            Some(0) => None,
+            Some(entries) => Some(entries),
+            None => base.max_clock_entries,
+        },
+        ..base
+    })
+}
