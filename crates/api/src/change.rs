@@ -3,6 +3,8 @@
 //! Settings are words, as people give them by any of the front ends, and are understood in one place behind them, so that one and
 //! the same error tells all what is wrong. What is left out of a new keyspace is the default; of an alteration, what it was.
 
+use std::net::SocketAddr;
+
 use serde::{Deserialize, Serialize};
 use types::Epoch;
 
@@ -28,6 +30,8 @@ pub enum Change {
         /// What it is called.
         name: String,
     },
+    /// A new member.
+    Join(Box<NodePlan>),
     /// Members are to hand over what they have, and leave.
     Drain {
         /// What they are called.
@@ -83,6 +87,31 @@ pub struct KeyspaceSettings {
     pub max_clock_entries: Option<u32>,
     /// The longest value, in bytes.
     pub value_bytes_max: Option<u64>,
+}
+
+/// A node that wants to be a member, as it speaks of itself.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct NodePlan {
+    /// The name of the cluster that it means, if it says one.
+    pub cluster: Option<String>,
+    /// What it is called.
+    pub name: String,
+    /// Its data center.
+    pub data_center: String,
+    /// Its rack.
+    pub rack: String,
+    /// Its weight beside the others'.
+    pub weight: f64,
+    /// Where it speaks RESP as one store.
+    pub resp: Option<SocketAddr>,
+    /// Where it speaks RESP as a Redis Cluster.
+    pub cluster_address: Option<SocketAddr>,
+    /// Where it speaks HTTP.
+    pub http: Option<SocketAddr>,
+    /// Where its peers reach it.
+    pub peer: Option<SocketAddr>,
+    /// The member that is gone for good, and whose place it takes.
+    pub replaces: Option<String>,
 }
 
 /// What came of a change.

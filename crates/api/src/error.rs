@@ -85,13 +85,19 @@ pub enum Error {
     /// Not done: no such keyspace.
     #[error("there is no keyspace {0}")]
     NoSuchKeyspace(String),
+    /// Not done: nobody can decide on a change of the cluster just now. Worth trying again.
+    #[error("{0}")]
+    NotLed(String),
+    /// A change of the cluster may or may not have been made.
+    #[error("{0}")]
+    ChangeUnknown(String),
 }
 
 impl Error {
     /// What became of the write.
     pub fn fate(&self) -> Fate {
         match self {
-            Error::Unknown { .. } => Fate::Unknown,
+            Error::Unknown { .. } | Error::ChangeUnknown(_) => Fate::Unknown,
             _ => Fate::NotDone,
         }
     }

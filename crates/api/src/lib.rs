@@ -15,7 +15,7 @@ pub mod request;
 pub mod status;
 pub mod store;
 
-pub use change::{Change, Changed, KeyspaceSettings, Planned, PlannedMove};
+pub use change::{Change, Changed, KeyspaceSettings, NodePlan, Planned, PlannedMove};
 pub use error::{Action, Error, Fate, Part};
 pub use reply::{
     Deleted, Explanation, Found, Marks, Outcome, OwnerAnswer, Reply, ScanPage, ShownValue, Touched, Written,

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use api::{Change, KeyspaceSettings, Planned, PlannedMove};
+use api::{Change, KeyspaceSettings, NodePlan, Planned, PlannedMove};
 use types::NodeId;
 
 use crate::command::{Command, Refused};
@@ -13,6 +13,7 @@ use crate::config::{CountConfig, LevelConfig, word};
 use crate::error::ConfigError;
 use crate::keyspace::Keyspace;
 use crate::limits::Limits;
+use crate::member::{Addresses, Member, MemberPlan};
 use crate::preset::Preset;
 use crate::state::ClusterState;
 
@@ -44,11 +45,47 @@ impl ClusterState {
             Change::DropKeyspace { name } => {
                 Command::DropKeyspace { keyspace: self.keyspace_called(name)?.id, name: name.clone() }
             }
+            Change::Join(plan) => self.join_of(plan)?,
             Change::Drain { nodes, below_n } => Command::Drain { names: nodes.clone(), below_n: *below_n },
             Change::Remove { node, below_n } => Command::Remove { name: node.clone(), below_n: *below_n },
             Change::Weigh { node, weight } => Command::Weigh { name: node.clone(), weight: *weight },
             Change::Cancel { node } => Command::Cancel { name: node.clone() },
         })
+    }
+
+    fn join_of(&self, plan: &NodePlan) -> Result<Command, Refused> {
+        if let Some(cluster) = plan.cluster.as_ref().filter(|cluster| *cluster != self.name()) {
+            return Err(Refused::Because(format!(
+                "this is cluster `{}`, not `{cluster}`: check cluster.seeds and cluster.name",
+                self.name()
+            )));
+        }
+        if plan.peer.is_none() {
+            return Err(ConfigError::new(
+                "listen.peer",
+                "nothing",
+                "say where the other members reach this node",
+            )
+            .into());
+        }
+        let addresses =
+            Addresses { resp: plan.resp, cluster: plan.cluster_address, http: plan.http, peer: plan.peer };
+        let member = MemberPlan {
+            name: plan.name.clone(),
+            data_center: plan.data_center.clone(),
+            rack: plan.rack.clone(),
+            weight: plan.weight,
+            addresses,
+        };
+        Ok(Command::Join { plan: Box::new(member), replaces: plan.replaces.clone() })
+    }
+
+    /// Whether a node that wants to join is a member already: it has joined before, and has not heard that it did or has lost
+    /// its directory since.
+    pub fn has_joined(&self, plan: &NodePlan) -> bool {
+        let member = self.member_by_name(&plan.name);
+        let is_it = |member: &&Member| member.addresses.peer == plan.peer && member.standing.stays();
+        member.filter(is_it).is_some() && plan.cluster.as_ref().is_none_or(|name| name == self.name())
     }
 
     /// What would come of a command, if it were applied to this state.

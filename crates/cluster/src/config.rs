@@ -285,7 +285,11 @@ impl KeyspaceConfig {
 }
 
 /// The meaning of a word; of one that is left out, the default.
-pub(crate) fn word<T: FromStr<Err: Display>>(key: &str, text: Option<&str>, default: T) -> Result<T, ConfigError> {
+pub(crate) fn word<T: FromStr<Err: Display>>(
+    key: &str,
+    text: Option<&str>,
+    default: T,
+) -> Result<T, ConfigError> {
     match text {
         None => Ok(default),
         Some(text) => text

@@ -9,6 +9,8 @@ use storage::{
     BackgroundJob, BackgroundOutcome, ReadJob, ReadOutcome, ScanJob, ScanOutcome, SyncJob, SyncOutcome,
 };
 
+use crate::core::governing::{GovernDone, GovernWork};
+
 /// Something to run away from the event loop. At most one sync is under way at a time.
 #[derive(Debug)]
 pub enum Job {
@@ -20,6 +22,8 @@ pub enum Job {
     Scan(u64, ScanJob),
     /// Flush or compact.
     Background(BackgroundJob),
+    /// Something for the cluster state.
+    Govern(GovernWork),
     /// Write down which lives peers are in.
     Remember(Remember),
     /// Write down how far the data directory has come.
@@ -55,6 +59,8 @@ pub enum Completion {
     Scan(u64, ScanOutcome),
     /// Of a flush or compaction.
     Background(BackgroundOutcome),
+    /// Of work for the cluster state.
+    Govern(GovernDone),
     /// Whether it is written down.
     Remembered(Result<(), DiskError>),
     /// How far it has come.
@@ -71,6 +77,7 @@ impl Job {
             Job::Read(token, job) => Completion::Read(token, job.run()),
             Job::Scan(token, job) => Completion::Scan(token, job.run()),
             Job::Background(job) => Completion::Background(job.run()),
+            Job::Govern(work) => Completion::Govern(work.run()),
             Job::Remember(Remember { disk, dir, name, bytes }) => {
                 Completion::Remembered(env::disk::replace(disk.as_ref(), &dir, name, &bytes))
             }

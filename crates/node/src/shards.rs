@@ -103,6 +103,8 @@ impl Shards {
             _ if self.count == 1 => Home::One(ShardId(0)),
             Command::Key(request) => Home::One(self.of_key(&request.key)),
             Command::Explain { key, .. } => Home::One(self.of_key(key)),
+            // The shard that speaks for the node.
+            Command::Change(_) | Command::Plan(_) => Home::One(ShardId(0)),
             Command::AwaitAcknowledgements { operation, .. } => Home::One(self.of_operation(*operation)),
             Command::Scan(_) | Command::Count { .. } | Command::RandomKey { .. } | Command::Repair => {
                 Home::Any

@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use types::Epoch;
+use types::{Epoch, Incarnation};
 
 /// A message about the cluster state. Bytes are read by whoever they are for: the group's, commands and states are not this
 /// crate's to know.
@@ -15,10 +15,14 @@ pub enum Govern {
     Group(Bytes),
     /// The sender has this state. Who has a later one sends it.
     Have {
+        /// How often its history was begun again.
+        generation: u32,
         /// Its epoch.
         epoch: Epoch,
         /// What it comes to.
         fingerprint: u64,
+        /// In which term the sender leads the group, if it does.
+        leads: Option<u64>,
     },
     /// A state, whole.
     State(Bytes),
@@ -47,6 +51,18 @@ pub enum Govern {
     },
     /// To the one who leads: how far the sender is with what the state asks of it.
     Report(Bytes),
+    /// From the one who leads: this life of the node is in the group, under this number.
+    Invite {
+        /// The number.
+        member: u64,
+        /// The life.
+        incarnation: Incarnation,
+    },
+    /// From the one who leads: nobody goes by this number any more.
+    Dismiss {
+        /// The number.
+        member: u64,
+    },
 }
 
 /// What came of a proposal.

@@ -1,10 +1,11 @@
 //! How two nodes make sure that they belong together before anything else is said.
 //!
 //! The caller says [`Hello`]; the called one answers with a Hello of its own, or with a [`Refusal`] in words that an
-//! operator can act on. What must hold: no request crosses between nodes of different clusters, between different cluster
-//! states, or from a node to itself.
+//! operator can act on. What must hold: no request crosses between nodes of different clusters, or from a node to itself. Nodes
+//! may go by different states of one cluster for a while: each request says by which it was routed.
 
-use bytes::BytesMut;
+use api::NodePlan;
+use bytes::{Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 use types::{Epoch, Incarnation, NodeId, ShardId};
 
@@ -12,15 +13,17 @@ use crate::frame::{Frame, encode_bare};
 
 const HELLO: u8 = 1;
 const REFUSAL: u8 = 2;
+const JOIN: u8 = 3;
+const WELCOME: u8 = 7;
 
 /// Who is speaking.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Hello {
     /// The name of the cluster.
     pub cluster: String,
-    /// What the cluster state comes to; equal states have equal fingerprints.
-    pub fingerprint: u64,
-    /// The epoch of that state.
+    /// What the cluster's first state came to, by which it is told from others of its name.
+    pub founding: u64,
+    /// The epoch of the state that the speaker goes by.
     pub epoch: Epoch,
     /// The speaker's number.
     pub node: NodeId,
@@ -54,6 +57,49 @@ pub struct Refusal {
     pub why: String,
     /// Whether a later life of the caller has been seen: he is to give up the one that he has.
     pub superseded: bool,
+    /// Whether the caller was a member once and is none any more: he is to stop.
+    pub removed: bool,
+    /// Whether the reason may pass: he is to ask again.
+    pub try_again: bool,
+}
+
+/// What a connection begins with.
+#[derive(Clone, PartialEq, Debug)]
+pub enum First {
+    /// A node of the cluster, or so it says.
+    Hello(Box<Hello>),
+    /// One that wants to be.
+    Join(Box<NodePlan>),
+}
+
+impl First {
+    /// What a first frame says; nothing if it is neither.
+    pub fn decode(frame: &Frame) -> Option<First> {
+        match frame.kind {
+            HELLO => postcard::from_bytes(frame.body()).ok().map(First::Hello),
+            JOIN => postcard::from_bytes(frame.body()).ok().map(First::Join),
+            _ => None,
+        }
+    }
+}
+
+/// A node's wish to join, as a frame behind what `out` holds.
+pub fn encode_join(plan: &NodePlan, out: &mut BytesMut) {
+    encode_bare(JOIN, &to_bytes(plan), out);
+}
+
+/// The answer to one that has joined, as a frame behind what `out` holds: the cluster state, in which it is a member.
+pub fn encode_welcome(state: &[u8], out: &mut BytesMut) {
+    encode_bare(WELCOME, state, out);
+}
+
+/// What one that wanted to join is told: the cluster state, or why not; nothing if it is neither.
+pub fn decode_welcome(frame: &Frame) -> Option<Result<Bytes, Refusal>> {
+    match frame.kind {
+        WELCOME => Some(Ok(Bytes::copy_from_slice(frame.body()))),
+        REFUSAL => postcard::from_bytes(frame.body()).ok().map(Err),
+        _ => None,
+    }
 }
 
 impl Hello {
@@ -86,10 +132,10 @@ impl Hello {
                 self.name
             ));
         }
-        if self.fingerprint != ours.fingerprint {
+        if self.founding != ours.founding {
             return refuse(format!(
-                "nodes {} and {} have different cluster states ({} {:016x}, {} {:016x}): [[cluster.members]] and [[keyspaces]] must be the same on both",
-                self.name, ours.name, self.epoch, self.fingerprint, ours.epoch, ours.fingerprint
+                "nodes {} and {} are of two clusters that were founded differently ({:016x}, {:016x}): [[cluster.members]] and [[keyspaces]] must be the same on both when they start for the first time",
+                self.name, ours.name, self.founding, ours.founding
             ));
         }
         Ok(())
@@ -99,7 +145,7 @@ impl Hello {
 impl Refusal {
     /// A refusal of one who may be let in once something else is set right.
     pub fn because(why: String) -> Refusal {
-        Refusal { why, superseded: false }
+        Refusal { why, superseded: false, removed: false, try_again: false }
     }
 
     /// As a frame, behind what `out` holds.

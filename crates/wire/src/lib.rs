@@ -19,7 +19,7 @@ pub use codec::DecodeError;
 pub use collect::{CollectAnswer, CollectAsk, CollectStep, CollectWait, Mark, Written};
 pub use frame::{FRAME_BYTES_MAX, Frame, FrameError, decode_frame, encode_frame};
 pub use govern::{Govern, Proposed};
-pub use hello::{Hello, Refusal};
+pub use hello::{First, Hello, Refusal, decode_welcome, encode_join, encode_welcome};
 pub use message::{
     Body, Envelope, Forward, ReplicaReply, ReplicaRequest, ScanAnswer, ScanAsk, ScanEntry, WriteName,
     WritePath,

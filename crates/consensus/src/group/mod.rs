@@ -92,6 +92,15 @@ pub enum OpenError {
     },
 }
 
+impl std::fmt::Debug for Group {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Group")
+            .field("id", &self.id)
+            .field("membership", &self.membership)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Group {
     /// A member as it was stored, with what its caller has applied of that (0 for a caller who begins with nothing). What the caller
     /// lacks is listed at once: a snapshot that he must install, and entries that are known to be committed.

@@ -7,9 +7,11 @@
 //! What must hold: a thing is passed on at most once in each direction, for which shard has a partition or an operation
 //! depends on nothing that changes ([`Shards`](crate::shards::Shards)); and a shard of a node with one passes nothing.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use api::{Command, Error, Outcome, Request};
+use cluster::{ClusterState, Report};
 use replica::Ticket;
 use replica::handoff::is_own;
 use types::{Incarnation, Moment, NodeId, ShardId};
@@ -50,6 +52,12 @@ pub enum Passed {
     Rose(NodeId, Run, u32),
     /// The disk of a peer is full, or is so no more.
     Disk(NodeId, bool),
+    /// From the shard that speaks for all: this state is to be gone by.
+    State(Arc<ClusterState>),
+    /// For that shard: this one is so far.
+    Progress(ShardId, Report),
+    /// For that shard: a peer goes by a later state.
+    Behind(NodeId),
 }
 
 /// For whom a shard asks another: a client, or a part of a client's batch.
@@ -93,7 +101,7 @@ impl Shard {
     fn ask_at(&mut self, now: Moment, at: ShardId, asker: Asker, request: Request, out: &mut Vec<Output>) {
         if at == self.index {
             self.figures.client_requests += 1;
-            self.begin(now, asker.token(self.index), request);
+            self.begin(now, asker.token(self.index), request, out);
         } else {
             self.figures.passed_on += 1;
             out.push(Output::Pass(at, Passed::Ask(asker, request)));
@@ -101,7 +109,15 @@ impl Shard {
     }
 
     /// Begins what a client asks. A change that this node cannot make is another owner's to make.
-    fn begin(&mut self, now: Moment, token: u64, request: Request) {
+    fn begin(&mut self, now: Moment, token: u64, request: Request, out: &mut Vec<Output>) {
+        match request.command {
+            Command::Change(change) => return self.change(now, token, *change, request.timeout, out),
+            Command::Plan(change) => {
+                let planned = self.plan(&change);
+                return self.answer(token, planned, out);
+            }
+            _ => {}
+        }
         self.operations.ask_beside(now, token, request, &mut self.replica, &mut self.asks);
     }
 
@@ -155,7 +171,7 @@ impl Shard {
                 self.figures.client_requests += 1;
                 let token = asker.token(from);
                 match self.operations.after_waiting(waited, request) {
-                    Ok(request) => self.begin(now, token, request),
+                    Ok(request) => self.begin(now, token, request, out),
                     Err(error) => self.answer(token, Err(error), out),
                 }
             }
@@ -170,7 +186,7 @@ impl Shard {
                 self.replica.repair(now);
             }
             Passed::Evidence(peer, evidence) => self.take_evidence(now, peer, evidence),
-            Passed::Found(peer, is_down) => self.found(now, peer, is_down),
+            Passed::Found(peer, is_down) => self.found(now, peer, is_down, out),
             Passed::Whole(shard) => self.is_whole(shard, out),
             Passed::Met(peer, run, tide) => self.remember(peer, run, tide, out),
             Passed::PastLives(lives) => self.learn(&lives, out),
@@ -178,6 +194,9 @@ impl Shard {
                 self.lives.rose(peer, run, tide);
             }
             Passed::Disk(peer, is_full) => self.set_topology(self.topology.with_disk(peer, is_full)),
+            Passed::State(state) => self.adopt(now, state, out),
+            Passed::Progress(shard, report) => self.shard_is_at(now, shard, report, out),
+            Passed::Behind(peer) => self.ask_for_news(peer, out),
         }
     }
 
@@ -207,7 +226,10 @@ impl Shard {
             | Passed::Met(..)
             | Passed::PastLives(..)
             | Passed::Rose(..)
-            | Passed::Disk(..) => {}
+            | Passed::Disk(..)
+            | Passed::State(..)
+            | Passed::Progress(..)
+            | Passed::Behind(..) => {}
         }
     }
 

@@ -22,12 +22,14 @@ impl Shard {
         self.learn(&hello.past_lives, out);
         self.let_in(now);
         self.replica.heard_of_new(hello.node, hello.is_new, hello.never_met);
+        self.govern_among(now, hello.node, hello.is_new || hello.never_met, out);
         // Known even where it cannot be reached: what it wrote is to be named.
         let topology = self.topology.with_reachable(hello.node, hello.incarnation);
         match self.sights.reachable(hello.node) {
             Some(_) => {
                 self.replica.peer_up(now, hello.node);
                 self.set_topology(topology);
+                self.govern_with(now, hello.node, true, out);
             }
             None => self.set_topology(topology.with_unreachable(hello.node)),
         }
@@ -39,7 +41,7 @@ impl Shard {
     ///
     /// That it was let in is remembered from here on. Where it is a second process under the peer's name, this node will never
     /// reach it, and the peer itself must not come back as if nobody had minted under its name meanwhile.
-    pub(super) fn introduced(&mut self, hello: &Hello, out: &mut Vec<Output>) {
+    pub(super) fn introduced(&mut self, now: Moment, hello: &Hello, out: &mut Vec<Output>) {
         // Another one may have been met since it was let in.
         if self.lives.admit(hello, None).is_ok() {
             self.remember(hello.node, Run::of(hello), hello.tide, out);
@@ -47,6 +49,7 @@ impl Shard {
         self.learn(&hello.past_lives, out);
         if hello.is_new {
             self.replica.heard_of_new(hello.node, true, false);
+            self.govern_among(now, hello.node, true, out);
         }
     }
 
@@ -91,7 +94,7 @@ impl Shard {
     /// A connection is over.
     pub(super) fn peer_lost(&mut self, now: Moment, peer: NodeId, out: &mut Vec<Output>) {
         self.sights.lost(peer);
-        self.give_up(now, peer);
+        self.give_up(now, peer, out);
         if self.index == SPEAKER {
             // It may come back as it was before.
             out.push(Output::Run(self.home.remember(&self.lives)));
@@ -100,21 +103,23 @@ impl Shard {
     }
 
     /// The node takes a peer for down, or does so no more.
-    pub(super) fn found(&mut self, now: Moment, peer: NodeId, is_down: bool) {
+    pub(super) fn found(&mut self, now: Moment, peer: NodeId, is_down: bool, out: &mut Vec<Output>) {
         self.sights.found(peer, is_down);
         let was_reachable = self.topology.is_reachable(peer);
         match self.sights.reachable(peer) {
             Some(incarnation) if !was_reachable => {
                 self.replica.peer_up(now, peer);
                 self.set_topology(self.topology.with_reachable(peer, incarnation));
+                self.govern_with(now, peer, true, out);
             }
-            None if was_reachable => self.give_up(now, peer),
+            None if was_reachable => self.give_up(now, peer, out),
             _ => {}
         }
     }
 
-    fn give_up(&mut self, now: Moment, peer: NodeId) {
+    fn give_up(&mut self, now: Moment, peer: NodeId, out: &mut Vec<Output>) {
         self.set_topology(self.topology.with_unreachable(peer));
+        self.govern_with(now, peer, false, out);
         self.replica.peer_lost(now, peer);
         self.operations.peer_lost(now, peer, &mut self.asks);
     }
@@ -153,7 +158,7 @@ impl Shard {
             if !is_down && change.from != gossip::Verdict::Down {
                 continue;
             }
-            self.found(now, change.node, is_down);
+            self.found(now, change.node, is_down, out);
             let others = self.shards.iter().filter(|shard| *shard != SPEAKER);
             out.extend(others.map(|shard| Output::Pass(shard, Passed::Found(change.node, is_down))));
         }

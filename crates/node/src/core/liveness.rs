@@ -84,7 +84,7 @@ impl Liveness {
     ) -> Result<Liveness, LivenessError> {
         options.check()?;
         // Two clusters of one name are told apart by what they were founded with.
-        let cluster = format!("{} {}", state.name(), state.fingerprint());
+        let cluster = format!("{} {}", state.name(), state.founding());
         Ok(Liveness {
             seal: Seal::new(secret.unwrap_or(NO_SECRET), &cluster)?,
             settings: Settings { options, here, incarnation, state: Arc::clone(state) },
@@ -94,6 +94,14 @@ impl Liveness {
             is_full: false,
             figures: Figures::default(),
         })
+    }
+
+    /// The members are these from now on.
+    pub(super) fn set_state(&mut self, now: Moment, state: &Arc<ClusterState>) {
+        self.settings.state = Arc::clone(state);
+        if let Some(gossip) = &mut self.gossip {
+            gossip.set_members(now.mono, members(state));
+        }
     }
 
     /// Does what is due. Verdicts that changed, and sealed messages to send.
@@ -211,6 +219,12 @@ impl Liveness {
     }
 }
 
+/// Whom gossip is about: those who are gone for good are not heard of any more.
+fn members(state: &ClusterState) -> impl Iterator<Item = (NodeId, Option<Incarnation>)> + '_ {
+    let here = state.members().iter().filter(|member| member.standing != cluster::Standing::Gone);
+    here.map(|member| (member.id, None))
+}
+
 impl Settings {
     fn speak<'a>(&self, gossip: &'a mut Option<Gossip>, now: Moment) -> &'a mut Gossip {
         gossip.get_or_insert_with(|| {
@@ -218,7 +232,7 @@ impl Settings {
             let (options, incarnation) = (self.options.clone(), self.incarnation);
             let mut gossip = Gossip::new(options, self.here, incarnation, generation, now.mono)
                 .expect("the options were checked when this was made");
-            gossip.set_members(now.mono, self.state.members().iter().map(|member| (member.id, None)));
+            gossip.set_members(now.mono, members(&self.state));
             gossip
         })
     }

@@ -11,11 +11,14 @@
 
 mod batch;
 mod crossing;
+mod going_by;
+pub(crate) mod governing;
 mod hearing;
 mod held;
 mod liveness;
 mod lives;
 mod open;
+mod placeholder;
 mod sights;
 mod tide;
 
@@ -38,6 +41,7 @@ pub use lives::{FILE as LIVES_FILE, Lives};
 pub use open::{Directory, NodeOptions, OpenError, Secret};
 
 use self::batch::Batches;
+use self::governing::Governing;
 use self::held::{HeldBack, Routed};
 use self::sights::Sights;
 use self::tide::Tide;
@@ -67,6 +71,8 @@ pub enum Input {
     Introduced(Hello),
     /// A peer has let this node not in, because it has seen a later life of it; in words.
     Superseded(String),
+    /// A peer has let this node not in, because it is no member any more; in words.
+    Removed(String),
     /// A peer cannot be reached any more; what was under way to it may or may not have arrived.
     PeerLost(NodeId),
     /// A peer was asked whether it is there, and did or did not say so.
@@ -116,6 +122,8 @@ pub enum Output {
     Renounce(String),
     /// Run a job and hand its completion back.
     Run(Job),
+    /// Stop in good order: the node is no member any more.
+    Left(String),
     /// Stop at once: nothing can be promised any more.
     Stop(String),
 }
@@ -144,6 +152,10 @@ pub struct Shard {
     /// Of this shard's clients.
     batches: Batches,
     held: HeldBack,
+    /// What the node does about the cluster state, in the shard that speaks for all.
+    governing: Option<Governing>,
+    /// How far this shard is, as it was told last.
+    told_report: Option<cluster::Report>,
     /// Reused from input to input.
     asks: Vec<coordinator::Effect>,
     serves: Vec<replica::Effect>,
@@ -255,13 +267,25 @@ impl Shard {
     pub fn admit(&self, theirs: &Hello) -> Result<(), Refusal> {
         theirs.check(&self.hello)?;
         match self.topology.state.member(theirs.node) {
-            Some(member) if member.name == theirs.name => {}
-            _ => {
-                let why = format!("{} is no member of cluster `{}`", theirs.name, theirs.cluster);
-                return Err(Refusal::because(why));
-            }
+            Some(member) if member.name == theirs.name && member.standing != cluster::Standing::Gone => {}
+            _ => return Err(self.stranger(theirs)),
         }
         self.lives.admit(theirs, self.sights.connected_run(theirs.node))
+    }
+
+    /// Why somebody who is no member is not let in.
+    fn stranger(&self, theirs: &Hello) -> Refusal {
+        let state = &self.topology.state;
+        if state.was_removed(theirs.node) {
+            let why = format!("{} was removed from cluster `{}`", theirs.name, theirs.cluster);
+            return Refusal { removed: true, ..Refusal::because(why) };
+        }
+        let why = format!("{} is no member of cluster `{}`", theirs.name, theirs.cluster);
+        if theirs.epoch > state.epoch() {
+            let behind = format!("{why} as of epoch {}, and may be one since: try again soon", state.epoch());
+            return Refusal::because(behind);
+        }
+        Refusal::because(why)
     }
 
     /// Gives up the life of the data directory: it is another when it is opened next. Blocks.
@@ -299,8 +323,9 @@ impl Shard {
                 }
             }
             Input::PeerUp(hello) => self.peer_up(now, &hello, out),
-            Input::Introduced(hello) => self.introduced(&hello, out),
+            Input::Introduced(hello) => self.introduced(now, &hello, out),
             Input::Superseded(why) => out.push(Output::Renounce(why)),
+            Input::Removed(why) => out.push(Output::Left(why)),
             Input::PeerLost(peer) => self.peer_lost(now, peer, out),
             Input::Evidence(peer, evidence) => self.tell(now, peer, evidence, out),
             Input::Datagram(sealed) => self.hear_gossip(now, &sealed, out),
@@ -308,6 +333,7 @@ impl Shard {
             Input::Timer => {
                 self.operations.timer(now, &mut self.asks);
                 self.give_up_held(now, out);
+                self.govern(now, out);
                 self.gossip(now, out);
                 self.rise(now, out);
             }
@@ -319,6 +345,7 @@ impl Shard {
     pub fn end_turn(&mut self, now: Moment, out: &mut Vec<Output>) {
         self.replica.end_turn(now, &mut self.serves);
         self.settle(now, out);
+        self.tell_how_far(now, out);
         if self.lacks && !self.replica.lacks_something() {
             self.lacks = false;
             self.replica.has_caught_up();
@@ -339,7 +366,8 @@ impl Shard {
         let gossip = self.liveness.as_ref().map(Liveness::next_timer);
         let tide = self.liveness.as_ref().and_then(|_| self.tide.next_timer());
         let held = self.held.next_timer();
-        let timers = [self.operations.next_timer(), self.replica.next_timer(), gossip, tide, held];
+        let governing = self.governing.as_ref().map(Governing::next_timer);
+        let timers = [self.operations.next_timer(), self.replica.next_timer(), gossip, tide, held, governing];
         timers.into_iter().flatten().min()
     }
 
@@ -402,6 +430,7 @@ impl Shard {
             Completion::Scan(token, outcome) => self.replica.scan_done(now, token, outcome, &mut self.serves),
             Completion::Background(outcome) => self.replica.installed(now, outcome, &mut self.serves),
             Completion::Rose(outcome) => self.risen(now, outcome, out),
+            Completion::Govern(done) => self.govern_done(now, done, out),
             Completion::Settled(Err(error)) => {
                 tracing::warn!(%error, "that the node has caught up could not be written down");
             }

@@ -6,17 +6,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use cluster::{ClusterState, Topology};
+use cluster::{ClusterState, Standing, Topology};
 use coordinator::{Ids, Operations, Options};
 use env::{Disk, Rng};
 use replica::actors::Actors;
 use replica::collection::mark::MarksError;
 use replica::{Identity, IdentityError, Origin, RecordMerge, Replica, ReplicaOptions, store_key};
 use storage::Db;
-use types::{PartitionId, ShardId};
+use types::{Epoch, PartitionId, ShardId};
 use wire::Hello;
 
 use super::batch::Batches;
+use super::governing::{self, Governing};
 use super::held::HeldBack;
 use super::lives::Lives;
 use super::sights::Sights;
@@ -97,12 +98,35 @@ pub enum OpenError {
     /// Its configuration names no such member.
     #[error("node.id is `{0}`, and no member of the cluster is called that: add it to [[cluster.members]]")]
     NotAMember(String),
+    /// It was a member, and is none any more.
+    #[error(
+        "{}: node `{name}` has left the cluster, or was removed from it: empty the directory to have it join anew, under another \
+         node.id", path.display()
+    )]
+    Removed {
+        /// The data directory.
+        path: PathBuf,
+        /// What it was called.
+        name: String,
+    },
+    /// Nobody has said which cluster it is to be of.
+    #[error(
+        "{}: there is no cluster here yet: say cluster.seeds to join one, or cluster.bootstrap = true on its first node, or list its \
+         first members in [[cluster.members]]", path.display()
+    )]
+    NoCluster {
+        /// The data directory.
+        path: PathBuf,
+    },
+    /// Its log of the cluster state cannot be used.
+    #[error(transparent)]
+    Log(#[from] consensus::StoreError),
     /// What was agreed on of deletes cannot be read from its store.
     #[error(transparent)]
     Marks(#[from] MarksError),
     /// The cluster state kept in the data directory cannot be read.
     #[error(
-        "{}: the cluster state kept here, in `identity`, cannot be read: {why}; restore the file, or empty the directory and let \
+        "{}: the cluster state kept here, in `identity` or `state`, cannot be read: {why}; restore the file, or empty the directory and let \
          this node's peers fill it",
         path.display()
     )]
@@ -170,12 +194,18 @@ pub struct Directory {
     options: NodeOptions,
     /// For the choices of its gossip.
     gossip_seed: u64,
+    /// For those of its part in keeping the cluster state.
+    governing_seed: u64,
+    /// Whether its directory was empty when it was opened, or since, and it knows of no later state than the first.
+    may_found: bool,
     /// For each shard; unknown to clients, so that none can choose keys that collide in the store's tables.
     secrets: Vec<u64>,
 }
 
 impl Directory {
-    /// Makes sure that the directory is this node's, and divided as its options want. Blocks.
+    /// Makes sure that the directory is this node's, and divided as its options want. Blocks. `configured` is the state that its
+    /// configuration founds, or that it was told when it joined; nothing where it says only whom to ask. A directory that
+    /// knows a state goes by that.
     ///
     /// # Errors
     /// As [`OpenError`] says.
@@ -183,18 +213,34 @@ impl Directory {
         disk: &Arc<dyn Disk>,
         dir: &Path,
         name: &str,
-        state: Arc<ClusterState>,
+        configured: Option<Arc<ClusterState>>,
         options: NodeOptions,
         rng: &mut Rng,
     ) -> Result<Directory, OpenError> {
-        let Some(member) = state.member_by_name(name) else {
+        let mut open = |first: &[u8]| Identity::open(disk.as_ref(), dir, name, first, rng);
+        // A new directory gets its identity last: one that is cut short in between is as new as before.
+        let known = if Identity::exists(disk.as_ref(), dir)? { Some(open(&[])?) } else { None };
+        let first = known.as_ref().map(|identity| first_state(dir, identity)).transpose()?;
+        if let (Some(first), Some(configured)) = (&first, &configured)
+            && first.epoch() == configured.epoch()
+        {
+            check_state(dir, first, configured)?;
+        }
+        let kept = governing::store::kept_state(disk.as_ref(), dir).map_err(|why| unreadable(dir, why))?;
+        let kept = kept.filter(|_| known.is_some()).map(Arc::new);
+        let first = match (first, &configured) {
+            (Some(first), _) => Arc::new(first),
+            (None, Some(configured)) => Arc::clone(configured),
+            (None, None) => return Err(OpenError::NoCluster { path: dir.to_owned() }),
+        };
+        let Some(here) = first.member_by_name(name).map(|member| member.id) else {
             return Err(OpenError::NotAMember(name.to_owned()));
         };
-        let here = member.id;
-        let mut open = || Identity::open(disk.as_ref(), dir, name, &state.encode(), rng);
-        // A new directory gets its identity last: one that is cut short in between is as new as before.
-        let known = if Identity::exists(disk.as_ref(), dir)? { Some(open()?) } else { None };
-        known.iter().try_for_each(|identity| check_state(dir, identity, &state))?;
+        let state = kept.unwrap_or_else(|| Arc::clone(&first));
+        let is_member = state.member(here).is_some_and(|member| member.standing != Standing::Gone);
+        if !is_member || state.founding() != first.founding() {
+            return Err(OpenError::Removed { path: dir.to_owned(), name: name.to_owned() });
+        }
         let stores = match &known {
             None => Known::New,
             Some(identity) if identity.origin.is_untold() => Known::Named,
@@ -207,11 +253,13 @@ impl Directory {
             Division::settle(disk, dir, stores, options.shards, &state, &options.storage)?;
         let identity = match known {
             Some(identity) => identity,
-            None => open()?,
+            None => open(&first.encode())?,
         };
+        let may_found = matches!(identity.origin, Origin::New | Origin::Founding)
+            || (state.members().len() == 1 && first.members().len() == 1);
         let hello = Hello {
             cluster: state.name().to_owned(),
-            fingerprint: state.fingerprint(),
+            founding: state.founding(),
             epoch: state.epoch(),
             node: here,
             name: name.to_owned(),
@@ -224,6 +272,7 @@ impl Directory {
             past_lives: Vec::new(),
             shard: ShardId(0),
         };
+        let state_is_first = state.epoch() == Epoch(1);
         let topology = Topology::new(state, here, identity.incarnation)
             .ok_or_else(|| OpenError::NotAMember(name.to_owned()))?;
         let mut lives = Lives::load(disk.as_ref(), dir).map_err(IdentityError::from)?;
@@ -233,6 +282,8 @@ impl Directory {
         Ok(Directory {
             lives,
             gossip_seed: rng.next_u64(),
+            governing_seed: rng.next_u64(),
+            may_found: may_found && state_is_first,
             secrets: shards.iter().map(|_| rng.next_u64()).collect(),
             disk: Arc::clone(disk),
             dir: dir.to_owned(),
@@ -298,9 +349,10 @@ impl Directory {
         }
         let options = self.options.coordinator.divided(usize::from(count));
         let operations = Operations::new(Arc::clone(&self.topology), ids, options);
-        // One member has nobody to gossip with.
-        let speaks = index == ShardId(0) && has_peers;
+        let speaks = index == ShardId(0);
         Ok(Shard {
+            governing: speaks.then(|| self.governing()).transpose()?,
+            told_report: None,
             sights: Sights::default(),
             lacks: origin != Origin::Settled,
             lacking: if origin == Origin::Settled { 0 } else { usize::from(count) },
@@ -349,6 +401,21 @@ impl Directory {
         }
     }
 
+    fn governing(&self) -> Result<Governing, OpenError> {
+        let place = governing::Place { disk: Arc::clone(&self.disk), dir: self.dir.clone() };
+        let stored = governing::store::open_log(&place, self.identity.incarnation)?;
+        Ok(Governing::new(governing::Begin {
+            here: self.topology.here,
+            incarnation: self.identity.incarnation,
+            state: Arc::clone(&self.topology.state),
+            place,
+            stored,
+            may_found: self.may_found,
+            shards: self.shards.count(),
+            seed: self.governing_seed,
+        }))
+    }
+
     fn liveness(&self) -> Result<Liveness, LivenessError> {
         Liveness::new(
             self.options.gossip.clone(),
@@ -367,9 +434,16 @@ fn is_replicated(state: &ClusterState) -> bool {
     state.keyspaces().iter().all(|keyspace| partitions.iter().all(|one| has_others(keyspace.id, one)))
 }
 
-fn check_state(dir: &Path, identity: &Identity, state: &ClusterState) -> Result<(), OpenError> {
-    let kept = ClusterState::decode(&identity.state)
-        .map_err(|error| OpenError::State { path: dir.to_owned(), why: error.to_string() })?;
+fn unreadable(dir: &Path, why: String) -> OpenError {
+    OpenError::State { path: dir.to_owned(), why }
+}
+
+/// The state that a directory was made with.
+fn first_state(dir: &Path, identity: &Identity) -> Result<ClusterState, OpenError> {
+    ClusterState::decode(&identity.state).map_err(|error| unreadable(dir, error.to_string()))
+}
+
+fn check_state(dir: &Path, kept: &ClusterState, state: &ClusterState) -> Result<(), OpenError> {
     let differences = kept.diff(state);
     if differences.is_empty() {
         Ok(())

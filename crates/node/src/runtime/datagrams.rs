@@ -4,7 +4,7 @@
 //! and gossip makes good for that in its next round. Who sent a datagram is what its seal says; where it came from is looked
 //! at only to lose it where the network is cut.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -31,7 +31,7 @@ const SLOW_MAX: usize = 1024;
 #[derive(Debug)]
 pub(super) struct Datagrams {
     socket: Rc<UdpSocket>,
-    peers: BTreeMap<NodeId, (SocketAddr, Way)>,
+    peers: RefCell<BTreeMap<NodeId, (SocketAddr, Way)>>,
     slow: Rc<Cell<usize>>,
     /// Whether somebody may cut a way.
     may_be_cut: bool,
@@ -45,28 +45,33 @@ impl Datagrams {
         network: Option<&Network>,
     ) -> std::io::Result<Datagrams> {
         socket.set_nonblocking(true)?;
+        let datagrams = Datagrams {
+            socket: Rc::new(UdpSocket::from_std(socket)?),
+            peers: RefCell::default(),
+            slow: Rc::default(),
+            may_be_cut: network.is_some(),
+        };
+        datagrams.set_peers(topology, network);
+        Ok(datagrams)
+    }
+
+    /// The members are these from now on.
+    pub(super) fn set_peers(&self, topology: &Topology, network: Option<&Network>) {
         let members = topology.state.members().iter();
         let way = |peer| Way::new(network, topology.here, peer);
         let peers = members.filter_map(|member| Some((member.id, (member.addresses.peer?, way(member.id)))));
-        let peers = peers.collect();
-        Ok(Datagrams {
-            socket: Rc::new(UdpSocket::from_std(socket)?),
-            peers,
-            slow: Rc::default(),
-            may_be_cut: network.is_some(),
-        })
+        *self.peers.borrow_mut() = peers.collect();
     }
 
     /// Sends a datagram, or loses it.
     pub(super) fn send(&self, to: NodeId, bytes: Vec<u8>) {
-        let Some((address, way)) = self.peers.get(&to) else { return };
+        let Some((address, way)) = self.peers.borrow().get(&to).cloned() else { return };
         let delay = way.delay();
         if delay.is_zero() {
-            send(&self.socket, *address, way, &bytes);
+            send(&self.socket, address, &way, &bytes);
         } else if self.slow.get() < SLOW_MAX {
             self.slow.set(self.slow.get() + 1);
-            let (socket, address, way, slow) =
-                (Rc::clone(&self.socket), *address, way.clone(), Rc::clone(&self.slow));
+            let (socket, slow) = (Rc::clone(&self.socket), Rc::clone(&self.slow));
             tokio::task::spawn_local(async move {
                 tokio::time::sleep(delay).await;
                 slow.set(slow.get() - 1);
@@ -77,7 +82,7 @@ impl Datagrams {
 
     /// Whether nothing passes from there.
     fn is_cut_off(&self, from: SocketAddr) -> bool {
-        self.may_be_cut && self.peers.values().any(|(address, way)| *address == from && way.is_cut())
+        self.may_be_cut && self.peers.borrow().values().any(|(address, way)| *address == from && way.is_cut())
     }
 }
 

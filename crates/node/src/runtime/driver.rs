@@ -31,6 +31,7 @@ use super::links::Links;
 use super::mail::Mailboxes;
 use super::network::Way;
 use super::news;
+use super::Phase;
 use crate::core::{Input, Noticed, Output, Passed, Shard};
 use crate::shards::Shards;
 use crate::status;
@@ -57,6 +58,8 @@ pub(super) struct Driver {
     spare: Cell<Vec<Output>>,
     /// Whether something has been taken in since this was last cleared.
     pub(super) turn_due: Cell<bool>,
+    /// Wakes the task that keeps connections with all members.
+    pub(super) members_changed: Notify,
     /// Wakes the task that ends turns.
     pub(super) turn: Notify,
     /// Wakes the task that waits for timers, when one is due earlier than it thinks.
@@ -120,6 +123,7 @@ impl Driver {
             feedback: RefCell::new(Vec::new()),
             spare: Cell::new(Vec::new()),
             turn_due: Cell::new(false),
+            members_changed: Notify::new(),
             turn: Notify::new(),
             rearm: Notify::new(),
             armed: Cell::new(Instant(u64::MAX)),
@@ -352,6 +356,13 @@ impl Driver {
 
     fn show_peers(&self) {
         if let Some(shard) = self.shard.borrow().as_ref() {
+            let is_same = Arc::ptr_eq(&shard.topology().state, &self.topology.borrow().state);
+            if !is_same {
+                if let Some(datagrams) = &self.datagrams {
+                    datagrams.set_peers(shard.topology(), self.node.network.as_ref());
+                }
+                self.members_changed.notify_one();
+            }
             *self.topology.borrow_mut() = Arc::clone(shard.topology());
             self.node.published.set_topology(self.index, shard.topology(), &self.facts);
         }
@@ -383,7 +394,10 @@ impl Driver {
             | Passed::Met(..)
             | Passed::PastLives(..)
             | Passed::Rose(..)
-            | Passed::Disk(..) => false,
+            | Passed::Disk(..)
+            | Passed::State(..)
+            | Passed::Progress(..)
+            | Passed::Behind(..) => false,
         };
         if is_question && !self.node.mailboxes.has_room(to) {
             self.feedback.borrow_mut().push(Input::NotPassed(to, passed));
@@ -412,6 +426,7 @@ impl Driver {
                     Output::Noticed(Noticed::Peer(change)) => self.say(change),
                     Output::Noticed(Noticed::Damage(news)) => news::say(&news),
                     Output::Run(job) => self.jobs.run(job),
+                    Output::Left(why) => self.leave(&why),
                     Output::Stop(why) => self.halt(&why),
                     Output::Renounce(why) => self.renounce(&why),
                 }
@@ -422,6 +437,18 @@ impl Driver {
             self.handle(now, input, &mut outputs);
         }
         self.spare.set(outputs);
+    }
+
+    /// The node is no member any more: it stops in good order.
+    fn leave(&self, why: &str) {
+        tracing::warn!(%why, "stops: it has left the cluster");
+        self.node.phase.send_if_modified(|phase| {
+            let goes_on = !phase.is_over();
+            if goes_on {
+                *phase = Phase::Ending;
+            }
+            goes_on
+        });
     }
 
     /// Gives up the life of the data directory, and stops.

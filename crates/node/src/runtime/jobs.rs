@@ -67,6 +67,8 @@ impl JobThreads {
                 BackgroundKind::Flush => &self.flushes,
                 BackgroundKind::Compaction | BackgroundKind::Removal => &self.background,
             },
+            // A compaction may take long, and who waits for an election does not.
+            Job::Govern(_) => &self.segments,
             // One after the other, so that the last one written is the last one that was known.
             Job::Remember(_) | Job::Rise(_) | Job::Settle(_) => &self.background,
             Job::Read(..) | Job::Scan(..) => &self.reads,

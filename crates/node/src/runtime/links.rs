@@ -81,6 +81,16 @@ impl Links {
         close(&self.made, &peer, link)
     }
 
+    /// Breaks off the connection that this shard made with a peer, and those that the peer made; whether there was the first.
+    pub(super) fn break_off(&self, peer: NodeId) -> bool {
+        for (_, link) in self.taken.borrow().iter().filter(|(sender, _)| sender.node == peer) {
+            link.break_off();
+        }
+        let link = self.made.borrow_mut().remove(&peer);
+        link.iter().for_each(|link| link.break_off());
+        link.is_some()
+    }
+
     /// A connection that a shard of a peer made is over.
     pub(super) fn taken_is_over(&self, peer: Sender, link: &Rc<Link>) {
         close(&self.taken, &peer, link);

@@ -9,6 +9,7 @@ mod delayed;
 mod driver;
 mod handle;
 mod jobs;
+mod join;
 mod links;
 mod mail;
 mod network;
@@ -31,6 +32,7 @@ use tokio::sync::{Barrier, mpsc, watch};
 use types::ShardId;
 
 pub use handle::{LocalHandle, LocalPending, RemoteHandle, RemotePending};
+pub use join::{JoinError, join};
 pub use network::Network;
 
 use self::handle::Published;
@@ -47,13 +49,13 @@ const REMOTE_REQUESTS_MAX: usize = 1024;
 pub struct Start {
     /// Which member it is.
     pub name: String,
-    /// The cluster.
-    pub state: Arc<ClusterState>,
+    /// The cluster that its configuration founds, or that it was told when it [joined](join); nothing where its directory knows.
+    pub state: Option<Arc<ClusterState>>,
     /// Where its data is.
     pub data_dir: PathBuf,
     /// Where its peers reach it; bound already.
     pub peer_listener: std::net::TcpListener,
-    /// Where their gossip reaches it, at the same address; nothing where it has no peers.
+    /// Where their gossip reaches it, at the same address; nothing where it is never to have peers.
     pub gossip_socket: Option<std::net::UdpSocket>,
     /// Its settings.
     pub options: NodeOptions,

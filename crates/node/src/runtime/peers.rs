@@ -4,16 +4,18 @@
 //! a message claims; before the handshake a connection costs a few KiB and a few seconds at the most (INVARIANTS K3). A
 //! damaged or foreign frame ends its connection: what follows it cannot be trusted either.
 
+use std::collections::BTreeMap;
 use std::io::{Error, ErrorKind};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
+use api::{Change, Command, NodePlan, Request};
 use bytes::BytesMut;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 use types::{Epoch, NodeId, OperationId, PartitionId};
-use wire::{Body, Envelope, Hello, Refusal, decode_frame};
+use wire::{Body, Envelope, First, Frame, Hello, Refusal, decode_frame, encode_welcome};
 
 use super::driver::Driver;
 use super::links::Link;
@@ -24,6 +26,8 @@ use crate::core::{Evidence, Input, Sender};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const HELLO_TIMEOUT: Duration = Duration::from_secs(3);
 const HELLO_BYTES_MAX: usize = 4096;
+/// How long it may take to be agreed on that somebody joins.
+const JOIN_TIMEOUT: Duration = Duration::from_secs(10);
 const RETRY_FIRST: Duration = Duration::from_millis(20);
 const RETRY_MAX: Duration = Duration::from_secs(1);
 /// How often a peer is asked whether it is there.
@@ -33,11 +37,52 @@ const SILENCE_MAX: Duration = Duration::from_secs(5);
 const READ_BYTES: usize = 64 * 1024;
 
 /// Another member.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Peer {
     pub(super) id: NodeId,
     pub(super) name: String,
     pub(super) address: SocketAddr,
+}
+
+/// Keeps connections with all members, whoever they are.
+pub(super) async fn follow_members(driver: Rc<Driver>) {
+    let mut kept: BTreeMap<NodeId, (Peer, tokio::task::JoinHandle<()>)> = BTreeMap::new();
+    while driver.stopped().is_none() {
+        let peers = peers_of(&driver);
+        let gone: Vec<NodeId> =
+            kept.iter().filter(|(_, (peer, _))| !peers.contains(peer)).map(|(id, _)| *id).collect();
+        for id in gone {
+            if let Some((peer, task)) = kept.remove(&id) {
+                task.abort();
+                if driver.links().break_off(id) {
+                    tracing::info!(peer = %peer.name, "is no member any more");
+                    driver.feed(Input::PeerLost(id));
+                }
+            }
+        }
+        for peer in peers {
+            kept.entry(peer.id).or_insert_with(|| {
+                let task = tokio::task::spawn_local(keep_connected(Rc::clone(&driver), peer.clone()));
+                (peer, task)
+            });
+        }
+        driver.members_changed.notified().await;
+    }
+}
+
+fn peers_of(driver: &Driver) -> Vec<Peer> {
+    let topology = driver.topology();
+    let others = topology
+        .state
+        .members()
+        .iter()
+        .filter(|member| member.id != topology.here && member.standing != cluster::Standing::Gone);
+    others
+        .filter_map(|member| {
+            let address: SocketAddr = member.addresses.peer?;
+            Some(Peer { id: member.id, name: member.name.clone(), address })
+        })
+        .collect()
 }
 
 /// Keeps a connection to a peer, for as long as the node runs.
@@ -107,6 +152,9 @@ async fn connect(driver: &Driver, peer: &Peer) -> Result<(TcpStream, BytesMut, H
     let mut buffer = BytesMut::new();
     let said = timeout(HELLO_TIMEOUT, read_hello(&stream, Some(&way), &mut buffer)).await??;
     let theirs = said.map_err(|refusal| {
+        if refusal.removed {
+            driver.feed(Input::Removed(format!("{} says: {}", peer.name, refusal.why)));
+        }
         if refusal.superseded {
             driver.feed(Input::Superseded(format!("{} says: {}", peer.name, refusal.why)));
         }
@@ -126,8 +174,12 @@ async fn connect(driver: &Driver, peer: &Peer) -> Result<(TcpStream, BytesMut, H
 async fn take(driver: &Rc<Driver>, stream: TcpStream) -> Result<(), Error> {
     stream.set_nodelay(true)?;
     let mut buffer = BytesMut::new();
-    let said = timeout(HELLO_TIMEOUT, read_hello(&stream, None, &mut buffer)).await??;
-    let Ok(theirs) = said else { return Ok(()) };
+    let frame = timeout(HELLO_TIMEOUT, read_first(&stream, None, &mut buffer)).await??;
+    let theirs = match First::decode(&frame) {
+        Some(First::Hello(theirs)) => *theirs,
+        Some(First::Join(plan)) => return welcome(driver, &stream, *plan).await,
+        None => return Err(Error::new(ErrorKind::InvalidData, "it did not introduce itself")),
+    };
     let mut out = BytesMut::new();
     let verdict = driver.admit(&theirs);
     match &verdict {
@@ -144,6 +196,31 @@ async fn take(driver: &Rc<Driver>, stream: TcpStream) -> Result<(), Error> {
     }
     driver.mailboxes().hand_over(at, Taken { stream: stream.into_std()?, hello: theirs, buffer });
     Ok(())
+}
+
+/// One that is no member wants to be: it is told the state in which it is, or why not.
+async fn welcome(driver: &Rc<Driver>, stream: &TcpStream, plan: NodePlan) -> Result<(), Error> {
+    let name = plan.name.clone();
+    let request = Request {
+        command: Command::Change(Box::new(Change::Join(Box::new(plan)))),
+        timeout: Some(JOIN_TIMEOUT),
+    };
+    let outcome = match driver.ask(request) {
+        Ok(outcome) => outcome,
+        Err(number) => std::future::poll_fn(|context| driver.poll_answer(number, context)).await,
+    };
+    let mut out = BytesMut::new();
+    match outcome {
+        Ok(_) => {
+            tracing::info!(node = %name, "has joined the cluster");
+            encode_welcome(&driver.topology().state.encode(), &mut out);
+        }
+        Err(error) => {
+            let try_again = !matches!(error, api::Error::Invalid(_));
+            Refusal { try_again, ..Refusal::because(error.to_string()) }.encode(&mut out);
+        }
+    }
+    timeout(JOIN_TIMEOUT, write_all(stream, &out)).await?
 }
 
 /// Serves a connection that another shard has met at the door.
@@ -190,7 +267,7 @@ async fn read(
     loop {
         loop {
             match decode_frame(&mut buffer)
-                .and_then(|frame| frame.map(wire::Frame::into_envelope).transpose())
+                .and_then(|frame| frame.map(Frame::into_envelope).transpose())
             {
                 Ok(Some(Envelope { body: Body::Ping, .. })) => {
                     link.put(&about_the_connection(Body::Pong));
@@ -255,6 +332,11 @@ async fn read_hello(
     way: Option<&Way>,
     buffer: &mut BytesMut,
 ) -> Result<Result<Hello, Refusal>, Error> {
+    let frame = read_first(stream, way, buffer).await?;
+    Hello::decode(&frame).ok_or_else(|| Error::new(ErrorKind::InvalidData, "it did not introduce itself"))
+}
+
+async fn read_first(stream: &TcpStream, way: Option<&Way>, buffer: &mut BytesMut) -> Result<Frame, Error> {
     loop {
         if buffer.len() >= 4 {
             let claimed = u32::from_le_bytes([buffer[0], buffer[1], buffer[2], buffer[3]]) as usize;
@@ -264,8 +346,7 @@ async fn read_hello(
         }
         let frame = decode_frame(buffer).map_err(|error| Error::new(ErrorKind::InvalidData, error))?;
         if let Some(frame) = frame {
-            return Hello::decode(&frame)
-                .ok_or_else(|| Error::new(ErrorKind::InvalidData, "it did not introduce itself"));
+            return Ok(frame);
         }
         read_some(stream, way, buffer).await?;
     }

@@ -3,7 +3,6 @@
 //! What must hold: a node serves when all its shards are open, so that no question waits for one that is not. And it ends whole. In good order, its front ends first, on all threads, so that no request of one shard's
 //! client finds another shard gone; then the shards. Where one shard cannot go on, all stop at once.
 
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
@@ -21,7 +20,7 @@ use super::handle::{Asked, LocalHandle};
 use super::jobs::{Ended, JobThreads};
 use super::mail::{Incoming, Mail};
 use super::news;
-use super::peers::{self, Peer};
+use super::peers;
 use super::{Common, Phase, ShardServices, StartError, Stopping};
 use crate::core::{Directory, Input};
 use crate::status::{self, Facts};
@@ -140,9 +139,7 @@ async fn serve(mut seat: Seat) -> Option<String> {
     if let Some(door) = door {
         own.spawn_local(peers::take_connections(Rc::clone(&driver), door));
     }
-    for peer in peers_of(&driver) {
-        own.spawn_local(peers::keep_connected(Rc::clone(&driver), peer));
-    }
+    own.spawn_local(peers::follow_members(Rc::clone(&driver)));
     if driver.datagrams().is_some() {
         own.spawn_local(datagrams::take_in(Rc::clone(&driver)));
     }
@@ -177,17 +174,6 @@ async fn serve(mut seat: Seat) -> Option<String> {
     driver.finish();
     tracing::info!(%node, shard = index.0, "stopped");
     None
-}
-
-fn peers_of(driver: &Driver) -> Vec<Peer> {
-    let topology = driver.topology();
-    let others = topology.state.members().iter().filter(|member| member.id != topology.here);
-    others
-        .filter_map(|member| {
-            let address: SocketAddr = member.addresses.peer?;
-            Some(Peer { id: member.id, name: member.name.clone(), address })
-        })
-        .collect()
 }
 
 /// Ends a turn when nothing more is ready to be taken in, so that one write to the log and one sync serve as many requests

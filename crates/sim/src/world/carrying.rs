@@ -119,6 +119,7 @@ impl World {
                 Output::Noticed(Noticed::Damage(_)) => {}
                 Output::Run(job) => self.start_job(at, job),
                 Output::Renounce(why) => self.renounces(at.place, &why),
+                Output::Left(why) => return self.leaves(at.place, &why),
                 Output::Stop(why) => {
                     // Nothing of what it wanted done after that is done.
                     return self.stops(at.place, &why);
@@ -262,6 +263,7 @@ impl World {
         let time = match &job {
             Job::Sync(_) => self.now + host.sync_takes(&mut self.rng, self.scenario.sync_micros),
             Job::Read(..) | Job::Scan(..) => self.now + host.takes(heavy_tailed(&mut self.rng, 200)),
+            Job::Govern(_) => self.now + host.sync_takes(&mut self.rng, self.scenario.sync_micros),
             Job::Background(_) | Job::Remember(_) | Job::Rise(_) | Job::Settle(_) => {
                 let takes = host.takes(heavy_tailed(&mut self.rng, 2_000));
                 let time = host.background_free.max(self.now) + takes;
@@ -284,6 +286,7 @@ impl World {
             Job::Read(..) => "cold read",
             Job::Scan(..) => "scan",
             Job::Background(job) => job.kind().name(),
+            Job::Govern(_) => "cluster state",
             Job::Remember(_) => "lives",
             Job::Rise(_) | Job::Settle(_) => "identity",
         };

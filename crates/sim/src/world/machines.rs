@@ -222,6 +222,12 @@ impl World {
         self.network.stop(self.now, place, mode == CrashMode::KeepAll, &mut self.queue);
     }
 
+    /// A node says that it is no member any more, and stops.
+    pub(super) fn leaves(&mut self, place: Place, why: &str) {
+        self.crash(place, CrashMode::KeepAll, why);
+        self.kept_off[place] = true;
+    }
+
     pub(super) fn start_later(&mut self, place: Place) {
         let at: Duration = self.pause_before_restart();
         self.queue.put(self.now + at, Event::Start(place));

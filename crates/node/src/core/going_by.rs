@@ -1,0 +1,190 @@
+//! How the shards of a node come to go by a cluster state, and what is said about it between nodes.
+//!
+//! The shard that speaks for the node has its [`Governing`](super::governing::Governing); the others are told when there is a state
+//! to go by, and say when they do. What must hold: all that a shard routes and refuses from then on, it does by that state.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::{Change, Outcome};
+use cluster::{ClusterState, Report};
+use types::{Moment, NodeId};
+use wire::{Body, Envelope, Govern};
+
+use super::governing::{Act, GovernDone};
+use super::hearing::SPEAKER;
+use super::placeholder::Later as _;
+use super::{Output, Passed, Sender, Shard};
+use crate::job::Job;
+
+/// How long a change of the cluster may take to be agreed on where a client does not say.
+const CHANGE_TIMEOUT: Duration = Duration::from_secs(10);
+
+impl Shard {
+    /// A peer says something about the cluster state.
+    pub(super) fn governed(&mut self, now: Moment, from: Sender, govern: Govern, out: &mut Vec<Output>) {
+        let mut acts = Vec::new();
+        if let Some(governing) = &mut self.governing {
+            governing.hear(now, from.node, govern, &mut acts);
+        }
+        self.act(now, acts, out);
+    }
+
+    /// A client wants the cluster changed, or wants to know what that would come to.
+    pub(super) fn change(
+        &mut self,
+        now: Moment,
+        token: u64,
+        change: Change,
+        timeout: Option<Duration>,
+        out: &mut Vec<Output>,
+    ) {
+        let mut acts = Vec::new();
+        if let Some(governing) = &mut self.governing {
+            governing.ask(now, token, change, timeout.unwrap_or(CHANGE_TIMEOUT), &mut acts);
+        }
+        self.act(now, acts, out);
+    }
+
+    /// What a change would come to.
+    pub(super) fn plan(&self, change: &Change) -> Outcome {
+        match &self.governing {
+            Some(governing) => governing.plan(change),
+            None => Err(api::Error::Invalid("this shard does not speak for its node".to_owned())),
+        }
+    }
+
+    /// Does what is due about the cluster state.
+    pub(super) fn govern(&mut self, now: Moment, out: &mut Vec<Output>) {
+        let mut acts = Vec::new();
+        if let Some(governing) = &mut self.governing
+            && governing.next_timer() <= now.mono
+        {
+            governing.turn(now, &mut acts);
+        }
+        self.act(now, acts, out);
+    }
+
+    /// A peer can be reached, or cannot any more.
+    pub(super) fn govern_with(&mut self, now: Moment, peer: NodeId, does: bool, out: &mut Vec<Output>) {
+        let mut acts = Vec::new();
+        if let Some(governing) = &mut self.governing {
+            governing.reaches(now, peer, does, &mut acts);
+        }
+        self.act(now, acts, out);
+    }
+
+    /// A peer has introduced itself: whether it may have forgotten something decides about who founds the group.
+    pub(super) fn govern_among(&mut self, now: Moment, peer: NodeId, vouches: bool, out: &mut Vec<Output>) {
+        let mut acts = Vec::new();
+        if let Some(governing) = &mut self.governing
+            && vouches
+        {
+            governing.vouched(peer, &mut acts);
+        }
+        self.act(now, acts, out);
+    }
+
+    /// Work for the cluster state has ended.
+    pub(super) fn govern_done(&mut self, now: Moment, done: GovernDone, out: &mut Vec<Output>) {
+        let mut acts = Vec::new();
+        if let Some(governing) = &mut self.governing {
+            governing.done(now, done, &mut acts);
+        }
+        self.act(now, acts, out);
+    }
+
+    /// Asks a peer for the state that it goes by, which is later than the one here.
+    pub(super) fn ask_for_news(&mut self, peer: NodeId, out: &mut Vec<Output>) {
+        match &self.governing {
+            Some(governing) => {
+                let have = governing.have();
+                self.say(peer, have, out);
+            }
+            None => out.push(Output::Pass(SPEAKER, Passed::Behind(peer))),
+        }
+    }
+
+    fn act(&mut self, now: Moment, acts: Vec<Act>, out: &mut Vec<Output>) {
+        for act in acts {
+            match act {
+                Act::Send(peer, govern) => self.say(peer, govern, out),
+                Act::Answer(token, outcome) => self.answer(token, outcome, out),
+                Act::Run(work) => out.push(Output::Run(Job::Govern(work))),
+                Act::Adopt(state) => {
+                    let others = self.shards.iter().filter(|shard| *shard != self.index);
+                    out.extend(others.map(|shard| Output::Pass(shard, Passed::State(Arc::clone(&state)))));
+                    self.adopt(now, state, out);
+                }
+                Act::Stop(why) => out.push(Output::Stop(why)),
+            }
+        }
+    }
+
+    fn say(&self, peer: NodeId, govern: Govern, out: &mut Vec<Output>) {
+        let envelope = Envelope {
+            operation: types::OperationId(0),
+            round: 0,
+            epoch: types::Epoch(0),
+            partition: types::PartitionId(0),
+            deadline_ms: 0,
+            body: Body::Govern(Box::new(govern)),
+        };
+        if peer != self.topology.here {
+            out.push(Output::Send(peer, envelope));
+        }
+    }
+
+    /// Goes by this state from now on. It is on the node's disk.
+    pub(super) fn adopt(&mut self, now: Moment, state: Arc<ClusterState>, out: &mut Vec<Output>) {
+        if (state.generation(), state.epoch())
+            <= (self.topology.state.generation(), self.topology.state.epoch())
+        {
+            return;
+        }
+        let Some(topology) = self.topology.with_state(Arc::clone(&state)) else {
+            let why = format!("{} is no member of cluster `{}` any more", self.hello.name, state.name());
+            out.push(Output::Left(why));
+            return;
+        };
+        self.hello.epoch = state.epoch();
+        self.replica.set_state(now, Arc::clone(&state), &mut self.serves);
+        if let Some(liveness) = &mut self.liveness {
+            liveness.set_state(now, &state);
+        }
+        self.set_topology(topology);
+
+        self.take_held(now, out);
+        self.tell_how_far(now, out);
+    }
+
+    /// Tells who speaks for the node how far this shard is, if that has changed.
+    pub(super) fn tell_how_far(&mut self, now: Moment, out: &mut Vec<Output>) {
+        let report = Report { adopted: self.topology.state.epoch(), done: self.replica.report() };
+        if self.told_report.as_ref() == Some(&report) {
+            return;
+        }
+        self.told_report = Some(report.clone());
+        if self.index == SPEAKER {
+            self.shard_is_at(now, SPEAKER, report, out);
+        } else {
+            out.push(Output::Pass(SPEAKER, Passed::Progress(self.index, report)));
+        }
+    }
+
+    /// A shard of the node is so far.
+    pub(super) fn shard_is_at(
+        &mut self,
+        now: Moment,
+        shard: types::ShardId,
+        report: Report,
+        out: &mut Vec<Output>,
+    ) {
+        let mut acts = Vec::new();
+        if let Some(governing) = &mut self.governing {
+            governing.shard_is_at(now, shard, report, &mut acts);
+            governing.answer_done(&mut acts);
+        }
+        self.act(now, acts, out);
+    }
+}

@@ -1,0 +1,240 @@
+//! How a node comes to know the cluster state, and has its part in deciding on it.
+//!
+//! A few of the members keep the history of the state, as voters of a group ([`group`]); one of them leads ([`leading`]) and
+//! proposes what follows. All others learn: whoever has a later state sends it, or the commands that led to it ([`news`]). A state
+//! is on this node's disk before anything here goes by it ([`keeping`]), so that what a shard once refused it refuses after a crash
+//! too. What people ask for is proposed to whoever leads ([`asking`]).
+//!
+//! What must hold (INVARIANTS E1, E10): a state is believed only from the group's log or as a later one of the same history; and
+//! without a leader everything goes on by the last state.
+//!
+//! The first shard of a node does this for all. It tells the others when a state is to be gone by, and they tell it when they do.
+
+mod asking;
+mod group;
+mod keeping;
+mod leading;
+mod news;
+pub(super) mod store;
+mod voters;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::Outcome;
+use bytes::Bytes;
+use cluster::{ClusterState, Report, Step};
+use consensus::MemberId;
+use env::{Disk, Rng};
+use types::{Epoch, Incarnation, Instant, Moment, NodeId, ShardId};
+use wire::Govern;
+
+pub(crate) use self::store::{Done as GovernDone, Work as GovernWork};
+
+use self::asking::Asked;
+use self::group::Keeper;
+use self::keeping::Keeping;
+use self::leading::Leading;
+
+/// How often a node says what it knows, and how far it is.
+const SPEAK_EVERY: Duration = Duration::from_secs(1);
+
+/// How many commands are remembered for nodes that are a little behind; others are sent the state whole.
+const RECENT_MAX: usize = 1024;
+
+/// What is to be done, in order.
+#[derive(Debug)]
+pub(super) enum Act {
+    /// Tell a node.
+    Send(NodeId, Govern),
+    /// Answer whoever asked, by the number that he was given.
+    Answer(u64, Outcome),
+    /// Run this, and hand back what came of it.
+    Run(GovernWork),
+    /// All shards go by this state from now on.
+    Adopt(Arc<ClusterState>),
+    /// The node cannot go on.
+    Stop(String),
+}
+
+/// What a node does about the cluster state.
+#[derive(Debug)]
+pub(super) struct Governing {
+    here: NodeId,
+    incarnation: Incarnation,
+    /// The latest that is known here. What the shards go by may be earlier, while it is being kept.
+    newest: Arc<ClusterState>,
+    /// The commands that led to it, the latest last, each with the epoch that it led to.
+    recent: VecDeque<(Epoch, Bytes)>,
+    keeping: Keeping,
+    keeper: Option<Keeper>,
+    /// Where its log is, or is to be made.
+    place: Place,
+    is_making_log: bool,
+    /// Founding voters that are known not to have forgotten anything, while this node is one and has no log.
+    founding: Option<BTreeSet<NodeId>>,
+    leading: Leading,
+    /// Who leads as far as was heard, and in which term.
+    leader: Option<(u64, NodeId)>,
+    asked: BTreeMap<u64, Asked>,
+    next_number: u64,
+    /// How far each shard is.
+    shards: BTreeMap<ShardId, Report>,
+    reachable: BTreeSet<NodeId>,
+    next_word: Option<Instant>,
+    rng: Rng,
+}
+
+/// The data directory.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) dir: PathBuf,
+}
+
+/// With what a node begins.
+#[derive(Debug)]
+pub(super) struct Begin {
+    pub(super) here: NodeId,
+    pub(super) incarnation: Incarnation,
+    pub(super) state: Arc<ClusterState>,
+    pub(super) place: Place,
+    /// Its log, if it has one.
+    pub(super) stored: Option<store::Opened>,
+    /// Whether it may be a founding voter: its directory was empty when the cluster was founded.
+    pub(super) may_found: bool,
+    pub(super) shards: u8,
+    pub(super) seed: u64,
+}
+
+impl Governing {
+    pub(super) fn new(begin: Begin) -> Governing {
+        let Begin { here, incarnation, state, place, stored, may_found, shards, seed } = begin;
+        let is_founder = may_found && stored.is_none() && voters::founding(&state).contains(&here);
+        let at_start = Report { adopted: state.epoch(), done: Vec::new() };
+        Governing {
+            here,
+            incarnation,
+            keeping: Keeping::default(),
+            keeper: stored.map(Keeper::new),
+            place,
+            is_making_log: false,
+            founding: is_founder.then(|| BTreeSet::from([here])),
+            leading: Leading::default(),
+            leader: None,
+            asked: BTreeMap::new(),
+            next_number: 0,
+            shards: (0..shards).map(|shard| (ShardId(shard), at_start.clone())).collect(),
+            reachable: BTreeSet::new(),
+            recent: VecDeque::new(),
+            next_word: None,
+            rng: Rng::from_seed(seed),
+            newest: state,
+        }
+    }
+
+    /// The latest state that is known here.
+    pub(super) fn newest(&self) -> &Arc<ClusterState> {
+        &self.newest
+    }
+
+    /// Who leads, as far as is known, and in which term.
+    pub(super) fn leader(&self) -> Option<(u64, NodeId)> {
+        self.leader
+    }
+
+    /// When [`turn`](Self::turn) has something to do.
+    pub(super) fn next_timer(&self) -> Instant {
+        let asked = self.asked.values().map(Asked::next_timer);
+        let others = [self.next_word.unwrap_or_default()].into_iter().chain(self.keeping.next_timer());
+        let group = self.keeper.as_ref().map(Keeper::next_timer);
+        asked.chain(others).chain(group).chain(self.leading.next_timer()).min().unwrap_or_default()
+    }
+
+    /// Does what is due.
+    pub(super) fn turn(&mut self, now: Moment, out: &mut Vec<Act>) {
+        self.keep_again(now.mono, out);
+        self.tick(now, out);
+        self.lead(now, out);
+        self.ask_again(now, out);
+        if self.next_word.is_none_or(|at| at <= now.mono) {
+            self.next_word = Some(now.mono + SPEAK_EVERY);
+            self.speak(now, out);
+        }
+    }
+
+    /// A peer says something.
+    pub(super) fn hear(&mut self, now: Moment, from: NodeId, govern: Govern, out: &mut Vec<Act>) {
+        match govern {
+            Govern::Group(bytes) => self.hear_group(now, from, &bytes, out),
+            Govern::Have { generation, epoch, fingerprint, leads } => {
+                if let Some(term) = leads {
+                    self.heard_of_leader(now, term, from, out);
+                }
+                self.others_have(from, (generation, epoch), fingerprint, out);
+            }
+            Govern::State(bytes) => self.hear_state(from, &bytes, out),
+            Govern::Commands { after, commands, fingerprint } => {
+                self.hear_commands(from, after, &commands, fingerprint, out);
+            }
+            Govern::Propose { number, command } => self.propose_for_peer(now, from, number, &command, out),
+            Govern::Proposed { number, outcome } => self.proposed(number, outcome, out),
+            Govern::Report(bytes) => self.hear_report(now, from, &bytes),
+            Govern::Invite { member, incarnation } => {
+                if incarnation == self.incarnation {
+                    self.invited(MemberId(member), out);
+                }
+            }
+            Govern::Dismiss { member } => self.dismissed(MemberId(member), out),
+        }
+    }
+
+    /// Work has ended.
+    pub(super) fn done(&mut self, now: Moment, done: GovernDone, out: &mut Vec<Act>) {
+        match done {
+            GovernDone::Kept(epoch, outcome) => self.kept(now, epoch, outcome, out),
+            GovernDone::Written(store, outcome) => self.written(now, store, outcome, out),
+            GovernDone::Made(outcome) => self.made_log(now, outcome, out),
+            GovernDone::Removed(Ok(())) => {}
+            GovernDone::Removed(Err(error)) => {
+                tracing::warn!(%error, "a log of the cluster state that is of no use any more is still there");
+            }
+        }
+    }
+
+    /// A peer can be reached, or cannot any more.
+    pub(super) fn reaches(&mut self, now: Moment, peer: NodeId, does: bool, out: &mut Vec<Act>) {
+        if !does {
+            self.reachable.remove(&peer);
+        } else if self.reachable.insert(peer) {
+            out.push(Act::Send(peer, self.have()));
+            self.report(now, out);
+        }
+    }
+
+    /// A shard of this node goes by a state, and has done so much of what it asks for.
+    pub(super) fn shard_is_at(&mut self, now: Moment, shard: ShardId, report: Report, out: &mut Vec<Act>) {
+        if self.shards.get(&shard) != Some(&report) {
+            self.shards.insert(shard, report);
+            self.report(now, out);
+        }
+    }
+
+    /// How far the node is: as far as the last of its shards has adopted, with what each has done.
+    fn own_report(&self) -> Report {
+        let adopted = self.shards.values().map(|report| report.adopted).min().unwrap_or_default();
+        let done: Vec<Step> = self.shards.values().flat_map(|report| report.done.iter().copied()).collect();
+        Report { adopted, done }
+    }
+
+    /// Says to another node what is known here, and to who leads how far this node is.
+    fn speak(&mut self, now: Moment, out: &mut Vec<Act>) {
+        let peers: Vec<NodeId> = self.reachable.iter().copied().collect();
+        if let Some(peer) = self.rng.pick(&peers) {
+            out.push(Act::Send(*peer, self.have()));
+        }
+        self.report(now, out);
+    }
+}
