@@ -82,16 +82,14 @@ impl Store {
         let Some(bytes) = read_whole(&*disk, &path)? else { return Ok(None) };
         let decoded = file::decode(owner, &bytes)
             .map_err(|damage| StoreError::Damaged { path: path.clone(), damage })?;
+        // Written anew, and not merely synced: what was read may be in the page cache alone, where the process before this one
+        // died, and after a sync that failed no other one brings it to the disk.
+        let generation = decoded.generation + 1;
+        let bytes = file::encode(owner, generation, &decoded.stored);
+        replace(&*disk, dir, name, &bytes)?;
         let file = disk.open(&path)?;
-        if decoded.length < bytes.len() {
-            file.set_len(decoded.length as u64)?;
-        }
-        // What was read may have been in the page cache alone, where the process died and the machine did not.
-        file.sync()?;
-        let (dir, name) = (dir.to_owned(), name.to_owned());
-        let (generation, length) = (decoded.generation, decoded.length);
+        let (dir, name, length) = (dir.to_owned(), name.to_owned(), bytes.len());
         let store = Store { disk, dir, name, owner, file, generation, length, has_failed: false };
-        store.write_mark()?;
         Ok(Some((store, decoded.stored)))
     }
 

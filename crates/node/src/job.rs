@@ -23,7 +23,7 @@ pub enum Job {
     /// Flush or compact.
     Background(BackgroundJob),
     /// Something for the cluster state.
-    Govern(GovernWork),
+    Govern(GovernJob),
     /// Write down which lives peers are in.
     Remember(Remember),
     /// Write down how far the data directory has come.
@@ -48,6 +48,14 @@ pub struct Remember {
     pub(crate) bytes: Vec<u8>,
 }
 
+/// Something to be kept of the cluster state.
+#[derive(Debug)]
+pub struct GovernJob(pub(crate) GovernWork);
+
+/// What came of that.
+#[derive(Debug)]
+pub struct GovernOutcome(pub(crate) GovernDone);
+
 /// What came of a job; to be handed back to the node.
 #[derive(Debug)]
 pub enum Completion {
@@ -60,7 +68,7 @@ pub enum Completion {
     /// Of a flush or compaction.
     Background(BackgroundOutcome),
     /// Of work for the cluster state.
-    Govern(GovernDone),
+    Govern(GovernOutcome),
     /// Whether it is written down.
     Remembered(Result<(), DiskError>),
     /// How far it has come.
@@ -77,7 +85,7 @@ impl Job {
             Job::Read(token, job) => Completion::Read(token, job.run()),
             Job::Scan(token, job) => Completion::Scan(token, job.run()),
             Job::Background(job) => Completion::Background(job.run()),
-            Job::Govern(work) => Completion::Govern(work.run()),
+            Job::Govern(GovernJob(work)) => Completion::Govern(GovernOutcome(work.run())),
             Job::Remember(Remember { disk, dir, name, bytes }) => {
                 Completion::Remembered(env::disk::replace(disk.as_ref(), &dir, name, &bytes))
             }

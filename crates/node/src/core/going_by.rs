@@ -11,11 +11,11 @@ use cluster::{ClusterState, Report};
 use types::{Moment, NodeId};
 use wire::{Body, Envelope, Govern};
 
-use super::governing::{Act, GovernDone};
+use super::governing::Act;
 use super::hearing::SPEAKER;
 use super::placeholder::Later as _;
 use super::{Output, Passed, Sender, Shard};
-use crate::job::Job;
+use crate::job::{GovernJob, GovernOutcome, Job};
 
 /// How long a change of the cluster may take to be agreed on where a client does not say.
 const CHANGE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -86,7 +86,7 @@ impl Shard {
     }
 
     /// Work for the cluster state has ended.
-    pub(super) fn govern_done(&mut self, now: Moment, done: GovernDone, out: &mut Vec<Output>) {
+    pub(super) fn govern_done(&mut self, now: Moment, GovernOutcome(done): GovernOutcome, out: &mut Vec<Output>) {
         let mut acts = Vec::new();
         if let Some(governing) = &mut self.governing {
             governing.done(now, done, &mut acts);
@@ -110,7 +110,7 @@ impl Shard {
             match act {
                 Act::Send(peer, govern) => self.say(peer, govern, out),
                 Act::Answer(token, outcome) => self.answer(token, outcome, out),
-                Act::Run(work) => out.push(Output::Run(Job::Govern(work))),
+                Act::Run(work) => out.push(Output::Run(Job::Govern(GovernJob(work)))),
                 Act::Adopt(state) => {
                     let others = self.shards.iter().filter(|shard| *shard != self.index);
                     out.extend(others.map(|shard| Output::Pass(shard, Passed::State(Arc::clone(&state)))));

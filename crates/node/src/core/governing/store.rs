@@ -31,7 +31,7 @@ pub(crate) struct Opened {
 
 /// Work that may block.
 #[derive(Debug)]
-pub enum Work {
+pub(crate) enum Work {
     /// Keep a state.
     Keep { place: Place, epoch: Epoch, bytes: Vec<u8> },
     /// Write to the log.
@@ -48,7 +48,7 @@ pub enum Work {
 
 /// What came of it.
 #[derive(Debug)]
-pub enum Done {
+pub(crate) enum Done {
     /// Whether the state is kept.
     Kept(Epoch, Result<(), DiskError>),
     /// The store, and the last write that is on stable storage.
