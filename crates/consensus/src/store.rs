@@ -86,8 +86,9 @@ impl Store {
         if decoded.length < bytes.len() {
             file.set_len(decoded.length as u64)?;
         }
-        // What was read may have been in the page cache alone, where the process died and the machine did not.
+        // What was read may have been in memory alone, its name too, where the process died and the machine did not.
         file.sync()?;
+        disk.sync_dir(dir)?;
         let (dir, name) = (dir.to_owned(), name.to_owned());
         let (generation, length) = (decoded.generation, decoded.length);
         let store = Store { disk, dir, name, owner, file, generation, length, has_failed: false };
