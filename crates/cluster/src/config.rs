@@ -29,6 +29,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use api::NodePlan;
 use quorum::Level;
 use ring::{Partitions, ReplicaCount};
 use serde::Deserialize;
@@ -47,17 +48,20 @@ use crate::state::FoundingPlan;
 pub struct ClusterConfig {
     /// The cluster's name.
     pub name: Option<String>,
-    /// Whether this node founds the cluster. With a fixed membership all nodes found the same one, so it says nothing.
+    /// Whether this node founds the cluster, though it names seeds. Where members are listed all of them found the same one, and it
+    /// says nothing.
     #[serde(default)]
     pub bootstrap: bool,
-    /// Nodes to join at; of no use yet where members are not listed.
+    /// Where peers of nodes that are members are reached: this node joins at one of them, when it starts for the first time.
     #[serde(default)]
     pub seeds: Vec<String>,
+    /// The name of the member that is gone for good, and whose place this node takes when it joins.
+    pub replaces: Option<String>,
     /// How many partitions the ring has.
     pub partitions: Option<u64>,
     /// A file with the secret that the nodes share. It is the node's to read, and no part of the cluster state.
     pub secret_file: Option<PathBuf>,
-    /// `[[cluster.members]]`: the fixed first membership. Without it the node is a cluster of one.
+    /// `[[cluster.members]]`: the first membership. Without it, and without seeds, the node is a cluster of one.
     #[serde(default)]
     pub members: Vec<MemberConfig>,
 }
@@ -157,6 +161,36 @@ pub enum CountConfig {
     Table(BTreeMap<String, i64>),
 }
 
+/// Whether a node of this configuration joins a cluster that there is: it names seeds, and neither founds one nor is told who else
+/// does.
+pub fn joins(cluster: &ClusterConfig) -> bool {
+    !cluster.seeds.is_empty() && cluster.members.is_empty() && !cluster.bootstrap
+}
+
+/// How a node of this configuration speaks of itself when it wants to join. `this` is that node.
+///
+/// # Errors
+/// The first key whose value cannot be served.
+pub fn node_plan(
+    cluster: &ClusterConfig,
+    this: &MemberConfig,
+    replaces: Option<String>,
+) -> Result<NodePlan, ConfigError> {
+    let MemberPlan { name, data_center, rack, weight, addresses } = this.plan(true)?;
+    Ok(NodePlan {
+        cluster: cluster.name.clone(),
+        name,
+        data_center,
+        rack,
+        weight,
+        resp: addresses.resp,
+        cluster_address: addresses.cluster,
+        http: addresses.http,
+        peer: addresses.peer,
+        replaces,
+    })
+}
+
 /// What the configuration of one node founds. `this` is that node, which must be among the members if any are listed.
 ///
 /// # Errors
@@ -180,10 +214,6 @@ pub fn founding_plan(
 
 fn members(cluster: &ClusterConfig, this: &MemberConfig) -> Result<Vec<MemberPlan>, ConfigError> {
     if cluster.members.is_empty() {
-        if !cluster.seeds.is_empty() {
-            let wanted = "nodes cannot join by themselves yet: list all of them in [[cluster.members]]";
-            return Err(ConfigError::new("cluster.seeds", format!("{:?}", cluster.seeds), wanted));
-        }
         return Ok(vec![this.plan(false)?]);
     }
     if cluster.members.iter().all(|member| member.id != this.id) {

@@ -32,7 +32,7 @@ pub mod stored;
 pub mod topology;
 
 pub use command::{Command, Refused, STEPS_MAX};
-pub use config::{ClusterConfig, KeyspaceConfig, LevelConfig, MemberConfig, founding_plan};
+pub use config::{ClusterConfig, KeyspaceConfig, LevelConfig, MemberConfig, founding_plan, joins, node_plan};
 pub use error::{ConfigError, StoredError};
 pub use keyspace::Keyspace;
 pub use layout::{LAYOUTS_MAX, Layout, LayoutId};

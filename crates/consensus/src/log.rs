@@ -3,6 +3,7 @@
 //! It holds what is on its way to the disk as well. What is there already the library knows from `on_persist_ready`, and it
 //! counts and applies nothing before that.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 
 use raft::eraftpb;
@@ -10,7 +11,7 @@ use raft::{GetEntriesContext, RaftState, StorageError};
 
 use crate::convert;
 use crate::entry::{Entry, HardState, Position, Snapshot};
-use crate::membership::Membership;
+use crate::membership::{MemberId, Membership};
 use crate::stored::Stored;
 
 /// What an entry takes beside its data, at the most, in bytes.
@@ -24,13 +25,22 @@ pub(crate) struct Log {
     before: Position,
     entries: VecDeque<Entry>,
     entry_bytes: usize,
+    /// Whether somebody must have a snapshot that this one does not do for.
+    wants_snapshot: Cell<bool>,
 }
 
 impl Log {
     pub(crate) fn new(stored: Stored, hard_state: HardState, membership: Membership) -> Log {
         let Stored { snapshot, before, entries, .. } = stored;
         let entry_bytes = entries.iter().map(|entry| entry.payload.bytes()).sum();
-        Log { start: (hard_state, membership), snapshot, before, entries: entries.into(), entry_bytes }
+        Log {
+            start: (hard_state, membership),
+            snapshot,
+            before,
+            entries: entries.into(),
+            entry_bytes,
+            wants_snapshot: Cell::new(false),
+        }
     }
 
     /// All of it, to be written anew.
@@ -46,6 +56,11 @@ impl Log {
 
     pub(crate) fn last(&self) -> u64 {
         self.before.index + self.entries.len() as u64
+    }
+
+    /// Whether a member waits for a snapshot that was made after it was added.
+    pub(crate) fn wants_snapshot(&self) -> bool {
+        self.wants_snapshot.get()
     }
 
     /// How many bytes its entries carry.
@@ -81,12 +96,14 @@ impl Log {
         self.entries.clear();
         self.entry_bytes = 0;
         self.snapshot = Some(snapshot);
+        self.wants_snapshot.set(false);
     }
 
     /// Takes a snapshot of this member in the place of the entries that it contains, but for the last of them.
     pub(crate) fn compact(&mut self, snapshot: Snapshot, kept: u64) {
         let through = snapshot.position.index.saturating_sub(kept);
         self.snapshot = Some(snapshot);
+        self.wants_snapshot.set(false);
         while self.before.index < through {
             let Some(entry) = self.entries.pop_front() else { return };
             self.before = entry.position;
@@ -142,9 +159,16 @@ impl raft::Storage for Log {
         Ok(self.last())
     }
 
-    fn snapshot(&self, _request_index: u64, _to: u64) -> raft::Result<eraftpb::Snapshot> {
-        // A log without one is empty and leads nobody.
-        let snapshot = self.snapshot.as_ref().ok_or(StorageError::SnapshotTemporarilyUnavailable)?;
-        Ok(convert::snapshot_to_raft(snapshot))
+    /// A member takes no snapshot in whose membership it is not, so one that was added after the latest has to wait for the next.
+    fn snapshot(&self, _request_index: u64, to: u64) -> raft::Result<eraftpb::Snapshot> {
+        match &self.snapshot {
+            Some(snapshot) if snapshot.membership.contains(MemberId(to)) => {
+                Ok(convert::snapshot_to_raft(snapshot))
+            }
+            _ => {
+                self.wants_snapshot.set(true);
+                Err(StorageError::SnapshotTemporarilyUnavailable.into())
+            }
+        }
     }
 }

@@ -231,13 +231,16 @@ pub(crate) struct Server {
     /// The cluster's name [cluster.name]
     #[arg(long, value_name = "NAME", env = "HENGE_CLUSTER_NAME")]
     pub(crate) cluster_name: Option<String>,
-    /// Found the cluster on this node [cluster.bootstrap]
+    /// Found the cluster on this node, though it names seeds [cluster.bootstrap]
     #[arg(long, env = "HENGE_BOOTSTRAP", value_parser = clap::builder::BoolishValueParser::new(),
           num_args = 0..=1, default_missing_value = "true")]
     pub(crate) bootstrap: Option<bool>,
-    /// Nodes to join at [cluster.seeds]
+    /// Where peers of members are reached, to join their cluster at the first start [cluster.seeds]
     #[arg(long, value_name = "ADDRESS", env = "HENGE_SEEDS", value_delimiter = ',')]
     pub(crate) seeds: Option<Vec<String>>,
+    /// The member that is gone for good, and whose place this node takes when it joins [cluster.replaces]
+    #[arg(long, value_name = "NODE", env = "HENGE_REPLACES")]
+    pub(crate) replaces: Option<String>,
     /// Partitions of the ring, a power of two [cluster.partitions]
     #[arg(long, value_name = "N", env = "HENGE_PARTITIONS")]
     pub(crate) partitions: Option<u64>,

@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail};
-use cluster::{ClusterConfig, ClusterState, KeyspaceConfig, MemberConfig, founding_plan};
+use api::NodePlan;
+use cluster::{ClusterConfig, ClusterState, KeyspaceConfig, MemberConfig, founding_plan, joins, node_plan};
 use node::{CoordinatorOptions, Secret, Shards, Wanted};
+use ring::Partitions;
 use serde::Deserialize;
 
 use crate::cli::Server;
@@ -95,7 +97,22 @@ pub(crate) struct NodeConfig {
     pub(crate) limits: CoordinatorOptions,
     /// What the cluster's nodes share, if they have anything.
     pub(crate) secret: Option<Secret>,
-    pub(crate) state: Arc<ClusterState>,
+    /// How the node comes to know its cluster, when it starts for the first time.
+    pub(crate) first: First,
+}
+
+/// How a node comes to know its cluster.
+#[derive(Clone, Debug)]
+pub(crate) enum First {
+    /// It founds it, alone or with the others that are listed.
+    Founds(Arc<ClusterState>),
+    /// It joins, at one of these.
+    Joins {
+        /// Where peers of members are reached.
+        seeds: Vec<SocketAddr>,
+        /// As what.
+        plan: Box<NodePlan>,
+    },
 }
 
 /// Where a node listens; what is left out is not served.
@@ -169,6 +186,7 @@ fn overlay(file: &mut File, arguments: &Server) {
     if let Some(bootstrap) = arguments.bootstrap {
         file.cluster.bootstrap = bootstrap;
     }
+    set(&mut file.cluster.replaces, arguments.replaces.as_ref());
     if let Some(seeds) = &arguments.seeds {
         file.cluster.seeds.clone_from(seeds);
     }
@@ -199,11 +217,16 @@ fn resolve(file: &File, insecure: bool) -> Result<NodeConfig> {
     if let Some(listed) = listed {
         check_agreement(&file.node, listed)?;
     }
-    let plan = founding_plan(&file.cluster, &file.keyspaces, &this)?;
-    let state = Arc::new(ClusterState::found(plan)?);
-    let shards = shards(file.node.shards, memory_bytes, &state)?;
-    check_records(memory_bytes, shards, &state)?;
-    let bound = |key: &str, keyspace: &Option<String>| check_bound(key, keyspace.as_deref(), &state);
+    let first = first(file, &this)?;
+    let founded = match &first {
+        First::Founds(state) => Some(&**state),
+        First::Joins { .. } => None,
+    };
+    let shards = shards(file.node.shards, memory_bytes, founded)?;
+    if let Some(state) = founded {
+        check_records(memory_bytes, shards, state)?;
+    }
+    let bound = |key: &str, keyspace: &Option<String>| check_bound(key, keyspace.as_deref(), founded);
     Ok(NodeConfig {
         resp_keyspace: bound("listen.resp_keyspace", &file.listen.resp_keyspace)?,
         cluster_keyspace: bound("listen.cluster_keyspace", &file.listen.cluster_keyspace)?,
@@ -216,12 +239,33 @@ fn resolve(file: &File, insecure: bool) -> Result<NodeConfig> {
         disk_reserve_bytes,
         shards,
         listen,
-        state,
+        first,
     })
 }
 
-fn check_bound(key: &str, keyspace: Option<&str>, state: &ClusterState) -> Result<Option<String>> {
+/// Whether the node founds its cluster or joins one.
+fn first(file: &File, this: &MemberConfig) -> Result<First> {
+    if !joins(&file.cluster) {
+        let plan = founding_plan(&file.cluster, &file.keyspaces, this)?;
+        return Ok(First::Founds(Arc::new(ClusterState::found(plan)?)));
+    }
+    if !file.keyspaces.is_empty() {
+        bail!(
+            "[[keyspaces]] are those that a cluster is founded with, and this node joins one (cluster.seeds): take them out, and make \
+             keyspaces with `henge keyspace create`"
+        );
+    }
+    let seeds = file.cluster.seeds.iter().map(|seed| {
+        seed.parse().map_err(|_| anyhow!("cluster.seeds: {seed:?} is no address: want an IP address and a port, such as \"127.0.0.1:9001\""))
+    });
+    let plan = node_plan(&file.cluster, this, file.cluster.replaces.clone())?;
+    Ok(First::Joins { seeds: seeds.collect::<Result<_>>()?, plan: Box::new(plan) })
+}
+
+fn check_bound(key: &str, keyspace: Option<&str>, state: Option<&ClusterState>) -> Result<Option<String>> {
     let Some(text) = keyspace else { return Ok(None) };
+    // What there is where the node joins is not known yet: clients are told when they come.
+    let Some(state) = state else { return Ok(Some(text.to_owned())) };
     let number = text.parse().ok().and_then(|number| state.keyspace_by_number(number));
     if state.keyspace_by_name(text).or(number).is_none() {
         let names: Vec<&str> = state.keyspaces().iter().map(|keyspace| keyspace.name.as_str()).collect();
@@ -302,10 +346,11 @@ fn memory_bytes(memory: Option<&Size>) -> Result<u64> {
 
 /// How many shards the node is to have. Where nothing is said, as many as its directory was made for; a new one is made for
 /// half of the machine's cores, so that the threads beside them (syncs, compactions, cold reads, HTTP) have the others.
-pub(crate) fn shards(asked: Option<u8>, memory_bytes: u64, state: &ClusterState) -> Result<Wanted> {
+pub(crate) fn shards(asked: Option<u8>, memory_bytes: u64, state: Option<&ClusterState>) -> Result<Wanted> {
     let most_by_memory = memory_bytes / SHARD_MEMORY_MIN_BYTES;
     if let Some(count) = asked {
-        Shards::new(count, state.partitions())?;
+        // Where it joins, how the ring is cut is not known yet.
+        Shards::new(count, state.map_or_else(Partitions::default, ClusterState::partitions))?;
         if u64::from(count) > most_by_memory {
             bail!(
                 "node.shards is {count}: node.memory of {memory_bytes} bytes is enough for {most_by_memory}: \
@@ -316,7 +361,9 @@ pub(crate) fn shards(asked: Option<u8>, memory_bytes: u64, state: &ClusterState)
         return Ok(Wanted::Exactly(count));
     }
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as u64;
-    let limits = [cores / 2, SHARDS_DEFAULT_MAX, most_by_memory, u64::from(state.partition_count())];
+    let partitions =
+        state.map_or_else(|| u32::from(Partitions::default().count()), ClusterState::partition_count);
+    let limits = [cores / 2, SHARDS_DEFAULT_MAX, most_by_memory, u64::from(partitions)];
     let most = limits.into_iter().min().unwrap_or(1).max(1);
     Ok(Wanted::AsFound { new: 1 << most.ilog2() })
 }
@@ -395,7 +442,7 @@ mod tests {
     #[test]
     fn the_least_configuration_is_a_cluster_of_one() {
         let config = resolve_text(LEAST, false).expect("enough");
-        assert_eq!(config.state.members().len(), 1);
+        assert!(matches!(config.first, First::Founds(state) if state.members().len() == 1));
         assert!((MEMORY_MIN_BYTES..=MEMORY_DEFAULT_MAX_BYTES).contains(&config.memory_bytes));
     }
 

@@ -2,10 +2,12 @@
 
 use std::future::Future;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use cluster::ClusterState;
 use env::{Disk, RealDisk, SystemClock};
 use http_front::{ConnectionLimits, HttpOptions};
@@ -14,7 +16,7 @@ use node::Shards;
 use node::runtime::{self, LocalHandle, Network, RemoteHandle, Running, ShardServices, Start, Stopping};
 use resp::{Clients, Dealer, Door, ListenerKind, Listening, Server, Settings};
 
-use crate::config::NodeConfig;
+use crate::config::{First, NodeConfig};
 use crate::lab::Brake;
 
 /// Of the memory that a node may use, what is left to the program itself: code, threads, connections, buffers and what
@@ -24,6 +26,9 @@ const PROGRAM_BYTES: u64 = 32 << 20;
 /// A node that may use less than this does without huge pages. They save about an eighth of the CPU time of a hot read, and
 /// cost some 40 MiB of resident memory: the allocator touches a little of many 2 MiB pages, and each is there whole.
 const HUGE_PAGES_FROM_BYTES: u64 = 512 << 20;
+
+/// How long a node that wants to join waits for its seeds.
+const JOIN_PATIENCE: Duration = Duration::from_secs(120);
 
 /// How many threads of each shard read what memory does not hold.
 const READERS: usize = 2;
@@ -53,7 +58,7 @@ impl Surroundings {
 
 /// Starts a node. Returns once it can serve.
 pub(crate) fn launch(config: NodeConfig, surroundings: Surroundings) -> Result<Launched> {
-    let NodeConfig { name, data_dir, memory_bytes, disk_reserve_bytes, shards, listen, state, .. } = config;
+    let NodeConfig { name, data_dir, memory_bytes, disk_reserve_bytes, shards, listen, first, .. } = config;
     let NodeConfig { resp_keyspace, cluster_keyspace, gossip, limits, secret, .. } = config;
     let bound = [resp_keyspace, cluster_keyspace];
     let brake = surroundings.brake;
@@ -73,8 +78,13 @@ pub(crate) fn launch(config: NodeConfig, surroundings: Surroundings) -> Result<L
     let cluster = listen.cluster.map(|address| bind("Redis Cluster clients", address)).transpose()?;
     let http = listen.http.map(|address| bind("HTTP", address)).transpose()?;
     let peer_listener = bind("its peers", listen.peer)?;
-    let has_peers = state.members().len() > 1;
-    let gossip_socket = has_peers.then(|| bind_gossip(&name, listen.peer)).transpose()?;
+    let has_peers = match &first {
+        First::Founds(state) => state.members().len() > 1,
+        First::Joins { .. } => true,
+    };
+    // A node that others cannot know the address of is never to have peers.
+    let may_have_peers = has_peers || listen.peer.port() != 0;
+    let gossip_socket = may_have_peers.then(|| bind_gossip(&name, listen.peer)).transpose()?;
     if has_peers && secret.is_none() {
         tracing::warn!(
             node = %name,
@@ -83,12 +93,13 @@ pub(crate) fn launch(config: NodeConfig, surroundings: Surroundings) -> Result<L
         );
     }
     let store_bytes = usize::try_from((memory_bytes - PROGRAM_BYTES) / 4 * 3).unwrap_or(usize::MAX);
-    let record_bytes_max = usize::try_from(record_bytes_max(&state)).unwrap_or(usize::MAX);
+    let (known, configured) = cluster_of(&name, first, surroundings.disk.as_ref(), &data_dir)?;
+    let record_bytes_max = usize::try_from(record_bytes_max(&known)).unwrap_or(usize::MAX);
     let running = runtime::start(Start {
         disk: surroundings.disk,
         network: surroundings.network,
         name: name.clone(),
-        state,
+        state: configured,
         data_dir: data_dir.clone(),
         peer_listener,
         gossip_socket,
@@ -115,6 +126,31 @@ pub(crate) fn launch(config: NodeConfig, surroundings: Surroundings) -> Result<L
     .with_context(|| format!("node {name} cannot start on {}", data_dir.display()))?;
     tracing::info!(node = %name, shards = running.shards().count(), found = %running.recovered, "ready");
     Ok(Launched { name, running, http })
+}
+
+/// The cluster as far as it is known before the node starts, and what its configuration or a seed says of it; a node that knows
+/// no cluster and is to join one does so here.
+fn cluster_of(
+    name: &str,
+    first: First,
+    disk: &dyn Disk,
+    data_dir: &Path,
+) -> Result<(Arc<ClusterState>, Option<Arc<ClusterState>>)> {
+    let known = node::known_state(disk, data_dir).map_err(|why| {
+        anyhow!("{}: the cluster state kept here cannot be read: {why}", data_dir.display())
+    })?;
+    match (known, first) {
+        (Some(known), First::Founds(founded)) => Ok((Arc::new(known), Some(founded))),
+        (Some(known), First::Joins { .. }) => Ok((Arc::new(known), None)),
+        (None, First::Founds(founded)) => Ok((Arc::clone(&founded), Some(founded))),
+        (None, First::Joins { seeds, plan }) => {
+            let say = |what: &str| tracing::info!(node = %name, waits = %what, "wants to join the cluster");
+            let joined = runtime::join(&seeds, &plan, JOIN_PATIENCE, say)?;
+            tracing::info!(node = %name, cluster = %joined.name(), epoch = %joined.epoch(), "has joined the cluster");
+            let joined = Arc::new(joined);
+            Ok((Arc::clone(&joined), Some(joined)))
+        }
+    }
 }
 
 /// Gossip comes to the address of the peers, as datagrams.

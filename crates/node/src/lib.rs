@@ -19,7 +19,7 @@ pub mod status;
 
 pub use crate::core::{
     Directory, Evidence, Input, LIVES_FILE, Liveness, Lives, NodeOptions, Noticed, OpenError, Output, Passed,
-    Secret, Sender, Shard,
+    Secret, Sender, Shard, known_state,
 };
 pub use coordinator::Options as CoordinatorOptions;
 pub use coordinator::pace::Share as BudgetShare;

@@ -142,6 +142,14 @@ impl Identity {
         Ok(env::disk::read_whole(disk, &dir.join(FILE))?.is_some())
     }
 
+    /// The cluster state that a directory was made with; nothing where it is nobody's.
+    ///
+    /// # Errors
+    /// As [`IdentityError`] says.
+    pub fn first_state(disk: &dyn Disk, dir: &Path) -> Result<Option<Vec<u8>>, IdentityError> {
+        Ok(read(disk, dir)?.map(|identity| identity.state))
+    }
+
     /// Reads who the directory is, or makes it somebody if it is empty; either way this run's stints are reserved on
     /// stable storage when this returns. `state` is kept in a new directory.
     ///

@@ -171,9 +171,13 @@ impl Group {
         Ok(())
     }
 
-    /// Whether there is so much behind the last snapshot that the caller should make one.
+    /// Whether the caller should make a snapshot: because there is much behind the last one, or because a member that was added
+    /// since waits for one, and hears nothing before.
     pub fn wants_snapshot(&self) -> bool {
         let log = self.raw.store();
+        if log.wants_snapshot() && self.held.listed().0.index > log.snapshot_position().index {
+            return true;
+        }
         let entries = self.held.listed().0.index.saturating_sub(log.snapshot_position().index);
         let is_much = log.entry_bytes() >= self.options.snapshot_after_bytes;
         entries >= self.options.snapshot_after_entries || (is_much && entries > self.options.entries_kept)

@@ -57,6 +57,8 @@ pub struct Group {
     /// Since when a member should have a snapshot.
     snapshots_sent: BTreeMap<MemberId, Instant>,
     next_tick: Instant,
+    /// Up to where a snapshot goes that is on its way to the disk.
+    installing: Option<u64>,
     /// The library's number of what it made ready last.
     last_ready: u64,
     next_token: u64,
@@ -153,6 +155,7 @@ impl Group {
             heard: BTreeMap::new(),
             snapshots_sent: BTreeMap::new(),
             next_tick,
+            installing: None,
             last_ready: 0,
             next_token: 1,
             asked: BTreeSet::new(),

@@ -19,8 +19,10 @@ impl Group {
     /// Lists all that follows from what happened.
     pub(super) fn settle(&mut self, now: Instant, out: &mut Vec<Effect>) {
         self.note_leader(out);
+        self.note_installed();
         while self.raw.has_ready() {
             self.take_ready(now, out);
+            self.note_installed();
             self.note_leader(out);
         }
         self.serve_reads(out);
@@ -29,6 +31,17 @@ impl Group {
         }
         let patience = self.patience;
         self.raw.raft.set_randomized_election_timeout(patience);
+    }
+
+    /// The library is told of a snapshot's end as of an entry's that was applied. Before that it would look for the entries in its
+    /// place when it begins an election, and stop.
+    fn note_installed(&mut self) {
+        let persisted = self.raft().raft_log.persisted;
+        if let Some(index) = self.installing.take_if(|index| *index <= persisted)
+            && self.raft().raft_log.applied() < index
+        {
+            self.raw.advance_apply_to(index);
+        }
     }
 
     fn take_ready(&mut self, now: Instant, out: &mut Vec<Effect>) {
@@ -67,6 +80,7 @@ impl Group {
         }
         if let Some(snapshot) = snapshot {
             self.membership = snapshot.membership.clone();
+            self.installing = Some(snapshot.position.index);
             self.held.emit(After::Everything, Effect::Install(snapshot), out);
         }
         self.send(now, &messages, out);

@@ -8,7 +8,7 @@ use cluster::{ClusterConfig, ClusterState, KeyspaceConfig, MemberConfig, foundin
 use node::Secret;
 
 use crate::cli::Dev;
-use crate::config::{self, Listen, NodeConfig};
+use crate::config::{self, First, Listen, NodeConfig};
 
 /// Members on loopback, their ports one after the other.
 pub(super) fn members(arguments: &Dev) -> Result<Vec<MemberConfig>> {
@@ -68,7 +68,7 @@ pub(super) fn node_config(
         data_dir: arguments.data.join(&member.id),
         memory_bytes,
         disk_reserve_bytes: None,
-        shards: config::shards(Some(arguments.shards), memory_bytes, state)?,
+        shards: config::shards(Some(arguments.shards), memory_bytes, Some(state))?,
         listen: Listen {
             resp: address(&member.resp)?,
             cluster: address(&member.cluster)?,
@@ -80,6 +80,6 @@ pub(super) fn node_config(
         gossip: gossip::Options::default(),
         limits: node::CoordinatorOptions::default(),
         secret: Some(secret.clone()),
-        state: Arc::clone(state),
+        first: First::Founds(Arc::clone(state)),
     })
 }

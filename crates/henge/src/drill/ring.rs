@@ -9,7 +9,7 @@ use cluster::{ClusterConfig, ClusterState, KeyspaceConfig, LevelConfig, MemberCo
 use env::Rng;
 use node::Secret;
 
-use crate::config::{self, Listen, NodeConfig};
+use crate::config::{self, First, Listen, NodeConfig};
 
 /// How many nodes there are.
 pub(super) const NODES: usize = 3;
@@ -103,14 +103,14 @@ pub(super) fn configs(data: &Path) -> Result<Vec<NodeConfig>> {
             data_dir: data.join(&member.id),
             memory_bytes: MEMORY_BYTES,
             disk_reserve_bytes: None,
-            shards: config::shards(Some(1), MEMORY_BYTES, &state)?,
+            shards: config::shards(Some(1), MEMORY_BYTES, Some(&state))?,
             listen: Listen { resp: None, cluster: None, http: Some(http[place]), peer: peer[place] },
             resp_keyspace: None,
             cluster_keyspace: None,
             gossip: gossip::Options::default(),
             limits: node::CoordinatorOptions::default(),
             secret: Some(secret.clone()),
-            state: Arc::clone(&state),
+            first: First::Founds(Arc::clone(&state)),
         })
     };
     members.iter().enumerate().map(config).collect()

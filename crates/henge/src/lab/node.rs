@@ -14,7 +14,7 @@ use types::NodeId;
 
 use super::brake::Brake;
 use super::web::Web;
-use crate::config::NodeConfig;
+use crate::config::{First, NodeConfig};
 use crate::launch::{Launched, Surroundings, launch};
 
 /// A node, whether it runs or not.
@@ -48,7 +48,10 @@ struct Alive {
 impl Node {
     /// Starts it. Returns once it can serve.
     pub(super) fn start(config: NodeConfig, network: Network) -> Result<Node> {
-        let member = config.state.member_by_name(&config.name).context("a member of the cluster")?;
+        let First::Founds(state) = &config.first else {
+            bail!("the nodes of a laboratory found their cluster")
+        };
+        let member = state.member_by_name(&config.name).context("a member of the cluster")?;
         let (id, disk) = (member.id, ForgetfulDisk::new());
         let life = Life::Runs(Box::new(Alive::start(&config, &disk, &network)?));
         Ok(Node { config, id, network, disk, life })

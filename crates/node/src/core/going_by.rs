@@ -86,7 +86,12 @@ impl Shard {
     }
 
     /// Work for the cluster state has ended.
-    pub(super) fn govern_done(&mut self, now: Moment, GovernOutcome(done): GovernOutcome, out: &mut Vec<Output>) {
+    pub(super) fn govern_done(
+        &mut self,
+        now: Moment,
+        GovernOutcome(done): GovernOutcome,
+        out: &mut Vec<Output>,
+    ) {
         let mut acts = Vec::new();
         if let Some(governing) = &mut self.governing {
             governing.done(now, done, &mut acts);

@@ -112,7 +112,8 @@ impl Lives {
             return Ok(());
         }
         if let Some(known) = self.peers.get(&hello.node) {
-            let superseded = |why: String| Err(Refusal { why, superseded: true, removed: false, try_again: false });
+            let superseded =
+                |why: String| Err(Refusal { why, superseded: true, removed: false, try_again: false });
             if known.past.contains(&run.incarnation) {
                 return superseded(format!(
                     "{name} has begun another life since: this is its data directory as it was before, or a copy of that"

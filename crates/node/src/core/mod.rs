@@ -36,6 +36,7 @@ use wire::{Body, Envelope, Hello, Refusal, ReplicaReply, ReplicaRequest};
 
 use self::open::Home;
 pub use crossing::{Asker, Passed};
+pub use governing::known_state;
 pub use liveness::{Evidence, Figures as GossipFigures, Liveness, LivenessError};
 pub use lives::{FILE as LIVES_FILE, Lives};
 pub use open::{Directory, NodeOptions, OpenError, Secret};

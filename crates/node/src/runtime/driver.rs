@@ -24,6 +24,7 @@ use types::{Instant, Moment, NodeId, ShardId};
 use wire::{Body, Hello, Refusal};
 
 use super::Common;
+use super::Phase;
 use super::datagrams::Datagrams;
 use super::handle::{Notices, Published};
 use super::jobs::JobThreads;
@@ -31,7 +32,6 @@ use super::links::Links;
 use super::mail::Mailboxes;
 use super::network::Way;
 use super::news;
-use super::Phase;
 use crate::core::{Input, Noticed, Output, Passed, Shard};
 use crate::shards::Shards;
 use crate::status;

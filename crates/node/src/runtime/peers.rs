@@ -266,9 +266,7 @@ async fn read(
 ) -> Error {
     loop {
         loop {
-            match decode_frame(&mut buffer)
-                .and_then(|frame| frame.map(Frame::into_envelope).transpose())
-            {
+            match decode_frame(&mut buffer).and_then(|frame| frame.map(Frame::into_envelope).transpose()) {
                 Ok(Some(Envelope { body: Body::Ping, .. })) => {
                     link.put(&about_the_connection(Body::Pong));
                     link.flush();

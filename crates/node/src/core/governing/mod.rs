@@ -31,6 +31,7 @@ use env::{Disk, Rng};
 use types::{Epoch, Incarnation, Instant, Moment, NodeId, ShardId};
 use wire::Govern;
 
+pub use self::store::known_state;
 pub(crate) use self::store::{Done as GovernDone, Work as GovernWork};
 
 use self::asking::Asked;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use cluster::ClusterState;
 use consensus::{MemberId, Owner, Store, StoreError, Stored, Write};
 use env::{Disk, DiskError};
+use replica::Identity;
 use types::{Epoch, Incarnation};
 
 use super::Place;
@@ -117,6 +118,20 @@ pub(crate) fn kept_state(disk: &dyn Disk, dir: &Path) -> Result<Option<ClusterSt
         Ok(None) => Ok(None),
         Ok(Some(bytes)) => ClusterState::decode(&bytes).map(Some).map_err(|error| error.to_string()),
         Err(error) => Err(error.to_string()),
+    }
+}
+
+/// The latest state that a directory knows; nothing where it is empty.
+///
+/// # Errors
+/// What the disk said, or why it cannot be read.
+pub fn known_state(disk: &dyn Disk, dir: &Path) -> Result<Option<ClusterState>, String> {
+    let Some(first) = Identity::first_state(disk, dir).map_err(|error| error.to_string())? else {
+        return Ok(None);
+    };
+    match kept_state(disk, dir)? {
+        Some(kept) => Ok(Some(kept)),
+        None => ClusterState::decode(&first).map(Some).map_err(|error| error.to_string()),
     }
 }
 
