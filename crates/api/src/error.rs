@@ -85,16 +85,17 @@ pub enum Error {
     /// Not done: no such keyspace.
     #[error("there is no keyspace {0}")]
     NoSuchKeyspace(String),
-    /// Not done: nobody can decide on a change of the cluster just now. Worth trying again.
-    #[error("{0}")]
+    /// Not done: a change to the cluster needs a majority of those who keep the cluster state, and none can be reached. Worth
+    /// trying again.
+    #[error("the cluster cannot be changed now: {0}")]
     NotLed(String),
-    /// A change of the cluster may or may not have been made.
-    #[error("{0}")]
+    /// Whether a change to the cluster was or will be made is not known. Who looks at the cluster state later sees it.
+    #[error("the cluster may or may not have been changed: {0}")]
     ChangeUnknown(String),
 }
 
 impl Error {
-    /// What became of the write.
+    /// What became of the write, or of the change.
     pub fn fate(&self) -> Fate {
         match self {
             Error::Unknown { .. } | Error::ChangeUnknown(_) => Fate::Unknown,

@@ -21,5 +21,8 @@ pub use reply::{
     Deleted, Explanation, Found, Marks, Outcome, OwnerAnswer, Reply, ScanPage, ShownValue, Touched, Written,
 };
 pub use request::{Command, Detail, ExpiryChange, KeyRequest, Operation, Request, ScanRequest, Scope};
-pub use status::{Counter, KeyspaceStatus, MemberStatus, NodeState, NodeStatus, SlotRange, Status};
+pub use status::{
+    Counter, GroupStatus, KeyspaceStatus, MemberStatus, MovementStatus, NodeStanding, NodeState, NodeStatus,
+    SlotRange, Status,
+};
 pub use store::{Answer, Store};

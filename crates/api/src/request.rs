@@ -75,8 +75,8 @@ pub enum Command {
     /// Compare all that the node owns with all other owners, now and without the usual pauses. Answered by
     /// [`Reply::Repairing`](crate::Reply::Repairing) when it has begun; the node's figures say how far it has come.
     Repair,
-    /// Change the cluster. Answered by [`Reply::Changed`](crate::Reply::Changed) when the change is agreed on; what is to move
-    /// because of it moves then.
+    /// Change the cluster. Answered by [`Reply::Changed`](crate::Reply::Changed) when the change is agreed on and the node that was
+    /// asked goes by it, so that whoever asked finds what he made; what is to move because of it moves then.
     Change(Box<Change>),
     /// Say what that would come to. Answered by [`Reply::Planned`](crate::Reply::Planned).
     Plan(Box<Change>),

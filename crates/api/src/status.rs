@@ -25,6 +25,12 @@ pub struct Status {
     pub partitions: u32,
     /// All slots, in order, as runs with the same owners in the `default` keyspace.
     pub slots: Vec<SlotRange>,
+    /// The partitions that move, in order.
+    pub movements: Vec<MovementStatus>,
+    /// How many more are to move, and do not yet.
+    pub waiting: u32,
+    /// Who keeps the cluster state.
+    pub group: GroupStatus,
     /// Where this node keeps its data.
     pub data_dir: PathBuf,
     /// Henge's version.
@@ -60,8 +66,10 @@ pub struct NodeStatus {
     pub id: NodeId,
     /// As people call it.
     pub name: String,
-    /// As this node sees it.
+    /// In a word, as this node sees it.
     pub state: NodeState,
+    /// How it stands to the cluster, whether or not it can be reached.
+    pub standing: NodeStanding,
     /// Its data center.
     pub data_center: String,
     /// Its rack.
@@ -82,29 +90,108 @@ pub struct NodeStatus {
     pub peer: Option<SocketAddr>,
 }
 
-/// A member's state.
+/// A member in a word: the first of `gone`, `down`, `joining` or `leaving`, and `up` that is so. Who must know whether a member that
+/// is down joins or leaves looks at its [`NodeStanding`] beside it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum NodeState {
-    /// Reachable.
+    /// Reachable, and here to stay.
     Up,
     /// Not reachable from the node that says so.
     Down,
-    /// On its way in.
+    /// Reachable, on its way in.
     Joining,
-    /// On its way out.
+    /// Reachable, on its way out.
     Leaving,
+    /// Gone for good, whether or not something still answers there; others have yet to take over what it had.
+    Gone,
 }
 
 impl NodeState {
-    /// The word for it.
+    /// The word for a member that stands so, and can be reached or not.
+    pub fn of(standing: NodeStanding, is_reachable: bool) -> NodeState {
+        match (standing, is_reachable) {
+            (NodeStanding::Gone, _) => NodeState::Gone,
+            (_, false) => NodeState::Down,
+            (NodeStanding::Joining, true) => NodeState::Joining,
+            (NodeStanding::Leaving, true) => NodeState::Leaving,
+            (NodeStanding::Settled, true) => NodeState::Up,
+        }
+    }
+
+    /// Whether it answers for what it owns: who joins or leaves does.
+    pub fn is_serving(self) -> bool {
+        matches!(self, NodeState::Up | NodeState::Joining | NodeState::Leaving)
+    }
+
+    /// The word itself.
     pub fn as_str(self) -> &'static str {
         match self {
             NodeState::Up => "up",
             NodeState::Down => "down",
             NodeState::Joining => "joining",
             NodeState::Leaving => "leaving",
+            NodeState::Gone => "gone",
         }
     }
+}
+
+/// How a member stands to the cluster, by the cluster state.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NodeStanding {
+    /// It has yet to get all that it is to have.
+    Joining,
+    /// It has all that it is to have.
+    Settled,
+    /// It hands over what it has, and goes.
+    Leaving,
+    /// It is gone for good, and its data with it.
+    Gone,
+}
+
+impl NodeStanding {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            NodeStanding::Joining => "joining",
+            NodeStanding::Settled => "settled",
+            NodeStanding::Leaving => "leaving",
+            NodeStanding::Gone => "gone",
+        }
+    }
+}
+
+/// A partition that moves.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MovementStatus {
+    /// Its number.
+    pub partition: u16,
+    /// Which of its movements: the epoch in which that began.
+    pub session: Epoch,
+    /// How far it is: `filling`, `switched` or `clearing`.
+    pub stage: &'static str,
+    /// The nodes that give it away, by name.
+    pub from: Vec<String>,
+    /// The nodes that get it, by name.
+    pub to: Vec<String>,
+    /// The keyspaces whose owners become others.
+    pub keyspaces: Vec<String>,
+    /// About how many bytes all who get it are to be sent; nothing where this node does not know.
+    pub bytes_total: Option<u64>,
+    /// How many of them they have; nothing where this node does not know.
+    pub bytes_done: Option<u64>,
+    /// Whom it waits for, by name; nothing where this node does not know, and none where it waits for nobody.
+    pub waits_for: Option<Vec<String>>,
+}
+
+/// Who keeps the cluster state, as far as a node knows.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct GroupStatus {
+    /// Those whose majority decides, by name.
+    pub voters: Vec<String>,
+    /// Who leads them; nothing where nobody does or this node has not heard of it.
+    pub leader: Option<String>,
+    /// The number of the term in which he does.
+    pub term: u64,
 }
 
 /// What a node has heard of a member by gossip.

@@ -9,7 +9,8 @@
 //! are the types that the file is read into and the bytes that are kept.
 //!
 //! In reading order: [`member`], [`keyspace`] (with [`limits`] and [`preset`]), [`layout`], [`movement`], [`state`], [`topology`];
-//! then what changes a state: [`command`] (and [`change`], what people ask for), [`mod@apply`], [`schedule`]; then [`config`], [`stored`], [`diff`] and [`status`].
+//! then what changes a state: [`command`] (and [`change`], what people ask for), [`mod@apply`], [`schedule`]; then [`config`],
+//! [`stored`], [`diff`], [`status`] and [`moves`].
 
 pub mod apply;
 pub mod change;
@@ -22,6 +23,7 @@ pub mod layout;
 pub mod limits;
 pub mod member;
 pub mod movement;
+pub mod moves;
 mod owners;
 mod parts;
 pub mod preset;
@@ -39,6 +41,7 @@ pub use layout::{LAYOUTS_MAX, Layout, LayoutId};
 pub use limits::Limits;
 pub use member::{Addresses, Member, MemberPlan, Standing};
 pub use movement::{Movement, Session, Stage, Step};
+pub use moves::{Keepers, MovementFigures};
 pub use owners::Owners;
 pub use preset::Preset;
 pub use quorum::{DataCenter, Durability, QuorumMode};

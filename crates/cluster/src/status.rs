@@ -4,13 +4,13 @@
 
 use std::collections::BTreeMap;
 
-use api::{KeyspaceStatus, NodeState, NodeStatus, SlotRange};
+use api::{KeyspaceStatus, NodeStanding, NodeState, NodeStatus, SlotRange};
 use quorum::Durability;
 use ring::ReplicaCount;
 use types::NodeId;
 
 use crate::keyspace::Keyspace;
-use crate::member::Member;
+use crate::member::{Member, Standing};
 use crate::state::ClusterState;
 use crate::topology::Topology;
 
@@ -34,10 +34,12 @@ impl Topology {
     }
 
     fn node_status(&self, member: &Member, partitions: u32, replicas: u32) -> NodeStatus {
+        let standing = member.standing.shown();
         NodeStatus {
             id: member.id,
             name: member.name.clone(),
-            state: if self.is_reachable(member.id) { NodeState::Up } else { NodeState::Down },
+            state: NodeState::of(standing, self.is_reachable(member.id)),
+            standing,
             data_center: member.data_center.clone(),
             rack: member.rack.clone(),
             weight: member.weight,
@@ -104,6 +106,17 @@ impl ClusterState {
             .map(|(number, name)| (name.as_str(), keyspace.n.in_data_center(name), kept(number)))
             .filter(|&(_, wanted, kept)| kept < wanted)
             .collect()
+    }
+}
+
+impl Standing {
+    fn shown(self) -> NodeStanding {
+        match self {
+            Standing::Joining => NodeStanding::Joining,
+            Standing::Settled => NodeStanding::Settled,
+            Standing::Leaving => NodeStanding::Leaving,
+            Standing::Gone => NodeStanding::Gone,
+        }
     }
 }
 

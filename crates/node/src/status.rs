@@ -1,10 +1,11 @@
 //! What a node shows of itself: the snapshot that every front end speaks from, and its figures.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use api::{Counter, MemberStatus, Status};
-use cluster::Topology;
+use cluster::{Keepers, Topology};
 use replica::collection::round::Blocked;
 use types::{Instant, NodeId, WallTime};
 use wire::CollectWait;
@@ -32,6 +33,9 @@ pub fn status(topology: &Topology, facts: &Facts) -> Status {
         keyspaces: state.keyspace_statuses(),
         partitions: state.partition_count(),
         slots: topology.slot_ranges(),
+        movements: state.movement_statuses(&BTreeMap::new()),
+        waiting: state.waiting_count(),
+        group: state.group_status(&Keepers::default()),
         data_dir: facts.data_dir.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         started: facts.started,

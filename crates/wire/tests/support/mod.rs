@@ -212,6 +212,8 @@ fn outcome() -> impl Strategy<Value = Outcome> {
         ".*".prop_map(|keyspace| Err(Error::TooManySiblings { siblings: 7, keyspace })),
         ".*".prop_map(|keyspace| Err(Error::ContextRequired(keyspace))),
         ".*".prop_map(|keyspace| Err(Error::NoSuchKeyspace(keyspace))),
+        ".*".prop_map(|why| Err(Error::NotLed(why))),
+        ".*".prop_map(|why| Err(Error::ChangeUnknown(why))),
     ]
 }
 
