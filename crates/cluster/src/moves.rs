@@ -106,8 +106,4 @@ impl ClusterState {
     fn names(&self, nodes: impl Iterator<Item = NodeId>) -> Vec<String> {
         nodes.map(|node| self.name_of(node)).collect()
     }
-
-    fn name_of(&self, node: NodeId) -> String {
-        self.member(node).map_or_else(|| node.to_string(), |member| member.name.clone())
-    }
 }

@@ -1,16 +1,15 @@
 //! What a node shows of itself: the snapshot that every front end speaks from, and its figures.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use api::{Counter, MemberStatus, Status};
-use cluster::{Keepers, Topology};
+use cluster::Topology;
 use replica::collection::round::Blocked;
 use types::{Instant, NodeId, WallTime};
 use wire::CollectWait;
 
-use crate::core::{Liveness, Shard};
+use crate::core::{Governed, Liveness, Shard};
 
 /// What the node itself does not know of how it was started.
 #[derive(Clone, Debug)]
@@ -21,8 +20,8 @@ pub struct Facts {
     pub started: WallTime,
 }
 
-/// The cluster as a shard of the node sees it.
-pub fn status(topology: &Topology, facts: &Facts) -> Status {
+/// The cluster as a shard of the node sees it, and as the one that speaks for all knows it to be governed.
+pub fn status(topology: &Topology, governed: &Governed, facts: &Facts) -> Status {
     let state = &topology.state;
     let here = state.members().iter().position(|member| member.id == topology.here).unwrap_or_default();
     Status {
@@ -33,9 +32,9 @@ pub fn status(topology: &Topology, facts: &Facts) -> Status {
         keyspaces: state.keyspace_statuses(),
         partitions: state.partition_count(),
         slots: topology.slot_ranges(),
-        movements: state.movement_statuses(&BTreeMap::new()),
+        movements: state.movement_statuses(&governed.movements),
         waiting: state.waiting_count(),
-        group: state.group_status(&Keepers::default()),
+        group: state.group_status(&governed.keepers),
         data_dir: facts.data_dir.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         started: facts.started,

@@ -14,7 +14,7 @@ use crate::world::World;
 pub fn disagreements(world: &World) -> Vec<String> {
     let mut held: BTreeMap<Bytes, BTreeMap<NodeId, Bytes>> = BTreeMap::new();
     let mut problems = Vec::new();
-    for host in world.hosts() {
+    for host in world.members().map(|place| &world.hosts()[place]) {
         match host.contents() {
             Ok(contents) => {
                 // What is kept for an owner is no opinion of one's own, and neither is what all have agreed on.
@@ -51,14 +51,15 @@ pub fn is_held_elsewhere(world: &World, place: Place) -> bool {
 
 /// How many hints are kept for owners, on all machines that run.
 pub fn hints(world: &World) -> usize {
-    let contents = world.hosts().iter().filter_map(|host| host.contents().ok()).flatten();
+    let hosts = world.members().map(|place| &world.hosts()[place]);
+    let contents = hosts.filter_map(|host| host.contents().ok()).flatten();
     contents.filter(|(key, _)| is_hint(key)).count()
 }
 
 /// Keys of which some owner keeps a record that had nothing to show to anybody at that time.
 pub fn dead(world: &World, at: WallTime) -> Vec<String> {
     let mut dead = Vec::new();
-    for host in world.hosts() {
+    for host in world.members().map(|place| &world.hosts()[place]) {
         let contents = host.contents().unwrap_or_default();
         for (key, record) in contents.into_iter().filter(|(key, _)| store_key::own_slot(key).is_some()) {
             if Record::decode(record).is_ok_and(|record| record.is_dead(at)) {

@@ -42,6 +42,10 @@ pub struct Host {
     pub background_free: Instant,
     /// Whether syncs take very long for now.
     pub slow_disk: bool,
+    /// The state that its node was founded with, or was told when it joined; nothing of a machine that has not.
+    pub first: Option<Arc<ClusterState>>,
+    /// Whether its node has left the cluster.
+    pub has_left: bool,
     /// Until when it is busy with what it began while it was slow.
     pub slow_until: Instant,
     /// Whether a sync may have failed in this life of its node, which is then right to stop by itself.
@@ -123,6 +127,8 @@ impl Host {
             clock,
             life: Life::default(),
             background_free: Instant::default(),
+            first: None,
+            has_left: false,
             slow_disk: false,
             slow_until: Instant::default(),
             doubts_its_disk: false,
@@ -173,15 +179,15 @@ impl Host {
     pub fn start(
         &mut self,
         now: Instant,
-        state: &Arc<ClusterState>,
+        first: &Arc<ClusterState>,
         options: NodeOptions,
         rng: &mut Rng,
     ) -> Result<(), OpenError> {
         let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
         let dir = Path::new(DATA_DIR);
         // A clone has a name of its own for the trace alone.
-        let name = state.member(self.id).map_or(&self.name, |member| &member.name);
-        let directory = Directory::open(&disk, dir, name, Some(Arc::clone(state)), options, rng)?;
+        let name = first.member(self.id).map_or(&self.name, |member| &member.name);
+        let directory = Directory::open(&disk, dir, name, Some(Arc::clone(first)), options, rng)?;
         let shards = directory.shards().iter().map(|index| directory.open_shard(index));
         let shards = shards.map(|shard| shard.map(Running::new)).collect::<Result<_, _>>()?;
         directory.opened()?;

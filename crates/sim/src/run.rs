@@ -12,6 +12,7 @@
 //!              cut of the whole cluster
 //! ```
 
+mod changes;
 mod core_phase;
 mod repairs;
 
@@ -121,6 +122,7 @@ pub fn run_scenario(scenario: Scenario, print: bool) -> Report {
         others.into_iter().partition(|kind: &FaultKind| kind.is_ailment());
     let (later, early) = others.into_iter().partition(|kind: &FaultKind| kind.is_later());
     let repairs = repairs::Repairs::new(world.scenario().seed);
+    let changes = changes::Changes::new(world.scenario().seed);
     let mut run = Run {
         world,
         workload,
@@ -136,6 +138,7 @@ pub fn run_scenario(scenario: Scenario, print: bool) -> Report {
         core: None,
         cores_served: 0,
         repairs,
+        changes,
     };
     for phase in [Run::safety, Run::healthy_core, Run::liveness, Run::agreement] {
         phase(&mut run);
@@ -158,6 +161,7 @@ struct Run {
     core: Option<core_phase::Phase>,
     cores_served: usize,
     repairs: repairs::Repairs,
+    changes: changes::Changes,
     /// Losses of power that the books know of.
     power_losses: u64,
 }
@@ -188,6 +192,7 @@ impl Run {
     fn safety(&mut self) {
         (0..self.schedules.len()).for_each(|which| self.set_fault_alarm(which));
         self.set_repair_alarm();
+        self.set_change_alarm();
         let mut until = self.world.now() + self.world.scenario().safety;
         // A long plan takes its time, and so does a cluster that is hardly ever up; but not for ever.
         let latest = until + Duration::from_secs(60);
@@ -244,6 +249,7 @@ impl Run {
     }
 
     fn agreement(&mut self) {
+        self.wait_for_changes();
         self.wait_for_handoff();
         self.wait_for_exchange();
         self.wait_for_repairs();
@@ -252,7 +258,7 @@ impl Run {
         if !self.world.violations().is_empty() {
             return;
         }
-        let all = 0..self.world.hosts().len();
+        let all: Vec<usize> = self.world.members().collect();
         for place in all {
             self.world.pull_plug(place, CrashMode::LoseUnsynced);
         }
@@ -275,13 +281,16 @@ impl Run {
             }
             match happening {
                 Happening::Answered(ask, answer) => {
-                    self.workload.answered(&mut self.world, ask, answer);
+                    if let Some(answer) = self.workload.answered(&mut self.world, ask, answer) {
+                        self.change_answered(ask, answer);
+                    }
                 }
                 Happening::Alarm(alarm) if ALARMS.contains(&alarm) => {
                     self.strike(ALARMS.iter().position(|one| *one == alarm).unwrap_or_default());
                 }
                 Happening::Alarm(core_phase::ALARM) => self.go_on_with_others(),
                 Happening::Alarm(repairs::ALARM) => self.ask_for_a_repair(),
+                Happening::Alarm(changes::ALARM) => self.ask_for_a_change(),
                 Happening::Alarm(client) => {
                     let client = usize::try_from(client).expect("the number of a client");
                     self.workload.alarm(&mut self.world, client);

@@ -90,6 +90,10 @@ pub struct Scenario {
     pub healthy_core: bool,
     /// Whether nodes are asked now and then to compare all that they have with others.
     pub repairs: bool,
+    /// Whether people change the cluster meanwhile: its keyspaces, its members and their weights.
+    pub changes: bool,
+    /// How many machines there are that may join it.
+    pub spares: usize,
     /// How long the cluster works undisturbed afterwards.
     pub liveness: Duration,
     /// A rule that is broken on purpose.
@@ -140,12 +144,17 @@ impl Scenario {
             data_centers: if rng.chance(1, 3) { DATA_CENTERS_MAX } else { 1 },
             healthy_core: true,
             repairs: Rng::from_seed(seed ^ 0x7265_7061_6972_7321).chance(1, 2),
+            changes: Rng::from_seed(seed ^ 0x6368_616e_6765_7321).chance(1, 2),
             ..Scenario::calm(seed, nodes)
         };
         if !scenario.faults.is_empty() {
             scenario.faults.extend(later_faults(seed, nodes));
             scenario.faults.extend(losses(seed, &scenario));
             scenario.faults.extend(ailments(seed, nodes));
+        }
+        if scenario.changes && !scenario.faults.contains(&FaultKind::Clone) {
+            scenario.spares =
+                usize::try_from(Rng::from_seed(seed ^ 0x7370_6172_6573_2121).below(3)).unwrap_or(0);
         }
         scenario
     }
@@ -154,7 +163,7 @@ impl Scenario {
     #[must_use]
     pub fn without_later_faults(mut self) -> Scenario {
         self.faults.retain(|kind| !kind.is_later() && !kind.is_loss() && !kind.is_ailment());
-        Scenario { healthy_core: false, repairs: false, ..self }
+        Scenario { healthy_core: false, repairs: false, changes: false, spares: 0, ..self }
     }
 
     /// The same, where these kinds of fault strike as far as there are nodes enough for them, and no others.
@@ -194,9 +203,16 @@ impl Scenario {
             safety: Duration::from_secs(5),
             healthy_core: false,
             repairs: false,
+            changes: false,
+            spares: 0,
             liveness: Duration::from_secs(2),
             sabotage: None,
         }
+    }
+
+    /// What the spare machine of this number is called; machines that may join come after the founding ones.
+    pub fn spare(&self, number: usize) -> String {
+        format!("n{}", self.nodes.len() + number + 1)
     }
 
     /// The cluster state that all nodes are founded with.

@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use types::{Epoch, Incarnation};
+use types::{Epoch, Incarnation, NodeId};
 
 /// A message about the cluster state. Bytes are read by whoever they are for: the group's, commands and states are not this
 /// crate's to know.
@@ -21,8 +21,8 @@ pub enum Govern {
         epoch: Epoch,
         /// What it comes to.
         fingerprint: u64,
-        /// In which term the sender leads the group, if it does.
-        leads: Option<u64>,
+        /// That the sender leads the group, if it does.
+        leads: Option<Leads>,
     },
     /// A state, whole.
     State(Bytes),
@@ -63,6 +63,15 @@ pub enum Govern {
         /// The number.
         member: u64,
     },
+}
+
+/// Who keeps the history of the state, as the one who leads them says.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Leads {
+    /// In which term he leads.
+    pub term: u64,
+    /// Those whose majority decides.
+    pub voters: Vec<NodeId>,
 }
 
 /// What came of a proposal.

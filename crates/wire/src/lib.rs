@@ -18,7 +18,7 @@ pub mod message;
 pub use codec::DecodeError;
 pub use collect::{CollectAnswer, CollectAsk, CollectStep, CollectWait, Mark, Written};
 pub use frame::{FRAME_BYTES_MAX, Frame, FrameError, decode_frame, encode_frame};
-pub use govern::{Govern, Proposed};
+pub use govern::{Govern, Leads, Proposed};
 pub use hello::{First, Hello, Refusal, decode_welcome, encode_join, encode_welcome};
 pub use message::{
     Body, Envelope, Forward, ReplicaReply, ReplicaRequest, ScanAnswer, ScanAsk, ScanEntry, WriteName,

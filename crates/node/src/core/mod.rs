@@ -36,7 +36,7 @@ use wire::{Body, Envelope, Hello, Refusal, ReplicaReply, ReplicaRequest};
 
 use self::open::Home;
 pub use crossing::{Asker, Passed};
-pub use governing::known_state;
+pub use governing::{Shown as Governed, known_state};
 pub use liveness::{Evidence, Figures as GossipFigures, Liveness, LivenessError};
 pub use lives::{FILE as LIVES_FILE, Lives};
 pub use open::{Directory, NodeOptions, OpenError, Secret};
@@ -226,6 +226,11 @@ impl Shard {
     /// The node's gossip, if this shard speaks for all.
     pub fn liveness(&self) -> Option<&Liveness> {
         self.liveness.as_ref()
+    }
+
+    /// What is shown of movements and of who keeps the cluster state, if this shard speaks for its node.
+    pub fn governed(&self) -> Option<Governed> {
+        self.governing.as_ref().map(Governing::shown)
     }
 
     /// The coordinator's operations, for their figures.

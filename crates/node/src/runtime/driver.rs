@@ -213,6 +213,11 @@ impl Driver {
             self.node.published.set_counters(self.index, status::counters(shard, now));
             let notices = Notices { deletes: status::notice(shard, now), damage: status::damage(shard) };
             self.node.published.set_notices(self.index, notices);
+            if let Some(governed) = shard.governed()
+                && self.node.published.set_governed(governed)
+            {
+                self.node.published.set_topology(self.index, shard.topology(), &self.facts);
+            }
             if let Some(liveness) = shard.liveness() {
                 let members = status::members(shard.topology(), liveness, self.now().mono);
                 self.node.published.set_members(members);

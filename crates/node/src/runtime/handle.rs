@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use types::{Instant, ShardId, WallTime};
 
 use super::driver::Driver;
+use crate::core::Governed;
 use crate::shards::{Home, Shards};
 use crate::status::{self, Facts};
 
@@ -30,6 +31,8 @@ pub(super) struct Notices {
 #[derive(Clone, Debug)]
 pub(super) struct Published {
     status: Arc<RwLock<Arc<Status>>>,
+    /// As the shard that speaks for all knows it.
+    governed: Arc<Mutex<Governed>>,
     /// As each shard sees the cluster, in the same order as `counters`.
     topologies: Arc<Mutex<Vec<Arc<Topology>>>>,
     /// Each shard's, in the same order.
@@ -44,8 +47,10 @@ pub(super) struct Published {
 
 impl Published {
     pub(super) fn new(topology: &Arc<Topology>, facts: &Facts, shards: usize) -> Published {
-        let status = status::status(topology, facts);
+        let governed = Governed::default();
+        let status = status::status(topology, &governed, facts);
         Published {
+            governed: Arc::new(Mutex::new(governed)),
             status: Arc::new(RwLock::new(Arc::new(status))),
             topologies: Arc::new(Mutex::new(vec![Arc::clone(topology); shards])),
             counters: Arc::new(RwLock::new(vec![Vec::new(); shards])),
@@ -90,6 +95,7 @@ impl Published {
 
     /// Shows how a shard sees the cluster now. A peer counts as reachable where every shard reaches it.
     pub(super) fn set_topology(&self, of: ShardId, topology: &Arc<Topology>, facts: &Facts) {
+        let governed = self.governed.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut topologies = self.topologies.lock().unwrap_or_else(PoisonError::into_inner);
         topologies[usize::from(of.0)] = Arc::clone(topology);
         let mut seen = Topology::clone(topology);
@@ -98,8 +104,16 @@ impl Published {
             let unreachable = members.filter(|member| !other.is_reachable(member.id));
             seen = unreachable.fold(seen, |seen, member| seen.with_unreachable(member.id));
         }
-        let status = Arc::new(status::status(&seen, facts));
+        let status = Arc::new(status::status(&seen, &governed, facts));
         *self.status.write().unwrap_or_else(PoisonError::into_inner) = status;
+    }
+
+    /// Shows what the shard that speaks for all knows of movements and of who keeps the cluster state; whether it is news.
+    pub(super) fn set_governed(&self, governed: Governed) -> bool {
+        let mut shown = self.governed.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_news = *shown != governed;
+        *shown = governed;
+        is_news
     }
 
     pub(super) fn set_counters(&self, of: ShardId, counters: Vec<Counter>) {

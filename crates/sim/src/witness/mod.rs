@@ -64,6 +64,13 @@ impl Witness {
         }
     }
 
+    /// The cluster has gone on: nodes that are no holders of a partition any more, or of a keyspace that is no more, need not hold
+    /// what they have promised of it.
+    pub fn follow(&mut self, state: &Arc<ClusterState>) {
+        self.state = Arc::clone(state);
+        self.promises.release(state);
+    }
+
     /// How many dots were seen.
     pub fn dots_seen(&self) -> usize {
         self.dots.len()

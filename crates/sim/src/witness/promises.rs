@@ -8,7 +8,7 @@ use bytes::Bytes;
 use causality::Record;
 use cluster::ClusterState;
 use replica::collection::mark::Standing;
-use replica::store_key::{own_slot, parse_mark, store_key};
+use replica::store_key::{own_slot, parse, parse_mark, store_key};
 use types::{NodeId, OperationId, PartitionId};
 
 use super::Place;
@@ -51,6 +51,20 @@ impl Promises {
     pub fn forget(&mut self, node: NodeId) {
         self.kept.remove(&node);
         self.under_way.retain(|(asked, ..), _| *asked != node);
+    }
+
+    /// Who is no holder of a key any more, by this state, has promised nothing of it.
+    pub fn release(&mut self, state: &ClusterState) {
+        let holds = |node: &NodeId, key: &Bytes| {
+            parse(key).is_some_and(|place| {
+                let (partition, _) = state.partition_of_slot(place.slot);
+                let owners = state.all_owners(place.keyspace, partition);
+                owners.read.contains(node) || owners.also_written.contains(node)
+            })
+        };
+        for (node, promised) in &mut self.kept {
+            promised.retain(|key, _| holds(node, key));
+        }
     }
 
     /// What of it a store with these contents (in the order of keys) does not hold, in words.

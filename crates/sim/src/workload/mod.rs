@@ -136,10 +136,10 @@ impl Workload {
         self.by_ask.insert(ask, (client, world.now()));
     }
 
-    /// A client has an answer. False if it is none of ours.
-    pub fn answered(&mut self, world: &mut World, ask: AskId, answer: Answer) -> bool {
+    /// A client has an answer, which is handed back if it is none of ours.
+    pub fn answered(&mut self, world: &mut World, ask: AskId, answer: Answer) -> Option<Answer> {
         let Some((client, asked_at)) = self.by_ask.remove(&ask) else {
-            return false;
+            return Some(answer);
         };
         if let Some(watch) = &mut self.watch {
             let demands = self.clients[client].demands(world, &watch.core);
@@ -153,7 +153,7 @@ impl Workload {
             world.violated(rule, what);
         }
         self.think(world, client);
-        true
+        None
     }
 
     fn count(&mut self, answer: &Answer, walking: bool) {

@@ -1,5 +1,7 @@
 //! What passes between a node and the world: inputs in, outputs carried out.
 
+use std::sync::Arc;
+
 use bytes::BytesMut;
 use node::{Input, Job, Noticed, Output, Sender};
 use types::{Instant, ShardId};
@@ -25,8 +27,20 @@ impl World {
             self.carry_out(at, &mut outputs);
         }
         self.outputs = outputs;
+        self.follow(at);
         if !self.stop_if_down(at.place) {
             self.turn_will_end(at);
+        }
+    }
+
+    /// Sees to it that the latest state that any shard goes by is known to whoever watches.
+    fn follow(&mut self, at: At) {
+        let Some(running) = self.hosts[at.place].running(at.shard) else { return };
+        let state = &running.shard.topology().state;
+        if state.epoch() > self.latest.epoch() {
+            self.latest = Arc::clone(state);
+            self.witness.follow(&self.latest);
+            self.trace.line(self.now, "", format_args!("the cluster is at {}", self.latest.epoch()));
         }
     }
 
@@ -220,8 +234,11 @@ impl World {
 
     pub(super) fn connect(&mut self, link: LinkId) {
         let LinkId { caller, called } = link;
-        if self.hosts[caller].id == self.hosts[called].id {
-            // What an earlier clone was about to do.
+        if self.hosts[caller].id == self.hosts[called].id
+            || self.hosts[called].has_left
+            || called >= self.machines()
+        {
+            // What an earlier clone was about to do; or nobody is there any more, or yet.
             return self.network.give_up(link);
         }
         // Who stands still says no hello.
@@ -247,8 +264,11 @@ impl World {
             self.trace.line(self.now, here, format_args!("not connected with {there}: {why}"));
             self.clones.refused += u64::from(self.clone_place() == Some(caller));
             self.network.refuse(self.now, link, &mut self.queue);
-            if by_them.is_err_and(|refusal| refusal.superseded) {
+            let theirs = by_them.err();
+            if theirs.as_ref().is_some_and(|refusal| refusal.superseded) {
                 self.feed(At { place: caller, shard: ShardId(0) }, Input::Superseded(why));
+            } else if theirs.is_some_and(|refusal| refusal.removed) {
+                self.feed(At { place: caller, shard: ShardId(0) }, Input::Removed(why));
             }
             return;
         }

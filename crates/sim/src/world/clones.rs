@@ -9,6 +9,7 @@
 //! What must hold: a clone is not let in by whoever has a connection with the original, nor the other way round (INVARIANTS E7). And
 //! whatever it does, no dot is issued twice (B1), and nothing that others have acknowledged is lost (A1).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use env::SimDisk;
@@ -48,6 +49,7 @@ impl World {
         let (id, name) = (self.hosts[place].id, format!("{}'", self.hosts[place].name));
         let host = &mut self.hosts[clone];
         (host.id, host.name, host.disk) = (id, name, SimDisk::new());
+        host.first = Some(Arc::clone(&self.founded));
         host.disk.put_back(&image, is_copy);
         self.divisions[clone] = self.divisions[place];
         self.kept_off[clone] = false;
@@ -80,7 +82,7 @@ impl World {
 
     /// Where clones run, in a world that has them: behind the members.
     pub(super) fn clone_place(&self) -> Option<Place> {
-        let members = self.hosts().len();
+        let members = self.founded.members().len() + self.scenario.spares;
         (self.hosts.len() > members).then_some(members)
     }
 

@@ -152,7 +152,8 @@ impl World {
     fn check_refusal(&mut self, place: Place, path: &Path) {
         let mut rng = self.rng.fork();
         let options = self.options_of(place);
-        let started = self.hosts[place].start(self.now, &self.state, options, &mut rng);
+        let first = self.first_of(place);
+        let started = self.hosts[place].start(self.now, &first, options, &mut rng);
         let said = started.as_ref().map_or_else(ToString::to_string, |()| "started".to_owned());
         let names_it = said.contains(&path.display().to_string());
         let helps = said.contains("estore") && said.contains("directory");

@@ -1,8 +1,10 @@
 //! Switching machines on and off, and pulling plugs.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use cluster::ClusterState;
 use env::SimDisk;
 use env::disk::CrashMode;
 use node::{NodeOptions, Wanted};
@@ -16,7 +18,7 @@ use crate::sabotage::Sabotage;
 impl World {
     /// Switches a machine on. One that stops in the midst of its start is switched on again later.
     pub(super) fn start(&mut self, place: Place) {
-        if self.hosts[place].is_up() {
+        if self.hosts[place].is_up() || self.hosts[place].has_left {
             return;
         }
         self.put_identity_back(place);
@@ -26,12 +28,16 @@ impl World {
         self.hosts[place].slow_until = self.now;
         let mut rng = self.rng.fork();
         let options = self.options_of(place);
+        let first = self.first_of(place);
         let host = &mut self.hosts[place];
-        let started = host.start(self.now, &self.state, options, &mut rng);
+        let started = host.start(self.now, &first, options, &mut rng);
         if host.disk.is_down() {
             self.crash(place, CrashMode::KeepSome, "its start was cut short");
             self.start_later(place);
             return;
+        }
+        if let Err(node::OpenError::Removed { .. }) = started {
+            return self.leaves(place, "it finds that it has left");
         }
         if let Err(error) = started {
             let what = format!("{} cannot start: {error}", self.hosts[place].name);
@@ -42,8 +48,9 @@ impl World {
         self.trace.line(self.now, &self.hosts[place].name, format_args!("started, shards={shards}"));
         self.witness.verdicts.starts(self.now, self.hosts[place].id);
         self.check_promises(place);
-        let others: Vec<Place> =
-            (0..self.hosts().len()).filter(|other| self.hosts[*other].id != self.hosts[place].id).collect();
+        let others: Vec<Place> = (0..self.founded.members().len() + self.scenario.spares)
+            .filter(|other| self.hosts[*other].id != self.hosts[place].id)
+            .collect();
         self.network.start(self.now, place, &others, &mut self.queue);
         self.feed_nothing(place);
     }
@@ -206,7 +213,7 @@ impl World {
 
     /// Switches on all machines that are off, at once.
     pub fn start_all(&mut self) {
-        for place in 0..self.hosts().len() {
+        for place in self.members().collect::<Vec<_>>() {
             self.hosts[place].disk.fail_after(u64::MAX / 2);
             self.start(place);
         }
@@ -224,8 +231,50 @@ impl World {
 
     /// A node says that it is no member any more, and stops.
     pub(super) fn leaves(&mut self, place: Place, why: &str) {
-        self.crash(place, CrashMode::KeepAll, why);
-        self.kept_off[place] = true;
+        let id = self.hosts[place].id;
+        if !self.latest.was_removed(id) {
+            let what = format!("{} has left: {why}; the latest state has it", self.hosts[place].name);
+            self.violated("who is a member stays", what);
+        }
+        self.hosts[place].has_left = true;
+        if self.hosts[place].is_up() {
+            self.crash(place, CrashMode::KeepAll, why);
+        }
+    }
+
+    /// The state that a node was told when it came to be a member.
+    pub(super) fn first_of(&self, place: Place) -> Arc<ClusterState> {
+        Arc::clone(self.hosts[place].first.as_ref().unwrap_or(&self.founded))
+    }
+
+    /// A machine that may join the cluster and has not: which is next, if there is one.
+    pub fn next_spare(&self) -> Option<Place> {
+        let machines = self.founded.members().len() + self.scenario.spares;
+        (self.joined < machines).then_some(self.joined)
+    }
+
+    /// The node of the next spare machine has been told by a seed that it is a member: it starts.
+    pub fn joins(&mut self, seed: Place) {
+        let Some(place) = self.next_spare() else { return };
+        let known =
+            self.hosts[seed].shards.first().map(|running| Arc::clone(&running.shard.topology().state));
+        let name = &self.hosts[place].name;
+        let Some((state, id)) =
+            known.and_then(|state| Some((Arc::clone(&state), state.member_by_name(name)?.id)))
+        else {
+            // The seed has stopped before it could say so: who wants to join asks again.
+            return;
+        };
+        self.trace.line(self.now, name, format_args!("has joined, as {id}"));
+        self.hosts[place].id = id;
+        self.hosts[place].first = Some(state);
+        self.joined += 1;
+        self.start(place);
+        for other in 0..self.joined {
+            if self.hosts[other].is_up() && other != place {
+                self.network.start(self.now, other, &[place], &mut self.queue);
+            }
+        }
     }
 
     pub(super) fn start_later(&mut self, place: Place) {

@@ -125,12 +125,18 @@ pub enum Happening {
 pub struct World {
     scenario: Scenario,
     options: NodeOptions,
-    state: Arc<ClusterState>,
+    /// The state that the cluster was founded with.
+    founded: Arc<ClusterState>,
+    /// The latest state that any node has gone by.
+    latest: Arc<ClusterState>,
     now: Instant,
     queue: Queue<Event>,
     rng: Rng,
-    /// The machines of the members, and behind them one for the clone of any of them, where there are clones.
+    /// The machines of the founding members, those that may join, and behind them one for the clone of any member, where there
+    /// are clones.
     hosts: Vec<Host>,
+    /// How many of them are, or were, members.
+    joined: usize,
     network: Network,
     trace: Trace,
     witness: Witness,
@@ -171,6 +177,13 @@ impl World {
             .iter()
             .map(|member| Host::new(member.id, &member.name, random_clock(&mut clocks, scenario.skew_ms_max)))
             .collect();
+        hosts.iter_mut().for_each(|host| host.first = Some(Arc::clone(&state)));
+        let joined = hosts.len();
+        for number in 0..scenario.spares {
+            let id = NodeId(u16::MAX - 1 - u16::try_from(number).unwrap_or(0));
+            let clock = random_clock(&mut clocks, scenario.skew_ms_max);
+            hosts.push(Host::new(id, &scenario.spare(number), clock));
+        }
         if scenario.faults.contains(&FaultKind::Clone) {
             hosts.push(Host::new(hosts[0].id, "clone", random_clock(&mut clocks, scenario.skew_ms_max)));
         }
@@ -187,7 +200,9 @@ impl World {
             divisions: (0..hosts.len()).map(|place| scenario.shards_of(place)).collect(),
             clones: Clones::default(),
             scenario,
-            state,
+            founded: Arc::clone(&state),
+            latest: state,
+            joined,
             now: Instant::default(),
             queue: Queue::default(),
             rng,
@@ -216,9 +231,14 @@ impl World {
         &self.scenario
     }
 
-    /// The state that the cluster was founded with.
+    /// The latest state that any node has gone by.
     pub fn cluster(&self) -> &Arc<ClusterState> {
-        &self.state
+        &self.latest
+    }
+
+    /// The state that the cluster was founded with.
+    pub fn founded(&self) -> &Arc<ClusterState> {
+        &self.founded
     }
 
     /// Virtual time.
@@ -233,9 +253,19 @@ impl World {
         WALL_START_MS + elapsed_ms + elapsed_ms / 1000 + 1 + self.scenario.skew_ms_max
     }
 
-    /// The machines of the members, in the order of their numbers.
+    /// The machines of all that are or were members, in the order of their numbers.
     pub fn hosts(&self) -> &[Host] {
-        &self.hosts[..self.state.members().len()]
+        &self.hosts[..self.joined]
+    }
+
+    /// The machines of those that are members now.
+    pub fn members(&self) -> impl Iterator<Item = Place> + Clone + '_ {
+        self.hosts().iter().enumerate().filter(|(_, host)| !host.has_left).map(|(place, _)| place)
+    }
+
+    /// How many machines there are for members, with that of a clone.
+    pub(crate) fn machines(&self) -> usize {
+        self.joined.max(self.clone_place().map_or(0, |place| place + 1))
     }
 
     /// The place of the node of this name.
@@ -307,7 +337,7 @@ impl World {
     /// Whether every node runs, has connections with all others, takes none of them for down, can read what it has, takes in
     /// more, and is done with what it began while it was slow.
     pub fn is_whole(&self) -> bool {
-        let all: Vec<Place> = (0..self.hosts().len()).collect();
+        let all: Vec<Place> = self.members().collect();
         self.is_whole_among(&all)
     }
 
@@ -385,7 +415,7 @@ impl World {
                 self.asked.remove(&ask);
                 return Happening::Answered(ask, answer);
             }
-            Event::Start(place) if self.kept_off[place] => {}
+            Event::Start(place) if self.kept_off[place] || self.hosts[place].has_left => {}
             Event::Start(place) => self.start(place),
             Event::CloneLeaves(number) => self.clone_leaves(number),
             Event::Resume { place, since } => self.resume(place, since),
@@ -399,7 +429,7 @@ impl World {
     }
 
     fn place_of_id(&self, id: NodeId) -> Place {
-        self.hosts.iter().position(|host| host.id == id).expect("nodes name members only")
+        self.hosts.iter().position(|host| host.id == id).expect("nodes name those that are or were members")
     }
 
     fn sabotage(&self, kind: Sabotage) -> bool {

@@ -71,10 +71,6 @@ impl Leading {
     pub(super) fn forget(&mut self) {
         *self = Leading::default();
     }
-
-    pub(super) fn progress(&self) -> &Progress {
-        &self.progress
-    }
 }
 
 impl Governing {
@@ -186,12 +182,9 @@ impl Governing {
         out.extend(self.reachable.iter().map(|peer| Act::Send(*peer, word.clone())));
     }
 
-    /// Of whom a movement waits to hear.
-    pub(in crate::core) fn waits_for(&self, partition: PartitionId) -> Vec<NodeId> {
-        if self.leads().is_none() {
-            return Vec::new();
-        }
-        self.leading.progress().waits_for(&self.newest, partition)
+    /// Of whom a movement waits to hear; nothing where this node does not lead, and cannot know.
+    pub(super) fn waits_for(&self, partition: PartitionId) -> Option<Vec<NodeId>> {
+        self.leads().map(|_| self.leading.progress.waits_for(&self.newest, partition))
     }
 
     /// Takes one step, at the most, toward those voting who should.

@@ -25,11 +25,12 @@ use std::time::Duration;
 
 use api::Outcome;
 use bytes::Bytes;
+use cluster::moves::{Keepers, MovementFigures};
 use cluster::{ClusterState, Report, Step};
 use consensus::MemberId;
 use env::{Disk, Rng};
-use types::{Epoch, Incarnation, Instant, Moment, NodeId, ShardId};
-use wire::Govern;
+use types::{Epoch, Incarnation, Instant, Moment, NodeId, PartitionId, ShardId};
+use wire::{Govern, Leads};
 
 pub use self::store::known_state;
 pub(crate) use self::store::{Done as GovernDone, Work as GovernWork};
@@ -79,6 +80,8 @@ pub(super) struct Governing {
     leading: Leading,
     /// Who leads as far as was heard, and in which term.
     leader: Option<(u64, NodeId)>,
+    /// Who votes, as that one has said.
+    voters: Vec<NodeId>,
     asked: BTreeMap<u64, Asked>,
     next_number: u64,
     /// How far each shard is.
@@ -86,6 +89,15 @@ pub(super) struct Governing {
     reachable: BTreeSet<NodeId>,
     next_word: Option<Instant>,
     rng: Rng,
+}
+
+/// What is shown of movements and of who keeps the cluster state.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Shown {
+    /// What is known of each movement.
+    pub movements: BTreeMap<PartitionId, MovementFigures>,
+    /// Who keeps the state.
+    pub keepers: Keepers,
 }
 
 /// The data directory.
@@ -125,6 +137,7 @@ impl Governing {
             founding: is_founder.then(|| BTreeSet::from([here])),
             leading: Leading::default(),
             leader: None,
+            voters: Vec::new(),
             asked: BTreeMap::new(),
             next_number: 0,
             shards: (0..shards).map(|shard| (ShardId(shard), at_start.clone())).collect(),
@@ -136,14 +149,24 @@ impl Governing {
         }
     }
 
-    /// The latest state that is known here.
-    pub(super) fn newest(&self) -> &Arc<ClusterState> {
-        &self.newest
+    /// What is shown of movements and of who keeps the state, beside what that says itself.
+    pub(super) fn shown(&self) -> Shown {
+        let (term, leader) = self.leader.map_or((0, None), |(term, leader)| (term, Some(leader)));
+        let figures = |partition: &PartitionId| MovementFigures {
+            waits_for: self.waits_for(*partition),
+            ..MovementFigures::default()
+        };
+        Shown {
+            movements: self.newest.movements().keys().map(|one| (*one, figures(one))).collect(),
+            keepers: Keepers { voters: self.voters_known(), leader, term },
+        }
     }
 
-    /// Who leads, as far as is known, and in which term.
-    pub(super) fn leader(&self) -> Option<(u64, NodeId)> {
-        self.leader
+    pub(super) fn voters_known(&self) -> Vec<NodeId> {
+        match self.keeper.as_ref().and_then(Keeper::group) {
+            Some(group) => group.membership().voters().iter().map(|voter| voters::node_of(*voter)).collect(),
+            None => self.voters.clone(),
+        }
     }
 
     /// When [`turn`](Self::turn) has something to do.
@@ -171,8 +194,11 @@ impl Governing {
         match govern {
             Govern::Group(bytes) => self.hear_group(now, from, &bytes, out),
             Govern::Have { generation, epoch, fingerprint, leads } => {
-                if let Some(term) = leads {
+                if let Some(Leads { term, voters }) = leads {
                     self.heard_of_leader(now, term, from, out);
+                    if self.leader == Some((term, from)) {
+                        self.voters = voters;
+                    }
                 }
                 self.others_have(from, (generation, epoch), fingerprint, out);
             }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use cluster::{ClusterState, Command};
 use types::{Epoch, NodeId};
-use wire::Govern;
+use wire::{Govern, Leads};
 
 use super::{Act, Governing, RECENT_MAX};
 
@@ -23,7 +23,7 @@ impl Governing {
             generation: self.newest.generation(),
             epoch: self.newest.epoch(),
             fingerprint: self.newest.fingerprint(),
-            leads: self.leads(),
+            leads: self.leads().map(|term| Leads { term, voters: self.voters_known() }),
         }
     }
 

@@ -1,0 +1,278 @@
+//! People change the cluster while clients work and faults strike: keyspaces are made, altered and dropped, machines join and
+//! leave, weights change; two administrators at a time, at any nodes.
+//!
+//! What must hold (INVARIANTS D4, E6, I1): of what was acknowledged everybody comes to know, in one order; of two who make the same
+//! keyspace one does; a value of a dropped keyspace is never read in its successor; and when all is healed, every change ends.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use api::{Change, Command, Detail, KeyRequest, KeyspaceSettings, NodePlan, Operation, Reply, Request};
+use bytes::Bytes;
+use env::Rng;
+use types::KeyspaceId;
+
+use super::Run;
+use crate::network::Place;
+use crate::random::millis;
+use crate::world::{Answer, AskId};
+
+/// The alarm for the next change.
+pub(super) const ALARM: u64 = u64::MAX - 6;
+
+/// The usual pause between two of them, in milliseconds.
+const USUAL_GAP_MS: u64 = 700;
+
+/// When all is healed, whatever is to move has moved within this time.
+const CHANGED_WITHIN: Duration = Duration::from_secs(240);
+
+/// Keyspaces that are made and dropped.
+const NAMES: [&str; 3] = ["x1", "x2", "x3"];
+
+/// What is asked of those.
+const KEYS: [&[u8]; 2] = [b"a", b"b"];
+
+/// Who asked what, and what came of it.
+pub(super) struct Changes {
+    rng: Rng,
+    under_way: BTreeMap<AskId, Asked>,
+    /// How often keyspaces of a name were made and dropped, as far as was acknowledged; nothing where that is not known.
+    balances: BTreeMap<&'static str, Option<i64>>,
+    made: u64,
+    refused: u64,
+    writes: u64,
+}
+
+enum Asked {
+    Create(&'static str),
+    Drop(&'static str),
+    Join(Place),
+    Other,
+    Put,
+    /// A read in this keyspace.
+    Get(KeyspaceId),
+}
+
+impl Changes {
+    pub(super) fn new(seed: u64) -> Changes {
+        Changes {
+            rng: Rng::from_seed(seed ^ 0x6368_616e_6765_7320),
+            under_way: BTreeMap::new(),
+            balances: BTreeMap::new(),
+            made: 0,
+            refused: 0,
+            writes: 0,
+        }
+    }
+}
+
+impl Run {
+    /// While faults strike: the next time.
+    pub(super) fn set_change_alarm(&mut self) {
+        if self.world.scenario().changes {
+            let after = millis(&mut self.changes.rng, USUAL_GAP_MS / 4, USUAL_GAP_MS * 2);
+            self.world.set_alarm(after, ALARM);
+        }
+    }
+
+    /// It is time for one, or for a look into a keyspace that was made. When all is healed it is no more.
+    pub(super) fn ask_for_a_change(&mut self) {
+        if self.healed && self.core.is_none() {
+            return;
+        }
+        for _ in 0..2 {
+            if self.changes.rng.chance(1, 2) { self.ask_to_change() } else { self.look_into_one() }
+        }
+        self.set_change_alarm();
+    }
+
+    fn any_place(&mut self) -> Place {
+        let places: Vec<Place> = self.world.members().collect();
+        self.changes.rng.pick(&places).copied().unwrap_or(0)
+    }
+
+    fn ask_to_change(&mut self) {
+        let at = self.any_place();
+        let name = *self.changes.rng.pick(&NAMES).unwrap_or(&NAMES[0]);
+        let (change, asked) = match self.changes.rng.below(9) {
+            0..=2 => {
+                let n = 1 + self.changes.rng.below(3);
+                let settings = KeyspaceSettings {
+                    n: Some(n.to_string()),
+                    policy: Some("lww".to_owned()),
+                    ..KeyspaceSettings::default()
+                };
+                let change = Change::CreateKeyspace { name: name.to_owned(), settings: Box::new(settings) };
+                (change, Asked::Create(name))
+            }
+            3 => {
+                let n = 1 + self.changes.rng.below(3);
+                let settings = KeyspaceSettings { n: Some(n.to_string()), ..KeyspaceSettings::default() };
+                let change = Change::AlterKeyspace { name: name.to_owned(), settings: Box::new(settings) };
+                (change, Asked::Other)
+            }
+            4 => (Change::DropKeyspace { name: name.to_owned() }, Asked::Drop(name)),
+            5 => {
+                let node = self.any_member();
+                let weight = [0.5, 1.0, 2.0, 3.0][usize::try_from(self.changes.rng.below(4)).unwrap_or(0)];
+                (Change::Weigh { node, weight }, Asked::Other)
+            }
+            6 => (Change::Cancel { node: self.any_member() }, Asked::Other),
+            7 => match self.world.next_spare() {
+                Some(place) => (self.join_of(place), Asked::Join(at)),
+                None => return,
+            },
+            _ => {
+                // So many stay that everybody's N is met.
+                let members = self.world.members().count();
+                if members <= self.world.scenario().owners().max(1) {
+                    return;
+                }
+                (Change::Drain { nodes: vec![self.any_member()], below_n: false }, Asked::Other)
+            }
+        };
+        let request = Request::new(Command::Change(Box::new(change)));
+        let ask = self.world.ask(at, request);
+        self.changes.under_way.insert(ask, asked);
+    }
+
+    fn any_member(&mut self) -> String {
+        let place = self.any_place();
+        self.world.hosts()[place].name.clone()
+    }
+
+    fn join_of(&self, place: Place) -> Change {
+        let scenario = self.world.scenario();
+        let name = scenario.spare(place - scenario.nodes.len());
+        // Nobody connects by addresses here; but a member has one, and it is its own.
+        let port = 9_000 + u16::try_from(place).unwrap_or(0);
+        Change::Join(Box::new(NodePlan {
+            cluster: None,
+            rack: name.clone(),
+            name,
+            data_center: format!("dc{}", scenario.data_center_of(place) + 1),
+            weight: 1.0,
+            resp: None,
+            cluster_address: None,
+            http: None,
+            peer: Some(std::net::SocketAddr::from(([127, 0, 0, 1], port))),
+            replaces: None,
+        }))
+    }
+
+    /// Writes into a keyspace that was made, or reads there. A value says in which keyspace it was written.
+    fn look_into_one(&mut self) {
+        let at = self.any_place();
+        let name = *self.changes.rng.pick(&NAMES).unwrap_or(&NAMES[0]);
+        let running = self.world.hosts()[at].shards.first();
+        let known = running.and_then(|running| running.shard.topology().state.keyspace_by_name(name));
+        let Some(keyspace) = known.map(|keyspace| keyspace.id) else { return };
+        let key = Bytes::from_static(KEYS[usize::try_from(self.changes.rng.below(2)).unwrap_or(0)]);
+        let (operation, asked) = if self.changes.rng.chance(1, 2) {
+            self.changes.writes += 1;
+            let value = Bytes::from(format!("{}:{}", keyspace.0, self.changes.writes));
+            (Operation::put(value), Asked::Put)
+        } else {
+            (Operation::Get { read: None, context: None, detail: Detail::Values }, Asked::Get(keyspace))
+        };
+        let request = Request::new(Command::Key(KeyRequest { keyspace, key, operation }));
+        let ask = self.world.ask(at, request);
+        self.changes.under_way.insert(ask, asked);
+    }
+
+    /// Somebody who asked has an answer.
+    pub(super) fn change_answered(&mut self, ask: AskId, answer: Answer) {
+        let Some(asked) = self.changes.under_way.remove(&ask) else { return };
+        let (done, refused) = match &answer {
+            Answer::Outcome(Ok(_)) => (true, false),
+            Answer::Outcome(Err(error)) => (false, error.fate() == api::Fate::NotDone),
+            Answer::Refused => (false, true),
+            Answer::Lost => (false, false),
+        };
+        match asked {
+            Asked::Put => return,
+            Asked::Get(keyspace) => return self.check_read(keyspace, &answer),
+            Asked::Join(at) if done => self.world.joins(at),
+            Asked::Create(name) | Asked::Drop(name) => {
+                let by = if matches!(asked, Asked::Create(_)) { 1 } else { -1 };
+                let balance = self.changes.balances.entry(name).or_insert(Some(0));
+                *balance = match (done, refused) {
+                    (true, _) => balance.map(|balance| balance + by),
+                    (false, true) => *balance,
+                    (false, false) => None,
+                };
+            }
+            Asked::Join(_) | Asked::Other => {}
+        }
+        self.changes.made += u64::from(done);
+        self.changes.refused += u64::from(refused);
+    }
+
+    fn check_read(&mut self, keyspace: KeyspaceId, answer: &Answer) {
+        let Answer::Outcome(Ok(Reply::Found(found))) = answer else { return };
+        let prefix = format!("{}:", keyspace.0);
+        if let Some(value) = found.values.iter().find(|value| !value.value.starts_with(prefix.as_bytes())) {
+            let what = format!("{keyspace} shows {}", value.value.escape_ascii());
+            self.world.violated("data of a dropped keyspace never shows in its successor (D4)", what);
+        }
+    }
+
+    /// When all is healed: nothing is to move any more, all nodes go by one state, and it is what was acknowledged.
+    pub(super) fn wait_for_changes(&mut self) {
+        let within = self.longer_where_lossy(CHANGED_WITHIN);
+        let latest = self.world.now() + within;
+        while let Some(left) = self.left_to_change().filter(|_| self.world.violations().is_empty()) {
+            if self.world.now() >= latest {
+                let what = format!("not after {within:?}: {left}");
+                return self.world.violated("every change ends, and all know of it (E6, I1, liveness)", what);
+            }
+            self.go_on(self.world.now() + Duration::from_millis(500));
+        }
+        let state = self.world.cluster().clone();
+        let mut wrong = Vec::new();
+        for (name, balance) in &self.changes.balances {
+            let is_there = i64::from(state.keyspace_by_name(name).is_some());
+            if balance.is_some_and(|balance| balance != is_there) {
+                wrong.push(format!(
+                    "{name} was made {balance:?} times more than dropped, and {is_there} are there"
+                ));
+            }
+        }
+        for what in wrong {
+            self.world.violated("of what is changed everybody knows, in one order (I1)", what);
+        }
+    }
+
+    /// What is not as it is to be in the end, in words.
+    fn left_to_change(&self) -> Option<String> {
+        let latest = self.world.cluster();
+        if !self.changes.under_way.is_empty() {
+            return Some(format!("{} who asked wait for an answer", self.changes.under_way.len()));
+        }
+        for place in self.world.members() {
+            let host = &self.world.hosts()[place];
+            for running in &host.shards {
+                let state = &running.shard.topology().state;
+                if state.epoch() != latest.epoch() {
+                    return Some(format!(
+                        "{} goes by {}, not by {}",
+                        host.name,
+                        state.epoch(),
+                        latest.epoch()
+                    ));
+                }
+                if state.fingerprint() != latest.fingerprint() {
+                    return Some(format!("{} goes by another state of {}", host.name, state.epoch()));
+                }
+            }
+        }
+        let waiting = latest.waiting_to_move().count();
+        if waiting + latest.movements().len() > 0 {
+            return Some(format!(
+                "{waiting} partitions wait to move, and these do: {:?}",
+                latest.movements()
+            ));
+        }
+        None
+    }
+}
