@@ -22,7 +22,7 @@ const CHANGE_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Shard {
     /// A peer says something about the cluster state.
-    pub(super) fn governed(&mut self, now: Moment, from: Sender, govern: Govern, out: &mut Vec<Output>) {
+    pub(super) fn hear_govern(&mut self, now: Moment, from: Sender, govern: Govern, out: &mut Vec<Output>) {
         let mut acts = Vec::new();
         if let Some(governing) = &mut self.governing {
             governing.hear(now, from.node, govern, &mut acts);
