@@ -25,6 +25,7 @@ mod checksum;
 mod compaction;
 mod db;
 mod decode;
+mod dropped;
 mod error;
 mod files;
 mod home;

@@ -71,7 +71,7 @@ impl Db {
     }
 
     /// Memory and log space for one more entry, or a refusal. Never waits.
-    fn make_room(&mut self, entry_bytes: usize) -> Result<(), PutError> {
+    pub(super) fn make_room(&mut self, entry_bytes: usize) -> Result<(), PutError> {
         if self.active_is_full() {
             if self.frozen.len() >= self.options.frozen_max() {
                 return Err(self.behind("a flush"));
@@ -87,14 +87,14 @@ impl Db {
             || log_bytes >= self.options.log_bytes_per_memtable() as u64
     }
 
-    fn behind(&mut self, waiting_for: &'static str) -> PutError {
+    pub(super) fn behind(&mut self, waiting_for: &'static str) -> PutError {
         self.counters.stalls += 1;
         if self.background.disk_is_full() { PutError::Full } else { PutError::Stalled { waiting_for } }
     }
 
     /// Ends the active memtable, so that the next background job can flush it. Happens by itself when it is full.
     pub fn freeze(&mut self) {
-        if self.active.is_empty() {
+        if self.active.is_untouched() {
             return;
         }
         let next = Memtable::new(self.options.secret, self.log.gathered_through());
@@ -127,9 +127,13 @@ impl Db {
     }
 
     /// Whether background work waits for a sync: a memtable is flushed only once its entries are durable in the log,
-    /// so that a batch that it shares with the next memtable survives a crash whole or not at all. A driver that
-    /// syncs at intervals should sync at once when this is true.
+    /// so that a batch that it shares with the next memtable survives a crash whole or not at all; and nothing is compacted
+    /// while a drop could still be undone. A driver that syncs at intervals should sync at once when this is true.
     pub fn needs_sync(&self) -> bool {
+        self.oldest_frozen_is_unsynced() || self.has_unsynced_drop()
+    }
+
+    pub(super) fn oldest_frozen_is_unsynced(&self) -> bool {
         self.frozen.front().is_some_and(|table| table.last_sequence() > self.log.synced_through())
     }
 

@@ -176,6 +176,20 @@ impl Table {
         self.opened.index.find(key)
     }
 
+    /// The blocks that have keys of a range and no others.
+    fn blocks_within(&self, range: &KeyRange) -> std::ops::Range<usize> {
+        let (index, meta) = (&self.opened.index, self.meta());
+        let first = if range.start <= meta.smallest { 0 } else { index.first_from(&range.start) };
+        let end = range.end.as_ref().filter(|end| **end <= meta.largest);
+        let end = end.map_or(index.len(), |end| index.find(end));
+        first..end.max(first)
+    }
+
+    /// How many bytes the blocks take that have keys of a range and no others.
+    pub(crate) fn bytes_within(&self, range: &KeyRange) -> u64 {
+        self.opened.index.bytes_of(self.blocks_within(range))
+    }
+
     pub(crate) fn block_name(&self, block: usize) -> Option<BlockName> {
         self.opened.index.handle(block).map(|handle| (self.meta().file, handle.offset))
     }
