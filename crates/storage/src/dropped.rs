@@ -4,8 +4,8 @@
 //! that and in its range counts for nothing. Tables and memtables do not know the sequence numbers of their entries, only of
 //! the last; so what must hold is this: **a table or memtable whose last entry is not newer than a drop has nothing in its range
 //! that counts, and any other has only what counts.** A drop ends the memtable in which it meets more than a few keys, which makes that
-//! true at first; compactions keep it true by leaving out what is dead, and by giving what they write the number of the newest
-//! drop that they knew, if that is above those of their inputs. So one comparison tells what of a table is to be read, and no
+//! true at first; compactions keep it true by leaving out what is dead, and by giving what they write the number behind the newest
+//! drop that they knew, if that is above those of their inputs: whatever is put or dropped next has no lower one. So one comparison tells what of a table is to be read, and no
 //! block that is wholly dead is ever read.
 //!
 //! A delete marker for each key would do without any of this, and cost what the keys had cost: a partition that has been moved
@@ -44,26 +44,34 @@ impl Dropped {
 
     /// Everything of these keys up to this sequence number is dead. To add a drop again changes nothing.
     pub(crate) fn add(&mut self, range: &KeyRange, sequence: u64) {
-        let mut parts = vec![range.clone()];
-        let mut ranges = Vec::with_capacity(self.ranges.len() + 2);
-        for (one, of) in std::mem::take(&mut self.ranges) {
-            if of >= sequence {
-                parts = parts.iter().flat_map(|part| part.without(&one)).collect();
-                ranges.push((one, of));
+        if range.is_empty() {
+            return;
+        }
+        // Those that it meets, and the neighbour on each side, which it may be joined with.
+        let first = self.ranges.partition_point(|(one, _)| !one.ends_after(&range.start)).saturating_sub(1);
+        let behind = self.ranges.partition_point(|(one, _)| range.ends_after(&one.start)) + 1;
+        let met = first..behind.min(self.ranges.len());
+        let (mut fresh, mut pieces) = (vec![range.clone()], Vec::new());
+        for (one, of) in &self.ranges[met.clone()] {
+            if *of >= sequence {
+                fresh = fresh.iter().flat_map(|part| part.without(one)).collect();
+                pieces.push((one.clone(), *of));
             } else {
-                ranges.extend(one.without(range).map(|left| (left, of)));
+                pieces.extend(one.without(range).map(|left| (left, *of)));
             }
         }
-        ranges.extend(parts.into_iter().filter(|part| !part.is_empty()).map(|part| (part, sequence)));
-        ranges.sort_by(|(a, _), (b, _)| a.start.cmp(&b.start));
-        for (range, sequence) in ranges {
-            match self.ranges.last_mut() {
-                Some((last, of)) if *of == sequence && last.end.as_ref() == Some(&range.start) => {
-                    last.end = range.end;
+        pieces.extend(fresh.into_iter().map(|part| (part, sequence)));
+        pieces.sort_by(|(a, _), (b, _)| a.start.cmp(&b.start));
+        let mut joined: Vec<(KeyRange, u64)> = Vec::with_capacity(pieces.len());
+        for (piece, of) in pieces {
+            match joined.last_mut() {
+                Some((last, as_new)) if *as_new == of && last.end.as_ref() == Some(&piece.start) => {
+                    last.end = piece.end;
                 }
-                _ => self.ranges.push((range, sequence)),
+                _ => joined.push((piece, of)),
             }
         }
+        self.ranges.splice(met, joined);
     }
 
     /// Up to which sequence number a key is dead, if at all.

@@ -78,7 +78,8 @@ impl Compaction {
     fn merge_into(&self, outputs: &mut Outputs) -> Result<u64, CompactionError> {
         let mut entries = MergeIterator::new(self.sources(), Arc::clone(&self.merge))?;
         let last_sequences = self.choice.inputs().map(|table| table.meta().last_sequence);
-        let last_sequence = last_sequences.chain(self.choice.tables.dropped().newest()).max().unwrap_or(0);
+        let behind_drops = self.choice.tables.dropped().newest().map(|newest| newest + 1);
+        let last_sequence = last_sequences.chain(behind_drops).max().unwrap_or(0);
         let mut markers_dropped = 0;
         while let Some(entry) = entries.next()? {
             let is_marker = entry.kind == Kind::Delete;
