@@ -7,11 +7,12 @@
 //! One exception: [`Db::write_log`] writes to the page cache on the caller's thread, because a hop to another thread
 //! costs more than the write.
 //!
-//! In reading order: `write` (put, delete, write, sync), `drop` (of ranges), `read`, `scan`, `background` (flush, compaction, segments,
+//! In reading order: `write` (put, delete, write, sync), `drop` (of ranges), `read`, `scan`, `estimate`, `background` (flush, compaction, segments,
 //! removal), `recover` (opening).
 
 pub(crate) mod background;
 pub(crate) mod drop;
+pub(crate) mod estimate;
 pub(crate) mod give_up;
 pub(crate) mod read;
 pub(crate) mod recover;
