@@ -6,15 +6,18 @@
 //! What must hold: an [`Error`] tells the client the truth about its write. *Not done* is said only where the write can
 //! never become visible; everything that may have left a copy somewhere is *unknown* (INVARIANTS A5).
 //!
-//! In reading order: [`request`], [`reply`], [`error`], [`status`] for what is shown of the cluster, [`store`].
+//! In reading order: [`request`], [`reply`], [`error`], [`status`] and [`heat`] for what is shown of the cluster and
+//! of the load, [`store`].
 
 pub mod error;
+pub mod heat;
 pub mod reply;
 pub mod request;
 pub mod status;
 pub mod store;
 
 pub use error::{Action, Error, Fate, Part};
+pub use heat::{HeatStatus, HotKey, PartitionHeat};
 pub use reply::{
     Deleted, Explanation, Found, Marks, Outcome, OwnerAnswer, Reply, ScanPage, ShownValue, Touched, Written,
 };

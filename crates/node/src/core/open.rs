@@ -22,6 +22,7 @@ use super::sights::Sights;
 use super::tide::Tide;
 use super::{Figures, Liveness, LivenessError, Shard, lives};
 use crate::division::{Division, DivisionError, Known, Wanted};
+use crate::heat::Heat;
 use crate::job::{Job, Place, Remember};
 use crate::shards::Shards;
 
@@ -315,6 +316,7 @@ impl Directory {
             hello: Hello { shard: index, ..self.hello.clone() },
             recovery,
             figures: Figures::default(),
+            heat: Heat::new(secret.rotate_left(29)),
             batches: Batches::default(),
             asks: Vec::new(),
             serves: Vec::new(),
