@@ -6,10 +6,12 @@
 //! What must hold: an [`Error`] tells the client the truth about its write. *Not done* is said only where the write can
 //! never become visible; everything that may have left a copy somewhere is *unknown* (INVARIANTS A5).
 //!
-//! In reading order: [`request`], [`change`], [`reply`], [`error`], [`status`] for what is shown of the cluster, [`store`].
+//! In reading order: [`request`], [`change`], [`reply`], [`error`], [`status`] and [`heat`] for what is shown of the cluster and
+//! of the load, [`store`].
 
 pub mod change;
 pub mod error;
+pub mod heat;
 pub mod reply;
 pub mod request;
 pub mod status;
@@ -17,6 +19,7 @@ pub mod store;
 
 pub use change::{Change, Changed, KeyspaceSettings, NodePlan, Planned, PlannedMove};
 pub use error::{Action, Error, Fate, Part};
+pub use heat::{HeatStatus, HotKey, PartitionHeat};
 pub use reply::{
     Deleted, Explanation, Found, Marks, Outcome, OwnerAnswer, Reply, ScanPage, ShownValue, Touched, Written,
 };

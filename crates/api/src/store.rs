@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
+use crate::heat::HeatStatus;
 use crate::reply::Outcome;
 use crate::request::Request;
 use crate::status::{Counter, MemberStatus, Status};
@@ -32,4 +33,7 @@ pub trait Store: Clone + 'static {
 
     /// What this node has heard of all members by gossip, in the order of their ids; as of half a second ago at the most.
     fn members(&self) -> Arc<[MemberStatus]>;
+
+    /// Which keys and partitions of this node are asked for most; as of half a second ago at the most.
+    fn heat(&self) -> HeatStatus;
 }

@@ -56,6 +56,8 @@ pub(crate) enum Command {
     Status(At),
     /// Show what a node has heard of all members: their heartbeats, how old those are, and who suspects whom.
     Members(At),
+    /// Show which keys and partitions a node is asked for most, over about the last minute.
+    Top(At),
     /// Show which node owns which slots.
     Ring(At),
     /// Show where a key lives and what each of its owners holds.

@@ -46,6 +46,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Del(del) => client::keys::del(&del),
         Command::Status(at) => client::show::status(&at),
         Command::Members(at) => client::members::run(&at),
+        Command::Top(at) => client::top::run(&at),
         Command::Ring(at) => client::show::ring(&at),
         Command::Explain(explain) => client::show::explain(&explain),
         Command::Repair(at) => client::repair::run(&at),

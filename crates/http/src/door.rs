@@ -8,7 +8,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use api::{Answer, Counter, MemberStatus, Outcome, Request, Status, Store};
+use api::{Answer, Counter, HeatStatus, MemberStatus, Outcome, Request, Status, Store};
 
 type BoxedOutcome = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 
@@ -18,6 +18,7 @@ pub(crate) trait Door: Send + Sync {
     fn status(&self) -> Arc<Status>;
     fn counters(&self) -> Vec<Counter>;
     fn members(&self) -> Arc<[MemberStatus]>;
+    fn heat(&self) -> HeatStatus;
 }
 
 impl<S> Door for S
@@ -42,5 +43,9 @@ where
 
     fn members(&self) -> Arc<[MemberStatus]> {
         Store::members(self)
+    }
+
+    fn heat(&self) -> HeatStatus {
+        Store::heat(self)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use api::{Answer, Counter, MemberStatus, Reply, Request, Status};
+use api::{Answer, Counter, HeatStatus, MemberStatus, Reply, Request, Status};
 
 use crate::body::Budget;
 use crate::door::Door;
@@ -47,6 +47,11 @@ impl Front {
     /// What the node has heard of all members.
     pub(crate) fn members(&self) -> Arc<[MemberStatus]> {
         self.door.members()
+    }
+
+    /// What is asked for most of the node.
+    pub(crate) fn heat(&self) -> HeatStatus {
+        self.door.heat()
     }
 }
 

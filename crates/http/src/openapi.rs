@@ -17,7 +17,7 @@ use crate::guard;
 use crate::options::HttpOptions;
 use crate::problem::{self, Kind, Problem};
 use crate::routes::{
-    cluster, explain, hashed, health, keys, keyspaces, landing, members, metrics, problems, repair, ring,
+    cluster, explain, hashed, health, hot, keys, keyspaces, landing, members, metrics, problems, repair, ring,
 };
 
 #[derive(OpenApi)]
@@ -64,6 +64,7 @@ fn described() -> OpenApiRouter<Shared> {
         .routes(routes!(cluster::get))
         .routes(routes!(ring::get))
         .routes(routes!(members::get))
+        .routes(routes!(hot::get))
         .routes(routes!(repair::get, repair::post))
         .routes(routes!(keyspaces::list))
         .routes(routes!(explain::get))

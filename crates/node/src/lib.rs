@@ -7,11 +7,12 @@
 //! own: one that syncs the commit log, some for segments, flushes and compactions, and a few that read what memory does not
 //! hold.
 //!
-//! In reading order: [`shards`], [`core`], [`job`], [`division`], [`status`], then [`runtime`] and its parts.
+//! In reading order: [`shards`], [`core`], [`job`], [`division`], [`heat`], [`status`], then [`runtime`] and its parts.
 
 mod checksum;
 pub mod core;
 pub mod division;
+pub mod heat;
 pub mod job;
 pub mod runtime;
 pub mod shards;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use api::{Counter, MemberStatus, Status};
 use cluster::Topology;
 use replica::collection::round::Blocked;
-use types::{Instant, NodeId, WallTime};
+use types::{Instant, Moment, NodeId, WallTime};
 use wire::CollectWait;
 
 use crate::core::{Governed, Liveness, Shard};
@@ -150,7 +150,8 @@ fn count(number: u64, of: &str) -> String {
 
 /// The shard's figures now; those of a node are their sums. Names end in `_total` where they only go up.
 #[allow(clippy::cast_precision_loss, reason = "figures for people and graphs; 2^53 is far away")]
-pub fn counters(shard: &Shard, now: WallTime) -> Vec<Counter> {
+pub fn counters(shard: &Shard, now: Moment) -> Vec<Counter> {
+    let (now, now_mono) = (now.wall, now.mono);
     let handoff = shard.replica().handoff();
     let oldest_seconds = handoff.oldest.map_or(0, |since| now.0.saturating_sub(since.0) / 1000);
     let exchange = shard.replica().exchange();
@@ -169,6 +170,8 @@ pub fn counters(shard: &Shard, now: WallTime) -> Vec<Counter> {
     let reads = &storage.counters;
     let counter = |name, help, value: u64| Counter { name, help, value: value as f64 };
     let gossip = shard.liveness().map(Liveness::figures).unwrap_or_default();
+    let heat = shard.heat().figures(now_mono);
+    let rate = |name, help, value: f64| Counter { name, help, value };
     vec![
         counter("shards", "Shards of this node.", 1),
         counter("gossip_sent_total", "Gossip messages sent.", gossip.sent),
@@ -255,6 +258,22 @@ pub fn counters(shard: &Shard, now: WallTime) -> Vec<Counter> {
             "read_repairs_withheld_total",
             "Those not sent, because too many were under way.",
             repairs.withheld,
+        ),
+        rate(
+            "replica_operations_per_second",
+            "Reads and writes of clients that reached this node's records, of late.",
+            heat.operations_per_second,
+        ),
+        rate("replica_bytes_per_second", "Bytes of records that they read and wrote.", heat.bytes_per_second),
+        rate(
+            "hottest_key_operations_per_second",
+            "Those of them that asked for the key that is asked for most.",
+            heat.hottest_key_per_second,
+        ),
+        rate(
+            "hottest_partition_operations_per_second",
+            "Those of them that asked for the partition that is asked for most.",
+            heat.hottest_partition_per_second,
         ),
         counter("hints_waiting", "Hints kept for owners that could not be reached.", handoff.waiting),
         counter(

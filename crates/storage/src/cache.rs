@@ -13,6 +13,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use quick_cache::{OptionsBuilder, Weighter};
 
+use crate::key_range::KeyRange;
 use crate::memtable::SeededXxh3;
 use crate::sstable::block::Block;
 
@@ -123,6 +124,11 @@ impl RecordCache {
 
     pub(crate) fn remove(&mut self, key: &[u8]) {
         self.records.remove(key);
+    }
+
+    /// Forgets the records of a range. Looks at each that there is.
+    pub(crate) fn remove_range(&mut self, range: &KeyRange) {
+        self.records.retain(|key, _| !range.contains(key));
     }
 
     pub(crate) fn bytes(&self) -> usize {

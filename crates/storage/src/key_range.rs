@@ -27,6 +27,27 @@ impl KeyRange {
         key >= self.start.as_ref() && self.ends_after(key)
     }
 
+    /// Whether no key is in it.
+    pub fn is_empty(&self) -> bool {
+        self.end.as_ref().is_some_and(|end| *end <= self.start)
+    }
+
+    /// What is left of it without the keys of another range: what lies before and what lies behind.
+    pub(crate) fn without(&self, other: &KeyRange) -> impl Iterator<Item = KeyRange> + use<> {
+        let (before, behind) = if other.is_empty() {
+            (Some(self.clone()), None)
+        } else {
+            let end = self.end.as_ref().map_or(&other.start, |end| end.min(&other.start)).clone();
+            let before = KeyRange { start: self.start.clone(), end: Some(end) };
+            let behind = other
+                .end
+                .as_ref()
+                .map(|end| KeyRange { start: end.max(&self.start).clone(), end: self.end.clone() });
+            (Some(before), behind)
+        };
+        [before, behind].into_iter().flatten().filter(|part| !part.is_empty())
+    }
+
     /// Whether a key lies before its end.
     pub(crate) fn ends_after(&self, key: &[u8]) -> bool {
         self.end.as_ref().is_none_or(|end| key < end.as_ref())

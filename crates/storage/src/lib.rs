@@ -25,6 +25,7 @@ mod checksum;
 mod compaction;
 mod db;
 mod decode;
+mod dropped;
 mod error;
 mod files;
 mod home;
@@ -41,6 +42,7 @@ mod stats;
 mod table_set;
 
 pub use db::background::{BackgroundJob, BackgroundKind, BackgroundOutcome, Installed};
+pub use db::estimate::ByteEstimate;
 pub use db::give_up::GivenUp;
 pub use db::read::{Lookup, ReadJob, ReadOutcome};
 pub use db::recover::Recovery;

@@ -40,6 +40,8 @@ pub(crate) struct Memtable {
     slots: HashMap<Bytes, Slot, SeededXxh3>,
     order: BTreeSet<OrderedKey>,
     bytes: usize,
+    /// The sequence number that it follows.
+    after: u64,
     /// Every entry up to this sequence number that is not in a table or an older memtable is here.
     last_sequence: u64,
 }
@@ -51,6 +53,7 @@ impl Memtable {
             slots: HashMap::with_hasher(SeededXxh3(secret)),
             order: BTreeSet::new(),
             bytes: 0,
+            after: last_sequence,
             last_sequence,
         }
     }
@@ -75,6 +78,18 @@ impl Memtable {
         true
     }
 
+    /// Takes out what there is of a range, which something of this sequence number has made dead.
+    pub(crate) fn take_out(&mut self, range: &KeyRange, sequence: u64) {
+        self.last_sequence = sequence;
+        let keys: Vec<Bytes> = self.range(range).map(|entry| entry.key).collect();
+        for key in keys {
+            self.order.remove(&OrderedKey::new(key.clone()));
+            if let Some(slot) = self.slots.remove(&key) {
+                self.bytes -= key.len() + slot.value.len() + ENTRY_OVERHEAD_BYTES;
+            }
+        }
+    }
+
     /// An estimate of the memory it takes.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
@@ -86,6 +101,11 @@ impl Memtable {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.slots.is_empty()
+    }
+
+    /// Whether nothing was ever put or taken out.
+    pub(crate) fn is_untouched(&self) -> bool {
+        self.slots.is_empty() && self.last_sequence == self.after
     }
 
     pub(crate) fn last_sequence(&self) -> u64 {
@@ -179,6 +199,19 @@ mod tests {
         assert!(table.set(b"k", full("first value"), 1));
         assert!(!table.set(b"k", full("v"), 2));
         assert_eq!((table.bytes(), table.len(), table.last_sequence()), (2 + ENTRY_OVERHEAD_BYTES, 1, 2));
+    }
+
+    /// What is taken out leaves nothing behind, neither its order nor its bytes.
+    #[test]
+    fn what_is_taken_out_is_gone() {
+        let mut table = Memtable::new(1, 0);
+        for key in ["a", "b", "c"] {
+            table.set(key.as_bytes(), full("v"), 1);
+        }
+        table.take_out(&KeyRange::new(b"a", Some(b"c")), 2);
+        assert_eq!(table.range(&KeyRange::all()).map(|e| e.key).collect::<Vec<_>>(), ["c"]);
+        assert_eq!((table.bytes(), table.len(), table.last_sequence()), (2 + ENTRY_OVERHEAD_BYTES, 1, 2));
+        assert!(table.get(b"a").is_none());
     }
 
     #[test]

@@ -27,10 +27,6 @@ fn later_end(a: Option<Bytes>, b: Option<Bytes>) -> Option<Bytes> {
     a.zip(b).map(|(a, b)| a.max(b))
 }
 
-fn is_empty(range: &KeyRange) -> bool {
-    range.end.as_ref().is_some_and(|end| *end <= range.start)
-}
-
 impl Missing {
     pub(crate) fn ranges(&self) -> &[KeyRange] {
         &self.ranges
@@ -50,7 +46,7 @@ impl Missing {
 
     /// Something of these keys is missing from now on.
     pub(crate) fn add(&mut self, range: KeyRange) {
-        if is_empty(&range) {
+        if range.is_empty() {
             return;
         }
         let (touching, mut ranges): (Vec<KeyRange>, Vec<KeyRange>) = self.ranges.drain(..).partition(|one| {
@@ -67,23 +63,7 @@ impl Missing {
 
     /// Nothing of these keys is missing any more.
     pub(crate) fn remove(&mut self, range: &KeyRange) {
-        if is_empty(range) {
-            return;
-        }
-        let mut left = Vec::new();
-        for one in self.ranges.drain(..) {
-            let before_end = match &one.end {
-                Some(end) => end.min(&range.start).clone(),
-                None => range.start.clone(),
-            };
-            let behind = range
-                .end
-                .as_ref()
-                .map(|end| KeyRange { start: end.max(&one.start).clone(), end: one.end.clone() });
-            let before = KeyRange { start: one.start, end: Some(before_end) };
-            left.extend([Some(before), behind].into_iter().flatten().filter(|part| !is_empty(part)));
-        }
-        self.ranges = left;
+        self.ranges = self.ranges.iter().flat_map(|one| one.without(range)).collect();
     }
 }
 

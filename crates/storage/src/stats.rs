@@ -9,6 +9,8 @@ pub struct Counters {
     pub puts: u64,
     /// Deletes accepted.
     pub deletes: u64,
+    /// Ranges dropped.
+    pub drops: u64,
     /// Bytes of keys and values of both.
     pub put_bytes: u64,
     /// Point reads asked for.
@@ -62,6 +64,8 @@ pub struct Stats {
     pub damaged_tables: usize,
     /// Runs of keys of which something was lost to damage, and has not come back.
     pub missing_ranges: usize,
+    /// Ranges that were dropped, and of which tables may still have something.
+    pub dropped_ranges: usize,
     /// Tables that the disk did not read when last asked. Compactions try them again.
     pub unread_tables: usize,
     /// Segments of the commit log, spare ones included.

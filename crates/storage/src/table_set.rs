@@ -6,6 +6,8 @@
 
 use std::sync::Arc;
 
+use crate::dropped::Dropped;
+use crate::key_range::KeyRange;
 use crate::manifest::TableMeta;
 use crate::sstable::Table;
 
@@ -15,6 +17,8 @@ pub(crate) const LEVELS: usize = 7;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TableSet {
     levels: [Vec<Arc<Table>>; LEVELS],
+    /// What of the tables does not count any more.
+    dropped: Arc<Dropped>,
 }
 
 impl TableSet {
@@ -32,6 +36,25 @@ impl TableSet {
         set
     }
 
+    /// The same tables, of which these keys do not count.
+    pub(crate) fn with_dropped(self, dropped: Arc<Dropped>) -> TableSet {
+        TableSet { dropped, ..self }
+    }
+
+    pub(crate) fn dropped(&self) -> &Arc<Dropped> {
+        &self.dropped
+    }
+
+    /// What of a range is to be read in a table, in key order.
+    pub(crate) fn live_parts(&self, table: &Arc<Table>, range: &KeyRange) -> Vec<(Arc<Table>, KeyRange)> {
+        if !table.meta().touches(range) {
+            return Vec::new();
+        }
+        let mut parts = self.dropped.live_parts(range, table.meta().last_sequence);
+        parts.retain(|part| table.meta().touches(part));
+        parts.into_iter().map(|part| (Arc::clone(table), part)).collect()
+    }
+
     pub(crate) fn level(&self, level: usize) -> &[Arc<Table>] {
         self.levels.get(level).map_or(&[], Vec::as_slice)
     }
@@ -41,7 +64,7 @@ impl TableSet {
         (0u8..).zip(&self.levels).flat_map(|(number, level)| level.iter().map(move |table| (number, table)))
     }
 
-    /// The tables that may hold a key by their key ranges, newest first.
+    /// The tables that may hold a key by their key ranges and what was dropped, newest first.
     pub(crate) fn candidates<'a>(&'a self, key: &'a [u8]) -> impl Iterator<Item = &'a Arc<Table>> {
         self.candidates_from(0, key)
     }
@@ -54,14 +77,16 @@ impl TableSet {
     ) -> impl Iterator<Item = &'a Arc<Table>> {
         let level0 = if level == 0 { self.level(0) } else { &[] };
         let sorted = self.levels.iter().skip(level.max(1));
-        level0.iter().chain(sorted.filter_map(|level| table_for(level, key)))
+        let through = self.dropped.through(key);
+        let counts = move |table: &&Arc<Table>| through.is_none_or(|dead| dead < table.meta().last_sequence);
+        level0.iter().chain(sorted.filter_map(|level| table_for(level, key))).filter(counts)
     }
 
     /// The set after an edit: without the tables whose numbers are in `gone`, with those in `added`.
     pub(crate) fn edited(&self, gone: &[u64], added: &[(u8, Arc<Table>)]) -> TableSet {
         let kept = self.iter().filter(|(_, table)| !gone.contains(&table.meta().file));
         let kept = kept.map(|(level, table)| (level, Arc::clone(table)));
-        TableSet::new(kept.chain(added.iter().cloned()))
+        TableSet::new(kept.chain(added.iter().cloned())).with_dropped(Arc::clone(&self.dropped))
     }
 
     pub(crate) fn resident_bytes(&self) -> usize {

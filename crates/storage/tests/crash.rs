@@ -67,6 +67,7 @@ fn changes_of(seed: u64) -> u64 {
     let counters = &stats.counters;
     assert!(counters.flushes > 3 && counters.compactions > 1, "{stats:?}");
     assert!(counters.deletes > 10 && counters.markers_dropped > 0, "{stats:?}");
+    assert!(counters.drops > 3, "{stats:?}");
     assert!(
         stats.log_bytes_written > 3 * options().log_segment_bytes as u64,
         "segments are used again: {stats:?}"

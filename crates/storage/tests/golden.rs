@@ -1,6 +1,6 @@
 //! A directory written by an earlier version of each format stays readable: the files of the first are kept in `testdata/v1`,
 //! those of one with delete markers, which the first programs did not write, in `testdata/v1-deletes`, and those of the second,
-//! in which files say of which store they are, in `testdata/v2`.
+//! in which files say of which store they are, in `testdata/v2`, and with drops of ranges in `testdata/v2-drops`.
 //! After a deliberate change of a format, raise its version, keep reading the old one, and keep a sample of the new one
 //! (`HENGE_ACCEPT=1 cargo test -p henge-storage --test golden` writes those that are missing).
 #![allow(clippy::unwrap_used, reason = "a test may stop at surprises")]
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use env::SimDisk;
-use storage::{Db, Kind, Options, Recovery};
+use storage::{Db, KeyRange, Kind, Options, Recovery};
 use support::{flush, get, open_with, scan_all, settle, sync};
 
 fn options() -> Options {
@@ -53,6 +53,22 @@ fn write_sample_with_deletes(db: &mut Db) {
         db.delete(&[b'k', number]).unwrap();
     }
     db.put(b"operands", Bytes::from("newer"), Kind::Merge).unwrap();
+}
+
+/// A drop that the manifest has, with a table that straddles it and one above that was put later; and two that the log has, with
+/// a put behind them.
+fn write_sample_with_drops(db: &mut Db) {
+    for number in 0..20u8 {
+        db.put(&[b'k', number], Bytes::from(vec![number; 30]), Kind::Full).unwrap();
+    }
+    flush(db);
+    db.drop_range(&KeyRange::new(&[b'k', 4], Some(&[b'k', 8]))).unwrap();
+    db.put(&[b'k', 5], Bytes::from("later"), Kind::Full).unwrap();
+    flush(db);
+    db.put(b"z", Bytes::from("in the log"), Kind::Full).unwrap();
+    db.drop_range(&KeyRange::new(&[b'k', 18], None)).unwrap();
+    db.drop_range(&KeyRange::new(b"", Some(&[b'k', 1]))).unwrap();
+    db.put(&[b'k', 19], Bytes::from("later"), Kind::Full).unwrap();
 }
 
 /// Opens a sample, which is written first if it is missing and may be written.
@@ -130,4 +146,17 @@ fn version_1_with_delete_markers_is_readable() {
         expected.chain([(Bytes::from("operands"), Bytes::from("newer"))]).collect();
     assert_eq!(scan_all(&db, 100).unwrap(), expected);
     assert_eq!(get(&mut db, &[b'k', 3]).unwrap(), None);
+}
+
+#[test]
+fn version_2_with_drops_is_readable() {
+    let (mut db, recovery) = open_sample("v2-drops", write_sample_with_drops);
+    assert!(recovery.was_clean && recovery.replayed_entries == 4);
+    let stats = db.stats();
+    assert_eq!((stats.level_tables[0], stats.table_entries, stats.dropped_ranges), (2, 21, 3));
+    let found: Vec<u8> = scan_all(&db, 100).unwrap().iter().map(|(key, _)| key[1]).collect();
+    assert_eq!(found, [vec![1, 2, 3, 5], (8..18).collect(), vec![19]].concat());
+    for number in [5, 19] {
+        assert_eq!(get(&mut db, &[b'k', number]).unwrap().unwrap(), "later");
+    }
 }

@@ -1,4 +1,4 @@
-//! The engine beside a sorted map: any sequence of puts, deletes, reads, scans, background work that runs and is installed
+//! The engine beside a sorted map: any sequence of puts, deletes, drops of ranges, reads, scans, background work that runs and is installed
 //! late, compactions that nothing asked for, clean stops and crashes gives what the map gives.
 #![allow(clippy::unwrap_used, reason = "a test may stop at surprises")]
 
@@ -12,7 +12,7 @@ use storage::{
     BackgroundJob, BackgroundOutcome, Db, KeyRange, Kind, Lookup, PutError, ReadOutcome, ScanLimit,
     ScanOutcome,
 };
-use support::script::{Contents, Model, apply, contents, options, reopen_and_check};
+use support::script::{Contents, Model, apply, apply_drop, contents, options, range_of, reopen_and_check};
 use support::{TOMBSTONE, compact_any, get, open_with, sync};
 
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +24,10 @@ enum Op {
     },
     Delete {
         key: u8,
+    },
+    Drop {
+        start: u8,
+        end: u8,
     },
     Write,
     Sync,
@@ -65,6 +69,7 @@ fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         12 => (0..20u8, 0..6u8, 0..500u16).prop_map(|(key, kind, len)| Op::Put { key, kind, len }),
         4 => (0..20u8).prop_map(|key| Op::Delete { key }),
+        2 => (0..24u8, 0..26u8).prop_map(|(start, end)| Op::Drop { start, end }),
         4 => Just(Op::Write),
         3 => Just(Op::Sync),
         2 => Just(Op::Freeze),
@@ -208,6 +213,14 @@ impl World {
         match op {
             Op::Put { key, kind, len } => self.put(key, kind, len),
             Op::Delete { key } => self.take_in(&key_of(key), Kind::Delete, &Bytes::new()),
+            Op::Drop { start, end } => {
+                let range = range_of(u64::from(start), u64::from(end));
+                match self.db.drop_range(&range) {
+                    Ok(_) => apply_drop(&mut self.now, &range),
+                    Err(PutError::Stalled { .. }) => {}
+                    Err(error) => panic!("{error}"),
+                }
+            }
             Op::Write => self.write(),
             Op::Sync => self.sync(),
             Op::Freeze => self.db.freeze(),

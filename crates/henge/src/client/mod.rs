@@ -5,6 +5,7 @@ pub(crate) mod keys;
 pub(crate) mod members;
 pub(crate) mod repair;
 pub(crate) mod show;
+pub(crate) mod top;
 
 use std::net::SocketAddr;
 use std::time::Duration;

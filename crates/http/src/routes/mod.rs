@@ -5,6 +5,7 @@ pub(crate) mod cluster;
 pub(crate) mod explain;
 pub(crate) mod hashed;
 pub(crate) mod health;
+pub(crate) mod hot;
 pub(crate) mod keys;
 pub(crate) mod keyspaces;
 pub(crate) mod landing;

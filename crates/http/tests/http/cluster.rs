@@ -35,6 +35,25 @@ async fn members_are_shown_as_this_node_has_heard_of_them() {
     assert_eq!(document["members"][1], expected);
 }
 
+/// Keys of any bytes can be told, and those of a keyspace that is gone.
+#[tokio::test]
+async fn what_is_hot_is_shown() {
+    let document = Site::new().get("/v1/hot").await.json();
+    assert_eq!(document["node"], "n1");
+    let hot = json!({
+        "keyspace": "default", "key": "user:1", "key_base64": "dXNlcjox", "partition": 17,
+        "reads_per_second": 812.4, "writes_per_second": 31.0, "missed_per_second": 0.1
+    });
+    assert_eq!(document["keys"][0], hot);
+    let other = &document["keys"][1];
+    let expected = (&json!("ks999"), &json!("\u{FFFD}"), &json!("/w=="));
+    assert_eq!((&other["keyspace"], &other["key"], &other["key_base64"]), expected);
+    let partition = json!({
+        "partition": 17, "reads_per_second": 900.0, "writes_per_second": 77.5, "bytes_per_second": 1_000_000.0
+    });
+    assert_eq!(document["partitions"], json!([partition]));
+}
+
 #[tokio::test]
 async fn the_ring_names_the_owners_of_every_slot() {
     let document = Site::new().get("/v1/ring").await.json();

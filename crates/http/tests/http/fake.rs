@@ -6,14 +6,14 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use api::{
-    Answer, Command, Counter, Deleted, Detail, ExpiryChange, Explanation, Found, KeyRequest, KeyspaceStatus,
-    Marks, MemberStatus, NodeState, NodeStatus, Operation, Outcome, OwnerAnswer, Reply, Request, ShownValue,
-    SlotRange, Status, Store, Written,
+    Answer, Command, Counter, Deleted, Detail, ExpiryChange, Explanation, Found, HeatStatus, HotKey,
+    KeyRequest, KeyspaceStatus, Marks, MemberStatus, NodeState, NodeStatus, Operation, Outcome, OwnerAnswer,
+    PartitionHeat, Reply, Request, ShownValue, SlotRange, Status, Store, Written,
 };
 use bytes::Bytes;
 use causality::{Actor, Context, Dot, Payload, Policy, Record, Stamp, Version, View, clock_entries};
 use quorum::Level;
-use types::{Epoch, Incarnation, KeyspaceId, NodeId, OperationId, Stint, WallTime};
+use types::{Epoch, Incarnation, KeyspaceId, NodeId, OperationId, PartitionId, Stint, WallTime};
 
 /// The node's clock, which stands still.
 pub(crate) const NOW: WallTime = WallTime(1_767_225_600_000);
@@ -125,6 +125,25 @@ impl Store for Fake {
             disk_is_full: true,
         };
         self.status().nodes.iter().map(member).collect()
+    }
+
+    fn heat(&self) -> HeatStatus {
+        let key = |key: &'static [u8], keyspace| HotKey {
+            keyspace,
+            partition: PartitionId(17),
+            key: Bytes::from_static(key),
+            reads_per_second: 812.44,
+            writes_per_second: 31.0,
+            missed_per_second: 0.06,
+        };
+        let partition = PartitionHeat {
+            partition: PartitionId(17),
+            reads_per_second: 900.0,
+            writes_per_second: 77.5,
+            bytes_per_second: 1e6,
+        };
+        let keys = vec![key(b"user:1", self.status().keyspaces[0].id), key(&[0xFF], KeyspaceId(999))];
+        HeatStatus { keys, partitions: vec![partition] }
     }
 }
 

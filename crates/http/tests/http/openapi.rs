@@ -41,6 +41,7 @@ async fn every_route_of_the_contract_is_described() {
         "GET /readyz",
         "GET /v1/cluster",
         "GET /v1/explain/{keyspace}/{key}",
+        "GET /v1/hot",
         "GET /v1/keyspaces",
         "GET /v1/members",
         "GET /v1/repair",

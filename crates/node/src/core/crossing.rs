@@ -273,7 +273,7 @@ impl Shard {
                     self.operations.passed(now, ticket, deadline_ms, *passed, &mut self.asks);
                 }
                 ReplicaRequest::Unname => self.unname(now, ticket, out),
-                request => self.replica.serve(now, ticket, request, &mut self.serves),
+                request => self.ask_replica(now, ticket, request),
             }
             return;
         }

@@ -32,7 +32,7 @@ use env::Rng;
 use replica::handoff::is_own;
 use replica::{Identity, IdentityError, Replica, Ticket};
 use types::{Instant, Moment, NodeId, OperationId, ShardId};
-use wire::{Body, Envelope, Hello, Refusal, ReplicaReply, ReplicaRequest};
+use wire::{Body, Envelope, Hello, Refusal, ReplicaReply, ReplicaRequest, WritePath};
 
 use self::open::Home;
 pub use crossing::{Asker, Passed};
@@ -46,6 +46,7 @@ use self::governing::Governing;
 use self::held::{HeldBack, Routed};
 use self::sights::Sights;
 use self::tide::Tide;
+use crate::heat::{Access, Heat};
 use crate::job::{Completion, Job};
 use crate::shards::Shards;
 
@@ -140,6 +141,7 @@ pub struct Shard {
     hello: Hello,
     recovery: storage::Recovery,
     figures: Figures,
+    heat: Heat,
     sights: Sights,
     /// Whether it may lack something because of how the life of its data directory began.
     lacks: bool,
@@ -218,6 +220,11 @@ impl Shard {
         self.figures
     }
 
+    /// What is asked for most of this shard's partitions.
+    pub fn heat(&self) -> &Heat {
+        &self.heat
+    }
+
     /// The replica, for its figures.
     pub fn replica(&self) -> &Replica {
         &self.replica
@@ -254,7 +261,9 @@ impl Shard {
             return None;
         }
         let policy = self.topology.state.keyspace(request.keyspace)?.policy;
-        let record = match self.replica.read_at_once(request.keyspace, alone.partition, &request.key)? {
+        let reply = self.replica.read_at_once(request.keyspace, alone.partition, &request.key)?;
+        let bytes = record_bytes(&reply);
+        let record = match reply {
             ReplicaReply::Found { synced: false, .. } if alone.needs_synced => return None,
             ReplicaReply::Found { record, .. } => Some(record),
             ReplicaReply::Absent => None,
@@ -262,6 +271,8 @@ impl Shard {
         };
         let found = answer::found_alone(policy, record.as_ref(), now.wall).ok()?;
         self.figures.client_requests += 1;
+        self.heat.asked(now.mono, alone.partition, request.keyspace, &request.key, Access::Read);
+        self.heat.moved(now.mono, alone.partition, bytes);
         Some(Ok(api::Reply::Found(found)))
     }
 
@@ -425,8 +436,27 @@ impl Shard {
                 let under_way = self.operations.under_way();
                 self.replica.collect(now, ticket, &ask, under_way, &mut self.serves);
             }
-            Body::Request(request) => self.replica.serve(now, ticket, request, &mut self.serves),
+            Body::Request(request) => self.ask_replica(now, ticket, request),
         }
+    }
+
+    /// Hands the replica what it is asked, and takes note of what clients ask of it.
+    fn ask_replica(&mut self, now: Moment, ticket: Ticket, request: ReplicaRequest) {
+        let at = (now.mono, ticket.partition);
+        match &request {
+            ReplicaRequest::Read { keyspace, key, in_place_of: None }
+            | ReplicaRequest::ReadCovering { keyspace, key, .. } => {
+                self.heat.asked(at.0, at.1, *keyspace, key, Access::Read);
+            }
+            ReplicaRequest::Write { keyspace, key, record, path, in_place_of: None }
+                if *path != WritePath::Merge =>
+            {
+                self.heat.asked(at.0, at.1, *keyspace, key, Access::Write);
+                self.heat.moved(at.0, at.1, record.len());
+            }
+            _ => {}
+        }
+        self.replica.serve(now, ticket, request, &mut self.serves);
     }
 
     fn completed(&mut self, now: Moment, completion: Completion, out: &mut Vec<Output>) {
@@ -467,6 +497,10 @@ impl Shard {
             coordinator::Effect::Send(to, envelope) => out.push(Output::Send(to, envelope)),
             coordinator::Effect::Serve(ticket, request) => self.serve(now, ticket, request, out),
             coordinator::Effect::Make(ticket, make) => {
+                if make.in_place_of.is_none() {
+                    self.heat.asked(now.mono, ticket.partition, make.keyspace, &make.key, Access::Write);
+                    self.heat.moved(now.mono, ticket.partition, make.bytes());
+                }
                 self.replica.make(now, ticket, *make, &mut self.serves);
             }
             coordinator::Effect::Show { keyspace, key, in_place_of, operation } => {
@@ -484,7 +518,12 @@ impl Shard {
 
     fn carry_serve(&mut self, now: Moment, effect: replica::Effect, out: &mut Vec<Output>) {
         match effect {
-            replica::Effect::Reply(ticket, reply) => self.reply(now, ticket, reply, out),
+            replica::Effect::Reply(ticket, reply) => {
+                if matches!(reply, ReplicaReply::Found { .. }) {
+                    self.heat.moved(now.mono, ticket.partition, record_bytes(&reply));
+                }
+                self.reply(now, ticket, reply, out);
+            }
             replica::Effect::Ask { to, operation, partition, patience, request } => {
                 let state = &self.topology.state;
                 let envelope = Envelope {
@@ -537,6 +576,14 @@ impl Shard {
     fn set_topology(&mut self, topology: Topology) {
         self.topology = Arc::new(topology);
         self.operations.set_topology(Arc::clone(&self.topology));
+    }
+}
+
+/// How many bytes of a record a reply has.
+fn record_bytes(reply: &ReplicaReply) -> usize {
+    match reply {
+        ReplicaReply::Found { record, .. } => record.len(),
+        _ => 0,
     }
 }
 

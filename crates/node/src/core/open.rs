@@ -24,6 +24,7 @@ use super::sights::Sights;
 use super::tide::Tide;
 use super::{Figures, Liveness, LivenessError, Shard, lives};
 use crate::division::{Division, DivisionError, Known, Wanted};
+use crate::heat::Heat;
 use crate::job::{Job, Place, Remember};
 use crate::shards::Shards;
 
@@ -368,6 +369,7 @@ impl Directory {
             hello: Hello { shard: index, ..self.hello.clone() },
             recovery,
             figures: Figures::default(),
+            heat: Heat::new(secret.rotate_left(29)),
             batches: Batches::default(),
             held: HeldBack::default(),
             asks: Vec::new(),

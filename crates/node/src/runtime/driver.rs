@@ -209,17 +209,18 @@ impl Driver {
     /// Shows other threads this shard's figures as they are now.
     pub(super) fn publish(&self) {
         if let Some(shard) = self.shard.borrow().as_ref() {
-            let now = self.now().wall;
+            let now = self.now();
             self.node.published.set_counters(self.index, status::counters(shard, now));
-            let notices = Notices { deletes: status::notice(shard, now), damage: status::damage(shard) };
+            let notices = Notices { deletes: status::notice(shard, now.wall), damage: status::damage(shard) };
             self.node.published.set_notices(self.index, notices);
             if let Some(governed) = shard.governed()
                 && self.node.published.set_governed(governed)
             {
                 self.node.published.set_topology(self.index, shard.topology(), &self.facts);
             }
+            self.node.published.set_heat(self.index, shard.heat().status(now.mono));
             if let Some(liveness) = shard.liveness() {
-                let members = status::members(shard.topology(), liveness, self.now().mono);
+                let members = status::members(shard.topology(), liveness, now.mono);
                 self.node.published.set_members(members);
             }
         }

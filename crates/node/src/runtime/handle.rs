@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::task::{Context, Poll};
 
-use api::{Answer, Counter, Error, MemberStatus, Outcome, Request, Status, Store};
+use api::{Answer, Counter, Error, HeatStatus, MemberStatus, Outcome, Request, Status, Store};
 use cluster::Topology;
 use env::Clock;
 use tokio::sync::{mpsc, oneshot};
@@ -15,6 +15,7 @@ use types::{Instant, ShardId, WallTime};
 
 use super::driver::Driver;
 use crate::core::Governed;
+use crate::heat;
 use crate::shards::{Home, Shards};
 use crate::status::{self, Facts};
 
@@ -39,6 +40,8 @@ pub(super) struct Published {
     counters: Arc<RwLock<Vec<Vec<Counter>>>>,
     /// Of each shard, in the same order.
     notices: Arc<Mutex<Vec<Notices>>>,
+    /// Of each shard, in the same order.
+    heats: Arc<Mutex<Vec<HeatStatus>>>,
     /// As the shard that gossips knows them.
     members: Arc<RwLock<Arc<[MemberStatus]>>>,
     /// Requests of other threads that no shard has seen: too many waited for its thread.
@@ -55,6 +58,7 @@ impl Published {
             topologies: Arc::new(Mutex::new(vec![Arc::clone(topology); shards])),
             counters: Arc::new(RwLock::new(vec![Vec::new(); shards])),
             notices: Arc::new(Mutex::new(vec![Notices::default(); shards])),
+            heats: Arc::new(Mutex::new(vec![HeatStatus::default(); shards])),
             members: Arc::new(RwLock::new(status::members_alone(topology))),
             refused: Arc::default(),
         }
@@ -71,6 +75,15 @@ impl Published {
 
     pub(super) fn set_members(&self, members: Arc<[MemberStatus]>) {
         *self.members.write().unwrap_or_else(PoisonError::into_inner) = members;
+    }
+
+    pub(super) fn set_heat(&self, of: ShardId, heat: HeatStatus) {
+        self.heats.lock().unwrap_or_else(PoisonError::into_inner)[usize::from(of.0)] = heat;
+    }
+
+    pub(super) fn heat(&self) -> HeatStatus {
+        let heats = self.heats.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        heat::together(heats)
     }
 
     pub(super) fn status(&self) -> Arc<Status> {
@@ -130,9 +143,10 @@ impl Published {
                 continue;
             }
             for (sum, counter) in sums.iter_mut().zip(counters) {
-                // Counts and sizes add up; of ages the greatest is the node's.
-                let is_age = sum.name.ends_with("_seconds");
-                sum.value = if is_age { sum.value.max(counter.value) } else { sum.value + counter.value };
+                // Counts and sizes add up; of ages, and of what is hottest, the greatest is the node's.
+                let is_greatest = sum.name.ends_with("_seconds") || sum.name.starts_with("hottest_");
+                sum.value =
+                    if is_greatest { sum.value.max(counter.value) } else { sum.value + counter.value };
             }
         }
         sums.push(status::refused_waiting(self.refused.load(Ordering::Relaxed)));
@@ -166,6 +180,10 @@ impl Store for LocalHandle {
 
     fn members(&self) -> Arc<[MemberStatus]> {
         self.driver.published().members()
+    }
+
+    fn heat(&self) -> HeatStatus {
+        self.driver.published().heat()
     }
 }
 
@@ -248,6 +266,10 @@ impl Store for RemoteHandle {
 
     fn members(&self) -> Arc<[MemberStatus]> {
         self.published.members()
+    }
+
+    fn heat(&self) -> HeatStatus {
+        self.published.heat()
     }
 }
 

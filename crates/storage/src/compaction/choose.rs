@@ -16,6 +16,7 @@
 use std::sync::Arc;
 
 use super::outside::Outside;
+use crate::dropped::DROPPED_RANGES_MAX;
 use crate::options::Options;
 use crate::sstable::Table;
 use crate::table_set::{LEVELS, TableSet, key_span};
@@ -27,8 +28,11 @@ pub(crate) struct Choice {
     pub(crate) upper: Vec<Arc<Table>>,
     /// The tables one level down that they overlap, in key order.
     pub(crate) lower: Vec<Arc<Table>>,
-    /// The level that the upper ones are in; the outcome goes one down.
+    /// The level that the upper ones are in; the outcome goes one down, or stays where nothing is merged.
     pub(crate) level: usize,
+    stays: bool,
+    /// All tables, as they were then, and what of them is dead.
+    pub(crate) tables: Arc<TableSet>,
     /// Where something older than these may be.
     pub(crate) outside: Outside,
 }
@@ -37,6 +41,11 @@ impl Choice {
     /// Every table that goes in.
     pub(crate) fn inputs(&self) -> impl Iterator<Item = &Arc<Table>> + Clone {
         self.upper.iter().chain(&self.lower)
+    }
+
+    /// The level that the outcome goes to.
+    pub(crate) fn output_level(&self) -> u8 {
+        u8::try_from(self.level + usize::from(!self.stays)).expect("levels are few")
     }
 }
 
@@ -128,7 +137,53 @@ fn with_lower(tables: &Arc<TableSet>, level: usize, upper: Vec<Arc<Table>>) -> O
         return None;
     }
     let outside = Outside::new(tables, level, inputs());
-    Some(Choice { upper, lower, level, outside })
+    Some(Choice { upper, lower, level, stays: false, tables: Arc::clone(tables), outside })
+}
+
+/// Tables without a key that counts: they go without being read, damaged or not.
+pub(crate) fn choose_dead(tables: &Arc<TableSet>) -> Option<Choice> {
+    if tables.dropped().is_empty() {
+        return None;
+    }
+    let is_dead = |table: &&Arc<Table>| tables.dropped().covers(table.meta());
+    let dead: Vec<Arc<Table>> = tables.iter().map(|(_, table)| table).filter(is_dead).cloned().collect();
+    (!dead.is_empty()).then(|| by_themselves(tables, 0, dead))
+}
+
+/// The table of which the most is dead, if a quarter of it is, or any of it where room is needed or many drops wait to be
+/// forgotten. It is written anew without that, in its level. Not so in level 0, where tables are in the order of their numbers:
+/// from there everything goes down.
+pub(crate) fn choose_partly_dead(tables: &Arc<TableSet>, is_room_needed: bool) -> Option<Choice> {
+    const WORTH_THOUSANDTHS: u64 = 250;
+    if tables.dropped().is_empty() {
+        return None;
+    }
+    let any_will_do = is_room_needed || tables.dropped().ranges().len() > DROPPED_RANGES_MAX / 2;
+    let worth = if any_will_do { 0 } else { WORTH_THOUSANDTHS };
+    let candidates = tables.iter().filter(|(_, table)| !table.is_damaged()).filter_map(|(level, table)| {
+        let dead = dead_bytes(tables, table)?;
+        let thousandths = dead.saturating_mul(1000) / table.meta().bytes.max(1);
+        (thousandths >= worth).then_some((thousandths, level, table))
+    });
+    let mut candidates: Vec<(u64, u8, &Arc<Table>)> = candidates.collect();
+    candidates.sort_by_key(|(thousandths, _, table)| std::cmp::Reverse((*thousandths, table.meta().file)));
+    candidates.into_iter().find_map(|(_, level, table)| match usize::from(level) {
+        0 => choices_of(tables, 0).next(),
+        level => Some(by_themselves(tables, level, vec![Arc::clone(table)])),
+    })
+}
+
+/// How much of a table is in blocks that are wholly dead; nothing where no drop takes anything of it.
+fn dead_bytes(tables: &TableSet, table: &Table) -> Option<u64> {
+    let mut taking = tables.dropped().taking_from(table.meta()).peekable();
+    taking.peek()?;
+    Some(taking.map(|range| table.bytes_within(range)).sum())
+}
+
+/// Tables that are merged with nothing.
+fn by_themselves(tables: &Arc<TableSet>, level: usize, upper: Vec<Arc<Table>>) -> Choice {
+    let outside = Outside::new(tables, level, upper.iter());
+    Choice { upper, lower: Vec::new(), level, stays: true, tables: Arc::clone(tables), outside }
 }
 
 #[cfg(test)]

@@ -8,4 +8,4 @@ pub(crate) mod run;
 #[cfg(test)]
 mod testing;
 
-pub(crate) use choose::{Choice, any_choice, choose, choose_to_make_room};
+pub(crate) use choose::{Choice, any_choice, choose, choose_dead, choose_partly_dead, choose_to_make_room};

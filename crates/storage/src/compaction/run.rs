@@ -4,9 +4,9 @@
 //! the inputs; a crash before that leaves files that nobody names, which opening removes.
 //!
 //! A delete marker is dropped only where nothing older of its key can be left anywhere (INVARIANTS H6); what that means, and
-//! why it is enough, stands in [`super::outside`].
+//! why it is enough, stands in [`super::outside`]. What was dropped is not even read, and what is written is newer than all drops
+//! that were known, since nothing in it is dead ([`crate::dropped`]).
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use env::DiskError;
@@ -19,6 +19,7 @@ use crate::manifest::TableMeta;
 use crate::memtable::Entry;
 use crate::merge::{Kind, Merge};
 use crate::merge_iterator::{EntrySource, MergeIterator};
+use crate::sstable::Table;
 use crate::sstable::iterator::TableIterator;
 use crate::sstable::writer::{TableSink, TableWriter};
 
@@ -63,7 +64,8 @@ impl Compaction {
     /// Writes the outputs and syncs them, files and names. On an error the files that were begun are removed.
     pub(crate) fn run(&self) -> Result<Written, CompactionError> {
         // What could not be read the last time comes first: if it still cannot, nothing is written in vain.
-        self.choice.inputs().try_for_each(|table| table.read_again())?;
+        let is_read = |table: &&Arc<Table>| !self.choice.tables.dropped().covers(table.meta());
+        self.choice.inputs().filter(is_read).try_for_each(|table| table.read_again())?;
         let mut outputs = Outputs { made: Vec::new(), current: None };
         let result = self.merge_into(&mut outputs);
         if result.is_err() {
@@ -75,7 +77,9 @@ impl Compaction {
     /// How many delete markers were left out.
     fn merge_into(&self, outputs: &mut Outputs) -> Result<u64, CompactionError> {
         let mut entries = MergeIterator::new(self.sources(), Arc::clone(&self.merge))?;
-        let last_sequence = self.choice.inputs().map(|table| table.meta().last_sequence).max().unwrap_or(0);
+        let last_sequences = self.choice.inputs().map(|table| table.meta().last_sequence);
+        let behind_drops = self.choice.tables.dropped().newest().map(|newest| newest + 1);
+        let last_sequence = last_sequences.chain(behind_drops).max().unwrap_or(0);
         let mut markers_dropped = 0;
         while let Some(entry) = entries.next()? {
             let is_marker = entry.kind == Kind::Delete;
@@ -92,14 +96,14 @@ impl Compaction {
     /// Newest first: each table of level 0 by itself, or the run of upper tables, then the run of lower ones.
     fn sources(&self) -> Vec<Box<dyn EntrySource>> {
         let mut sources = Vec::new();
-        let mut add = |tables: VecDeque<_>| {
-            let source = TableIterator::new(tables, KeyRange::all(), Arc::clone(&self.cache));
+        let mut add = |tables: &[Arc<Table>]| {
+            let live_parts = |table| self.choice.tables.live_parts(table, &KeyRange::all());
+            let parts = tables.iter().flat_map(live_parts).collect();
+            let source = TableIterator::new(parts, Arc::clone(&self.cache));
             sources.push(Box::new(source) as Box<dyn EntrySource>);
         };
-        for table in &self.choice.upper {
-            add(VecDeque::from([Arc::clone(table)]));
-        }
-        add(self.choice.lower.iter().cloned().collect());
+        self.choice.upper.iter().for_each(|table| add(std::slice::from_ref(table)));
+        add(&self.choice.lower);
         sources
     }
 

@@ -79,7 +79,7 @@ pub(super) fn read_rest(
     mut memtables: Memtables,
     error: &OpenError,
 ) -> Result<Rest, OpenError> {
-    let mut found = salvage(source, &mut |entry, sequence| memtables.take(entry, sequence))?;
+    let mut found = salvage(source, &mut |logged, sequence| memtables.take(logged, sequence))?;
     if let OpenError::Damaged(damage) = error {
         found.damaged.insert(damage.file.clone(), error.what());
     }
@@ -121,7 +121,8 @@ pub(super) fn let_go_of_log(
         for entry in memtable.range(&KeyRange::all()) {
             writer.add(&entry.key, entry.kind, &entry.value)?;
         }
-        let meta = writer.finish(last_sequence)?;
+        // Its own last entry says which drops it is older than.
+        let meta = writer.finish(memtable.last_sequence())?;
         state.tables.insert(meta.file, (0, meta.clone()));
         made.push((0, Arc::new(Table::open(&**disk, dir, state.store, meta, dir, reports)?)));
     }

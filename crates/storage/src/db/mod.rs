@@ -7,10 +7,12 @@
 //! One exception: [`Db::write_log`] writes to the page cache on the caller's thread, because a hop to another thread
 //! costs more than the write.
 //!
-//! In reading order: `write` (put, delete, write, sync), `read`, `scan`, `background` (flush, compaction, segments,
+//! In reading order: `write` (put, delete, write, sync), `drop` (of ranges), `read`, `scan`, `estimate`, `background` (flush, compaction, segments,
 //! removal), `recover` (opening).
 
 pub(crate) mod background;
+pub(crate) mod drop;
+pub(crate) mod estimate;
 pub(crate) mod give_up;
 pub(crate) mod read;
 pub(crate) mod recover;
@@ -145,6 +147,7 @@ impl Db {
             level_bytes: (0..LEVELS).map(|level| self.tables.bytes(level)).collect(),
             table_entries: self.tables.iter().map(|(_, table)| table.meta().entries).sum(),
             damaged_tables: self.tables.iter().filter(|(_, table)| table.is_damaged()).count(),
+            dropped_ranges: self.tables.dropped().ranges().len(),
             missing_ranges: self.missing.ranges().len(),
             unread_tables: self.tables.iter().filter(|(_, table)| table.is_unread()).count(),
             log_segments: self.log.segment_count(),

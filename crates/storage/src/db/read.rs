@@ -66,11 +66,12 @@ pub struct ReadOutcome {
     value: Result<Option<Bytes>, ReadError>,
 }
 
-/// When a job was made: entries taken in, flushes installed, and losses accounted until then.
+/// When a job was made: entries taken in, flushes installed, ranges dropped, and losses accounted until then.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Moment {
     sequence: u64,
     flushes: u64,
+    drops: u64,
     accounts: u64,
 }
 
@@ -139,7 +140,9 @@ impl Db {
     fn search_memtables(&self, key: &[u8]) -> Result<Option<Fold>, MergeError> {
         let mut fold = None;
         take_in(&mut fold, &*self.merge, key, &self.active)?;
-        for frozen in self.frozen.iter().rev() {
+        let through = self.tables.dropped().through(key);
+        let counts = |table: &&Arc<Memtable>| through.is_none_or(|dead| dead < table.last_sequence());
+        for frozen in self.frozen.iter().rev().filter(counts) {
             take_in(&mut fold, &*self.merge, key, frozen)?;
         }
         Ok(fold)
@@ -196,6 +199,7 @@ impl Db {
         Moment {
             sequence: self.log.gathered_through(),
             flushes: self.counters.flushes,
+            drops: self.counters.drops,
             accounts: self.accounts,
         }
     }
@@ -218,7 +222,7 @@ impl Db {
         if now == outcome.moment {
             return false;
         }
-        if now.accounts != outcome.moment.accounts {
+        if now.accounts != outcome.moment.accounts || now.drops != outcome.moment.drops {
             return true;
         }
         let in_memtables = self.active.get(&outcome.key).is_some()

@@ -16,13 +16,16 @@ use super::give_up::{GivenUp, keep_aside, let_go_of_log, open_tables, read_rest}
 use super::write::merged_slot;
 use super::{Db, SequenceNumber};
 use crate::cache::{BlockCache, RecordCache};
+use crate::dropped::Dropped;
 use crate::error::OpenError;
 use crate::files::{self, FileKind};
+use crate::key_range::KeyRange;
+use crate::log::record::Logged;
 use crate::log::recovery::{self, Replayed};
 use crate::log::repair::SetAside;
 use crate::log::segment::{Life, Prepared};
 use crate::log::writer::{Closed, CommitLog};
-use crate::manifest::{Manifest, State, file};
+use crate::manifest::{Edit, Manifest, State, file};
 use crate::memtable::{Entry, Memtable, Slot};
 use crate::merge::Merge;
 use crate::options::Options;
@@ -75,11 +78,18 @@ pub(super) struct Memtables {
     options: Arc<Options>,
     pub(super) active: Memtable,
     pub(super) frozen: VecDeque<Arc<Memtable>>,
+    /// What was dropped: as the manifest has it, and as the log goes on.
+    pub(super) dropped: Dropped,
+    /// Those drops that the log has.
+    pub(super) drops: Vec<(KeyRange, u64)>,
 }
 
 impl Memtables {
-    fn new(merge: &Arc<dyn Merge>, options: &Arc<Options>, flushed_through: u64) -> Memtables {
+    fn new(merge: &Arc<dyn Merge>, options: &Arc<Options>, state: &State) -> Memtables {
+        let flushed_through = state.flushed_through;
         Memtables {
+            dropped: state.dropped.clone(),
+            drops: Vec::new(),
             merge: Arc::clone(merge),
             options: Arc::clone(options),
             active: Memtable::new(options.secret, flushed_through),
@@ -87,7 +97,24 @@ impl Memtables {
         }
     }
 
-    pub(super) fn take(&mut self, entry: Entry, sequence: u64) -> Result<(), OpenError> {
+    /// What the log has next.
+    pub(super) fn take(&mut self, logged: Logged, sequence: u64) -> Result<(), OpenError> {
+        match logged {
+            Logged::Entry(entry) => self.take_entry(entry, sequence),
+            Logged::Drop(range) => {
+                // What the frozen ones have is older, and they count as such.
+                self.active.take_out(&range, sequence);
+                self.dropped.add(&range, sequence);
+                self.drops.push((range, sequence));
+                Ok(())
+            }
+        }
+    }
+
+    fn take_entry(&mut self, entry: Entry, sequence: u64) -> Result<(), OpenError> {
+        if self.dropped.through(&entry.key).is_some_and(|through| through >= sequence) {
+            return Ok(());
+        }
         if self.active.bytes() >= self.options.memtable_bytes() {
             let next = Memtable::new(self.options.secret, self.active.last_sequence());
             self.frozen.push_back(Arc::new(std::mem::replace(&mut self.active, next)));
@@ -139,7 +166,7 @@ fn find(
     let mut given_up = Vec::new();
     let damaged = options.replicated.then_some(&mut given_up);
     let tables = open_tables(disk, dir, &mut state, &manifest, &reports, damaged)?;
-    let empty = || Memtables::new(merge, options, state.flushed_through);
+    let empty = || Memtables::new(merge, options, &state);
     let mut memtables = empty();
     let source = recovery::Source {
         disk,
@@ -152,7 +179,7 @@ fn find(
         synced_through: state.synced_through,
     };
     let mut log_is_damaged = false;
-    let replayed = match recovery::replay(&source, &mut |entry, sequence| memtables.take(entry, sequence)) {
+    let replayed = match recovery::replay(&source, &mut |logged, sequence| memtables.take(logged, sequence)) {
         Err(error @ (OpenError::Damaged(_) | OpenError::Missing { .. })) if options.replicated => {
             let rest = read_rest(&source, empty(), &error)?;
             log_is_damaged = true;
@@ -162,6 +189,9 @@ fn find(
         }
         replayed => replayed?,
     };
+    // The log is known to be durable as far as it was read, so the next manifest may say what was dropped in it.
+    state.apply(Edit { dropped: std::mem::take(&mut memtables.drops), ..Edit::default() });
+    let tables = tables.with_dropped(Arc::new(state.dropped.clone()));
     Ok(Found {
         is_new,
         manifest_number,

@@ -8,7 +8,6 @@
 //! moment it was made, and both stay as they were for as long as it holds them: a marker that a compaction drops meanwhile
 //! is still there for it, beside what it hides.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -17,9 +16,10 @@ use super::Db;
 use crate::cache::BlockCache;
 use crate::error::ReadError;
 use crate::key_range::{KeyRange, successor};
-use crate::memtable::{Entry, Memtable};
+use crate::memtable::Entry;
 use crate::merge::{Kind, Merge};
 use crate::merge_iterator::{EntrySource, Gathered, MergeIterator};
+use crate::sstable::Table;
 use crate::sstable::iterator::TableIterator;
 use crate::table_set::{LEVELS, TableSet};
 
@@ -87,7 +87,8 @@ impl Db {
             std::iter::once(&self.active).chain(self.frozen.iter().rev().map(|table| &**table));
         let (mut gathered, mut horizon) = (Vec::new(), None::<Bytes>);
         for memtable in newest_first {
-            let (entries, cut_at) = gather(memtable, &range, limit);
+            let parts = self.tables.dropped().live_parts(&range, memtable.last_sequence());
+            let (entries, cut_at) = gather(parts.iter().flat_map(|part| memtable.range(part)), limit);
             gathered.push(entries);
             horizon = [horizon, cut_at].into_iter().flatten().min();
         }
@@ -104,10 +105,10 @@ impl Db {
     }
 }
 
-/// A memtable's first entries in a range, and the last key taken if there are more.
-fn gather(memtable: &Memtable, range: &KeyRange, limit: ScanLimit) -> (Vec<Entry>, Option<Bytes>) {
+/// The first entries of a memtable, and the last key taken if there are more.
+fn gather(of: impl Iterator<Item = Entry>, limit: ScanLimit) -> (Vec<Entry>, Option<Bytes>) {
     let (mut entries, mut bytes) = (Vec::new(), 0);
-    for entry in memtable.range(range) {
+    for entry in of {
         if entries.len() >= limit.entries || bytes >= limit.bytes {
             let last: Option<&Entry> = entries.last();
             let cut_at = last.map(|entry| entry.key.clone());
@@ -155,21 +156,17 @@ impl ScanJob {
         for entries in &self.gathered {
             sources.push(Box::new(Gathered(entries.clone().into_iter())));
         }
-        for table in self.tables.level(0).iter().filter(|table| touches(table.meta(), &self.range)) {
-            sources.push(self.tables_source(VecDeque::from([Arc::clone(table)])));
+        for table in self.tables.level(0) {
+            sources.push(self.tables_source([table]));
         }
         for level in 1..LEVELS {
-            let tables = self.tables.level(level).iter().filter(|table| touches(table.meta(), &self.range));
-            sources.push(self.tables_source(tables.cloned().collect()));
+            sources.push(self.tables_source(self.tables.level(level)));
         }
         sources
     }
 
-    fn tables_source(&self, tables: VecDeque<Arc<crate::sstable::Table>>) -> Box<dyn EntrySource> {
-        Box::new(TableIterator::new(tables, self.range.clone(), Arc::clone(&self.blocks)))
+    fn tables_source<'a>(&self, tables: impl IntoIterator<Item = &'a Arc<Table>>) -> Box<dyn EntrySource> {
+        let parts = tables.into_iter().flat_map(|table| self.tables.live_parts(table, &self.range));
+        Box::new(TableIterator::new(parts.collect(), Arc::clone(&self.blocks)))
     }
-}
-
-fn touches(meta: &crate::manifest::TableMeta, range: &KeyRange) -> bool {
-    meta.largest >= range.start && range.ends_after(&meta.smallest)
 }

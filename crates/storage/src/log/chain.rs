@@ -2,10 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::record::{self, FLAG_CLEAN_STOP};
+use super::record::{self, FLAG_CLEAN_STOP, Logged};
 use super::scan::{Segment, damage};
 use crate::error::OpenError;
-use crate::memtable::Entry;
 
 /// How far the sequence goes on without a hole.
 pub(super) struct Chain {
@@ -33,7 +32,7 @@ impl Chain {
     pub(super) fn follow(
         &mut self,
         segment: &mut Segment,
-        apply: &mut dyn FnMut(Entry, u64) -> Result<(), OpenError>,
+        apply: &mut dyn FnMut(Logged, u64) -> Result<(), OpenError>,
     ) -> Result<(), OpenError> {
         self.synced_through = self.synced_through.max(segment.synced_through);
         segment.pass_over_what_is_known(self.next);
@@ -58,7 +57,7 @@ impl Chain {
         segment: &Segment,
         offset: usize,
         header: &record::Header,
-        apply: &mut dyn FnMut(Entry, u64) -> Result<(), OpenError>,
+        apply: &mut dyn FnMut(Logged, u64) -> Result<(), OpenError>,
     ) -> Result<(), OpenError> {
         if header.next_sequence() <= self.next {
             return Ok(());
@@ -67,11 +66,11 @@ impl Chain {
         let entries = record::decode_entries(payload, header.entries).ok_or_else(|| {
             damage(&segment.path, offset as u64, "a record's entries are not what its header says".to_owned())
         })?;
-        for (entry, sequence) in entries.into_iter().zip(header.first_sequence..) {
+        for (logged, sequence) in entries.into_iter().zip(header.first_sequence..) {
             if sequence >= self.next {
                 self.next = sequence + 1;
                 self.entries += 1;
-                apply(entry, sequence)?;
+                apply(logged, sequence)?;
             }
         }
         Ok(())

@@ -7,6 +7,7 @@
 //!  +-------+-------+--------------+----------------+----------------+-------+-------+---------...--+-----+
 //!
 //!  entry:  | kind u8 | key length u16 | value length u32 | key | value |      kind: 1 full, 2 operand, 3 delete marker
+//!          kind 4 drops a range: its key is the first one, its value 0, or 1 and the key that ends it
 //! ```
 //!
 //! All numbers are little-endian. `length` counts from the record's first byte to the last entry's last byte; the
@@ -18,6 +19,7 @@ use bytes::Bytes;
 
 use crate::checksum;
 use crate::decode::{Decoder, length32};
+use crate::key_range::KeyRange;
 use crate::memtable::Entry;
 use crate::merge::Kind;
 
@@ -25,6 +27,19 @@ pub(crate) const HEADER_BYTES: usize = 40;
 pub(crate) const ENTRY_HEADER_BYTES: usize = 7;
 /// Records begin at multiples of this; the end mark has this length.
 pub(crate) const ALIGNMENT: usize = 8;
+
+const DROP: u8 = 4;
+/// In a drop: the range goes on to the last key, or a key that ends it follows.
+const TO_THE_LAST: u8 = 0;
+const TO_A_KEY: u8 = 1;
+
+/// What takes a sequence number.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Logged {
+    Entry(Entry),
+    /// Everything before it of these keys is dead.
+    Drop(KeyRange),
+}
 
 /// Set in the mark that a clean stop writes last.
 pub(crate) const FLAG_CLEAN_STOP: u32 = 1;
@@ -84,7 +99,7 @@ pub(crate) fn read(bytes: &[u8], segment: u64, salt: u64) -> Option<(Header, &[u
 
 /// The entries of a record's payload. `None` where they are not what the header promised, which a valid checksum
 /// makes all but impossible.
-pub(crate) fn decode_entries(payload: &[u8], count: u32) -> Option<Vec<Entry>> {
+pub(crate) fn decode_entries(payload: &[u8], count: u32) -> Option<Vec<Logged>> {
     let mut decoder = Decoder::new(payload);
     let mut entries = Vec::new();
     for _ in 0..count {
@@ -93,13 +108,29 @@ pub(crate) fn decode_entries(payload: &[u8], count: u32) -> Option<Vec<Entry>> {
     decoder.is_empty().then_some(entries)
 }
 
-fn decode_entry(decoder: &mut Decoder<'_>) -> Option<Entry> {
-    let kind = Kind::from_byte(decoder.u8()?)?;
+fn decode_entry(decoder: &mut Decoder<'_>) -> Option<Logged> {
+    let kind = decoder.u8()?;
     let key_len = usize::from(decoder.u16()?);
     let value_len = decoder.len32()?;
     let key = Bytes::copy_from_slice(decoder.take(key_len)?);
     let value = Bytes::copy_from_slice(decoder.take(value_len)?);
-    Some(Entry { key, kind, value })
+    if kind == DROP {
+        return decode_end(&value).map(|end| Logged::Drop(KeyRange { start: key, end }));
+    }
+    Some(Logged::Entry(Entry { key, kind: Kind::from_byte(kind)?, value }))
+}
+
+fn decode_end(value: &Bytes) -> Option<Option<Bytes>> {
+    match value.split_first()? {
+        (&TO_THE_LAST, []) => Some(None),
+        (&TO_A_KEY, _) => Some(Some(value.slice(1..))),
+        _ => None,
+    }
+}
+
+/// What a drop takes in a record.
+pub(crate) fn drop_bytes(range: &KeyRange) -> usize {
+    ENTRY_HEADER_BYTES + range.start.len() + 1 + range.end.as_ref().map_or(0, Bytes::len)
 }
 
 /// Entries gathered for one record. The buffer is kept from batch to batch.
@@ -132,9 +163,21 @@ impl Batch {
     }
 
     pub(crate) fn push(&mut self, key: &[u8], kind: Kind, value: &[u8]) {
+        self.push_raw(key, kind.to_byte(), value);
+    }
+
+    pub(crate) fn push_drop(&mut self, range: &KeyRange) {
+        let value = match &range.end {
+            None => vec![TO_THE_LAST],
+            Some(end) => [&[TO_A_KEY], end.as_ref()].concat(),
+        };
+        self.push_raw(&range.start, DROP, &value);
+    }
+
+    fn push_raw(&mut self, key: &[u8], kind: u8, value: &[u8]) {
         let key_len = u16::try_from(key.len()).expect("put refuses keys whose length does not fit 16 bits");
         self.bytes.reserve(ENTRY_HEADER_BYTES + key.len() + value.len());
-        self.bytes.push(kind.to_byte());
+        self.bytes.push(kind);
         self.bytes.extend_from_slice(&key_len.to_le_bytes());
         self.bytes.extend_from_slice(&length32(value.len()).to_le_bytes());
         self.bytes.extend_from_slice(key);
@@ -195,8 +238,23 @@ mod tests {
             prop_assert_eq!(bytes.len() % ALIGNMENT, 0);
             let (header, payload) = read(&bytes, 7, 9).unwrap();
             prop_assert_eq!((header.first_sequence, header.synced_through), (100, 99));
-            let read: Vec<_> = decode_entries(payload, header.entries).unwrap().into_iter().map(|e| (e.key.to_vec(), e.value.to_vec())).collect();
-            prop_assert_eq!(read, entries);
+            let read = decode_entries(payload, header.entries).unwrap().into_iter().map(|logged| match logged {
+                Logged::Entry(entry) => (entry.key.to_vec(), entry.value.to_vec()),
+                Logged::Drop(_) => panic!("none was written"),
+            });
+            prop_assert_eq!(read.collect::<Vec<_>>(), entries);
+        }
+
+        /// A drop is read as it was written, and takes as many bytes as is said.
+        #[test]
+        fn a_drop_round_trips(start in prop::collection::vec(any::<u8>(), 0..20), end in prop::option::of(prop::collection::vec(any::<u8>(), 0..20))) {
+            let range = KeyRange::new(&start, end.as_deref());
+            let mut batch = Batch::new();
+            batch.push_drop(&range);
+            let bytes = batch.seal(7, 9, 1, 0, 0).to_vec();
+            let (header, payload) = read(&bytes, 7, 9).unwrap();
+            prop_assert_eq!(payload.len(), drop_bytes(&range));
+            prop_assert_eq!(decode_entries(payload, header.entries), Some(vec![Logged::Drop(range)]));
         }
 
         /// A record that lost or changed a bit anywhere is not a record, and neither is one of another life.

@@ -20,13 +20,13 @@ use env::disk::DiskErrorKind;
 use env::{Disk, File};
 
 use super::chain::Chain;
+use super::record::Logged;
 use super::repair::{SetAside, Span};
 use super::scan::{Segment, damage, read_header};
 use super::segment::{FIRST_RECORD_OFFSET, Life, SegmentFile};
 use crate::error::OpenError;
 use crate::files::{self, FileKind};
 use crate::home::Home;
-use crate::memtable::Entry;
 
 /// What was found, as far as the tables do not have it.
 #[derive(Debug)]
@@ -63,7 +63,7 @@ pub(crate) struct Source<'a> {
 /// Replays every entry that the tables lack, in order, and cuts off what was never synced.
 pub(crate) fn replay(
     source: &Source<'_>,
-    apply: &mut dyn FnMut(Entry, u64) -> Result<(), OpenError>,
+    apply: &mut dyn FnMut(Logged, u64) -> Result<(), OpenError>,
 ) -> Result<Replayed, OpenError> {
     let mut chain = Chain::after(source.flushed_through, source.synced_through);
     let mut replayed = Replayed::empty();

@@ -9,13 +9,12 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::record;
+use super::record::{self, Logged};
 use super::recovery::Source;
 use super::scan::{Segment, damage, read_header};
 use super::segment::{Life, SegmentFile};
 use crate::error::OpenError;
 use crate::files;
-use crate::memtable::Entry;
 
 /// What was found.
 #[derive(Debug)]
@@ -31,7 +30,7 @@ pub(crate) struct Salvaged {
 /// Takes in every whole record of the log that the tables lack.
 pub(crate) fn salvage(
     source: &Source<'_>,
-    apply: &mut dyn FnMut(Entry, u64) -> Result<(), OpenError>,
+    apply: &mut dyn FnMut(Logged, u64) -> Result<(), OpenError>,
 ) -> Result<Salvaged, OpenError> {
     source.check_unnamed()?;
     let mut found = Salvaged {
@@ -65,17 +64,17 @@ fn take_in(
     header: &record::Header,
     next: &mut u64,
     count: &mut u64,
-    apply: &mut dyn FnMut(Entry, u64) -> Result<(), OpenError>,
+    apply: &mut dyn FnMut(Logged, u64) -> Result<(), OpenError>,
 ) -> Result<(), OpenError> {
     let payload = &segment.bytes[offset + record::HEADER_BYTES..offset + header.length];
     let entries = record::decode_entries(payload, header.entries).ok_or_else(|| {
         damage(&segment.path, offset as u64, "a record's entries are not what its header says".to_owned())
     })?;
-    for (entry, sequence) in entries.into_iter().zip(header.first_sequence..) {
+    for (logged, sequence) in entries.into_iter().zip(header.first_sequence..) {
         if sequence >= *next {
             *next = sequence + 1;
             *count += 1;
-            apply(entry, sequence)?;
+            apply(logged, sequence)?;
         }
     }
     Ok(())

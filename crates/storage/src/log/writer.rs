@@ -12,6 +12,7 @@ use env::{DiskError, File};
 
 use super::record::{ALIGNMENT, Batch, FLAG_CLEAN_STOP, HEADER_BYTES};
 use super::segment::{FIRST_RECORD_OFFSET, Prepared, SegmentFile};
+use crate::key_range::KeyRange;
 use crate::merge::Kind;
 
 /// What a record without entries takes, in bytes.
@@ -114,6 +115,13 @@ impl CommitLog {
     /// Gathers an entry for the next write and gives it its sequence number.
     pub(crate) fn gather(&mut self, key: &[u8], kind: Kind, value: &[u8]) -> u64 {
         self.batch.push(key, kind, value);
+        self.gathered += 1;
+        self.gathered
+    }
+
+    /// The same for a drop of a range.
+    pub(crate) fn gather_drop(&mut self, range: &KeyRange) -> u64 {
+        self.batch.push_drop(range);
         self.gathered += 1;
         self.gathered
     }

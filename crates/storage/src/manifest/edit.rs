@@ -15,15 +15,18 @@
 //!    9 block lost       | file u64 | offset u64 |             a damaged block of a table: it counts for nothing
 //!   10 missing          | start: u16 + bytes | 0 u8, or 1 u8 and end: u16 + bytes |    0: up to the last key
 //!   11 whole again      | as 10 |
+//!   12 dropped          | sequence u64 | as 10 |       everything of these keys up to this entry is dead
 //! ```
 //!
-//! What an edit says of missing keys is applied in this order: first what is whole again, then what is missing.
+//! What an edit says of keys is applied in this order: first what is dropped, of which nothing is missing any more, then what is
+//! whole again, then what is missing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
 use crate::decode::Decoder;
+use crate::dropped::Dropped;
 use crate::key_range::{KeyRange, end_behind};
 use crate::missing::Missing;
 
@@ -45,6 +48,16 @@ impl TableMeta {
     pub(crate) fn overlaps(&self, smallest: &[u8], largest: &[u8]) -> bool {
         self.smallest.as_ref() <= largest && smallest <= self.largest.as_ref()
     }
+
+    /// Whether a table's keys and a range have a common stretch.
+    pub(crate) fn touches(&self, range: &KeyRange) -> bool {
+        self.largest >= range.start && range.ends_after(&self.smallest)
+    }
+
+    /// From its least key to its greatest.
+    pub(crate) fn keys(&self) -> KeyRange {
+        KeyRange { start: self.smallest.clone(), end: end_behind(&self.largest) }
+    }
 }
 
 /// A change, applied whole or not at all.
@@ -64,6 +77,8 @@ pub(crate) struct Edit {
     pub(crate) missing: Vec<KeyRange>,
     /// Keys of which nothing is missing any more.
     pub(crate) whole: Vec<KeyRange>,
+    /// Keys of which everything up to a sequence number is dead.
+    pub(crate) dropped: Vec<(KeyRange, u64)>,
 }
 
 /// The sum of all edits, and of which store.
@@ -86,6 +101,8 @@ pub(crate) struct State {
     pub(crate) blocks_lost: BTreeMap<u64, BTreeSet<u64>>,
     /// Keys of which something is missing.
     pub(crate) missing: Missing,
+    /// Keys that were dropped, as long as a table may have something of them.
+    pub(crate) dropped: Dropped,
 }
 
 impl State {
@@ -111,14 +128,19 @@ impl State {
                 self.blocks_lost.entry(file).or_default().insert(offset);
             }
         }
+        for (range, sequence) in edit.dropped {
+            self.missing.remove(&range);
+            self.dropped.add(&range, sequence);
+        }
+        self.dropped.forget(self.flushed_through, self.tables.values().map(|(_, meta)| meta));
         edit.whole.iter().for_each(|range| self.missing.remove(range));
         edit.missing.into_iter().for_each(|range| self.missing.add(range));
     }
 
-    /// A table cannot be used: all that it had is missing.
+    /// A table cannot be used: all that it had is missing, but for what was dropped.
     pub(crate) fn give_up_table(&mut self, meta: &TableMeta) {
-        let keys = KeyRange { start: meta.smallest.clone(), end: end_behind(&meta.largest) };
-        self.apply(Edit { tables_gone: vec![meta.file], missing: vec![keys], ..Edit::default() });
+        let missing = self.dropped.live_parts(&meta.keys(), meta.last_sequence);
+        self.apply(Edit { tables_gone: vec![meta.file], missing, ..Edit::default() });
     }
 
     /// The one edit that says all of this.
@@ -136,6 +158,7 @@ impl State {
                 .flat_map(|(file, offsets)| offsets.iter().map(|offset| (*file, *offset)))
                 .collect(),
             missing: self.missing.ranges().to_vec(),
+            dropped: self.dropped.ranges().to_vec(),
             ..Edit::default()
         }
     }
@@ -177,6 +200,10 @@ impl Edit {
                 put_range(&mut out, range);
             }
         }
+        for (range, sequence) in &self.dropped {
+            put_numbers(&mut out, 12, &[*sequence]);
+            put_range(&mut out, range);
+        }
         out
     }
 
@@ -196,6 +223,10 @@ impl Edit {
                 9 => edit.blocks_lost.push((decoder.u64()?, decoder.u64()?)),
                 10 => edit.missing.push(take_range(&mut decoder)?),
                 11 => edit.whole.push(take_range(&mut decoder)?),
+                12 => {
+                    let sequence = decoder.u64()?;
+                    edit.dropped.push((take_range(&mut decoder)?, sequence));
+                }
                 _ => return None,
             }
         }
@@ -305,7 +336,8 @@ mod tests {
         fn an_edit_round_trips(next: Option<u64>, flushed: Option<u64>, segments: Vec<(u64, u64)>, gone: Vec<u64>, level: u8) {
             let edit = Edit { next_file: next, flushed_through: flushed, next_segment: None,
                 synced_through: flushed, segments: segments.clone(), segments_gone: gone.clone(), tables: vec![(level, table(1))], tables_gone: gone,
-                blocks_lost: segments, missing: vec![KeyRange::new(b"a", Some(b"b"))], whole: vec![KeyRange::all()] };
+                blocks_lost: segments, missing: vec![KeyRange::new(b"a", Some(b"b"))], whole: vec![KeyRange::all()],
+                dropped: vec![(KeyRange::all(), 7)] };
             prop_assert_eq!(Edit::decode(&edit.encode()), Some(edit));
         }
     }

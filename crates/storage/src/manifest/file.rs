@@ -19,6 +19,7 @@ use env::{Disk, DiskError, File};
 use super::edit::{Edit, State};
 use crate::checksum;
 use crate::decode::{Decoder, length32};
+use crate::dropped::Dropped;
 use crate::error::{Damage, OpenError};
 use crate::files;
 use crate::home::Home;
@@ -311,6 +312,11 @@ impl Manifest {
         drop(self.disk.remove(&files::current_draft(&self.dir)));
         self.snapshot_len = self.len;
         Ok(())
+    }
+
+    /// What was dropped, as far as it says.
+    pub(crate) fn dropped(&self) -> &Dropped {
+        &self.state.dropped
     }
 
     pub(crate) fn bytes_written(&self) -> u64 {

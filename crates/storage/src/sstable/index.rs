@@ -84,6 +84,18 @@ impl Index {
         self.entries.partition_point(|entry| self.bound(entry) <= key).saturating_sub(1)
     }
 
+    /// The first block that has no key below this one.
+    pub(crate) fn first_from(&self, key: &[u8]) -> usize {
+        self.entries.partition_point(|entry| self.bound(entry) < key)
+    }
+
+    /// How many bytes these blocks take in the file.
+    pub(crate) fn bytes_of(&self, blocks: std::ops::Range<usize>) -> u64 {
+        let of = self.entries.get(blocks).unwrap_or_default();
+        let end = of.last().map_or(0, |last| last.handle.offset + u64::from(last.handle.len));
+        end.saturating_sub(of.first().map_or(0, |first| first.handle.offset))
+    }
+
     /// Memory it takes.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes.len() + self.entries.len() * size_of::<IndexEntry>()

@@ -1,4 +1,5 @@
-//! The entries of tables in key order: of one table, and of tables that follow each other.
+//! The entries of tables in key order: of parts of a table, and of tables that follow each other. No block is read that lies
+//! outside of the parts.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,43 +12,42 @@ use crate::key_range::KeyRange;
 use crate::memtable::Entry;
 use crate::merge_iterator::EntrySource;
 
-/// A position in a run of tables with ascending, disjoint key ranges. Holds one block at a time.
+/// A position in a run of parts of tables, which ascend and are disjoint. Holds one block at a time.
 pub(crate) struct TableIterator {
-    tables: VecDeque<Arc<Table>>,
-    range: KeyRange,
+    parts: VecDeque<(Arc<Table>, KeyRange)>,
     cache: Arc<BlockCache>,
-    /// The next block of the first table, once it is known.
+    /// The next block of the first part, once it is known.
     next_block: Option<usize>,
     block: Option<Arc<Block>>,
     position: usize,
 }
 
 impl TableIterator {
-    pub(crate) fn new(
-        tables: VecDeque<Arc<Table>>,
-        range: KeyRange,
-        cache: Arc<BlockCache>,
-    ) -> TableIterator {
-        TableIterator { tables, range, cache, next_block: None, block: None, position: 0 }
+    pub(crate) fn new(parts: VecDeque<(Arc<Table>, KeyRange)>, cache: Arc<BlockCache>) -> TableIterator {
+        TableIterator { parts, cache, next_block: None, block: None, position: 0 }
+    }
+
+    /// Goes on with the next part; false where there is none.
+    fn end_part(&mut self) -> bool {
+        self.parts.pop_front();
+        (self.next_block, self.block) = (None, None);
+        !self.parts.is_empty()
     }
 
     /// Brings up the next block; false where there is none.
     fn advance_block(&mut self) -> Result<bool, ReadError> {
-        let Some(table) = self.tables.front() else {
+        let Some((table, range)) = self.parts.front() else {
             return Ok(false);
         };
         let first = self.next_block.is_none();
-        let wanted = self.next_block.unwrap_or_else(|| table.find_block(&self.range.start));
+        let wanted = self.next_block.unwrap_or_else(|| table.find_block(&range.start));
         let number = (wanted..table.block_count()).find(|block| !table.is_lost(*block)).unwrap_or(usize::MAX);
         if number >= table.block_count() {
-            self.tables.pop_front();
-            self.next_block = None;
-            self.block = None;
-            return Ok(!self.tables.is_empty());
+            return Ok(self.end_part());
         }
         let block = table.block(number, &self.cache, false)?;
         self.position = match first {
-            true => block.lower_bound(&self.range.start).map_err(|_| self.malformed(number))?,
+            true => block.lower_bound(&range.start).map_err(|_| self.malformed(number))?,
             false => 0,
         };
         self.block = Some(block);
@@ -56,7 +56,7 @@ impl TableIterator {
     }
 
     fn malformed(&self, block: usize) -> ReadError {
-        let table = self.tables.front().expect("a block is only held while its table is the first");
+        let (table, _) = self.parts.front().expect("a block is only held while its table is the first");
         table.malformed(table.block_name(block).map_or(0, |(_, offset)| offset))
     }
 }
@@ -70,7 +70,10 @@ impl EntrySource for TableIterator {
                 let number = self.next_block.map_or(0, |next| next - 1);
                 let entry = block.entry(self.position).map_err(|_| self.malformed(number))?;
                 self.position += 1;
-                return Ok(self.range.ends_after(&entry.key).then_some(entry));
+                if self.parts.front().is_some_and(|(_, range)| range.ends_after(&entry.key)) {
+                    return Ok(Some(entry));
+                }
+                self.end_part();
             }
             if !self.advance_block()? {
                 return Ok(None);

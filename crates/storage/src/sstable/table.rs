@@ -21,6 +21,7 @@ use super::frame::{self, BlockKind, Handle};
 use super::index::Index;
 use super::reports::Reports;
 use crate::cache::{BlockCache, BlockName};
+use crate::db::estimate::ByteEstimate;
 use crate::error::{Damage, OpenError, ReadError};
 use crate::files;
 use crate::home::Home;
@@ -49,6 +50,8 @@ struct Opened {
     home: Home,
     path: PathBuf,
     file: Arc<dyn File>,
+    /// Bytes of its keys and values.
+    raw_bytes: u64,
     filter: Filter,
     index: Index,
     reports: Arc<Reports>,
@@ -86,8 +89,9 @@ impl Table {
                 parts.damage(footer.properties.offset, "the table is not the one that the manifest names")
             );
         }
-        let (home, reports) = (parts.home, Arc::clone(reports));
-        Ok(Table::of(Arc::new(Opened { meta, home, path, file, filter, index, reports }), BTreeSet::new()))
+        let (home, reports, raw_bytes) = (parts.home, Arc::clone(reports), properties.raw_bytes);
+        let opened = Opened { meta, home, path, file, raw_bytes, filter, index, reports };
+        Ok(Table::of(Arc::new(opened), BTreeSet::new()))
     }
 
     fn of(opened: Arc<Opened>, lost: BTreeSet<usize>) -> Table {
@@ -174,6 +178,38 @@ impl Table {
     /// The number of the block that holds the key if any does.
     pub(crate) fn find_block(&self, key: &[u8]) -> usize {
         self.opened.index.find(key)
+    }
+
+    /// The blocks that have keys of a range and no others.
+    fn blocks_within(&self, range: &KeyRange) -> std::ops::Range<usize> {
+        let (index, meta) = (&self.opened.index, self.meta());
+        let first = if range.start <= meta.smallest { 0 } else { index.first_from(&range.start) };
+        let end = range.end.as_ref().filter(|end| **end <= meta.largest);
+        let end = end.map_or(index.len(), |end| index.find(end));
+        first..end.max(first)
+    }
+
+    /// How many bytes the blocks take that have keys of a range and no others.
+    pub(crate) fn bytes_within(&self, range: &KeyRange) -> u64 {
+        self.opened.index.bytes_of(self.blocks_within(range))
+    }
+
+    /// About how much it has of a range, of which it has keys. A block at an end of the range counts half.
+    pub(crate) fn estimate(&self, range: &KeyRange) -> ByteEstimate {
+        let (index, within) = (&self.opened.index, self.blocks_within(range));
+        let first = if range.start <= self.meta().smallest { 0 } else { index.find(&range.start) };
+        let end = range.end.as_ref().filter(|end| **end <= self.meta().largest);
+        let behind = end.map_or(index.len(), |end| index.find(end) + 1);
+        let (touched_bytes, within_bytes) = (index.bytes_of(first..behind), index.bytes_of(within));
+        let all = ByteEstimate {
+            bytes: self.opened.raw_bytes,
+            stored_bytes: self.meta().bytes,
+            keys: self.meta().entries,
+        };
+        all.share(
+            within_bytes + (touched_bytes - within_bytes.min(touched_bytes)) / 2,
+            index.bytes_of(0..index.len()),
+        )
     }
 
     pub(crate) fn block_name(&self, block: usize) -> Option<BlockName> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use env::{Rng, SimDisk};
-use storage::{Db, Kind, Options};
+use storage::{Db, KeyRange, Kind, Options};
 
 use super::{TOMBSTONE, compact_any, get, open_with, scan_all, settle, sync};
 
@@ -73,6 +73,17 @@ pub(crate) fn apply(model: &mut Contents, key: &Bytes, kind: Kind, value: &Bytes
     }
 }
 
+/// Applies a drop to a model.
+pub(crate) fn apply_drop(model: &mut Contents, range: &KeyRange) {
+    model.retain(|key, _| !range.contains(key));
+}
+
+/// From one key to another, or to the end.
+pub(crate) fn range_of(from: u64, to: u64) -> KeyRange {
+    let key = |number: u64| Bytes::from(format!("key-{number:02}"));
+    KeyRange { start: key(from), end: (to < 24).then(|| key(to)) }
+}
+
 /// A random put or delete. Operands go to keys that have no tombstones: a dropped one and a kept one merge differently.
 /// A delete marker does not, dropped or kept.
 fn random_put(rng: &mut Rng) -> (Bytes, Kind, Bytes) {
@@ -92,6 +103,15 @@ fn random_put(rng: &mut Rng) -> (Bytes, Kind, Bytes) {
 pub(crate) fn batch(db: &mut Db, model: &mut Model, rng: &mut Rng) -> Result<(), String> {
     let mut next = model.states.last().unwrap().clone();
     for _ in 0..=rng.below(4) {
+        if rng.chance(1, 16) {
+            let from = rng.below(24);
+            let range = range_of(from, from + rng.below(12));
+            match db.drop_range(&range) {
+                Ok(_) => apply_drop(&mut next, &range),
+                Err(storage::PutError::Stalled { .. } | storage::PutError::Full) => {}
+                Err(error) => return Err(error.to_string()),
+            }
+        }
         let (key, kind, value) = random_put(rng);
         match db.put(&key, value.clone(), kind) {
             Ok(_) => apply(&mut next, &key, kind, &value),

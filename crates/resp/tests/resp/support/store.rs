@@ -158,6 +158,10 @@ impl Store for FakeStore {
     fn members(&self) -> Arc<[api::MemberStatus]> {
         Arc::new([])
     }
+
+    fn heat(&self) -> api::HeatStatus {
+        api::HeatStatus::default()
+    }
 }
 
 impl Inner {

@@ -18,6 +18,7 @@ use std::sync::{Arc, Mutex};
 use super::{Done, Installed, Trouble};
 use crate::cache::RecordCache;
 use crate::db::{Db, locked};
+use crate::dropped::Dropped;
 use crate::error::{Damage, LogError};
 use crate::key_range::KeyRange;
 use crate::manifest::{CommitError, Edit, Manifest};
@@ -37,19 +38,29 @@ pub(super) struct Account {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Entry {
     blocks: BTreeMap<(u64, u64), Damage>,
-    missing: Vec<KeyRange>,
+    /// The keys that these had, each with the last sequence number of the table that it is of.
+    keys: Vec<(KeyRange, u64)>,
     whole: Vec<KeyRange>,
+}
+
+impl Entry {
+    /// The keys of which something is missing: of what was dropped nothing is.
+    fn missing(&self, dropped: &Dropped) -> Vec<KeyRange> {
+        self.keys.iter().flat_map(|(keys, last)| dropped.live_parts(keys, *last)).collect()
+    }
 }
 
 impl Account {
     pub(super) fn run(self) -> Done {
+        let mut manifest = locked(&self.manifest);
         let edit = Edit {
             blocks_lost: self.entry.blocks.keys().copied().collect(),
-            missing: self.entry.missing.clone(),
+            missing: self.entry.missing(manifest.dropped()),
             whole: self.entry.whole.clone(),
             ..Edit::default()
         };
-        let result = locked(&self.manifest).commit(edit).map_err(Trouble::from);
+        let result = manifest.commit(edit).map_err(Trouble::from);
+        drop(manifest);
         Done::Accounted { entry: self.entry, result }
     }
 }
@@ -107,15 +118,17 @@ impl Db {
         let mut entry = Entry::default();
         for (block, damage) in self.reports.take() {
             self.note_damage(&damage);
-            let keys = self.table(block.0).and_then(|table| table.keys_of(block.1));
-            if let Some(keys) = keys.filter(|_| self.options.replicated) {
-                entry.missing.push(keys);
+            let table = self.table(block.0).filter(|_| self.options.replicated);
+            let keys = table.and_then(|table| Some((table.keys_of(block.1)?, table.meta().last_sequence)));
+            if let Some(keys) = keys {
+                entry.keys.push(keys);
                 entry.blocks.insert(block, damage);
             }
         }
-        let found = &entry.missing;
+        let found = &entry.keys;
         let is_missing = |range: &KeyRange| self.missing.first_in(range).is_some();
-        let is_sound = |range: &KeyRange| is_missing(range) && !found.iter().any(|lost| overlap(lost, range));
+        let is_sound =
+            |range: &KeyRange| is_missing(range) && !found.iter().any(|(lost, _)| overlap(lost, range));
         let whole = std::mem::take(&mut self.background.whole);
         entry.whole = whole.into_iter().filter(is_sound).collect();
         if entry.blocks.is_empty() && entry.whole.is_empty() {
@@ -151,13 +164,14 @@ impl Db {
         }
         let mut missing = (*self.missing).clone();
         entry.whole.iter().for_each(|range| missing.remove(range));
-        entry.missing.iter().cloned().for_each(|range| missing.add(range));
+        let lost = entry.missing(self.tables.dropped());
+        lost.iter().cloned().for_each(|range| missing.add(range));
         self.missing = Arc::new(missing);
         if entry.blocks.is_empty() {
             return Ok(Installed::Done);
         }
         self.let_go_of_blocks(&entry.blocks);
-        Ok(Installed::Lost { keys: entry.missing, damages: entry.blocks.into_values().collect() })
+        Ok(Installed::Lost { keys: lost, damages: entry.blocks.into_values().collect() })
     }
 
     /// Puts tables without these blocks in the place of those that have them.

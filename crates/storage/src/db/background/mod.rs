@@ -22,7 +22,7 @@ use env::{Disk, DiskError};
 
 use super::Db;
 use crate::compaction::run::Compaction;
-use crate::compaction::{Choice, any_choice, choose, choose_to_make_room};
+use crate::compaction::{Choice, any_choice, choose, choose_dead, choose_partly_dead, choose_to_make_room};
 use crate::error::{Damage, LogError, ReadError};
 use crate::key_range::KeyRange;
 use crate::log::segment::{Life, Prepared, SegmentFile};
@@ -35,7 +35,7 @@ pub use kind::BackgroundKind;
 use segment::Prepare;
 pub(crate) use segment::{create_segment, lay_out_segment};
 use space::{Measure, Room};
-use tables::{Compact, Compacted, Flush, LetGo};
+use tables::{Compact, Compacted, Flush, Flushed, LetGo};
 
 /// What is in flight and what waits to be done.
 #[derive(Debug, Default)]
@@ -45,6 +45,8 @@ pub(crate) struct Background {
     compacting: bool,
     removing: bool,
     accounting: bool,
+    /// Ranges that were dropped and of which no edit of the manifest tells yet, with the drops' sequence numbers.
+    pub(super) drops: Vec<(KeyRange, u64)>,
     /// Keys that are said to be whole again, and are not yet accounted so.
     whole: Vec<KeyRange>,
     /// Segments without records that nothing waits for: as many as one memtable's log takes, and the rest are removed.
@@ -64,6 +66,10 @@ pub(crate) struct Background {
 impl Background {
     pub(crate) fn new(next_segment: u64, flushed_through: u64, recyclable: Vec<SegmentFile>) -> Background {
         Background { next_segment, flushed_through, recyclable, ..Background::default() }
+    }
+
+    pub(super) fn flushed_through(&self) -> u64 {
+        self.flushed_through
     }
 
     pub(crate) fn disk_is_full(&self) -> bool {
@@ -93,7 +99,7 @@ pub struct BackgroundOutcome(Done);
 #[derive(Debug)]
 enum Done {
     Prepared { result: Result<Prepared, Trouble>, unused: Vec<SegmentFile> },
-    Flushed(Result<(Arc<Table>, u64), Trouble>),
+    Flushed(Result<Flushed, Trouble>),
     LetGo,
     Compacted { choice: Choice, result: Result<Compacted, Trouble> },
     Removed,
@@ -252,16 +258,18 @@ impl Db {
 
     fn flush_job(&mut self) -> Option<Flush> {
         let oldest = self.frozen.front()?;
-        if self.background.flushing || self.needs_sync() {
+        if self.background.flushing || self.oldest_frozen_is_unsynced() {
             return None;
         }
         self.background.flushing = true;
+        let drops = self.background.drops.iter();
         Some(Flush {
             memtable: Arc::clone(oldest),
             sink: self.table_sink(true),
             number: self.numbers.fetch_add(1, Ordering::Relaxed),
             numbers: Arc::clone(&self.numbers),
             manifest: Arc::clone(&self.manifest),
+            drops: drops.filter(|(_, sequence)| *sequence <= oldest.last_sequence()).cloned().collect(),
         })
     }
 
@@ -284,20 +292,21 @@ impl Db {
     }
 
     fn compact_job(&mut self) -> Option<Compact> {
-        if self.background.compacting {
+        if self.background.compacting || self.has_unsynced_drop() {
             return None;
         }
-        let choice = choose(&self.tables, &self.options).or_else(|| {
-            let is_nearly_full = self.room_for_values().is_err();
-            if is_nearly_full { choose_to_make_room(&self.tables) } else { None }
-        });
+        let is_nearly_full = self.room_for_values().is_err();
+        let choice = choose_dead(&self.tables)
+            .or_else(|| choose(&self.tables, &self.options))
+            .or_else(|| choose_partly_dead(&self.tables, is_nearly_full))
+            .or_else(|| if is_nearly_full { choose_to_make_room(&self.tables) } else { None });
         choice.map(|choice| self.compaction_of(choice))
     }
 
     /// A compaction that need not be worth its cost: of all that would be right at this moment the one of this number,
     /// counted round. For tests, since what is read must be the same whichever is chosen.
     pub fn any_compaction_job(&mut self, number: usize) -> Option<BackgroundJob> {
-        if self.background.compacting || self.failure.is_some() {
+        if self.background.compacting || self.failure.is_some() || self.has_unsynced_drop() {
             return None;
         }
         let choice = any_choice(&self.tables, number)?;
@@ -308,6 +317,7 @@ impl Db {
         self.background.compacting = true;
         Compact {
             manifest: Arc::clone(&self.manifest),
+            drops: self.background.drops.clone(),
             work: Compaction {
                 choice,
                 sink: self.table_sink(self.fits_into_block_cache()),
@@ -382,14 +392,16 @@ impl Db {
         Ok(())
     }
 
-    fn install_flush(&mut self, result: Result<(Arc<Table>, u64), Trouble>) -> Result<(), Trouble> {
+    fn install_flush(&mut self, result: Result<Flushed, Trouble>) -> Result<(), Trouble> {
         self.background.flushing = false;
-        let (table, flushed_through) = result?;
+        let Flushed { table, through } = result?;
         self.background.flushed.extend(self.frozen.pop_front());
-        self.background.flushed_through = flushed_through;
+        self.background.flushed_through = through;
+        self.background.drops.retain(|(_, sequence)| *sequence > through);
         self.counters.flushes += 1;
-        self.counters.flushed_bytes += table.meta().bytes;
-        self.replace_tables(&[], &[(0, table)]);
+        self.counters.flushed_bytes += table.iter().map(|table| table.meta().bytes).sum::<u64>();
+        let added: Vec<(u8, Arc<Table>)> = table.into_iter().map(|table| (0, table)).collect();
+        self.replace_tables(&[], &added);
         Ok(())
     }
 
@@ -403,11 +415,12 @@ impl Db {
         if matches!(result, Err(Trouble::Unreadable(ReadError::Merge(_)))) {
             choice.inputs().for_each(|table| table.set_aside());
         }
-        let Compacted { tables: outputs, markers_dropped } = result?;
+        let Compacted { tables: outputs, markers_dropped, drops_told } = result?;
+        self.background.drops.retain(|drop| !drops_told.contains(drop));
         self.counters.compactions += 1;
         self.counters.markers_dropped += markers_dropped;
         self.counters.compacted_bytes += outputs.iter().map(|table| table.meta().bytes).sum::<u64>();
-        let level = u8::try_from(choice.level + 1).expect("levels are few");
+        let level = choice.output_level();
         let gone: Vec<u64> = choice.inputs().map(|table| table.meta().file).collect();
         let added: Vec<(u8, Arc<Table>)> = outputs.into_iter().map(|table| (level, table)).collect();
         self.background.obsolete.extend(choice.inputs().cloned());
@@ -417,6 +430,7 @@ impl Db {
 
     fn replace_tables(&mut self, gone: &[u64], added: &[(u8, Arc<Table>)]) {
         self.tables = Arc::new(self.tables.edited(gone, added));
+        self.forget_drops();
         self.blocks.set_capacity(self.options.block_cache_bytes(self.tables.resident_bytes()));
     }
 }

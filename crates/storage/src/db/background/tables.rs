@@ -24,6 +24,17 @@ pub(super) struct Flush {
     pub(super) number: u64,
     pub(super) numbers: FileNumbers,
     pub(super) manifest: Arc<Mutex<Manifest>>,
+    /// Ranges that were dropped until it ended: from now on the log need not say so.
+    pub(super) drops: Vec<(KeyRange, u64)>,
+}
+
+/// What a flush came to.
+#[derive(Debug)]
+pub(super) struct Flushed {
+    /// None where everything was taken out again.
+    pub(super) table: Option<Arc<Table>>,
+    /// Every entry up to this one is in tables.
+    pub(super) through: u64,
 }
 
 impl std::fmt::Debug for Flush {
@@ -33,32 +44,35 @@ impl std::fmt::Debug for Flush {
 }
 
 impl Flush {
-    pub(super) fn run(self) -> Result<(Arc<Table>, u64), Trouble> {
+    pub(super) fn run(self) -> Result<Flushed, Trouble> {
         let through = self.memtable.last_sequence();
-        let result = self.write().map_err(write_trouble).and_then(|meta| {
+        let result = self.write().map_err(write_trouble).and_then(|metas| {
             let edit = Edit {
+                dropped: self.drops.clone(),
                 next_file: Some(self.numbers.load(Ordering::Relaxed)),
                 flushed_through: Some(through),
                 synced_through: Some(through),
                 ..Edit::default()
             };
-            commit_tables(&self.sink, &self.manifest, 0, vec![meta], edit)
+            commit_tables(&self.sink, &self.manifest, 0, metas, edit)
         });
         if matches!(result, Err(Trouble::Again(_))) {
             remove_quietly(&*self.sink.disk, &files::table(&self.sink.dir, self.number));
         }
-        let table = result?.pop().ok_or_else(|| Trouble::Broken("a flush made no table".to_owned()))?;
-        Ok((table, through))
+        Ok(Flushed { table: result?.pop(), through })
     }
 
-    fn write(&self) -> Result<TableMeta, DiskError> {
+    fn write(&self) -> Result<Vec<TableMeta>, DiskError> {
+        if self.memtable.is_empty() {
+            return Ok(Vec::new());
+        }
         let mut writer = TableWriter::create(self.sink.clone(), self.number)?;
         for entry in self.memtable.range(&KeyRange::all()) {
             writer.add(&entry.key, entry.kind, &entry.value)?;
         }
         let meta = writer.finish(self.memtable.last_sequence())?;
         self.sink.disk.sync_dir(&self.sink.dir)?;
-        Ok(meta)
+        Ok(vec![meta])
     }
 }
 
@@ -84,11 +98,15 @@ pub(super) struct Compacted {
     pub(super) tables: Vec<Arc<Table>>,
     /// Delete markers that are no more.
     pub(super) markers_dropped: u64,
+    /// The drops of which the manifest tells now.
+    pub(super) drops_told: Vec<(KeyRange, u64)>,
 }
 
 /// Merges the chosen tables and lets the manifest name the outcome in place of them.
 pub(super) struct Compact {
     pub(super) manifest: Arc<Mutex<Manifest>>,
+    /// Ranges that were dropped of which the manifest does not tell yet: what is left out because of them relies on it.
+    pub(super) drops: Vec<(KeyRange, u64)>,
     pub(super) work: Compaction,
 }
 
@@ -113,17 +131,18 @@ impl Compact {
         })?;
         let edit = Edit {
             next_file: Some(self.work.numbers.load(Ordering::Relaxed)),
+            dropped: self.drops.clone(),
             tables_gone: self.work.choice.inputs().map(|table| table.meta().file).collect(),
             ..Edit::default()
         };
-        let level = u8::try_from(self.work.choice.level + 1).expect("levels are few");
+        let level = self.work.choice.output_level();
         let sink = &self.work.sink;
         let paths: Vec<PathBuf> = metas.iter().map(|meta| files::table(&sink.dir, meta.file)).collect();
         let result = commit_tables(sink, &self.manifest, level, metas, edit);
         if matches!(result, Err(Trouble::Again(_))) {
             paths.iter().for_each(|path| remove_quietly(&*sink.disk, path));
         }
-        Ok(Compacted { tables: result?, markers_dropped })
+        Ok(Compacted { tables: result?, markers_dropped, drops_told: self.drops.clone() })
     }
 }
 
