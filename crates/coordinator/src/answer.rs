@@ -31,7 +31,8 @@ pub fn alone(topology: &Topology, request: &KeyRequest) -> Option<Alone> {
         return None;
     }
     let partition = state.partition_of(&request.key);
-    let owners = state.owners(request.keyspace, partition);
+    let all = state.all_owners(request.keyspace, partition);
+    let owners = all.read;
     let one_is_enough = match read.unwrap_or(keyspace.r) {
         Level::One | Level::LocalOne | Level::Count(1) => true,
         Level::Quorum | Level::All | Level::Two | Level::Three | Level::LocalQuorum | Level::EachQuorum => {
@@ -39,7 +40,9 @@ pub fn alone(topology: &Topology, request: &KeyRequest) -> Option<Alone> {
         }
         Level::Count(_) => false,
     };
-    (one_is_enough && owners.contains(&topology.here))
+    // What must not be taken back is to be held by those that the partition goes to as well.
+    let is_to_settle = owners.len() == 1 && !all.also_written.is_empty();
+    (one_is_enough && owners.contains(&topology.here) && !is_to_settle)
         .then_some(Alone { partition, needs_synced: owners.len() == 1 })
 }
 

@@ -9,7 +9,7 @@ use types::{Instant, NodeId};
 use wire::{ReplicaReply, ReplicaRequest};
 
 use crate::answer;
-use crate::target::{Event, Failure, Target, Turn};
+use crate::target::{Event, Failure, Step, Target, Turn};
 
 /// How long an owner may take before it is called unreachable.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -24,19 +24,35 @@ pub struct Explain {
 impl Explain {
     /// Begins: asks every owner.
     pub fn start(target: &Target, turn: &mut Turn<'_>) -> Explain {
+        let until = turn.now.mono + PATIENCE;
+        turn.wake(until);
+        Explain::ask(target, until, turn)
+    }
+
+    /// The owners are others: asks those.
+    pub fn overtaken(&mut self, target: &Target, turn: &mut Turn<'_>) {
+        if turn.is_dropped(target) {
+            turn.finish(Err(target.dropped()));
+            return;
+        }
+        turn.steps.push(Step::Anew);
+        *self = Explain::ask(target, self.until, turn);
+    }
+
+    fn ask(target: &Target, until: Instant, turn: &mut Turn<'_>) -> Explain {
         for (node, _) in &target.owners {
             let (keyspace, key) = (target.keyspace_id, target.key.clone());
             let request = ReplicaRequest::Read { keyspace, key, in_place_of: None };
             turn.send(*node, 0, request);
         }
-        let until = turn.now.mono + PATIENCE;
-        turn.wake(until);
         Explain { said: BTreeMap::new(), until }
     }
 
     /// Takes an event.
     pub fn step(&mut self, target: &Target, event: Event, turn: &mut Turn<'_>) {
         match event {
+            // It is asked anew once this node has heard of it as well.
+            Event::Reply { reply: ReplicaReply::StaleEpoch { newest }, .. } if turn.awaits(newest) => {}
             Event::Reply { from, reply, .. } => {
                 self.said.insert(from, describe(target, &reply, turn));
             }
@@ -77,15 +93,25 @@ impl Explain {
                 .collect(),
             owners: owners.collect(),
             quorum: format!(
-                "N={} R={} W={}, {}: {}",
+                "N={} R={} W={}, {}: {}{}",
                 target.owners.len(),
                 keyspace.r,
                 keyspace.w,
                 keyspace.model(),
-                keyspace.model_sentence()
+                keyspace.model_sentence(),
+                also_written(target)
             ),
         }
     }
+}
+
+/// Who else is to hold a write, as people are told.
+fn also_written(target: &Target) -> String {
+    if target.also_written.is_empty() {
+        return String::new();
+    }
+    let names: Vec<&str> = target.also_written.iter().map(|(node, _)| target.name_of(*node)).collect();
+    format!(" The partition moves: W of {} must hold a write as well.", names.join(", "))
 }
 
 fn describe(target: &Target, reply: &ReplicaReply, turn: &Turn<'_>) -> OwnerAnswer {

@@ -6,17 +6,20 @@
 //! it would be made twice, under two dots (INVARIANTS A6); or when the first says for certain that it has not made it, because of
 //! something that ails it and need not ail others: it reaches too few owners, or has too much to do or no room. See `docs/decisions/2026-11-30-named-writes.md`.
 //!
+//! A maker that says that the write was routed by an earlier state than its own has not taken it: the maker is chosen anew, under the
+//! same name, once this node goes by that state too.
+//!
 //! What must hold: a maker is left to name the write itself only if none was lost before it, and then no other is asked; and
 //! once one was lost nothing is *not done* any more (A5).
 
 use api::{Action, Error, ExpiryChange, Fate, KeyRequest, Operation, Outcome, Reply};
 use cluster::Keyspace;
 use quorum::{Level, Owner, Tracker};
-use types::{NodeId, OperationId};
+use types::{Epoch, NodeId, OperationId};
 use wire::{Forward as Passed, ReplicaReply, ReplicaRequest, WriteName};
 
 use crate::pace::RETRIES_SPENT;
-use crate::target::{Event, Failure, Target, Turn};
+use crate::target::{Event, Failure, Step, Target, Turn};
 
 /// What became of a maker that is gone.
 const CONNECTION_LOST: &str = "the connection to it was lost";
@@ -37,6 +40,8 @@ pub struct Forward {
     /// Owners, and fallbacks that may stand in, who were not asked yet; the next one last.
     makers: Vec<NodeId>,
     asked: Option<NodeId>,
+    /// The last one that was asked knows of other owners or settings, since this epoch, and has not taken it.
+    ahead: Option<(NodeId, Epoch)>,
     /// How many owners held the write when its maker said so.
     acknowledged: u8,
     problems: Vec<String>,
@@ -71,6 +76,7 @@ impl Forward {
             level,
             makers: first_last(target, turn),
             asked: None,
+            ahead: None,
             acknowledged: 0,
             problems: problem.into_iter().collect(),
         };
@@ -92,16 +98,7 @@ impl Forward {
                 ReplicaReply::Failed { why } if self.left => {
                     turn.finish(Err(self.unknown(target, &why)));
                 }
-                ReplicaReply::StaleEpoch { .. } if self.left => {
-                    turn.finish(Err(self.unknown(target, "it knows a newer epoch by now")));
-                }
-                ReplicaReply::StaleEpoch { newest } => {
-                    self.problems.push(format!(
-                        "{}: it knows epoch {newest}, and the request is of an older one",
-                        target.name_of(from)
-                    ));
-                    self.ask_again(target, turn);
-                }
+                ReplicaReply::StaleEpoch { newest } => self.not_taken(target, from, newest, turn),
                 ReplicaReply::Failed { why } => {
                     self.problems.push(format!("{}: {why}", target.name_of(from)));
                     self.refused_by(target, from, turn);
@@ -125,6 +122,59 @@ impl Forward {
             },
             Event::Reply { .. } | Event::Failed { .. } | Event::Made(_) | Event::Unnamed | Event::Timer => {}
         }
+    }
+
+    /// A maker goes by other owners or settings, since this epoch, and has not taken the write; also one that was left to name it
+    /// itself, for it had not made it under the name either.
+    fn not_taken(&mut self, target: &Target, maker: NodeId, newest: Epoch, turn: &mut Turn<'_>) {
+        self.left = false;
+        self.asked = None;
+        if turn.is_dropped(target) {
+            let error = self.dropped(target);
+            turn.finish(Err(error));
+        } else if newest <= target.since() {
+            // It was asked before this node had heard of it.
+            self.choose_anew(target, turn);
+        } else if turn.awaits(newest) {
+            self.ahead = Some((maker, newest));
+        } else {
+            self.problems.push(format!(
+                "{}: it knows epoch {newest}, and the request is of an older one",
+                target.name_of(maker)
+            ));
+            self.ask_again(target, turn);
+        }
+    }
+
+    /// The owners or settings are others. A maker that was asked and has not answered may have taken the write: it is waited for.
+    pub fn overtaken(&mut self, target: &Target, turn: &mut Turn<'_>) {
+        if self.asked.is_some() {
+            self.makers = first_last(target, turn);
+            self.makers.retain(|node| Some(*node) != self.asked);
+        } else if turn.is_dropped(target) {
+            let error = self.dropped(target);
+            turn.finish(Err(error));
+        } else {
+            self.choose_anew(target, turn);
+        }
+    }
+
+    fn choose_anew(&mut self, target: &Target, turn: &mut Turn<'_>) {
+        self.ahead = None;
+        self.makers = first_last(target, turn);
+        if self.makers.is_empty() && target.is_owner() && !self.lost {
+            turn.steps.push(Step::MakeHere(Box::new(self.request.operation.clone())));
+        } else {
+            self.ask_next(target, turn);
+        }
+    }
+
+    fn dropped(&self, target: &Target) -> Error {
+        if !self.lost {
+            return target.dropped();
+        }
+        let problems = self.problems.iter().cloned().chain(["the keyspace was dropped meanwhile".to_owned()]);
+        self.unknown_because(target, problems.collect::<Vec<String>>().join("; "))
     }
 
     /// Whether another maker may do better than one that has not done the write. It may reach owners that the first did not, or have
@@ -185,7 +235,16 @@ impl Forward {
 
     /// The time is up.
     pub fn timed_out(&self, target: &Target) -> Error {
-        self.unknown(target, "it did not answer in time")
+        let Some((maker, newest)) = self.ahead else {
+            return self.unknown(target, "it did not answer in time");
+        };
+        let maker = target.name_of(maker);
+        let why = format!("{maker}: it knows epoch {newest}, of which this node has yet to hear");
+        let problems: Vec<String> = self.problems.iter().cloned().chain([why]).collect();
+        if self.lost {
+            return self.unknown_because(target, problems.join("; "));
+        }
+        self.not_done.clone().unwrap_or_else(|| self.unavailable(target, problems.join("; ")))
     }
 
     /// A maker has refused, or was lost. Asking another comes out of the budget for that (INVARIANTS J2).
@@ -217,13 +276,17 @@ impl Forward {
         if let Some(error) = &self.not_done {
             return error.clone();
         }
+        self.unavailable(target, self.problems.join("; "))
+    }
+
+    fn unavailable(&self, target: &Target, detail: String) -> Error {
         Error::Unavailable {
             action: Action::Write,
             level: self.level,
             needed: self.needed(target),
             got: 0,
             owners: target.owner_count(),
-            detail: self.problems.join("; "),
+            detail,
         }
     }
 

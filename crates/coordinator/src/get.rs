@@ -9,13 +9,16 @@ use quorum::{Decision, Level};
 use crate::answer;
 use crate::read::{Merged, Progress, Read};
 use crate::settle::Settling;
-use crate::target::{Event, Target, Turn};
+use crate::target::{Event, Step, Target, Turn};
 
 /// A read under way.
 #[derive(Debug)]
 pub struct Get {
     detail: Detail,
+    /// As it was asked for; else it is the keyspace's.
+    asked: Option<Level>,
     level: Level,
+    demanded: Option<Context>,
     phase: Phase,
 }
 
@@ -32,14 +35,28 @@ impl Get {
     /// It can never be answered. Then nobody is asked.
     pub fn start(
         target: &Target,
-        level: Option<Level>,
+        asked: Option<Level>,
         demanded: Option<Context>,
         detail: Detail,
         turn: &mut Turn<'_>,
     ) -> Result<Get, Error> {
-        let level = level.unwrap_or(target.keyspace().r);
+        let level = asked.unwrap_or(target.keyspace().r);
         let demanded = demanded.filter(|context| !context.is_empty());
-        Ok(Get { detail, level, phase: Phase::Reading(Read::start(target, level, demanded, turn)?) })
+        let phase = Phase::Reading(Read::start(target, level, demanded.clone(), turn)?);
+        Ok(Get { detail, asked, level, demanded, phase })
+    }
+
+    /// The owners or settings are others: what was answered until now does not count.
+    pub fn overtaken(&mut self, target: &Target, turn: &mut Turn<'_>) {
+        if turn.is_dropped(target) {
+            turn.finish(Err(target.dropped()));
+            return;
+        }
+        turn.steps.push(Step::Anew);
+        match Get::start(target, self.asked, self.demanded.take(), self.detail, turn) {
+            Ok(anew) => *self = anew,
+            Err(error) => turn.finish(Err(error)),
+        }
     }
 
     /// Takes an event.
@@ -50,10 +67,10 @@ impl Get {
                 Progress::Failed(error) => turn.finish(Err(error)),
                 Progress::Enough => self.read_enough(target, turn),
             },
-            Phase::Settling(settling, _) => match settling.step(&event) {
+            Phase::Settling(settling, _) => match settling.step(&event, turn) {
                 Decision::Waiting => {}
                 Decision::Impossible if !settling.tells_anyway(target) => {
-                    turn.finish(Err(settling.error(target)));
+                    turn.finish(Err(settling.error()));
                 }
                 Decision::Impossible | Decision::Met => {
                     if let Phase::Settling(_, merged) = &self.phase {
@@ -68,7 +85,7 @@ impl Get {
     pub fn timed_out(&self, target: &Target) -> Error {
         match &self.phase {
             Phase::Reading(read) => self.timed_out_reading(target, read),
-            Phase::Settling(settling, _) => settling.error(target),
+            Phase::Settling(settling, _) => settling.error(),
         }
     }
 

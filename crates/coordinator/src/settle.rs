@@ -5,11 +5,16 @@
 //! hold it, the others are sent the merge of all answers, and the client waits until enough hold it. Elsewhere whoever is
 //! behind is sent it too, once at a time ([`repairs`](crate::repairs)), and nobody waits.
 //!
+//! While the partition moves, it must be held by a write quorum of each set: readers after the switch ask the others, and what was
+//! read before it need not be an acknowledged write, which they would have. So owners in both sets are asked first, and where they
+//! answer, this costs nothing. Nobody else is sent a repair because the partition moves: those that are filled get all from those
+//! that have it.
+//!
 //! Whatever tells a client what a read found goes through here: a get, and a delete or change of expiry that has nothing
 //! to change.
 
 use api::{Action, Error};
-use quorum::{Decision, Level, Tracker};
+use quorum::{Decision, Joint, Level};
 use types::NodeId;
 use wire::{ReplicaReply, ReplicaRequest, WritePath};
 
@@ -22,7 +27,7 @@ pub(crate) const REPAIR_ROUND: u32 = READ_ROUND + 1;
 /// A repair that a client waits for.
 #[derive(Debug)]
 pub struct Settling {
-    holding: Tracker,
+    holding: Joint,
     level: Level,
 }
 
@@ -30,11 +35,11 @@ impl Settling {
     /// Sends what was found at this level of reading to whoever lacks it. Nothing if the client may be told at once.
     pub fn begin(target: &Target, read: Level, merged: &Merged, turn: &mut Turn<'_>) -> Option<Settling> {
         let clean = merged.behind.is_empty() && merged.unsynced.is_empty();
-        if merged.record.is_none() || clean {
+        if merged.record.is_none() || (clean && target.also_written.is_empty()) {
             return None;
         }
         let level = target.keyspace().w;
-        let mut holding = Tracker::new(level, &target.owners, target.local);
+        let mut holding = target.joint(level);
         for node in &merged.holders {
             holding.succeeded(*node);
         }
@@ -55,11 +60,13 @@ impl Settling {
     }
 
     /// Takes an event: whether enough owners hold it now, or too few can be brought to.
-    pub fn step(&mut self, event: &Event) -> Decision {
+    pub fn step(&mut self, event: &Event, turn: &Turn<'_>) -> Decision {
         match *event {
             Event::Reply { from, round: REPAIR_ROUND, ref reply } => match reply {
                 // Where all of it is settled, it holds what covers it, or has dropped that because everybody had it.
                 ReplicaReply::Stored | ReplicaReply::Settled => self.holding.succeeded(from),
+                // The owners are others by now: the read is begun anew once this node has heard of it.
+                ReplicaReply::StaleEpoch { newest } if turn.awaits(*newest) => {}
                 _ => self.holding.failed(from),
             },
             Event::Failed { from, .. } => self.holding.failed(from),
@@ -75,16 +82,21 @@ impl Settling {
     }
 
     /// What the client is told where too few hold it.
-    pub fn error(&self, target: &Target) -> Error {
+    pub fn error(&self) -> Error {
         Error::Unavailable {
             action: Action::Read,
             level: self.level,
-            needed: u8::try_from(self.holding.needed()).unwrap_or(u8::MAX),
-            got: u8::try_from(self.holding.got()).unwrap_or(u8::MAX),
-            owners: target.owner_count(),
+            needed: count(self.holding.short().needed()),
+            got: count(self.holding.short().got()),
+            owners: count(self.holding.short().counted()),
             detail: "the owners differ, and too few could be brought to hold what was read, so that a later read might not find it; a read at level one makes no such promise".to_owned(),
         }
     }
+}
+
+/// As messages say it.
+pub(crate) fn count(of: usize) -> u8 {
+    u8::try_from(of).unwrap_or(u8::MAX)
 }
 
 /// Sends what all said together to those that have less.

@@ -2,13 +2,15 @@
 //! are sloppy.
 //!
 //! What must hold: a node stands in for one owner at a time, and each owner has one stand-in at a time, of its own data
-//! center; so N distinct nodes serve, and they are counted where the owner would be. In a strict keyspace there are none.
+//! center; so N distinct nodes serve, and they are counted where the owner would be. In a strict keyspace there are none. While a
+//! partition moves, nobody stands in for a node that only joins or only leaves: it fails in its set. Where an owner is in both
+//! sets, its stand-in counts in both, as it would.
 //!
 //! This is the "sloppy quorum" of Dynamo (SOSP 2007, section 4.6): "all read and write operations are performed on the first N
 //! healthy nodes from the preference list".
 
 use cluster::Topology;
-use quorum::{Level, Owner, Tracker};
+use quorum::{Joint, Level, Owner, Tracker};
 use types::NodeId;
 
 use crate::target::Target;
@@ -48,6 +50,32 @@ impl StandIns {
         stand_ins
     }
 
+    /// The same by the owners of a later state: whoever serves goes on for the same owner, if he still may and it still is one.
+    #[must_use]
+    pub fn by(&self, target: &Target, topology: &Topology) -> StandIns {
+        let mut stand_ins = StandIns::default();
+        if !target.is_sloppy() {
+            return stand_ins;
+        }
+        let fallbacks = target.state().fallbacks(target.keyspace_id, target.partition);
+        let is_owner = |node: NodeId| target.owners.iter().any(|(owner, _)| *owner == node);
+        let still = self.serving.iter().filter(|(node, owner)| fallbacks.contains(node) && is_owner(*owner));
+        stand_ins.serving.extend(still);
+        let passed_over = self.passed_over.iter().filter(|owner| stand_ins.of(**owner).is_some());
+        let passed_over = passed_over.copied().collect();
+        stand_ins.passed_over = passed_over;
+        for (owner, _) in &target.owners {
+            let is_missing = *owner != target.here && !topology.is_reachable(*owner);
+            if is_missing
+                && stand_ins.of(*owner).is_none()
+                && stand_ins.next(target, topology, *owner).is_some()
+            {
+                stand_ins.passed_over.push(*owner);
+            }
+        }
+        stand_ins
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.serving.is_empty()
@@ -74,12 +102,15 @@ impl StandIns {
     }
 
     /// Lets the next fallback stand in for a node that has turned out not to be reachable, an owner or a stand-in; nothing
-    /// where there is no other.
+    /// where there is no other, or where that one does not answer reads.
     pub fn next(&mut self, target: &Target, topology: &Topology, node: NodeId) -> Option<NodeId> {
         if !target.is_sloppy() {
             return None;
         }
         let owner = self.owner_of(node).unwrap_or(node);
+        if target.owners.iter().all(|(other, _)| *other != owner) {
+            return None;
+        }
         let home = target.state().data_center_of(owner);
         let fallbacks = target.state().fallbacks(target.keyspace_id, target.partition);
         let mut able = fallbacks.into_iter().filter(|fallback| {
@@ -98,16 +129,27 @@ impl StandIns {
         Some(next)
     }
 
-    /// Counts the answers of all that serve.
+    /// Counts the answers of all that serve reads.
     pub fn tracker(&self, level: Level, target: &Target) -> Tracker {
         let mut tracker = Tracker::new(level, &target.owners, target.local);
+        self.replace_in(|owner, stand_in| tracker.replace(owner, stand_in));
+        tracker
+    }
+
+    /// Counts who holds a write, in each set that is to.
+    pub fn joint(&self, level: Level, target: &Target) -> Joint {
+        let mut joint = target.joint(level);
+        self.replace_in(|owner, stand_in| joint.replace(owner, stand_in));
+        joint
+    }
+
+    fn replace_in(&self, mut replace: impl FnMut(NodeId, NodeId) -> bool) {
         for (stand_in, owner) in &self.serving {
-            if !tracker.replace(*owner, *stand_in) {
+            if !replace(*owner, *stand_in) {
                 // The owner has a stand-in already, who could not be reached either.
                 let before = self.serving.iter().filter(|(_, of)| of == owner).map(|(node, _)| *node);
-                let _ = before.filter(|node| node != stand_in).any(|node| tracker.replace(node, *stand_in));
+                let _ = before.filter(|node| node != stand_in).any(|node| replace(node, *stand_in));
             }
         }
-        tracker
     }
 }

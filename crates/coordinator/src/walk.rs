@@ -18,7 +18,7 @@ use ring::SLOTS;
 use types::{KeyspaceId, NodeId, PartitionId};
 use wire::{ReplicaReply, ReplicaRequest, ScanAnswer, ScanAsk};
 
-use crate::target::{Event, Failure, Target, Turn, owners_of};
+use crate::target::{Event, Failure, Target, Turn};
 
 const HASH_BITS_IN_CURSOR: u32 = 64 - HASH_BITS_BEYOND_CURSOR;
 
@@ -92,14 +92,20 @@ impl Walk {
         Walk { keyspace, scope, purpose, place, round: 0, part: None }
     }
 
-    /// The keyspace that it goes through.
-    pub fn keyspace(&self) -> KeyspaceId {
-        self.keyspace
+    /// The partition being asked about, and its owners.
+    pub fn target(&self) -> Option<&Target> {
+        self.part.as_ref().map(|part| &part.owners)
     }
 
-    /// The partition being asked about.
-    pub fn partition(&self) -> Option<PartitionId> {
-        self.part.as_ref().map(|part| part.owners.partition)
+    /// The owners of the partition being asked about are others: they are asked, from the same place on.
+    pub fn overtaken(&mut self, turn: &mut Turn<'_>) {
+        let Some(part) = self.part.take() else { return };
+        match self.partition_here(turn) {
+            Some((partition, last_slot)) if partition == part.owners.partition => {
+                self.ask(partition, last_slot, turn);
+            }
+            _ => self.next_partition(turn),
+        }
     }
 
     /// Begins.
@@ -111,6 +117,8 @@ impl Walk {
     pub fn step(&mut self, event: Event, turn: &mut Turn<'_>) {
         let Some(part) = &mut self.part else { return };
         match event {
+            // The owners are others, and are asked once this node has heard of it.
+            Event::Reply { reply: ReplicaReply::StaleEpoch { newest }, .. } if turn.awaits(newest) => return,
             Event::Reply { from, round, reply } if round == self.round => part.reply(from, reply),
             Event::Failed { from, failure } => part.failed(
                 from,
@@ -183,14 +191,9 @@ impl Walk {
     }
 
     fn ask(&mut self, partition: PartitionId, last_slot: u16, turn: &mut Turn<'_>) {
-        let target = Target {
-            owners: owners_of(turn.topology, self.keyspace, partition),
-            topology: std::sync::Arc::clone(turn.topology),
-            here: turn.topology.here,
-            local: turn.topology.local_data_center(),
-            keyspace_id: self.keyspace,
-            key: Bytes::new(),
-            partition,
+        let Some(target) = Target::of_partition(turn.topology, self.keyspace, partition) else {
+            turn.finish(Err(Error::NoSuchKeyspace(self.keyspace.0.to_string())));
+            return;
         };
         let level = match self.purpose {
             Purpose::Count { .. } => Level::One,

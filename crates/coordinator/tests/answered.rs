@@ -174,10 +174,12 @@ impl Test {
                 }
             }
             Step::Lost(node) => {
-                self.see(self.topology.with_unreachable(NodeId(*node)));
+                self.see(self.topology.with_unreachable(NodeId(*node)), &mut out);
                 self.operations.peer_lost(self.now, NodeId(*node), &mut out);
             }
-            Step::Up(node) => self.see(self.topology.with_reachable(NodeId(*node), Incarnation(9))),
+            Step::Up(node) => {
+                self.see(self.topology.with_reachable(NodeId(*node), Incarnation(9)), &mut out);
+            }
             Step::Time(millis) => self.wait(*millis, &mut out),
         }
         self.note(out);
@@ -189,9 +191,9 @@ impl Test {
         self.operations.ask_beside(self.now, self.clients, Request::new(command), &mut beside, out);
     }
 
-    fn see(&mut self, topology: Topology) {
+    fn see(&mut self, topology: Topology, out: &mut Vec<Effect>) {
         self.topology = topology;
-        self.operations.set_topology(Arc::new(self.topology.clone()));
+        self.operations.set_topology(self.now, Arc::new(self.topology.clone()), out);
     }
 
     fn wait(&mut self, millis: u64, out: &mut Vec<Effect>) {
@@ -237,7 +239,11 @@ impl Test {
                 Effect::Serve(ticket, _) | Effect::Make(ticket, _) => {
                     self.asked.push((ticket.from, ticket.operation, ticket.round));
                 }
-                Effect::Show { .. } | Effect::Forwarded(..) | Effect::NotAsNamed(_) => {}
+                Effect::Show { .. }
+                | Effect::Forwarded(..)
+                | Effect::NotAsNamed(_)
+                | Effect::NotTaken(..)
+                | Effect::News { .. } => {}
                 Effect::Answer(client, _) => *self.answers.entry(client).or_default() += 1,
             }
         }

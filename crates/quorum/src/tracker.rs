@@ -71,7 +71,7 @@ impl Tracker {
     /// do not count, and the stand-in's do. False, and of no effect, where that one is none of those counted or has
     /// succeeded, or the other is counted already: no node counts twice (INVARIANTS A2).
     pub fn replace(&mut self, node: NodeId, by: NodeId) -> bool {
-        if self.answers.iter().any(|(owner, _)| owner.0 == by) {
+        if self.counts(by) {
             return false;
         }
         match self.answers.iter_mut().find(|(owner, _)| owner.0 == node) {
@@ -82,6 +82,16 @@ impl Tracker {
             }
             _ => false,
         }
+    }
+
+    /// Whether a node is one of those whose answers count.
+    pub fn counts(&self, node: NodeId) -> bool {
+        self.answers.iter().any(|(owner, _)| owner.0 == node)
+    }
+
+    /// How many they are.
+    pub fn counted(&self) -> usize {
+        self.answers.len()
     }
 
     /// Whether enough have answered.
@@ -161,7 +171,7 @@ impl Tracker {
 }
 
 /// The decision over two parts that must both be met.
-fn worse(one: Decision, other: Decision) -> Decision {
+pub(crate) fn worse(one: Decision, other: Decision) -> Decision {
     match (one, other) {
         (Decision::Impossible, _) | (_, Decision::Impossible) => Decision::Impossible,
         (Decision::Waiting, _) | (_, Decision::Waiting) => Decision::Waiting,

@@ -15,7 +15,11 @@
 //! One that was *named* by the node that passed it on is made under that name or not at all, for another maker may make it
 //! too. Where that cannot be, or it would have to be stamped again, its namer is asked to leave the name to this node, and it
 //! waits: `docs/decisions/2026-11-30-named-writes.md`.
+//!
+//! While the partition moves, step 3 takes W of the owners that it leaves and W of those that it goes to; what becomes of a write
+//! when its owners change meanwhile is in [`overtaken`].
 
+mod overtaken;
 mod refusal;
 mod writing;
 
@@ -28,14 +32,14 @@ use cluster::Durability;
 use quorum::{Decision, Level};
 use replica::make::Again;
 use replica::{Change, Made, Make, MakeError, Named};
-use types::NodeId;
+use types::{Epoch, NodeId};
 
-use self::refusal::{refusal, too_few_reachable};
+use self::refusal::{NEWS_DID_NOT_COME, not_made, refusal, too_few_reachable};
 use self::writing::Writing;
 use crate::answer;
 use crate::pace::RETRIES_SPENT;
 use crate::read::{Merged, Progress, READ_ROUND, Read};
-use crate::settle::Settling;
+use crate::settle::{Settling, count};
 use crate::stand_ins::StandIns;
 use crate::target::{Event, Step, Target, Turn};
 
@@ -61,6 +65,8 @@ const FIRST_ROUND: u32 = READ_ROUND + 1;
 #[derive(Debug)]
 pub struct Mutation {
     ask: Ask,
+    /// W and R as they were asked for; else they are the keyspace's.
+    asked: (Option<Level>, Option<Level>),
     level: Level,
     /// At which the read is done that the change rests on.
     read_level: Level,
@@ -71,6 +77,10 @@ pub struct Mutation {
     named: Option<Named>,
     naming: Naming,
     stand_ins: StandIns,
+    /// For which owner this node stood in when it made the record; nothing where it was one.
+    made_for: Option<NodeId>,
+    /// Since when the owners were what they were when the store here was last told to make the record.
+    made_by: Epoch,
 }
 
 /// Who names a write.
@@ -101,6 +111,8 @@ enum Phase {
     Settling(Box<(Settling, Reply)>),
     /// Waiting for the local store.
     Making(Option<Box<Ingredients>>),
+    /// The local store knows of other owners or settings, and has made nothing. It is begun anew when this operation hears of them.
+    Overtaken,
     Writing(Box<Writing>),
 }
 
@@ -135,29 +147,35 @@ impl Mutation {
             }
             Operation::Get { .. } => return Err(Error::Invalid("a read changes nothing".to_owned())),
         };
-        let (level, read_level) = (write.unwrap_or(keyspace.w), read.unwrap_or(keyspace.r));
-        let stand_ins = StandIns::begin(target, turn.topology, true);
-        if let Some(error) = too_few_reachable(target, &stand_ins, level, turn) {
-            return Err(error);
-        }
-        let rests_on_a_read = !matches!(&ask, Ask::Put { expiry, .. } if *expiry != ExpiryChange::Keep);
         let mut mutation = Box::new(Mutation {
             ask,
-            level,
-            read_level,
+            asked: (write, read),
+            level: write.unwrap_or(keyspace.w),
+            read_level: read.unwrap_or(keyspace.r),
             phase: Phase::Begun,
             answered: false,
             hidden: false,
             named,
             naming: if named.is_some() { Naming::Theirs } else { Naming::Ours },
-            stand_ins,
+            stand_ins: StandIns::begin(target, turn.topology, true),
+            made_for: None,
+            made_by: Epoch::default(),
         });
-        if rests_on_a_read {
-            mutation.phase = Phase::Reading(Box::new(Read::start(target, read_level, None, turn)?));
-        } else {
-            mutation.make_put(target, None, turn);
-        }
+        mutation.begin(target, turn)?;
         Ok(mutation)
+    }
+
+    fn begin(&mut self, target: &Target, turn: &mut Turn<'_>) -> Result<(), Error> {
+        if let Some(error) = too_few_reachable(target, &self.stand_ins, self.level, turn) {
+            return Err(error);
+        }
+        let rests_on_a_read = !matches!(&self.ask, Ask::Put { expiry, .. } if *expiry != ExpiryChange::Keep);
+        if rests_on_a_read {
+            self.phase = Phase::Reading(Box::new(Read::start(target, self.read_level, None, turn)?));
+        } else {
+            self.make_put(target, None, turn);
+        }
+        Ok(())
     }
 
     /// Takes an event.
@@ -175,11 +193,11 @@ impl Mutation {
                     Err(error) => self.finish(Err(error), turn),
                 },
             },
-            Phase::Begun => {}
-            Phase::Settling(settling) => match settling.0.step(&event) {
+            Phase::Begun | Phase::Overtaken => {}
+            Phase::Settling(settling) => match settling.0.step(&event, turn) {
                 Decision::Waiting => {}
                 Decision::Impossible => {
-                    let error = settling.0.error(target);
+                    let error = settling.0.error();
                     self.finish(Err(error), turn);
                 }
                 Decision::Met => {
@@ -205,7 +223,8 @@ impl Mutation {
         }
         Some(match &self.phase {
             Phase::Reading(read) => read.timed_out(target),
-            Phase::Settling(settling) => settling.0.error(target),
+            Phase::Settling(settling) => settling.0.error(),
+            Phase::Overtaken => not_made(target, self.level, NEWS_DID_NOT_COME.to_owned()),
             Phase::Begun | Phase::Making(_) => Error::Unknown {
                 level: self.level,
                 needed: 1,
@@ -224,13 +243,13 @@ impl Mutation {
     pub fn acknowledged(&self) -> u8 {
         match &self.phase {
             Phase::Writing(writing) => u8::try_from(writing.holding.successes().count()).unwrap_or(u8::MAX),
-            Phase::Begun | Phase::Reading(_) | Phase::Settling(_) | Phase::Making(_) => 0,
+            Phase::Begun | Phase::Reading(_) | Phase::Settling(_) | Phase::Making(_) | Phase::Overtaken => 0,
         }
     }
 
-    /// For which owner this node stands in; nothing where it is one.
-    pub fn in_place_of(&self, target: &Target) -> Option<NodeId> {
-        self.stand_ins.owner_of(target.here)
+    /// For which owner this node stood in when it made the record; nothing where it was one.
+    pub fn in_place_of(&self) -> Option<NodeId> {
+        self.made_for
     }
 
     /// Whether reads here are still answered with what was there before.
@@ -283,12 +302,13 @@ impl Mutation {
     }
 
     fn make_put(&mut self, target: &Target, base: Option<Record>, turn: &mut Turn<'_>) {
-        let Ask::Put { value, context, expiry, priority } = &mut self.ask else {
+        let Ask::Put { value, context, expiry, priority } = &self.ask else {
             return;
         };
+        // What was asked is kept: the store may know by now that it is another node's to make.
         let change = Change::Put {
-            value: std::mem::take(value),
-            context: std::mem::take(context),
+            value: value.clone(),
+            context: context.clone(),
             expiry: *expiry,
             priority: *priority,
         };
@@ -297,7 +317,7 @@ impl Mutation {
 
     fn make(&mut self, target: &Target, change: Change, base: Option<Record>, turn: &mut Turn<'_>) {
         let base = base.map(Box::new);
-        let has_others = target.owners.len() > 1;
+        let has_others = target.written().nth(1).is_some();
         let may_stamp_again = has_others
             && !target.keyspace().policy.keeps_siblings()
             && !matches!(change, Change::Expire { .. });
@@ -306,13 +326,14 @@ impl Mutation {
         let kept =
             may_make_again.then(|| Box::new(Ingredients { change: change.clone(), base: base.clone() }));
         self.phase = Phase::Making(kept);
+        self.made_for = self.stand_ins.owner_of(target.here);
         let make = self.make_of(target, Ingredients { change, base }, None, turn);
         turn.steps.push(Step::Make(FIRST_ROUND, Box::new(make)));
     }
 
-    /// Whether this node alone is too few for the level.
+    /// Whether this node alone is too few for the level, in one set of owners or the other.
     fn needs_others(&self, target: &Target) -> bool {
-        let mut alone = self.stand_ins.tracker(self.level, target);
+        let mut alone = self.stand_ins.joint(self.level, target);
         alone.succeeded(target.here);
         alone.decided() != Decision::Met
     }
@@ -324,12 +345,13 @@ impl Mutation {
     }
 
     fn make_of(
-        &self,
+        &mut self,
         target: &Target,
         Ingredients { change, base }: Ingredients,
         again: Option<Again>,
         turn: &Turn<'_>,
     ) -> Make {
+        self.made_by = target.since();
         Make {
             keyspace: target.keyspace_id,
             key: target.key.clone(),
@@ -339,7 +361,7 @@ impl Mutation {
             named: self.named,
             again,
             hide: self.hidden,
-            in_place_of: self.in_place_of(target),
+            in_place_of: self.made_for,
         }
     }
 
@@ -348,6 +370,10 @@ impl Mutation {
             Ok(made) => made,
             Err(MakeError::NotAsNamed) if self.naming == Naming::Theirs => {
                 self.ask_for_the_name(turn);
+                return;
+            }
+            Err(MakeError::Stale { .. }) => {
+                self.not_made_of_late(target, turn);
                 return;
             }
             Err(MakeError::Gone) => {
@@ -363,17 +389,25 @@ impl Mutation {
         let Phase::Making(ingredients) = std::mem::replace(&mut self.phase, Phase::Begun) else {
             return;
         };
-        let writing = Writing {
+        let mut writing = Writing {
             ingredients,
             round: FIRST_ROUND,
             dot: made.dot,
             made,
-            holding: self.stand_ins.tracker(self.level, target),
+            is_sent: false,
+            holding: self.stand_ins.joint(self.level, target),
             refused: BTreeSet::new(),
             refused_with: Stamp::default(),
             without: BTreeSet::new(),
+            ahead: Vec::new(),
+            former: BTreeSet::new(),
             problems: Vec::new(),
         };
+        if turn.is_dropped(target) {
+            self.phase = Phase::Writing(Box::new(writing));
+            self.is_dropped(target, turn);
+            return;
+        }
         writing.send_to_others(target, &self.stand_ins, turn);
         self.phase = Phase::Writing(Box::new(writing));
     }
@@ -398,7 +432,11 @@ impl Mutation {
                 self.finish(Err(error), turn);
                 return;
             }
-            Event::Reply { from, round, reply } if round == writing.round => writing.reply(from, reply),
+            Event::Reply { from, round, reply } if round == writing.round => {
+                // Once the client is answered nobody is asked again.
+                let awaits = |newest| !self.answered && turn.awaits(newest);
+                writing.reply(from, reply, target.since(), awaits);
+            }
             Event::Failed { from, failure } => {
                 writing.peer_failed(target, from, failure, &mut self.stand_ins, turn);
             }
@@ -418,6 +456,10 @@ impl Mutation {
         match writing.holding.decided() {
             Decision::Met if !self.answered => {
                 self.answered = true;
+                // Where the owners changed, this node may have come to suffice alone. What is acknowledged is shown.
+                if std::mem::take(&mut self.hidden) {
+                    turn.steps.push(Step::Show);
+                }
                 let reply = self.reply(target, turn);
                 turn.answer(Ok(reply));
                 self.let_go(target);
@@ -446,6 +488,7 @@ impl Mutation {
     /// W cannot be reached because owners hold greater stamps.
     fn stamp_again(&mut self, target: &Target, turn: &mut Turn<'_>) {
         let promised = self.readers_never_go_back(target);
+        let is_maker = self.is_still_maker(target);
         let Phase::Writing(writing) = &mut self.phase else {
             return;
         };
@@ -458,7 +501,7 @@ impl Mutation {
         if may && !within_budget {
             writing.problems.push((target.here, RETRIES_SPENT.to_owned()));
         }
-        let can = writing.dot.is_some() && writing.ingredients.is_some();
+        let can = is_maker && writing.dot.is_some() && writing.ingredients.is_some();
         if !within_budget || !can {
             let error = self.unknown_of(target);
             self.finish(Err(error), turn);
@@ -488,14 +531,17 @@ impl Mutation {
         }
         self.naming = Naming::Ours;
         match &self.phase {
-            Phase::Making(Some(ingredients)) => {
-                let ingredients = ingredients.clone();
+            // What is named is a put that rests on nothing.
+            Phase::Making(_) => {
                 self.named = None;
-                let make = self.make_of(target, *ingredients, None, turn);
-                turn.steps.push(Step::Make(FIRST_ROUND, Box::new(make)));
+                self.make_put(target, None, turn);
             }
-            Phase::Writing(_) => self.make_again(target, turn),
-            Phase::Begun | Phase::Reading(_) | Phase::Settling(_) | Phase::Making(None) => {}
+            Phase::Writing(_) if self.is_still_maker(target) => self.make_again(target, turn),
+            Phase::Writing(_) => {
+                let error = self.unknown_of(target);
+                self.finish(Err(error), turn);
+            }
+            Phase::Begun | Phase::Reading(_) | Phase::Settling(_) | Phase::Overtaken => {}
         }
     }
 
@@ -509,9 +555,13 @@ impl Mutation {
         };
         let again = Again { dot, above: writing.refused_with };
         writing.round += 1;
-        writing.holding = self.stand_ins.tracker(self.level, target);
+        writing.is_sent = false;
+        writing.holding = self.stand_ins.joint(self.level, target);
+        let Writing { former, refused, without, .. } = &mut **writing;
+        former.retain(|node| !refused.contains(node) && !without.contains(node));
         writing.refused.clear();
         writing.without.clear();
+        writing.ahead.clear();
         writing.problems.clear();
         let round = writing.round;
         let make = self.make_of(target, *ingredients, Some(again), turn);
@@ -521,6 +571,9 @@ impl Mutation {
     /// The client has been answered: what the record was made of is not needed any more. Nor is the record, unless it is small
     /// and a fallback may still have to keep it for an owner that turns out not to be reachable.
     fn let_go(&mut self, target: &Target) {
+        if let Ask::Put { value, context, .. } = &mut self.ask {
+            (*value, *context) = (Bytes::new(), Context::default());
+        }
         if let Phase::Writing(writing) = &mut self.phase {
             writing.ingredients = None;
             if !target.is_sloppy() || writing.made.record.len() > KEPT_FOR_HINTS_BYTES_MAX {
@@ -570,14 +623,15 @@ impl Mutation {
         if waiting && self.naming == Naming::Asked {
             parts.push(NAME_NOT_LEFT.to_owned());
         } else if waiting {
-            let names: Vec<&str> = writing.holding.awaited().map(|node| target.name_of(node)).collect();
-            parts.push(format!("no answer in time from {}", names.join(", ")));
+            parts.extend(writing.silent(target));
         }
+        parts.extend(writing.in_each_set(target));
+        let short = writing.holding.short();
         Error::Unknown {
             level: self.level,
-            needed: u8::try_from(writing.holding.needed()).unwrap_or(u8::MAX),
-            got: u8::try_from(writing.holding.got()).unwrap_or(u8::MAX),
-            owners: target.owner_count(),
+            needed: count(short.needed()),
+            got: count(short.got()),
+            owners: count(short.counted()),
             detail: parts.join("; "),
         }
     }

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use causality::{Dot, Stamp};
-use quorum::Tracker;
+use quorum::Joint;
 use replica::Made;
-use types::NodeId;
+use types::{Epoch, NodeId};
 use wire::{ReplicaReply, ReplicaRequest};
 
 use super::Ingredients;
@@ -21,23 +21,30 @@ pub(super) struct Writing {
     pub(super) round: u32,
     pub(super) made: Made,
     pub(super) dot: Option<Dot>,
-    pub(super) holding: Tracker,
+    /// Whether the record of this round was sent to the others; it is, once it is made.
+    pub(super) is_sent: bool,
+    pub(super) holding: Joint,
     /// Who refused, in this round; the greatest stamp that any refused with.
     pub(super) refused: BTreeSet<NodeId>,
     pub(super) refused_with: Stamp,
     /// Who provably never got it, or said that it did not take it.
     pub(super) without: BTreeSet<NodeId>,
+    /// Who said that the owners or settings are others by now, and took nothing: asked again once this operation has heard of it.
+    pub(super) ahead: Vec<(NodeId, Epoch)>,
+    /// Who is none of the owners any more, and may have it.
+    pub(super) former: BTreeSet<NodeId>,
     pub(super) problems: Vec<(NodeId, String)>,
 }
 
 impl Writing {
-    pub(super) fn send_to_others(&self, target: &Target, stand_ins: &StandIns, turn: &mut Turn<'_>) {
+    pub(super) fn send_to_others(&mut self, target: &Target, stand_ins: &StandIns, turn: &mut Turn<'_>) {
+        self.is_sent = true;
         for node in self.holding.awaited().filter(|node| *node != target.here) {
             self.send(node, target, stand_ins, turn);
         }
     }
 
-    fn send(&self, node: NodeId, target: &Target, stand_ins: &StandIns, turn: &mut Turn<'_>) {
+    pub(super) fn send(&self, node: NodeId, target: &Target, stand_ins: &StandIns, turn: &mut Turn<'_>) {
         let request = ReplicaRequest::Write {
             keyspace: target.keyspace_id,
             key: target.key.clone(),
@@ -48,7 +55,14 @@ impl Writing {
         turn.send(node, self.round, request);
     }
 
-    pub(super) fn reply(&mut self, from: NodeId, reply: ReplicaReply) {
+    /// Takes an answer, to a question that may have been routed by an earlier state than what there is `since` then.
+    pub(super) fn reply(
+        &mut self,
+        from: NodeId,
+        reply: ReplicaReply,
+        since: Epoch,
+        awaits: impl Fn(Epoch) -> bool,
+    ) {
         match reply {
             ReplicaReply::Stored => {
                 self.holding.succeeded(from);
@@ -70,6 +84,9 @@ impl Writing {
                 self.without.insert(from);
                 self.problems.push((from, "what the change is about was deleted there long ago".to_owned()));
             }
+            // What it was sent before. It has been sent the record once more since.
+            ReplicaReply::StaleEpoch { newest } if newest <= since => {}
+            ReplicaReply::StaleEpoch { newest } if awaits(newest) => self.ahead.push((from, newest)),
             ReplicaReply::StaleEpoch { newest } => {
                 self.holding.failed(from);
                 self.without.insert(from);
@@ -121,11 +138,40 @@ impl Writing {
         self.holding.successes().any(|node| node != target.here)
     }
 
+    /// Whether nobody but this node can have the write, of whichever set, or of those that were in one before.
     pub(super) fn nobody_else_may_have_it(&self, target: &Target, stand_ins: &StandIns) -> bool {
-        let owners = target.owners.iter().map(|(node, _)| *node).filter(|node| !stand_ins.passed_over(*node));
+        let owners = target.written().filter(|node| !stand_ins.passed_over(*node));
         owners
             .chain(stand_ins.nodes())
-            .filter(|node| *node != target.here && Some(*node) != stand_ins.owner_of(target.here))
+            .filter(|node| Some(*node) != stand_ins.owner_of(target.here))
+            .chain(self.former.iter().copied())
+            .filter(|node| *node != target.here)
             .all(|node| self.refused.contains(&node) || self.without.contains(&node))
+    }
+
+    /// Who has not answered, or waits for this node to hear what he knows already, as messages say it.
+    pub(super) fn silent(&self, target: &Target) -> Vec<String> {
+        let is_ahead = |node: &NodeId| self.ahead.iter().any(|(other, _)| other == node);
+        let silent: Vec<&str> =
+            self.holding.awaited().filter(|node| !is_ahead(node)).map(|node| target.name_of(node)).collect();
+        let ahead = self.ahead.iter().map(|(node, newest)| {
+            let name = target.name_of(*node);
+            format!("{name}: it knows epoch {newest}, of which this node has yet to hear")
+        });
+        let silent = (!silent.is_empty()).then(|| format!("no answer in time from {}", silent.join(", ")));
+        ahead.chain(silent).collect()
+    }
+
+    /// What each set needed and got, as messages say it; nothing where there is one.
+    pub(super) fn in_each_set(&self, target: &Target) -> Option<String> {
+        if target.also_written.is_empty() {
+            return None;
+        }
+        let of_each = self.holding.sets().zip(target.sets()).map(|(set, owners)| {
+            let names: Vec<&str> = owners.iter().map(|(node, _)| target.name_of(*node)).collect();
+            format!("{} of {} and {} said so", set.requirement(), names.join(", "), set.got())
+        });
+        let of_each: Vec<String> = of_each.collect();
+        Some(format!("the partition moves, so it takes {}", of_each.join("; and ")))
     }
 }

@@ -96,6 +96,10 @@ impl Operations {
                 }
                 "only a put that rests on nothing can be made under a given name".to_owned()
             }
+            Some(target) if ticket.epoch < target.since() => {
+                out.push(Effect::NotTaken(ticket, target.since()));
+                return;
+            }
             _ => format!("{} neither owns {} nor stands in", self.topology.here, ticket.partition),
         };
         self.answer_to(Origin::Peer(ticket), Err(Error::Invalid(error)), out);
@@ -258,6 +262,7 @@ impl Operations {
             pace: &mut self.pace,
             repairs: &mut self.repairs,
             steps: &mut steps,
+            is_told_of_news: true,
         };
         let machine = match start(target.as_ref(), &mut turn) {
             Ok(machine) => machine,
@@ -268,8 +273,17 @@ impl Operations {
             }
         };
         let deadline = now.mono + timeout.min(self.options.timeout);
-        self.by_id
-            .insert(id, Operation { machine, target, origin: Some(origin), deadline, wake: deadline, bytes });
+        let operation = Operation {
+            machine,
+            target,
+            news: 0,
+            first_round: 0,
+            origin: Some(origin),
+            deadline,
+            wake: deadline,
+            bytes,
+        };
+        self.by_id.insert(id, operation);
         self.wakes.insert(deadline, id);
         self.bytes += bytes;
         self.unanswered += 1;

@@ -2,13 +2,15 @@
 //!
 //! An operation is a machine (a get, a mutation, ...), its target and whoever waits for its answer. Machines list steps;
 //! here these become effects for the node, addressed and numbered. What must hold: every operation that is in the table
-//! has a deadline in `wakes`, and the table is bounded: beyond the bound a request is refused, early and cheaply (J1).
+//! has a deadline in `wakes`, and the table is bounded: beyond the bound a request is refused, early and cheaply (J1). An operation
+//! goes by one state until it hears of another by which the owners of its key, or the settings of its keyspace, are others ([`news`]).
 
 mod admission;
 mod begin;
 mod beside;
 mod delay;
 mod ids;
+mod news;
 mod outcome;
 mod wakes;
 
@@ -20,7 +22,7 @@ use api::{Outcome, Reply};
 use cluster::Topology;
 use replica::collection::fence::UnderWay;
 use replica::{Made, Make, MakeError, Ticket};
-use types::{Instant, KeyspaceId, Moment, NodeId, OperationId, ShardId};
+use types::{Epoch, Instant, KeyspaceId, Moment, NodeId, OperationId, ShardId};
 use wire::{Body, Envelope, ReplicaReply, ReplicaRequest};
 
 pub use self::admission::Refusals;
@@ -28,6 +30,7 @@ pub use self::beside::{Alone, Beside};
 
 use self::delay::Delay;
 use self::ids::ById;
+use self::news::{ROUNDS_BEFORE_NEWS, Turned};
 use self::wakes::Wakes;
 use crate::explain::Explain;
 use crate::forward::Forward;
@@ -65,6 +68,16 @@ pub enum Effect {
     Forwarded(Ticket, Outcome),
     /// Tell a peer that the write that it passed on cannot be made as the peer has named it.
     NotAsNamed(Ticket),
+    /// Tell a peer that the write that it passed on was routed by earlier owners or settings than those since this epoch, and that
+    /// nothing was made of it.
+    NotTaken(Ticket, Epoch),
+    /// Hear from a node what the cluster state is: it goes by this epoch or a later one, and operations here wait for it.
+    News {
+        /// Who knows.
+        from: NodeId,
+        /// Since when the owners or settings are others.
+        epoch: Epoch,
+    },
 }
 
 /// Where the ids of one table of operations come from. What must hold: no two tables of one incarnation share an id, and
@@ -181,6 +194,10 @@ pub struct Operations {
 struct Operation {
     machine: Machine,
     target: Option<Target>,
+    /// How often it was told that its owners or settings are others.
+    news: u8,
+    /// Its rounds count from here: those before it were asked for nothing.
+    first_round: u32,
     origin: Option<Origin>,
     deadline: Instant,
     wake: Instant,
@@ -237,14 +254,19 @@ impl Operations {
         }
     }
 
-    /// The cluster has changed, or who is reachable in it. Operations under way go on with what they began with.
-    pub fn set_topology(&mut self, topology: Arc<Topology>) {
+    /// The cluster has changed, or who is reachable in it. Operations under way go on with what they began with, but for those
+    /// whose owners or settings are others by now.
+    pub fn set_topology(&mut self, now: Moment, topology: Arc<Topology>, out: &mut Vec<Effect>) {
         for member in topology.state.members() {
             if topology.is_reachable(member.id) && !self.topology.is_reachable(member.id) {
                 self.pace.reconnected(member.id);
             }
         }
+        let is_another_state = topology.state.epoch() != self.topology.state.epoch();
         self.topology = topology;
+        if is_another_state {
+            self.tell_the_news(now, out);
+        }
     }
 
     /// The cluster as operations that begin now see it.
@@ -281,11 +303,17 @@ impl Operations {
         reply: ReplicaReply,
         out: &mut Vec<Effect>,
     ) {
-        if self.tell(now, operation, Event::Reply { from, round, reply }, out) {
+        if let ReplicaReply::StaleEpoch { newest } = reply {
+            self.ask_for_news(from, newest, out);
+        }
+        let first_round = self.by_id.get(&operation).map_or(round, |one| one.first_round);
+        if let Some(round) = round.checked_sub(first_round)
+            && self.tell(now, operation, Event::Reply { from, round, reply }, out)
+        {
             return;
         }
         // A read that nobody waits to be repaired is over before those that are behind answer.
-        if round != REPAIR_ROUND || !self.repairs.answered(from, operation) {
+        if round % ROUNDS_BEFORE_NEWS != REPAIR_ROUND || !self.repairs.answered(from, operation) {
             self.pace.answered_too_late(now.mono, from, operation);
         }
     }
@@ -357,6 +385,7 @@ impl Operations {
             pace: &mut self.pace,
             repairs: &mut self.repairs,
             steps: &mut steps,
+            is_told_of_news: operation.is_told_of_news(),
         };
         operation.step(event, &mut turn);
         self.carry_out(now, id, &mut steps, out);
@@ -387,9 +416,16 @@ impl Operations {
 
     /// Turns what an operation wants into effects.
     fn carry_out(&mut self, now: Moment, id: OperationId, steps: &mut Vec<Step>, out: &mut Vec<Effect>) {
-        let (mut answered, mut ended) = (false, false);
+        let (mut answered, mut ended, mut turned) = (false, false, None);
         for step in steps.drain(..) {
             match step {
+                Step::Anew => {
+                    if let Some(operation) = self.by_id.get_mut(&id) {
+                        operation.first_round += ROUNDS_BEFORE_NEWS;
+                    }
+                }
+                Step::PassOn(write) => turned = Some(Turned::PassedOn(*write)),
+                Step::MakeHere(write) => turned = Some(Turned::MadeHere(*write)),
                 Step::Send(to, round, request) => self.send(now, id, to, round, request, out),
                 Step::Make(round, make) => {
                     if let Some(ticket) = self.ticket(id, round) {
@@ -410,6 +446,10 @@ impl Operations {
         }
         if ended {
             self.end(id, out);
+            return;
+        }
+        if let Some(turned) = turned {
+            self.turn_into(now, id, turned, out);
             return;
         }
         if answered {
@@ -437,7 +477,7 @@ impl Operations {
         let left = self.by_id.get(&id).map_or(Duration::ZERO, |operation| operation.deadline.since(now.mono));
         let envelope = Envelope {
             operation: id,
-            round,
+            round: ticket.round,
             epoch: ticket.epoch,
             partition: ticket.partition,
             deadline_ms: u32::try_from(left.as_millis()).unwrap_or(u32::MAX),
@@ -448,16 +488,9 @@ impl Operations {
 
     fn ticket(&self, id: OperationId, round: u32) -> Option<Ticket> {
         let operation = self.by_id.get(&id)?;
-        let (partition, epoch) = match (&operation.machine, &operation.target) {
-            (Machine::Walk(walk), _) => {
-                let partition = walk.partition()?;
-                (partition, self.topology.state.since_in(walk.keyspace(), partition))
-            }
-            (_, Some(target)) => {
-                (target.partition, target.state().since_in(target.keyspace_id, target.partition))
-            }
-            (_, None) => return None,
-        };
+        let target = operation.target()?;
+        let (partition, epoch) = (target.partition, target.since());
+        let round = operation.first_round + round;
         let (from, shard) = (self.topology.here, self.ids.shard);
         Some(Ticket {
             from,
@@ -504,11 +537,19 @@ impl Operations {
 }
 
 impl Operation {
+    /// What it is about now.
+    fn target(&self) -> Option<&Target> {
+        match &self.machine {
+            Machine::Walk(walk) => walk.target(),
+            _ => self.target.as_ref(),
+        }
+    }
+
     /// What shows readers here what this operation wrote.
     fn show(&self, operation: OperationId) -> Option<Effect> {
         let target = self.target.as_ref()?;
         let in_place_of = match &self.machine {
-            Machine::Mutation(mutation) => mutation.in_place_of(target),
+            Machine::Mutation(mutation) => mutation.in_place_of(),
             _ => None,
         };
         let (keyspace, key) = (target.keyspace_id, target.key.clone());

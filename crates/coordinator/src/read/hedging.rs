@@ -94,7 +94,10 @@ impl Read {
             let at = asked + turn.pace.late_after(node);
             if at <= now {
                 late += 1;
-                turn.pace.owes(now, node, turn.id, asked);
+                // One that waits for this node to hear the news has answered.
+                if !self.is_ahead(node) {
+                    turn.pace.owes(now, node, turn.id, asked);
+                }
             } else {
                 next = soonest(next, at);
             }

@@ -1,15 +1,18 @@
 //! Collects the answers of R owners and merges them: the first half of every read, and of every write that rests on one.
 //!
 //! The nearest owners are asked first, only as many as the level needs; when one fails or is slow, the next ([`hedging`]).
-//! An answer counts if its owner knows what it holds: *cannot say* is none (INVARIANTS C3).
+//! An answer counts if its owner knows what it holds: *cannot say* is none (INVARIANTS C3). Those count that answer reads, and no
+//! others, however the partition moves; where they change, the read is begun anew, for R answers of which some are of other owners
+//! than the rest need meet no write (C1). An owner that knows of such a change before this node does is waited for until the news
+//! has come.
 
 mod hedging;
 
 use api::{Action, Error};
 use bytes::Bytes;
 use causality::{Context, Record};
-use quorum::{Decision, Level, Tracker};
-use types::NodeId;
+use quorum::{Decision, Level, Owner, Tracker};
+use types::{Epoch, NodeId};
 use wire::{ReplicaReply, ReplicaRequest};
 
 use self::hedging::Hedging;
@@ -32,6 +35,8 @@ pub struct Read {
     unasked: Vec<NodeId>,
     answers: Vec<Answered>,
     problems: Vec<(NodeId, String)>,
+    /// Who knows since which epoch the owners or settings are others than this read was routed by.
+    ahead: Vec<(NodeId, Epoch)>,
     hedging: Hedging,
     stand_ins: StandIns,
     /// What the reader knows, where he wants nothing older.
@@ -95,6 +100,7 @@ impl Read {
             unasked: nearest_last(target, &stand_ins, turn),
             answers: Vec::new(),
             problems: Vec::new(),
+            ahead: Vec::new(),
             hedging: Hedging::begin(turn.now.mono),
             stand_ins,
             demanded,
@@ -152,10 +158,17 @@ impl Read {
         let waiting: Vec<&str> = self
             .tracker
             .awaited()
-            .filter(|node| !self.unasked.contains(node))
+            .filter(|node| !self.unasked.contains(node) && !self.is_ahead(*node))
             .map(|node| target.name_of(node))
             .collect();
         let mut detail = self.problem_text(target);
+        for (node, newest) in &self.ahead {
+            let separator = if detail.is_empty() { "" } else { "; " };
+            let name = target.name_of(*node);
+            detail = format!(
+                "{detail}{separator}{name}: it knows epoch {newest}, of which this node has yet to hear"
+            );
+        }
         if !waiting.is_empty() {
             let separator = if detail.is_empty() { "" } else { "; " };
             detail = format!("{detail}{separator}no answer in time from {}", waiting.join(", "));
@@ -233,6 +246,7 @@ impl Read {
             }
             ReplicaReply::CannotSay { why } => self.cannot_say(target, from, why, turn),
             ReplicaReply::Failed { why } => self.refused(target, from, why, turn),
+            ReplicaReply::StaleEpoch { newest } if turn.awaits(newest) => self.ahead.push((from, newest)),
             ReplicaReply::StaleEpoch { newest } => {
                 let why = format!("it knows epoch {newest}, and the request is of an older one");
                 self.refused(target, from, why, turn);
@@ -273,6 +287,11 @@ impl Read {
         self.answers.iter().any(|answer| answer.from == node)
             || self.problems.iter().any(|(other, _)| *other == node)
             || self.unasked.contains(&node)
+    }
+
+    /// Whether a node has answered that the owners or settings are others by now.
+    fn is_ahead(&self, node: NodeId) -> bool {
+        self.ahead.iter().any(|(other, _)| *other == node)
     }
 
     fn answered(&mut self, from: NodeId, record: Option<Bytes>, synced: bool, turn: &mut Turn<'_>) {
@@ -402,26 +421,25 @@ fn decode(bytes: &Bytes) -> Result<Record, Error> {
 
 /// The owners in the order in which to ask them, from the back: those that have been quick, then slower ones; of equally quick
 /// ones this node, then its data center's, then others; and else in a rotation, so that no owner is everybody's second choice.
-/// Stand-ins, who know least, come after all owners that can be reached, and those that cannot come last.
+/// Stand-ins, who know least, come after all owners that can be reached, and those that cannot come last. While the partition
+/// moves, of equally quick ones those come first that are in both sets: what they hold counts in both (`Settling`).
 fn nearest_last(target: &Target, stand_ins: &StandIns, turn: &Turn<'_>) -> Vec<NodeId> {
     // Where answers come from soonest, which need not be where the level counts: the maker of a write that was passed on
     // reads for a coordinator elsewhere.
     let near = target.topology.local_data_center();
     let count = target.owners.len().max(1);
     let turned = usize::try_from(turn.id.0 % count as u64).unwrap_or(0);
-    let mut owners: Vec<(bool, bool, u8, bool, bool, usize, NodeId)> = target
-        .owners
-        .iter()
-        .enumerate()
-        .map(|(place, &(owner, data_center))| {
-            let stand_in = stand_ins.of(owner);
-            let node = stand_in.unwrap_or(owner);
-            let here = node == target.here;
-            let up = here || turn.topology.is_reachable(node);
-            let class = turn.pace.class(node);
-            (!up, stand_in.is_some(), class, !here, data_center != near, (place + turned) % count, node)
-        })
-        .collect();
+    let is_in_one = |owner: &Owner| !target.also_written.is_empty() && !target.also_written.contains(owner);
+    let rank = |(place, owner): (usize, &Owner)| {
+        let stand_in = stand_ins.of(owner.0);
+        let node = stand_in.unwrap_or(owner.0);
+        let here = node == target.here;
+        let up = here || turn.topology.is_reachable(node);
+        let class = turn.pace.class(node);
+        let nearness = (is_in_one(owner), !here, owner.1 != near);
+        (!up, stand_in.is_some(), class, nearness, (place + turned) % count, node)
+    };
+    let mut owners: Vec<_> = target.owners.iter().enumerate().map(rank).collect();
     owners.sort_unstable_by(|a, b| b.cmp(a));
     owners.into_iter().map(|(.., node)| node).collect()
 }

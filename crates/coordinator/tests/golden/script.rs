@@ -8,7 +8,7 @@ use api::{Command, Detail, ExpiryChange, KeyRequest, Operation, Request, ScanReq
 use bytes::Bytes;
 use causality::{Actor, Context, Dot, Expiry, Lww, Payload, Policy, Record, Siblings, Stamp, Version};
 use cluster::{
-    Addresses, ClusterState, Durability, FoundingPlan, Keyspace, MemberPlan, QuorumMode, Topology,
+    Addresses, ClusterState, Durability, FoundingPlan, Keyspace, MemberPlan, QuorumMode, Step, Topology,
 };
 use coordinator::pace::Share;
 use coordinator::{Beside, Effect, Ids, Operations, Options};
@@ -37,6 +37,8 @@ pub(crate) struct Stage {
 pub(crate) struct Play {
     operations: Operations,
     topology: Arc<Topology>,
+    /// The cluster state, of which this node may have yet to hear.
+    state: Arc<ClusterState>,
     now: Moment,
     /// The keys that a script names, and what stands for them: keys with the owners that it wants.
     pub(crate) keys: BTreeMap<String, Bytes>,
@@ -112,14 +114,8 @@ impl Play {
             words.named.get("dc2").map_or(Vec::new(), |names| names.split(',').collect());
         let member = |number: u64| {
             let name = format!("n{number}");
-            let data_center = if elsewhere.contains(&name.as_str()) { "dc2" } else { "dc1" };
-            MemberPlan {
-                name,
-                data_center: data_center.to_owned(),
-                rack: format!("r{number}"),
-                weight: 1.0,
-                addresses: Addresses::default(),
-            }
+            let is_elsewhere = elsewhere.contains(&name.as_str());
+            member(&name, if is_elsewhere { "dc2" } else { "dc1" })
         };
         let nodes = words.number("nodes", 3);
         let keyspace = Keyspace {
@@ -145,7 +141,8 @@ impl Play {
         })
         .unwrap();
         let here = NodeId(u16::try_from(words.number("here", 1)).unwrap());
-        let mut topology = Topology::new(Arc::new(state), here, Incarnation(1)).unwrap();
+        let state = Arc::new(state);
+        let mut topology = Topology::new(Arc::clone(&state), here, Incarnation(1)).unwrap();
         for number in 1..=u16::try_from(nodes).unwrap() {
             topology = topology.with_reachable(NodeId(number), Incarnation(u64::from(number)));
         }
@@ -160,6 +157,7 @@ impl Play {
         Play {
             operations: Operations::new(Arc::clone(&topology), Ids::alone(FIRST_ID), options),
             topology,
+            state,
             now: Moment { mono: Instant(1_000_000_000), wall: WallTime(1000) },
             keys: BTreeMap::new(),
             rounds: BTreeMap::new(),
@@ -183,6 +181,8 @@ impl Play {
                 assert_eq!(words.plain[1], self.operations.len().to_string(), "operations under way");
             }
             "passed" => self.passed(words, out),
+            "cluster-state" => self.change_state(words),
+            "news" => self.news(out),
             node if node.strip_prefix('n').is_some_and(|rest| rest.parse::<u16>().is_ok()) => {
                 self.node(words, out);
             }
@@ -197,17 +197,78 @@ impl Play {
         }
     }
 
-    /// `key NAME owners=n1,n2,n3`: finds a key with these owners and calls it so.
+    /// `key NAME owners=n1,n2,n3`: finds a key with these owners and calls it so; with `also=n1,n2,n4`, one that moves to or from
+    /// those, by the cluster state that there is, whether this node has heard of it or not.
     fn choose_key(&mut self, words: &Words<'_>) {
-        let wanted: Vec<NodeId> = words.named["owners"].split(',').map(node_id).collect();
-        let state = &self.topology.state;
-        let owners = |key: &Bytes| state.owners(KEYSPACE, state.partition_of(key)).to_vec();
+        let nodes = |name: &str| -> Vec<NodeId> {
+            words.named.get(name).map_or(Vec::new(), |names| names.split(',').map(node_id).collect())
+        };
+        let wanted = (nodes("owners"), nodes("also"));
+        let state = &self.state;
+        let owners = |key: &Bytes| {
+            let owners = state.all_owners(KEYSPACE, state.partition_of(key));
+            (owners.read.to_vec(), owners.also_written.to_vec())
+        };
         let candidates = || (0..10_000).map(|number| Bytes::from(format!("{}{number}", words.plain[1])));
         let key = candidates().find(|key| owners(key) == wanted).unwrap_or_else(|| {
-            let there: BTreeSet<Vec<NodeId>> = candidates().map(|key| owners(&key)).collect();
+            let there: BTreeSet<_> = candidates().map(|key| owners(&key)).collect();
             panic!("no key has the owners {wanted:?}; there are {there:?}")
         });
         self.keys.insert(words.plain[1].to_owned(), key);
+    }
+
+    /// `cluster-state join n4`, `begin`, `advance`, `drop`, `alter w=3`: the cluster state becomes another, and this node does not hear
+    /// of it yet. Movements begin, and go on, all at once.
+    fn change_state(&mut self, words: &Words<'_>) {
+        let name = || words.plain[2].to_owned();
+        let keyspace = self.state.keyspace(KEYSPACE);
+        let command = match words.plain[1] {
+            "join" => cluster::Command::Join { plan: Box::new(member(&name(), "dc1")), replaces: None },
+            "drain" => cluster::Command::Drain { names: vec![name()], below_n: false },
+            "cancel" => cluster::Command::Cancel { name: name() },
+            "begin" => cluster::Command::Begin { partitions: self.state.waiting_to_move().collect() },
+            "advance" => cluster::Command::Advance {
+                steps: self
+                    .state
+                    .movements()
+                    .iter()
+                    .map(|(partition, movement)| Step {
+                        partition: *partition,
+                        session: movement.session,
+                        stage: movement.stage,
+                    })
+                    .collect(),
+            },
+            "drop" => cluster::Command::DropKeyspace { keyspace: KEYSPACE, name: "script".to_owned() },
+            "alter" => cluster::Command::AlterKeyspace {
+                keyspace: Box::new(Keyspace {
+                    r: words.level("r").unwrap_or(keyspace.unwrap().r),
+                    w: words.level("w").unwrap_or(keyspace.unwrap().w),
+                    ..keyspace.unwrap().clone()
+                }),
+                since: keyspace.unwrap().since,
+            },
+            other => panic!("no such change: {other}"),
+        };
+        self.state = Arc::new(self.state.apply(&command).unwrap());
+    }
+
+    /// This node hears of the cluster state that there is. It sees who it saw before, and those that are new.
+    fn news(&mut self, out: &mut Vec<Effect>) {
+        let before = Arc::clone(&self.topology);
+        let mut topology = Topology::new(Arc::clone(&self.state), before.here, Incarnation(1)).unwrap();
+        for member in self.state.members() {
+            if before.is_reachable(member.id) || before.state.member(member.id).is_none() {
+                topology = topology.with_reachable(member.id, Incarnation(u64::from(member.id.0)));
+            }
+        }
+        self.topology = Arc::new(topology);
+        self.operations.set_topology(self.now, Arc::clone(&self.topology), out);
+    }
+
+    /// `9`, or the epoch of the cluster state that there is.
+    fn epoch(&self, word: Option<&&str>) -> Epoch {
+        word.map_or(self.state.epoch(), |number| Epoch(number.parse().unwrap()))
     }
 
     fn key(&self, name: &str) -> Bytes {
@@ -313,6 +374,8 @@ impl Play {
             Err(MakeError::Overloaded(words.plain[2..].join(" ")))
         } else if words.plain[1] == "gone" {
             Err(MakeError::Gone)
+        } else if words.plain[1] == "stale" {
+            Err(MakeError::Stale { newest: self.epoch(None) })
         } else if words.plain[1] == "not-as-named" {
             Err(MakeError::NotAsNamed)
         } else {
@@ -337,12 +400,12 @@ impl Play {
         let operation = words.number("op", self.last_operation());
         let id = OperationId(FIRST_ID + operation);
         match words.plain[1] {
-            "down" => self.see(|topology| topology.with_unreachable(node)),
-            "up" => self.see(|topology| topology.with_reachable(node, Incarnation(1))),
-            "full" => self.see(|topology| topology.with_disk(node, true)),
-            "has-room" => self.see(|topology| topology.with_disk(node, false)),
+            "down" => self.see(|topology| topology.with_unreachable(node), out),
+            "up" => self.see(|topology| topology.with_reachable(node, Incarnation(1)), out),
+            "full" => self.see(|topology| topology.with_disk(node, true), out),
+            "has-room" => self.see(|topology| topology.with_disk(node, false), out),
             "lost" => {
-                self.see(|topology| topology.with_unreachable(node));
+                self.see(|topology| topology.with_unreachable(node), out);
                 self.operations.peer_lost(self.now, node, out);
             }
             "unname" => self.unname(words, out),
@@ -357,9 +420,9 @@ impl Play {
         }
     }
 
-    fn see(&mut self, change: impl FnOnce(&Topology) -> Topology) {
+    fn see(&mut self, change: impl FnOnce(&Topology) -> Topology, out: &mut Vec<Effect>) {
         self.topology = Arc::new(change(&self.topology));
-        self.operations.set_topology(Arc::clone(&self.topology));
+        self.operations.set_topology(self.now, Arc::clone(&self.topology), out);
     }
 
     fn last_operation(&self) -> u64 {
@@ -374,13 +437,14 @@ impl Play {
                 synced: plain.get(2) != Some(&"unsynced"),
             },
             "absent" => ReplicaReply::Absent,
+            "settled" => ReplicaReply::Settled,
             "covering" => ReplicaReply::Covering { record: None, synced: true },
             "stored" => ReplicaReply::Stored,
             "not-as-named" => ReplicaReply::NotAsNamed,
             "refused" => ReplicaReply::Refused { held: Stamp::new(plain[1].parse().unwrap(), 0) },
             "failed" => ReplicaReply::Failed { why: rest() },
             "cannot-say" => ReplicaReply::CannotSay { why: rest() },
-            "stale" => ReplicaReply::StaleEpoch { newest: types::Epoch(plain[1].parse().unwrap()) },
+            "stale" => ReplicaReply::StaleEpoch { newest: self.epoch(plain.get(1)) },
             "counted" => ReplicaReply::Counted { live: plain[1].parse().unwrap(), next: self.place(words) },
             "scanned" => ReplicaReply::Scanned(ScanAnswer {
                 entries: self.entries(&plain[1..]),
@@ -446,7 +510,12 @@ impl Play {
                 self.rounds.insert((operation, ticket.from), ticket.round);
                 self.make = Some((operation, *make));
             }
-            Effect::Show { .. } | Effect::Answer(..) | Effect::Forwarded(..) | Effect::NotAsNamed(_) => {}
+            Effect::Show { .. }
+            | Effect::Answer(..)
+            | Effect::Forwarded(..)
+            | Effect::NotAsNamed(_)
+            | Effect::NotTaken(..)
+            | Effect::News { .. } => {}
         }
         text
     }
@@ -464,6 +533,17 @@ fn copies(text: &str) -> ReplicaCount {
         Some((name, count)) => {
             ReplicaCount::PerDataCenter(BTreeMap::from([(name.to_owned(), count.parse().unwrap())]))
         }
+    }
+}
+
+/// A node in a rack of its own.
+fn member(name: &str, data_center: &str) -> MemberPlan {
+    MemberPlan {
+        name: name.to_owned(),
+        data_center: data_center.to_owned(),
+        rack: format!("r{}", node_id(name).0),
+        weight: 1.0,
+        addresses: Addresses::default(),
     }
 }
 

@@ -26,6 +26,15 @@ pub(crate) fn effect(effect: &Effect, first_id: u64, play: &Play) -> String {
         Effect::NotAsNamed(ticket) => {
             line(&node(ticket.from), format!("<{}", ticket.operation.0), "cannot be made as it is named")
         }
+        Effect::NotTaken(ticket, epoch) => {
+            let what = format!("not taken, and not made: it is otherwise since epoch {epoch}");
+            line(&node(ticket.from), format!("<{}", ticket.operation.0), &what)
+        }
+        Effect::News { from, epoch } => line(
+            &node(*from),
+            String::new(),
+            &format!("what is the cluster state? It is of {epoch} or later"),
+        ),
         Effect::Serve(ticket, asked) => {
             line(&node(ticket.from), number(ticket.operation.0, ticket.round), &request(asked, play))
         }
@@ -176,5 +185,6 @@ fn answer(outcome: &Outcome, first_id: u64, play: &Play) -> String {
         }
         Reply::Acknowledged(count) => format!("{count} hold it"),
         Reply::Repairing => "repairing".to_owned(),
+        Reply::Changed(_) | Reply::Planned(_) => panic!("the coordinator changes no cluster"),
     }
 }

@@ -1,5 +1,6 @@
 //! The rules of this crate, as tests.
 
+mod joint;
 mod levels;
 mod models;
 mod tracking;

@@ -6,10 +6,10 @@ use proptest::prelude::*;
 use quorum::{Decision, Level, Owner, Tracker};
 use types::NodeId;
 
-const NODES: u16 = 8;
-const DATA_CENTERS: u8 = 3;
+pub(crate) const NODES: u16 = 8;
+pub(crate) const DATA_CENTERS: u8 = 3;
 
-fn any_level() -> impl Strategy<Value = Level> {
+pub(crate) fn any_level() -> impl Strategy<Value = Level> {
     prop_oneof![
         prop::sample::select(vec![
             Level::One,
@@ -35,26 +35,26 @@ fn any_owners() -> impl Strategy<Value = Vec<Owner>> {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Reply {
-    node: NodeId,
-    success: bool,
+pub(crate) struct Reply {
+    pub(crate) node: NodeId,
+    pub(crate) success: bool,
 }
 
-fn any_reply() -> impl Strategy<Value = Reply> {
+pub(crate) fn any_reply() -> impl Strategy<Value = Reply> {
     (0..NODES, any::<bool>()).prop_map(|(node, success)| Reply { node: NodeId(node), success })
 }
 
 /// The naive model: sets of nodes, and the level's definition spelled out.
-struct Naive<'a> {
-    level: Level,
-    owners: &'a [Owner],
-    local: u8,
-    succeeded: BTreeSet<NodeId>,
-    failed: BTreeSet<NodeId>,
+pub(crate) struct Naive<'a> {
+    pub(crate) level: Level,
+    pub(crate) owners: &'a [Owner],
+    pub(crate) local: u8,
+    pub(crate) succeeded: BTreeSet<NodeId>,
+    pub(crate) failed: BTreeSet<NodeId>,
 }
 
 impl Naive<'_> {
-    fn hear(&mut self, reply: Reply) {
+    pub(crate) fn hear(&mut self, reply: Reply) {
         if self.owners.iter().any(|owner| owner.0 == reply.node) {
             let set = if reply.success { &mut self.succeeded } else { &mut self.failed };
             set.insert(reply.node);
@@ -62,7 +62,7 @@ impl Naive<'_> {
     }
 
     /// Whether the level would be met if exactly these nodes had succeeded.
-    fn is_met_by(&self, nodes: &BTreeSet<NodeId>) -> bool {
+    pub(crate) fn is_met_by(&self, nodes: &BTreeSet<NodeId>) -> bool {
         let mut found: BTreeMap<u8, usize> = BTreeMap::new();
         let mut owned: BTreeMap<u8, usize> = BTreeMap::new();
         for (node, home) in self.owners {
@@ -88,7 +88,7 @@ impl Naive<'_> {
         }
     }
 
-    fn decision(&self) -> Decision {
+    pub(crate) fn decision(&self) -> Decision {
         let hopeless: BTreeSet<NodeId> = self.failed.difference(&self.succeeded).copied().collect();
         let at_best =
             self.owners.iter().map(|owner| owner.0).filter(|node| !hopeless.contains(node)).collect();

@@ -1,0 +1,176 @@
+//! What becomes of a write when the owners of its key, or the settings of its keyspace, change while it is under way.
+//!
+//! What must hold (INVARIANTS A1, A5, A6, E1): it is acknowledged only when quorums of the owners of one and the same state hold it;
+//! it stays one write, under the dot, the stamp and the operation that it was made with; and it is *not done* only where it was
+//! made nowhere.
+//!
+//! - **Not made yet:** it is begun anew, with the read that it rests on. Where this node may not make it any more, another does:
+//!   the coordinator passes it on, and a maker says to the coordinator that the write was routed by an earlier state.
+//! - **The store is making it:** whatever that says comes first. A store that knows of the change makes nothing.
+//! - **Made:** the same record is sent to those of the present owners that have not acknowledged it.
+//!
+//! Why acknowledgements count on: they say that a node has the record on its disk, whoever else was an owner then. One that is an
+//! owner still has it still; one that left and came back meanwhile has handed over all it had to every owner that was to stay
+//! before it dropped it, and gets all from them before it answers reads. Only a node that was being filled drops what it has and hands
+//! nothing over, where its movement is given up: what it acknowledged counts while that same movement goes on, and not in another.
+//!
+//! Why nothing more need be done about a write whose last acknowledgement came before any refusal: a replica refuses what was
+//! routed by an earlier state than its own *when it applies it*. So W old owners applied it before they adopted the change, and
+//! the new ones compare with each of them after it has (`cluster::movement`).
+
+use api::Operation;
+use causality::Context;
+use cluster::Stage;
+use types::NodeId;
+
+use super::refusal::{NEWS_DID_NOT_COME, not_made};
+use super::{Ask, Mutation, Naming, Phase};
+use crate::stand_ins::StandIns;
+use crate::target::{Step, Target, Turn};
+
+impl Mutation {
+    /// The owners or settings are others than they were before.
+    pub fn overtaken(&mut self, before: &Target, target: &Target, turn: &mut Turn<'_>) {
+        if turn.is_dropped(target) {
+            self.is_dropped(target, turn);
+            return;
+        }
+        match &self.phase {
+            Phase::Reading(_) | Phase::Settling(_) | Phase::Overtaken => self.begin_anew(target, turn),
+            Phase::Making(_) if self.naming == Naming::Asked && !target.may_make() => self.pass_on(turn),
+            Phase::Writing(_) => self.write_on(before, target, turn),
+            Phase::Begun | Phase::Making(_) => {}
+        }
+        if matches!(self.phase, Phase::Making(_)) {
+            self.go_by(target, turn);
+        }
+    }
+
+    /// The local store knows of other owners or settings than those that it was to make the write by, and has made nothing.
+    pub(super) fn not_made_of_late(&mut self, target: &Target, turn: &mut Turn<'_>) {
+        self.hidden = false;
+        if turn.is_dropped(target) {
+            self.finish(Err(target.dropped()), turn);
+        } else if target.since() > self.made_by {
+            self.begin_anew(target, turn);
+        } else if turn.is_told_of_news {
+            self.phase = Phase::Overtaken;
+        } else {
+            self.finish(Err(not_made(target, self.level, NEWS_DID_NOT_COME.to_owned())), turn);
+        }
+    }
+
+    /// The keyspace is no more. What the store is making is waited for, to say truly whether it was stored.
+    pub(super) fn is_dropped(&mut self, target: &Target, turn: &mut Turn<'_>) {
+        let error = match &mut self.phase {
+            Phase::Making(_) if self.naming != Naming::Asked => return,
+            Phase::Writing(writing) => {
+                writing.problems.push((target.here, "the keyspace was dropped meanwhile".to_owned()));
+                self.unknown_of(target)
+            }
+            Phase::Begun | Phase::Reading(_) | Phase::Settling(_) | Phase::Making(_) | Phase::Overtaken => {
+                target.dropped()
+            }
+        };
+        self.finish(Err(error), turn);
+    }
+
+    /// Whether this node may make the write once more, above what it was refused with: it is to the key what it was when it made it.
+    /// One that does not answer reads any more makes nothing on top of what it holds.
+    pub(super) fn is_still_maker(&self, target: &Target) -> bool {
+        let stands_in_for = self.stand_ins.owner_of(target.here);
+        self.made_for == stands_in_for && (target.is_owner() || stands_in_for.is_some())
+    }
+
+    fn begin_anew(&mut self, target: &Target, turn: &mut Turn<'_>) {
+        if !target.may_make() {
+            self.pass_on(turn);
+            return;
+        }
+        turn.steps.push(Step::Anew);
+        self.phase = Phase::Begun;
+        self.levels_of(target);
+        self.stand_ins = StandIns::begin(target, turn.topology, true);
+        if let Err(error) = self.begin(target, turn) {
+            self.finish(Err(error), turn);
+        }
+    }
+
+    /// Another node is to make it.
+    fn pass_on(&mut self, turn: &mut Turn<'_>) {
+        let (write, read) = self.asked;
+        let operation = match &mut self.ask {
+            Ask::Put { value, context, expiry, priority } => Operation::Put {
+                value: std::mem::take(value),
+                context: Some(std::mem::take(context)).filter(|context| *context != Context::Empty),
+                write,
+                expiry: *expiry,
+                priority: *priority,
+            },
+            Ask::Delete { context, .. } => Operation::Delete { context: context.take(), write, read },
+            Ask::Expire { change, .. } => Operation::Expire { change: *change, read, write },
+        };
+        turn.steps.push(Step::PassOn(Box::new(operation)));
+    }
+
+    fn levels_of(&mut self, target: &Target) {
+        let (write, read) = self.asked;
+        self.level = write.unwrap_or(target.keyspace().w);
+        self.read_level = read.unwrap_or(target.keyspace().r);
+    }
+
+    fn go_by(&mut self, target: &Target, turn: &Turn<'_>) -> StandIns {
+        self.levels_of(target);
+        let stand_ins = self.stand_ins.by(target, turn.topology);
+        std::mem::replace(&mut self.stand_ins, stand_ins)
+    }
+
+    /// Counts who holds the write among those who are its owners now, and sends it to the others.
+    fn write_on(&mut self, before: &Target, target: &Target, turn: &mut Turn<'_>) {
+        let stood_in = self.go_by(target, turn);
+        let mut holding = self.stand_ins.joint(self.level, target);
+        let Phase::Writing(writing) = &mut self.phase else {
+            return;
+        };
+        // A hint that is kept for an owner is no copy of the keeper's own, nor is it another owner's.
+        let is_as_it_was = |node: NodeId| stood_in.owner_of(node) == self.stand_ins.owner_of(node);
+        for node in writing.holding.successes() {
+            if is_as_it_was(node) && keeps_what_it_has(node, before, target) {
+                holding.succeeded(node);
+            }
+        }
+        for node in writing.holding.failures().filter(|node| is_as_it_was(*node)) {
+            holding.failed(node);
+        }
+        if writing.is_sent {
+            // None of these refused it, or provably did not get it, so far as is known by now.
+            let is_ahead = |node: &NodeId| writing.ahead.iter().any(|(other, _)| other == node);
+            let silent = writing.holding.awaited().filter(|node| !is_ahead(node));
+            let failed = writing.holding.failures();
+            let all = silent.chain(writing.holding.successes()).chain(failed);
+            writing.former.extend(all.filter(|node| *node != target.here));
+        }
+        writing.holding = holding;
+        writing.ahead.clear();
+        // One that has not been sent yet, because it is being stamped again, is sent to the present owners when it is.
+        if !writing.is_sent || self.naming == Naming::Asked {
+            return;
+        }
+        let is_made_here = self.made_for == self.stand_ins.owner_of(target.here);
+        for node in writing.holding.awaited().filter(|node| *node != target.here || !is_made_here) {
+            writing.send(node, target, &self.stand_ins, turn);
+        }
+        self.consider(target, turn);
+    }
+}
+
+/// Whether what a node has acknowledged is still there.
+fn keeps_what_it_has(node: NodeId, before: &Target, target: &Target) -> bool {
+    let movement = before.state().movement(before.partition);
+    let filled = movement.filter(|movement| {
+        movement.stage == Stage::Filling && before.owners.iter().all(|(owner, _)| *owner != node)
+    });
+    filled.is_none_or(|filled| {
+        target.state().movement(target.partition).is_some_and(|now| now.session == filled.session)
+    })
+}
