@@ -13,6 +13,7 @@
 
 pub mod apply;
 pub mod command;
+mod concerned;
 pub mod config;
 pub mod diff;
 pub mod error;

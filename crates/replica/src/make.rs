@@ -10,7 +10,7 @@ use causality::{
     Context, Dot, Expiry, HybridClock, MergeError, Payload, PutError, Record, Stamp, Version, View,
 };
 use cluster::Keyspace;
-use types::{KeyspaceId, Moment, NodeId, OperationId, PartitionId};
+use types::{Epoch, KeyspaceId, Moment, NodeId, OperationId, PartitionId};
 use wire::{WriteName, WritePath};
 
 use crate::actors::Actors;
@@ -141,6 +141,12 @@ pub enum MakeError {
     /// Storage takes no more at the moment.
     #[error("{0}")]
     Overloaded(String),
+    /// It was routed by a state before the last change to the owners or to the keyspace.
+    #[error("it was routed by a state of before epoch {newest}")]
+    Stale {
+        /// When that was.
+        newest: Epoch,
+    },
 }
 
 impl From<MergeError> for MakeError {

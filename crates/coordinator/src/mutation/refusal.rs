@@ -54,7 +54,7 @@ pub(super) fn refusal(target: &Target, error: MakeError, level: Level) -> Error 
         MakeError::Overloaded(why) => Error::Overloaded(why),
         // Whoever named it has been asked to leave that to this node, and after that it has no name.
         MakeError::NotAsNamed => Error::Overloaded(error.to_string()),
-        error @ (MakeError::CannotSay(_) | MakeError::Gone) => Error::Unavailable {
+        error @ (MakeError::CannotSay(_) | MakeError::Gone | MakeError::Stale { .. }) => Error::Unavailable {
             action: Action::Write,
             level,
             needed: u8::try_from(required(level, &target.owners, target.local).total()).unwrap_or(u8::MAX),
