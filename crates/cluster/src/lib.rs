@@ -15,6 +15,7 @@
 pub mod apply;
 pub mod change;
 pub mod command;
+mod concerned;
 pub mod config;
 pub mod diff;
 pub mod error;

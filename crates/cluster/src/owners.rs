@@ -16,11 +16,12 @@ pub struct Owners<'a> {
     pub clearing: &'a [NodeId],
 }
 
-impl Owners<'_> {
+impl<'a> Owners<'a> {
     /// All who may hold something of it, each once; those that answer reads first.
-    pub fn holders(&self) -> impl Iterator<Item = NodeId> + Clone + '_ {
+    pub fn holders(&self) -> impl Iterator<Item = NodeId> + Clone + use<'a> {
+        let read = self.read;
         let others = self.also_written.iter().chain(self.clearing);
-        self.read.iter().chain(others.filter(|node| !self.read.contains(node))).copied()
+        read.iter().chain(others.filter(|node| !read.contains(node))).copied()
     }
 }
 

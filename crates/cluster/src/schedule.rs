@@ -100,10 +100,11 @@ impl Progress {
         let mut concerned: BTreeSet<NodeId> = BTreeSet::new();
         for keyspace in state.keyspaces() {
             let owners = state.all_owners(keyspace.id, partition);
-            concerned.extend(match movement.stage {
-                Stage::Filling => owners.also_written,
-                Stage::Switched | Stage::Clearing => owners.clearing,
-            });
+            concerned.extend(owners.holders().filter(|node| match movement.stage {
+                Stage::Filling => state.is_filled(*node, keyspace.id, partition),
+                Stage::Switched => false,
+                Stage::Clearing => state.is_cleared(*node, keyspace.id, partition),
+            }));
         }
         concerned.into_iter().filter(|node| !is_gone(state, *node) && !has_said(node)).collect()
     }

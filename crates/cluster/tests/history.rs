@@ -312,3 +312,38 @@ fn a_replacement_moves_nothing_else() {
     assert_eq!(claims(&next), claims(&state).into_iter().map(put).collect::<Vec<_>>());
     assert!(next.was_removed(dead) && next.member(dead).unwrap().standing == Standing::Gone);
 }
+
+/// A new owner is waited for, one that stays has nothing to do; but where a data center is to keep fewer copies, whoever stays may
+/// be the one that has missed a write, and is waited for too.
+#[test]
+fn who_stays_is_waited_for_where_there_are_to_be_fewer_copies() {
+    let join = |state: ClusterState| {
+        let plan = Box::new(member("n4", "dc1", "r4"));
+        state.apply(&Command::Join { plan, replaces: None }).unwrap()
+    };
+    let begin = |state: ClusterState| {
+        let partitions: Vec<_> = state.waiting_to_move().collect();
+        state.apply(&Command::Begin { partitions }).unwrap()
+    };
+    let state = begin(join(found(3, Vec::new())));
+    let keyspace = state.default_keyspace().clone();
+    let nobody = Progress::default();
+    for partition in state.movements().keys() {
+        let owners = state.all_owners(keyspace.id, *partition);
+        let new: Vec<NodeId> =
+            owners.also_written.iter().copied().filter(|node| !owners.read.contains(node)).collect();
+        assert_eq!(nobody.waits_for(&state, *partition), new);
+    }
+    let fewer = Keyspace { n: ReplicaCount::Everywhere(2), ..Keyspace::new(0, "fewer") };
+    let state = found(3, vec![Keyspace::new(0, "fewer")]);
+    let made = state.keyspace_by_name("fewer").unwrap().clone();
+    let to = Keyspace { n: fewer.n, ..made.clone() };
+    let state =
+        begin(state.apply(&Command::AlterKeyspace { keyspace: Box::new(to), since: made.since }).unwrap());
+    for partition in state.movements().keys() {
+        let mut new = state.all_owners(made.id, *partition).also_written.to_vec();
+        new.sort_unstable();
+        assert_eq!(nobody.waits_for(&state, *partition), new);
+    }
+    assert!(!state.movements().is_empty());
+}

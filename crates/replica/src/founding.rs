@@ -31,6 +31,11 @@ impl Founding {
         Founding { state, new: BTreeSet::from([here]), vouching: BTreeSet::new() }
     }
 
+    /// From now on the owners are as this state says.
+    pub(crate) fn adopt(&mut self, state: &Arc<ClusterState>) {
+        self.state = Arc::clone(state);
+    }
+
     /// A peer has said whether it is, and whether it vouches for this node.
     pub(crate) fn heard(&mut self, peer: NodeId, is_new: bool, vouches: bool) {
         for (set, is_in) in [(&mut self.new, is_new), (&mut self.vouching, vouches)] {

@@ -27,6 +27,12 @@ use crate::store_key;
 /// How long a line rests when nothing came of it.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// How long to pause after a page of hints that was looked through for those that are for others now.
+const PAUSE_READDRESSING: Duration = Duration::from_millis(5);
+
+/// How much such a page reads, in bytes.
+const PAGE_BYTES: usize = 512 * 1024;
+
 /// How long an owner may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -55,9 +61,22 @@ pub struct Handoff {
     /// Looking for lines after the start: where to look next, and when; nothing once it is done.
     looking: Option<(Bytes, Instant)>,
     scans: BTreeMap<u64, Looking>,
+    /// Looking for hints whose owner does not own their key any more.
+    readdressing: Option<Readdressing>,
     last: u64,
     step: u64,
     figures: Figures,
+}
+
+/// A pass over all hints, for whom they are.
+#[derive(Debug)]
+struct Readdressing {
+    from: Bytes,
+    due: Instant,
+    /// Owners that have hints.
+    seen: BTreeSet<NodeId>,
+    /// Whether there was one to be readdressed: then it is looked once more.
+    any: bool,
 }
 
 /// What was and is to be handed off.
@@ -118,6 +137,7 @@ struct Flight {
 enum Looking {
     ForLines,
     Along(NodeId),
+    ForWhomElse,
 }
 
 /// What has come of a hint that was sent.
@@ -130,15 +150,17 @@ pub enum Settled {
 }
 
 impl Handoff {
-    /// Of the shard with this number, of so many.
-    pub fn new(shard: u64, shards: u64) -> Handoff {
+    /// Of the shard with this number, of so many, of this node. What is kept for the node itself, since it has become an owner, it
+    /// reaches at any time.
+    pub fn new(here: NodeId, shard: u64, shards: u64) -> Handoff {
         Handoff {
             lines: BTreeMap::new(),
-            reachable: BTreeSet::new(),
+            reachable: BTreeSet::from([here]),
             flights: BTreeMap::new(),
             by_key: HashMap::new(),
             looking: Some((store_key::hints(), Instant::default())),
             scans: BTreeMap::new(),
+            readdressing: None,
             last: OWN_ID + shard,
             step: shards,
             figures: Figures::default(),
@@ -158,6 +180,9 @@ impl Handoff {
 
     /// A hint was stored.
     pub fn stored(&mut self, now: Moment, owner: NodeId, key: &Bytes, partition: PartitionId) {
+        if let Some(pass) = &mut self.readdressing {
+            pass.seen.insert(owner);
+        }
         let line = self.lines.entry(owner).or_insert_with(|| Line::new(now, partition));
         line.waiting += 1;
         line.newer += 1;
@@ -168,6 +193,58 @@ impl Handoff {
         if let Some(flight) = self.by_key.get(key).and_then(|number| self.flights.get_mut(number)) {
             flight.changed = true;
         }
+    }
+
+    /// Owners have changed: all hints are looked through for those that are for others now.
+    pub fn owners_changed(&mut self, now: Moment) {
+        // A page that is being read is of a pass that is over.
+        self.scans.retain(|_, looking| !matches!(looking, Looking::ForWhomElse));
+        if self.keeps_any() {
+            self.readdressing = Some(Readdressing::new(now.mono));
+        }
+    }
+
+    /// A page of hints, if this is one that was read to find out for whom they are. `is_for_another` says which are.
+    pub fn readdressed(
+        &mut self,
+        now: Moment,
+        token: u64,
+        outcome: &ScanOutcome,
+        is_for_another: impl Fn(NodeId, &store_key::StoreKey) -> bool,
+    ) -> Option<Vec<Bytes>> {
+        self.scans.get(&token).filter(|looking| matches!(looking, Looking::ForWhomElse))?;
+        self.scans.remove(&token);
+        let Some(mut pass) = self.readdressing.take() else { return Some(Vec::new()) };
+        let ScanOutcome::Page { entries, next } = outcome else {
+            pass.due = now.mono + PAUSE;
+            self.readdressing = Some(pass);
+            return Some(Vec::new());
+        };
+        let mut others = Vec::new();
+        for (key, _) in entries {
+            let Some((owner, place)) = store_key::parse_hint(key) else { continue };
+            if is_for_another(owner, &place) {
+                others.push(key.clone());
+            } else {
+                pass.seen.insert(owner);
+            }
+        }
+        pass.any |= !others.is_empty();
+        match next {
+            Some(next) => {
+                pass.from = next.clone();
+                pass.due = now.mono + PAUSE_READDRESSING;
+                self.readdressing = Some(pass);
+            }
+            None if pass.any => self.readdressing = Some(Readdressing::new(now.mono + PAUSE)),
+            None => {
+                let is_at_rest = |line: &Line| matches!(line.phase, Phase::Resting(_));
+                self.lines.retain(|owner, line| {
+                    pass.seen.contains(owner) || self.reachable.contains(owner) || !is_at_rest(line)
+                });
+            }
+        }
+        Some(others)
     }
 
     /// An owner can be reached.
@@ -202,7 +279,9 @@ impl Handoff {
         });
         let patience = self.flights.values().map(|flight| flight.until);
         let look = self.looking.as_ref().filter(|_| self.scans.is_empty()).map(|(_, at)| *at);
-        due.chain(patience).chain(look).min()
+        let is_reading = self.scans.values().any(|looking| matches!(looking, Looking::ForWhomElse));
+        let readdress = self.readdressing.as_ref().filter(|_| !is_reading).map(|pass| pass.due);
+        due.chain(patience).chain(look).chain(readdress).min()
     }
 
     /// Goes on with what is due.
@@ -214,6 +293,14 @@ impl Handoff {
             let limit = ScanLimit { entries: 1, bytes: usize::MAX };
             let job = db.scan(KeyRange::new(from, None), limit);
             self.start_scan(job, Looking::ForLines, out);
+        }
+        if let Some(pass) = &self.readdressing
+            && pass.due <= now.mono
+            && !self.scans.values().any(|looking| matches!(looking, Looking::ForWhomElse))
+        {
+            let limit = ScanLimit { entries: UNDER_WAY_MAX, bytes: PAGE_BYTES };
+            let job = db.scan(KeyRange::new(&pass.from, None), limit);
+            self.start_scan(job, Looking::ForWhomElse, out);
         }
         let late: Vec<u64> =
             self.flights.iter().filter(|(_, flight)| flight.until <= now.mono).map(|(n, _)| *n).collect();
@@ -267,6 +354,8 @@ impl Handoff {
             (Looking::ForLines, None) => {
                 self.looking = self.looking.take().map(|(from, _)| (from, now.mono + PAUSE));
             }
+            // Those are told apart before they come here.
+            (Looking::ForWhomElse, _) => {}
             (Looking::Along(owner), None) => self.rest(now, owner, PAUSE),
             (Looking::Along(owner), Some((entries, next))) => {
                 self.send(now, owner, entries, next, (partition_of, is_hidden), out);
@@ -290,6 +379,8 @@ impl Handoff {
         self.looking = next.map(|next| (next, now.mono));
         if let Some((owner, place)) = found {
             self.lines.entry(owner).or_insert_with(|| Line::new(now, partition_of(place.slot)));
+            // Owners may have changed before the start.
+            self.readdressing.get_or_insert_with(|| Readdressing::new(now.mono));
         }
     }
 
@@ -464,6 +555,12 @@ impl Handoff {
     }
 }
 
+impl Readdressing {
+    fn new(due: Instant) -> Readdressing {
+        Readdressing { from: store_key::hints(), due, seen: BTreeSet::new(), any: false }
+    }
+}
+
 impl Line {
     fn new(now: Moment, partition: PartitionId) -> Line {
         Line {
@@ -495,7 +592,7 @@ mod tests {
     #[test]
     fn a_hint_that_is_stored_while_its_line_is_read_is_looked_for_again() {
         let (now, owner, partition) = (Moment::default(), NodeId(2), PartitionId(0));
-        let mut handoff = Handoff::new(0, 1);
+        let mut handoff = Handoff::new(NodeId(1), 0, 1);
         handoff.lines.insert(owner, Line { phase: Phase::Reading, ..Line::new(now, partition) });
         handoff.scans.insert(1, Looking::Along(owner));
         // The read view was taken before this.
@@ -514,7 +611,7 @@ mod tests {
             let key = store_key::store_key(types::KeyspaceId(0), key);
             store_key::hint_key(owner, &key)
         });
-        let mut handoff = Handoff::new(0, 1);
+        let mut handoff = Handoff::new(NodeId(1), 0, 1);
         handoff.lines.insert(owner, Line { phase: Phase::Reading, ..Line::new(now, partition) });
         handoff.scans.insert(1, Looking::Along(owner));
         handoff.stored(now, owner, &after, partition);

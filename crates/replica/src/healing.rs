@@ -27,7 +27,7 @@ const LOOKS_MAX: usize = 8;
 pub(crate) struct Healing {
     here: NodeId,
     state: Arc<ClusterState>,
-    /// The shard's partitions that this node owns.
+    /// The shard's partitions that this node owns, is about to own, or has yet to hand over.
     owned: Vec<PartitionId>,
     stages: BTreeMap<PartitionId, Stage>,
     /// Whether what is missing was never damaged here: this life of the node began without it. Then what nobody else has is
@@ -101,10 +101,7 @@ pub(crate) trait Compared {
 
 impl Healing {
     pub(crate) fn new(here: NodeId, state: Arc<ClusterState>, partitions: &[PartitionId]) -> Healing {
-        let is_owner = |partition: &PartitionId| {
-            state.keyspaces().iter().any(|keyspace| state.owners(keyspace.id, *partition).contains(&here))
-        };
-        let owned = partitions.iter().copied().filter(is_owner).collect();
+        let owned = partitions.iter().copied().filter(|partition| state.holds(here, *partition)).collect();
         Healing {
             here,
             state,
@@ -128,6 +125,18 @@ impl Healing {
         self.stages.extend(concerned.iter().map(|partition| (*partition, Stage::Building)));
         (self.looked_at, self.to_look_at) = (None, 0);
         concerned
+    }
+
+    /// From now on it is as this state says. What comes back are keys that nobody misses here any more.
+    pub(crate) fn adopt(&mut self, state: &Arc<ClusterState>, partitions: &[PartitionId]) -> Vec<KeyRange> {
+        self.state = Arc::clone(state);
+        let held = partitions.iter().copied().filter(|partition| state.holds(self.here, *partition));
+        self.owned = held.collect();
+        (self.looked_at, self.to_look_at) = (None, 0);
+        let is_gone = |partition: &PartitionId| !self.owned.contains(partition);
+        let gone: Vec<PartitionId> = self.stages.keys().copied().filter(is_gone).collect();
+        self.stages.retain(|partition, _| !gone.contains(partition));
+        gone.into_iter().filter_map(|partition| self.range_of(partition)).collect()
     }
 
     /// This life of the node began without what is missing.

@@ -12,7 +12,7 @@
 //!
 //! In reading order: [`store_key`] says where a record lives, [`actors`] who issues dots, [`make`] how a client's change
 //! becomes a record, [`handoff`] how what a stand-in keeps reaches its owner, [`exchange`] how owners come to hold the same,
-//! [`healing`] how what was damaged comes back, [`collection`] when a delete may be dropped,
+//! [`healing`] how what was damaged comes back, [`moving`] what partitions that move ask of their owners, [`collection`] when a delete may be dropped,
 //! [`recent`] what is not yet synced or not yet shown, [`replica`] the machine, [`scan`] runs of keys,
 //! [`identity`] who this data directory is.
 
@@ -23,6 +23,7 @@ pub mod handoff;
 pub mod healing;
 pub mod identity;
 pub mod make;
+pub mod moving;
 pub mod recent;
 pub mod replica;
 pub mod scan;

@@ -11,7 +11,7 @@ use std::collections::{HashMap, VecDeque};
 
 use bytes::Bytes;
 use storage::SequenceNumber;
-use types::OperationId;
+use types::{Epoch, OperationId};
 
 /// The keys written lately.
 #[derive(Debug, Default)]
@@ -25,6 +25,8 @@ pub struct Recent {
 #[derive(Debug)]
 struct Hidden {
     by: OperationId,
+    /// Since when the owners were who they were when it was made.
+    epoch: Epoch,
     before: Option<Bytes>,
 }
 
@@ -54,8 +56,8 @@ impl Recent {
 
     /// Hides the operation's write to this key behind what was stored before it. Several may be hidden at once, each
     /// made on top of the one before.
-    pub fn hide(&mut self, key: Bytes, by: OperationId, before: Option<Bytes>) {
-        self.hidden.entry(key).or_default().push(Hidden { by, before });
+    pub fn hide(&mut self, key: Bytes, by: OperationId, epoch: Epoch, before: Option<Bytes>) {
+        self.hidden.entry(key).or_default().push(Hidden { by, epoch, before });
     }
 
     /// Shows what the operation wrote to this key, and so whatever that was made on top of. What was made on top of it
@@ -82,6 +84,11 @@ impl Recent {
     /// Whether something is stored of this key that readers are not shown.
     pub fn is_hidden(&self, key: &[u8]) -> bool {
         self.hidden.contains_key(key)
+    }
+
+    /// Whether something is hidden of this key that was made before the owners became who they are since this epoch.
+    pub fn hides_from_before(&self, key: &[u8], since: Epoch) -> bool {
+        self.hidden.get(key).is_some_and(|hidden| hidden.iter().any(|one| one.epoch < since))
     }
 
     /// Merges something that arrived into what is shown in place of the hidden writes, which outrank it.
@@ -126,7 +133,7 @@ mod tests {
     #[test]
     fn a_hidden_write_shows_what_was_before_it_until_its_operation_lets_go() {
         let mut recent = Recent::default();
-        recent.hide(key(), OperationId(1), None);
+        recent.hide(key(), OperationId(1), Epoch(1), None);
         assert_eq!(recent.shown_instead(b"k"), Some(None));
         recent.show(b"k", OperationId(2));
         assert_eq!(recent.shown_instead(b"k"), Some(None));
@@ -137,8 +144,8 @@ mod tests {
     #[test]
     fn a_write_on_top_of_a_shown_one_stays_hidden_behind_it() {
         let mut recent = Recent::default();
-        recent.hide(key(), OperationId(1), Some(Bytes::from_static(b"old")));
-        recent.hide(key(), OperationId(2), Some(Bytes::from_static(b"first")));
+        recent.hide(key(), OperationId(1), Epoch(1), Some(Bytes::from_static(b"old")));
+        recent.hide(key(), OperationId(2), Epoch(1), Some(Bytes::from_static(b"first")));
         assert_eq!(recent.shown_instead(b"k"), Some(Some(Bytes::from_static(b"old"))));
         recent.show(b"k", OperationId(1));
         assert_eq!(recent.shown_instead(b"k"), Some(Some(Bytes::from_static(b"first"))));
@@ -149,16 +156,26 @@ mod tests {
     #[test]
     fn showing_a_write_shows_what_it_was_made_on_top_of() {
         let mut recent = Recent::default();
-        recent.hide(key(), OperationId(1), None);
-        recent.hide(key(), OperationId(2), Some(Bytes::from_static(b"first")));
+        recent.hide(key(), OperationId(1), Epoch(1), None);
+        recent.hide(key(), OperationId(2), Epoch(1), Some(Bytes::from_static(b"first")));
         recent.show(b"k", OperationId(2));
         assert_eq!(recent.shown_instead(b"k"), None);
     }
 
     #[test]
+    fn what_is_hidden_is_told_apart_by_whose_owners_it_was_made_for() {
+        let mut recent = Recent::default();
+        recent.hide(key(), OperationId(1), Epoch(4), None);
+        recent.hide(key(), OperationId(2), Epoch(7), None);
+        assert!(recent.hides_from_before(b"k", Epoch(7)) && !recent.hides_from_before(b"k", Epoch(4)));
+        recent.show(b"k", OperationId(1));
+        assert!(!recent.hides_from_before(b"k", Epoch(7)));
+    }
+
+    #[test]
     fn what_arrives_below_a_hidden_write_is_shown() {
         let mut recent = Recent::default();
-        recent.hide(key(), OperationId(1), None);
+        recent.hide(key(), OperationId(1), Epoch(1), None);
         recent.merge_below(b"k", |_| Bytes::from_static(b"arrived"));
         assert_eq!(recent.shown_instead(b"k"), Some(Some(Bytes::from_static(b"arrived"))));
     }

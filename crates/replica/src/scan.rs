@@ -90,7 +90,11 @@ impl Scans {
                 return;
             }
         };
-        debug_assert!(state.keyspace(scan.ask.keyspace).is_some(), "checked when the walk began");
+        let newest = state.since_in(scan.ask.keyspace, scan.ticket.partition);
+        if scan.ticket.epoch < newest {
+            out.push(Effect::Reply(scan.ticket, ReplicaReply::StaleEpoch { newest }));
+            return;
+        }
         let next = next.and_then(|key| next_place(&key, &scan.ask));
         if next == Some(scan.ask.from) {
             // More keys share this cursor prefix than were looked at: look at more, so that they stay together.

@@ -25,6 +25,8 @@
 //!   0  0xFFFE
 //!   2  partition  u16, big endian
 //! ```
+//!
+//! And before those is how far this node is with partitions that move ([`note_key`]): the same under 0xFFFD.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use ring::Slot;
@@ -93,6 +95,28 @@ pub fn mark_key(partition: PartitionId) -> Bytes {
     bytes.freeze()
 }
 
+/// Where it is noted how far partitions are that move: before the marks.
+const NOTES: u16 = u16::MAX - 2;
+
+/// The storage key of the note on a partition that moves.
+pub fn note_key(partition: PartitionId) -> Bytes {
+    let mut bytes = BytesMut::with_capacity(4);
+    bytes.put_u16(NOTES);
+    bytes.put_u16(partition.0);
+    bytes.freeze()
+}
+
+/// The first key of all notes, and their end.
+pub fn notes() -> (Bytes, Bytes) {
+    (note_key(PartitionId(0)), mark_key(PartitionId(0)))
+}
+
+/// On which partition a note is; nothing where the bytes are no note's key.
+pub fn parse_note(bytes: &[u8]) -> Option<PartitionId> {
+    let [a, b, c, d] = *<&[u8; 4]>::try_from(bytes).ok()?;
+    (u16::from_be_bytes([a, b]) == NOTES).then(|| PartitionId(u16::from_be_bytes([c, d])))
+}
+
 /// The first key of all marks, and their end.
 pub fn marks() -> (Bytes, Bytes) {
     (mark_key(PartitionId(0)), hints())
@@ -124,6 +148,11 @@ pub fn parse_hint(bytes: &Bytes) -> Option<(NodeId, StoreKey)> {
 /// The slot of a record, whether it is this node's own or kept for an owner.
 pub fn slot_of(bytes: &Bytes) -> Option<u16> {
     parse_hint(bytes).map(|(_, place)| place).or_else(|| parse(bytes)).map(|place| place.slot)
+}
+
+/// The keyspace of a record, whether it is this node's own or kept for an owner.
+pub fn keyspace_of(bytes: &Bytes) -> Option<KeyspaceId> {
+    parse_hint(bytes).map(|(_, place)| place).or_else(|| parse(bytes)).map(|place| place.keyspace)
 }
 
 /// The first storage key behind a keyspace's part of a slot; nothing where that is the last of all.

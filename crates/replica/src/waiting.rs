@@ -14,7 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use causality::Context;
 use storage::ReadJob;
-use types::{Instant, KeyspaceId, Moment};
+use types::{Epoch, Instant, KeyspaceId, Moment};
 use wire::{ReplicaReply, WritePath};
 
 use crate::make::{Make, MakeError};
@@ -49,6 +49,8 @@ pub(crate) enum Task {
     LetGo {
         record: Bytes,
     },
+    /// Keep this hint for whoever owns its key by now.
+    Readdress,
 }
 
 impl Waiting {
@@ -64,7 +66,12 @@ impl Waiting {
     /// About how many bytes of value it holds.
     pub(crate) fn bytes(&self) -> usize {
         match &self.task {
-            Task::Read | Task::ReadCovering(_) | Task::ReadHeld | Task::Drop | Task::LetGo { .. } => 0,
+            Task::Read
+            | Task::ReadCovering(_)
+            | Task::ReadHeld
+            | Task::Drop
+            | Task::LetGo { .. }
+            | Task::Readdress => 0,
             Task::Write { record, .. } => record.len(),
             Task::Make(ask) => ask.bytes(),
         }
@@ -89,9 +96,17 @@ impl Waiting {
             }
             Task::Make(_) => Effect::Made(self.ticket, Err(MakeError::CannotSay(why))),
             // Nobody asked for a record to be dropped; whoever is told knows nothing of it.
-            Task::Write { .. } | Task::Drop | Task::LetGo { .. } => {
+            Task::Write { .. } | Task::Drop | Task::LetGo { .. } | Task::Readdress => {
                 Effect::Reply(self.ticket, ReplicaReply::Failed { why })
             }
+        }
+    }
+
+    /// Not done, because owners or keyspace have changed since it was routed.
+    pub(crate) fn stale(self, newest: Epoch) -> Effect {
+        match self.task {
+            Task::Make(_) => Effect::Made(self.ticket, Err(MakeError::Stale { newest })),
+            _ => Effect::Reply(self.ticket, ReplicaReply::StaleEpoch { newest }),
         }
     }
 }

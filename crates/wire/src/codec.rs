@@ -18,6 +18,7 @@
 //!  26 ReadHeld      as Read
 //!  28 Collect       postcard CollectAsk
 //!  29 Unname        -
+//!  30 Fetch         postcard FetchAsk
 //!  32 Found         synced u8 | record ..
 //!  33 Absent        -
 //!  34 CannotSay     text ..
@@ -32,6 +33,7 @@
 //!  43 Compared      postcard merkle::Answer
 //!  44 Covering      synced u8 | holds one u8 | record ..
 //!  45 NotAsNamed    -
+//!  46 Fetched       postcard FetchAnswer
 //!  48 Collected     postcard CollectAnswer
 //!  49 Settled       -
 //! ```
@@ -71,6 +73,7 @@ mod kind {
     pub(super) const READ_HELD: u8 = 26;
     pub(super) const COLLECT: u8 = 28;
     pub(super) const UNNAME: u8 = 29;
+    pub(super) const FETCH: u8 = 30;
     pub(super) const FOUND: u8 = 32;
     pub(super) const ABSENT: u8 = 33;
     pub(super) const CANNOT_SAY: u8 = 34;
@@ -85,6 +88,7 @@ mod kind {
     pub(super) const COMPARED: u8 = 43;
     pub(super) const COVERING: u8 = 44;
     pub(super) const NOT_AS_NAMED: u8 = 45;
+    pub(super) const FETCHED: u8 = 46;
     pub(super) const COLLECTED: u8 = 48;
     pub(super) const SETTLED: u8 = 49;
 }
@@ -109,6 +113,7 @@ pub fn kind_of(body: &Body) -> u8 {
             ReplicaRequest::Grant { .. } => kind::GRANT,
             ReplicaRequest::Compare(_) => kind::COMPARE,
             ReplicaRequest::Collect(_) => kind::COLLECT,
+            ReplicaRequest::Fetch(_) => kind::FETCH,
         },
         Body::Reply(reply) => match reply {
             ReplicaReply::Found { .. } => kind::FOUND,
@@ -125,6 +130,7 @@ pub fn kind_of(body: &Body) -> u8 {
             ReplicaReply::Granted { .. } => kind::GRANTED,
             ReplicaReply::Compared(_) => kind::COMPARED,
             ReplicaReply::Settled => kind::SETTLED,
+            ReplicaReply::Fetched(_) => kind::FETCHED,
             ReplicaReply::Collected(_) => kind::COLLECTED,
             ReplicaReply::StaleEpoch { .. } => kind::STALE_EPOCH,
         },
@@ -174,6 +180,7 @@ fn encode_request(request: &ReplicaRequest, out: &mut BytesMut) {
         ReplicaRequest::Forward(forward) => put_postcard(forward, out),
         ReplicaRequest::Compare(ask) => put_postcard(ask, out),
         ReplicaRequest::Collect(ask) => put_postcard(ask, out),
+        ReplicaRequest::Fetch(ask) => put_postcard(ask, out),
         ReplicaRequest::Grant { wanted } => out.put_u32_le(*wanted),
         ReplicaRequest::Unname => {}
     }
@@ -206,6 +213,7 @@ fn encode_reply(reply: &ReplicaReply, out: &mut BytesMut) {
         ReplicaReply::Granted { bytes } => out.put_u32_le(*bytes),
         ReplicaReply::Compared(answer) => put_postcard(answer, out),
         ReplicaReply::Collected(answer) => put_postcard(answer, out),
+        ReplicaReply::Fetched(answer) => put_postcard(answer, out),
         ReplicaReply::StaleEpoch { newest } => out.put_u64_le(newest.0),
     }
 }
@@ -244,6 +252,7 @@ pub fn decode_body(kind: u8, mut bytes: Bytes) -> Result<Body, DecodeError> {
         kind::COUNT => Body::Request(ReplicaRequest::Count(get_postcard(kind, &bytes)?)),
         kind::COMPARE => Body::Request(ReplicaRequest::Compare(get_postcard(kind, &bytes)?)),
         kind::COLLECT => Body::Request(ReplicaRequest::Collect(get_postcard(kind, &bytes)?)),
+        kind::FETCH => Body::Request(ReplicaRequest::Fetch(get_postcard(kind, &bytes)?)),
         kind::FORWARD => Body::Request(ReplicaRequest::Forward(get_postcard(kind, &bytes)?)),
         kind::FOUND => {
             let synced = bytes.try_get_u8().map_err(short)? != 0;
@@ -267,6 +276,7 @@ pub fn decode_body(kind: u8, mut bytes: Bytes) -> Result<Body, DecodeError> {
         kind::GRANTED => Body::Reply(ReplicaReply::Granted { bytes: bytes.try_get_u32_le().map_err(short)? }),
         kind::COMPARED => Body::Reply(ReplicaReply::Compared(get_postcard(kind, &bytes)?)),
         kind::COLLECTED => Body::Reply(ReplicaReply::Collected(get_postcard(kind, &bytes)?)),
+        kind::FETCHED => Body::Reply(ReplicaReply::Fetched(get_postcard(kind, &bytes)?)),
         kind::SETTLED => Body::Reply(ReplicaReply::Settled),
         kind::NOT_AS_NAMED => Body::Reply(ReplicaReply::NotAsNamed),
         kind::STALE_EPOCH => {

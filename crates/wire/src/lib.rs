@@ -1,4 +1,4 @@
-//! Every message between nodes: what it says ([`message`], [`collect`], [`govern`]), how its body is laid out ([`codec`]), how it travels
+//! Every message between nodes: what it says ([`message`], [`collect`], [`fetch`], [`govern`]), how its body is laid out ([`codec`]), how it travels
 //! ([`frame`]), and how two nodes make sure that they belong together ([`hello`]).
 //!
 //! What must hold: no byte of a frame is believed before its checksum, its length and its version are; decoding is total,
@@ -10,6 +10,7 @@
 
 pub mod codec;
 pub mod collect;
+pub mod fetch;
 pub mod frame;
 pub mod govern;
 pub mod hello;
@@ -17,6 +18,7 @@ pub mod message;
 
 pub use codec::DecodeError;
 pub use collect::{CollectAnswer, CollectAsk, CollectStep, CollectWait, Mark, Written};
+pub use fetch::{FETCH_BYTES_MAX, FetchAnswer, FetchAsk};
 pub use frame::{FRAME_BYTES_MAX, Frame, FrameError, decode_frame, encode_frame};
 pub use govern::{Govern, Leads, Proposed};
 pub use hello::{First, Hello, Refusal, decode_welcome, encode_join, encode_welcome};

@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use types::{Epoch, Incarnation, KeyspaceId, NodeId, OperationId, PartitionId, Stint};
 
 use crate::collect::{CollectAnswer, CollectAsk};
+use crate::fetch::{FetchAnswer, FetchAsk};
 use crate::govern::Govern;
 
 /// A message and where it belongs.
@@ -107,6 +108,8 @@ pub enum ReplicaRequest {
     Compare(Box<merkle::Ask>),
     /// A question of a round in which the nodes of a partition agree on what is settled.
     Collect(Box<CollectAsk>),
+    /// A run of the records of a partition that moves, for one who is to own it.
+    Fetch(FetchAsk),
 }
 
 impl ReplicaRequest {
@@ -120,7 +123,10 @@ impl ReplicaRequest {
             ReplicaRequest::Scan(ask) | ReplicaRequest::Count(ask) => Some(ask.keyspace),
             ReplicaRequest::Forward(passed) => Some(passed.request.keyspace),
             ReplicaRequest::Compare(ask) => Some(ask.terms.keyspace),
-            ReplicaRequest::Unname | ReplicaRequest::Grant { .. } | ReplicaRequest::Collect(_) => None,
+            ReplicaRequest::Unname
+            | ReplicaRequest::Grant { .. }
+            | ReplicaRequest::Collect(_)
+            | ReplicaRequest::Fetch(_) => None,
         }
     }
 }
@@ -251,6 +257,8 @@ pub enum ReplicaReply {
     Settled,
     /// To a question of a round.
     Collected(Box<CollectAnswer>),
+    /// Records of a partition that moves.
+    Fetched(Box<FetchAnswer>),
     /// The request was routed by a state before the last change to the owners or to the keyspace, and was not served.
     StaleEpoch {
         /// When that was.

@@ -101,6 +101,7 @@ impl Writing {
             | ReplicaReply::Granted { .. }
             | ReplicaReply::Compared(_)
             | ReplicaReply::Collected(_)
+            | ReplicaReply::Fetched(_)
             | ReplicaReply::Forwarded(_)
             | ReplicaReply::NotAsNamed => {}
         }

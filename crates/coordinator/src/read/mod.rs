@@ -259,6 +259,7 @@ impl Read {
             | ReplicaReply::Compared(_)
             | ReplicaReply::Settled
             | ReplicaReply::Collected(_)
+            | ReplicaReply::Fetched(_)
             | ReplicaReply::Forwarded(_)
             | ReplicaReply::NotAsNamed => {
                 self.refused(target, from, "it answered something else than what was asked".to_owned(), turn);

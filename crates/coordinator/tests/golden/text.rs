@@ -80,6 +80,7 @@ fn request(request: &ReplicaRequest, play: &Play) -> String {
         ReplicaRequest::ReadHeld { key, .. } => format!("read {} as far as it is held", name(key, play)),
         ReplicaRequest::ReadCovering { key, .. } => format!("read {} as of a context", name(key, play)),
         ReplicaRequest::Collect(_) => "collect".to_owned(),
+        ReplicaRequest::Fetch(_) => "fetch".to_owned(),
         ReplicaRequest::Forward(forward) => {
             let what = match &forward.request.operation {
                 Operation::Get { .. } => "get",

@@ -78,6 +78,11 @@ impl Fences {
         self.by_partition.insert(partition, fence);
     }
 
+    /// What is under way about these partitions is forgotten; whoever asks about it is told so.
+    pub fn forget(&mut self, is_to_go: impl Fn(PartitionId) -> bool) {
+        self.by_partition.retain(|partition, _| !is_to_go(*partition));
+    }
+
     /// Whether a step of a round is done here. Those of [`CollectStep::Fence`] and [`CollectStep::Adopt`] are no questions of
     /// this kind.
     pub fn ask<F: FnMut(Instant) -> Option<NodeId>>(

@@ -158,6 +158,11 @@ impl Marks {
         self.by_partition.keys().copied()
     }
 
+    /// Nothing is kept of a partition any more.
+    pub fn forget(&mut self, partition: PartitionId) {
+        self.by_partition.remove(&partition);
+    }
+
     /// What is kept of a partition and this mark come to, as it is stored under [`store_key::mark_key`].
     pub fn joined(&self, partition: PartitionId, mark: &Mark) -> Bytes {
         let mut kept = self.by_partition.get(&partition).cloned().unwrap_or_default();
@@ -172,7 +177,7 @@ impl Marks {
 }
 
 /// Lets the store give up what was found damaged; false where there was nothing, or it cannot. Blocks.
-fn give_up(db: &mut Db) -> bool {
+pub(crate) fn give_up(db: &mut Db) -> bool {
     let job = db.background_job_of(BackgroundKind::Damage);
     let installed = job.map(|job| db.install(job.run()));
     matches!(installed, Some(Ok(Installed::Lost { .. })))

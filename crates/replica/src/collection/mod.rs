@@ -169,11 +169,12 @@ impl Collection {
         marks: Marks,
         options: CollectionOptions,
     ) -> Collection {
-        let owned = partitions.iter().map(|partition| (*partition, owners_of(&state, *partition)));
-        let owners: BTreeMap<PartitionId, Vec<NodeId>> =
-            owned.filter(|(_, owners)| owners.contains(&who.here)).collect();
-        let leads = |partition: &PartitionId| owners.get(partition).and_then(|owners| owners.first());
-        let to_bring = marks.partitions().filter(|one| leads(one) == Some(&who.here)).collect();
+        let owners = owned(who.here, &state, partitions);
+        let leads = |partition: &PartitionId| {
+            let leader = owners.get(partition).and_then(|owners| owners.first());
+            leader == Some(&who.here) && state.movement(*partition).is_none()
+        };
+        let to_bring = marks.partitions().filter(|one| leads(one)).collect();
         Collection {
             here: who.here,
             incarnation: who.incarnation,
@@ -196,6 +197,54 @@ impl Collection {
             next_round: u64::from(who.first_stint) << 32 | u64::from(who.shard) << 24,
             figures: Figures::default(),
         }
+    }
+
+    /// From now on it is as this state says. What comes back are the partitions whose marks are not to be kept any more, for this
+    /// node has nothing of them.
+    ///
+    /// A round over a partition whose owners have changed, or that moves, comes to nothing, and so do all where members come or
+    /// go: whom a round has asked must be all that there are. Where a partition has arrived its first owner brings his mark to the
+    /// others, for a round may have ended while it was brought.
+    pub(crate) fn adopt(
+        &mut self,
+        state: &Arc<ClusterState>,
+        partitions: &[PartitionId],
+        holds: impl Fn(PartitionId) -> bool,
+    ) -> Vec<PartitionId> {
+        let before = std::mem::replace(&mut self.state, Arc::clone(state));
+        let has_changed = |partition: PartitionId| {
+            before.since(partition) != state.since(partition) || state.movement(partition).is_some()
+        };
+        let are_the_same = nodes_of(&before) == nodes_of(state);
+        self.rounds.retain(|partition, _| are_the_same && !has_changed(*partition));
+        self.fences.forget(has_changed);
+        self.owners = owned(self.here, state, partitions);
+        let arrived = |partition: &PartitionId| {
+            before.since(*partition) != state.since(*partition) && state.movement(*partition).is_none()
+        };
+        let to_bring = self.marks.partitions().filter(|one| arrived(one) && self.leads(*one));
+        let to_bring: Vec<PartitionId> = to_bring.collect();
+        self.to_bring.retain(|one| !has_changed(*one));
+        self.to_bring.extend(to_bring);
+        let gone: Vec<PartitionId> = self.marks.partitions().filter(|one| !holds(*one)).collect();
+        gone.iter().for_each(|partition| self.marks.forget(*partition));
+        self.dead.retain(|partition, _| self.owners.contains_key(partition));
+        self.not_before.retain(|partition, _| self.owners.contains_key(partition));
+        self.to_sweep.retain(|partition| self.owners.contains_key(partition));
+        self.sweep_again.retain(|partition, _| self.owners.contains_key(partition));
+        self.sweep.take_if(|sweep| !self.owners.contains_key(&sweep.partition));
+        gone
+    }
+
+    /// What the mark of a partition and this one, of other owners, come to, as it is stored. This life of the node is one of those
+    /// that have what is settled, once it has compared with them all.
+    pub(crate) fn joining(&self, partition: PartitionId, mark: &wire::Mark) -> (wire::Mark, Bytes) {
+        let mut mark = mark.clone();
+        if !mark.owners.contains(&self.incarnation) {
+            mark.owners.push(self.incarnation);
+        }
+        let bytes = self.marks.joined(partition, &mark);
+        (mark, bytes)
     }
 
     /// What is agreed on of a partition, if anything.
@@ -281,11 +330,15 @@ impl Collection {
     }
 
     fn leads(&self, partition: PartitionId) -> bool {
-        self.owners.get(&partition).and_then(|owners| owners.first()) == Some(&self.here)
+        let leader = self.owners.get(&partition).and_then(|owners| owners.first());
+        leader == Some(&self.here) && self.state.movement(partition).is_none()
     }
 
-    /// Whether a node may ask about a partition: its leader.
+    /// Whether a node may ask about a partition: its leader, while it does not move.
     pub(crate) fn may_ask(&self, partition: PartitionId, from: NodeId) -> bool {
+        if self.state.movement(partition).is_some() {
+            return false;
+        }
         match self.owners.get(&partition) {
             Some(owners) => owners.first() == Some(&from),
             None => owners_of(&self.state, partition).first() == Some(&from),
@@ -384,8 +437,7 @@ impl Collection {
             let round = if self.to_bring.remove(&partition) {
                 Round::bring(now.mono, self.next_round, self.here, &owners, prior)
             } else {
-                let nodes = self.state.members().iter().map(|member| member.id).collect();
-                Round::begin(now.mono, self.next_round, self.here, owners, nodes, prior)
+                Round::begin(now.mono, self.next_round, self.here, owners, nodes_of(&self.state), prior)
             };
             self.rounds.insert(partition, round);
         }
@@ -509,6 +561,28 @@ impl Collection {
         let took = now.mono.since(sweep.began) * SWEEP_SHARE;
         self.not_before.insert(sweep.partition, now.mono + took.max(self.options.rest));
     }
+}
+
+/// All nodes that have to do with rounds: those that are not gone for good.
+fn nodes_of(state: &ClusterState) -> Vec<NodeId> {
+    let there = state.members().iter().filter(|member| member.standing != cluster::Standing::Gone);
+    there.map(|member| member.id).collect()
+}
+
+/// The owners of each of these partitions that this node owns, or is about to.
+fn owned(
+    here: NodeId,
+    state: &ClusterState,
+    partitions: &[PartitionId],
+) -> BTreeMap<PartitionId, Vec<NodeId>> {
+    let is_to_own = |partition: PartitionId| {
+        state.keyspaces().iter().any(|keyspace| {
+            let owners = state.all_owners(keyspace.id, partition);
+            owners.read.contains(&here) || owners.also_written.contains(&here)
+        })
+    };
+    let owned = partitions.iter().filter(|partition| is_to_own(**partition));
+    owned.map(|partition| (*partition, owners_of(state, *partition))).collect()
 }
 
 /// All owners of a partition in any keyspace, in the order of the preference list: the first of them leads.

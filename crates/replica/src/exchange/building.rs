@@ -91,6 +91,14 @@ impl Building {
         self.waiting.push_front(partition);
     }
 
+    /// Of other partitions than these there are no trees any more.
+    pub(crate) fn retain(&mut self, is_kept: impl Fn(PartitionId) -> bool) {
+        self.waiting.retain(|waiting| is_kept(*waiting));
+        if self.pass.as_ref().is_some_and(|pass| !is_kept(pass.partition)) {
+            self.pass = None;
+        }
+    }
+
     /// What could not be read is out of the way.
     pub(crate) fn go_on_at_once(&mut self) {
         self.rest_until = Instant::default();

@@ -28,7 +28,7 @@ use bytes::Bytes;
 use cluster::ClusterState;
 use merkle::{Ask, Standing};
 use storage::{Db, ScanOutcome};
-use types::{Instant, Moment, NodeId, OperationId, PartitionId};
+use types::{Instant, KeyspaceId, Moment, NodeId, OperationId, PartitionId};
 use wire::ReplicaReply;
 
 use self::answering::Answers;
@@ -116,15 +116,17 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
-    /// Over what this node owns of these partitions, those of the shard with this number, of so many.
+    /// Over what this node keeps of these partitions, those of the shard with this number, of so many.
     pub(crate) fn new(
         here: NodeId,
         state: Arc<ClusterState>,
         partitions: &[PartitionId],
+        keeps: impl Fn(KeyspaceId, PartitionId) -> bool,
         (shard, shards): (u8, u8),
         options: ExchangeOptions,
     ) -> Exchange {
-        let trees = Trees::new(here, &state, partitions);
+        let mut trees = Trees::none(&state);
+        trees.adopt(&state, partitions, keeps);
         let owned: BTreeSet<PartitionId> = trees.ids().map(|id| id.partition).collect();
         let pairs = Pairs::new(here, &state, trees.ids());
         Exchange {
@@ -149,6 +151,32 @@ impl Exchange {
             settled: Vec::new(),
             state,
         }
+    }
+
+    /// From now on it is as this state says, and this node keeps this of these partitions. Trees of what it has kept stay. A round
+    /// over what has other owners now counts for nothing.
+    pub(crate) fn adopt(
+        &mut self,
+        now: Moment,
+        state: &Arc<ClusterState>,
+        partitions: &[PartitionId],
+        keeps: impl Fn(KeyspaceId, PartitionId) -> bool,
+    ) {
+        let since = |state: &ClusterState, id: TreeId| state.since_in(id.keyspace, id.partition);
+        let is_over = |round: &mut Round| {
+            since(&self.state, round.id) != since(state, round.id)
+                || !keeps(round.id.keyspace, round.id.partition)
+        };
+        if let Some(round) = self.round.take_if(is_over) {
+            self.round_token = None;
+            self.ended(now, &round, round.given_up());
+        }
+        self.state = Arc::clone(state);
+        let unknown = self.trees.adopt(state, partitions, keeps);
+        let kept: BTreeSet<PartitionId> = self.trees.ids().map(|id| id.partition).collect();
+        self.building.retain(|partition| kept.contains(&partition));
+        unknown.into_iter().for_each(|partition| self.building.hurry(partition));
+        self.pairs.adopt(self.here, state, self.trees.ids());
     }
 
     /// What is stored under a key was one thing and is another. Told in the step in which it takes effect.
@@ -191,7 +219,8 @@ impl Exchange {
     pub(crate) fn ask(&mut self, now: Instant, ticket: Ticket, ask: Ask, db: &Db, out: &mut Vec<Effect>) {
         let token = self.next_id();
         let id = TreeId { partition: ticket.partition, keyspace: ask.terms.keyspace };
-        if self.answers.ask((ticket, self.state.epoch(), ask), token, &mut self.trees, db, out) {
+        let epoch = self.state.since_in(id.keyspace, id.partition);
+        if self.answers.ask((ticket, epoch, ask), token, &mut self.trees, db, out) {
             self.pairs.met(now, (id, ticket.from));
         }
     }
@@ -207,7 +236,17 @@ impl Exchange {
     /// With which other owner this node has yet to compare a partition, if with any, in a round begun at this time or later
     /// that left nothing to differ. What is missing gets its turn sooner than it would.
     pub(crate) fn want(&mut self, partition: PartitionId, since: Instant) -> Option<NodeId> {
-        self.pairs.want(partition, since)
+        self.pairs.want(partition, since, |_, _| true)
+    }
+
+    /// The same of some of them: those owners that this says are to be compared with in a keyspace.
+    pub(crate) fn want_with(
+        &mut self,
+        partition: PartitionId,
+        since: Instant,
+        with: impl Fn(KeyspaceId, NodeId) -> bool,
+    ) -> Option<NodeId> {
+        self.pairs.want(partition, since, with)
     }
 
     /// Whether all trees of a partition are true.
@@ -299,7 +338,7 @@ impl Exchange {
                 continue;
             }
             let mut todo = Vec::new();
-            let who = (self.state.epoch(), self.here, peer);
+            let who = (self.state.since_in(id.keyspace, id.partition), self.here, peer);
             let Some(tree) = self.trees.get(id) else { continue };
             self.round = Round::begin(now.mono, who, id, tree, &mut todo);
             if self.round.is_some() {

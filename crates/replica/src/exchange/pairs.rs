@@ -1,9 +1,9 @@
 //! Whom to compare which tree with, in turns; what has come of it; and the figures that say how far owners agree.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
-use cluster::ClusterState;
-use types::{Instant, Moment, NodeId, PartitionId, WallTime};
+use cluster::{ClusterState, Standing};
+use types::{Instant, KeyspaceId, Moment, NodeId, PartitionId, WallTime};
 
 use super::round::Ended;
 use super::trees::TreeId;
@@ -107,23 +107,10 @@ pub struct Figures {
 }
 
 impl Pairs {
-    /// Each of these trees with each other owner. Nodes that start together begin at different places.
+    /// Each of these trees with each other node that may hold something of it, but those that are gone for good. Nodes that start
+    /// together begin at different places.
     pub(crate) fn new(here: NodeId, state: &ClusterState, ids: impl Iterator<Item = TreeId>) -> Pairs {
-        let mut pairs = Vec::new();
-        for id in ids {
-            let others = state.owners(id.keyspace, id.partition).iter().filter(|peer| **peer != here);
-            pairs.extend(others.map(|peer| Pair {
-                id,
-                peer: *peer,
-                complete: None,
-                leads: (here < *peer) == id.partition.0.is_multiple_of(2),
-                met: None,
-                differing: 0,
-                since: None,
-                repeated: 0,
-                signature: 0,
-            }));
-        }
+        let pairs = pairs_of(here, state, ids);
         let next = usize::from(here.0).wrapping_mul(0x9e37) % pairs.len().max(1);
         Pairs {
             pairs,
@@ -133,6 +120,18 @@ impl Pairs {
             is_urgent: false,
             figures: Figures::default(),
         }
+    }
+
+    /// From now on these are compared with whoever holds something of them by this state. What is known of pairs that stay is
+    /// kept.
+    pub(crate) fn adopt(&mut self, here: NodeId, state: &ClusterState, ids: impl Iterator<Item = TreeId>) {
+        let before = std::mem::take(&mut self.pairs).into_iter().map(|pair| ((pair.id, pair.peer), pair));
+        let mut before: BTreeMap<(TreeId, NodeId), Pair> = before.collect();
+        let pairs = pairs_of(here, state, ids).into_iter();
+        self.pairs = pairs.map(|pair| before.remove(&(pair.id, pair.peer)).unwrap_or(pair)).collect();
+        // They are asked for again by whoever wants them.
+        self.wanted.clear();
+        self.next = self.next.min(self.pairs.len().saturating_sub(1));
     }
 
     /// How many there are.
@@ -189,10 +188,17 @@ impl Pairs {
         pair.since = (ended.left > 0).then(|| pair.since.unwrap_or(now.wall));
     }
 
-    /// With which other owner a partition has yet to be compared, if with any, in a round begun at this time or later that
-    /// left nothing to differ. Those get their turn sooner.
-    pub(crate) fn want(&mut self, partition: PartitionId, since: Instant) -> Option<NodeId> {
-        let is_missing = |pair: &Pair| pair.id.partition == partition && pair.is_uncompared(since);
+    /// With which other owner a partition has yet to be compared, if with any of these, in a round begun at this time or later
+    /// that left nothing to differ. Those get their turn sooner.
+    pub(crate) fn want(
+        &mut self,
+        partition: PartitionId,
+        since: Instant,
+        with: impl Fn(KeyspaceId, NodeId) -> bool,
+    ) -> Option<NodeId> {
+        let is_missing = |pair: &Pair| {
+            pair.id.partition == partition && pair.is_uncompared(since) && with(pair.id.keyspace, pair.peer)
+        };
         let mut first = None;
         for (place, pair) in self.pairs.iter().enumerate().filter(|(_, pair)| is_missing(pair)) {
             first.get_or_insert(pair.peer);
@@ -229,11 +235,28 @@ impl Pairs {
     }
 }
 
+fn pairs_of(here: NodeId, state: &ClusterState, ids: impl Iterator<Item = TreeId>) -> Vec<Pair> {
+    let is_there = |peer: &NodeId| state.member(*peer).is_some_and(|one| one.standing != Standing::Gone);
+    let pairs = ids.flat_map(|id| {
+        let holders = state.all_owners(id.keyspace, id.partition).holders();
+        holders.filter(|peer| *peer != here && is_there(peer)).map(move |peer| Pair {
+            id,
+            peer,
+            complete: None,
+            leads: (here < peer) == id.partition.0.is_multiple_of(2),
+            met: None,
+            differing: 0,
+            since: None,
+            repeated: 0,
+            signature: 0,
+        })
+    });
+    pairs.collect()
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
-
-    use types::KeyspaceId;
 
     use super::*;
 

@@ -3,9 +3,11 @@
 //! What must hold (INVARIANTS F2): every change of a stored record that is this node's own is told here in the step in which
 //! it takes effect, with what was stored before. Hints are nobody's own and are in no tree.
 
+use std::collections::BTreeSet;
+
 use cluster::ClusterState;
 use merkle::{Digest, Entry, Place, Seed, Shape, Standing, Tree};
-use types::{KeyspaceId, NodeId, PartitionId};
+use types::{KeyspaceId, PartitionId};
 
 use crate::store_key::{PREFIX_BYTES, StoreKey};
 
@@ -33,19 +35,41 @@ struct Family {
 }
 
 impl Trees {
-    /// Trees of which nothing is known yet, for what this node owns of these partitions.
-    pub(crate) fn new(here: NodeId, state: &ClusterState, partitions: &[PartitionId]) -> Trees {
+    /// None yet.
+    pub(crate) fn none(state: &ClusterState) -> Trees {
+        Trees { families: Vec::new(), slots_each: state.partitions().slots_each() }
+    }
+
+    /// From now on there are trees of what this node keeps of these partitions. What there is of those stays; of the others
+    /// nothing is known yet, and their partitions come back.
+    pub(crate) fn adopt(
+        &mut self,
+        state: &ClusterState,
+        partitions: &[PartitionId],
+        keeps: impl Fn(KeyspaceId, PartitionId) -> bool,
+    ) -> BTreeSet<PartitionId> {
         let count = usize::from(state.partitions().count());
-        let families = state.keyspaces().iter().map(|keyspace| {
-            let mut trees: Vec<Option<Tree>> = std::iter::repeat_with(|| None).take(count).collect();
+        let mut before = std::mem::take(&mut self.families);
+        let mut unknown = BTreeSet::new();
+        for keyspace in state.keyspaces() {
+            let known = before.iter().position(|family| family.keyspace == keyspace.id);
+            let mut family = known.map(|place| before.swap_remove(place)).unwrap_or_else(|| Family {
+                keyspace: keyspace.id,
+                seed: seed_of(state.name(), keyspace.id),
+                trees: std::iter::repeat_with(|| None).take(count).collect(),
+            });
             for partition in partitions {
-                if state.owners(keyspace.id, *partition).contains(&here) {
-                    trees[usize::from(partition.0)] = shape_of(state, *partition).map(Tree::unknown);
+                let tree = &mut family.trees[usize::from(partition.0)];
+                if !keeps(keyspace.id, *partition) {
+                    *tree = None;
+                } else if tree.is_none() {
+                    *tree = shape_of(state, *partition).map(Tree::unknown);
+                    unknown.insert(*partition);
                 }
             }
-            Family { keyspace: keyspace.id, seed: seed_of(state.name(), keyspace.id), trees }
-        });
-        Trees { families: families.collect(), slots_each: state.partitions().slots_each() }
+            self.families.push(family);
+        }
+        unknown
     }
 
     /// All that there are.

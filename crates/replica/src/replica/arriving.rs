@@ -22,7 +22,9 @@ impl Replica {
         held: Option<&Bytes>,
         out: &mut Vec<Effect>,
     ) -> Option<Bytes> {
-        let relaxed = self.is_relaxed(keyspace);
+        // What is merged for the sake of a movement may be dropped elsewhere once it is said to be stored here.
+        let is_moved = path == WritePath::Merge && self.state.movement(ticket.partition).is_some();
+        let relaxed = self.is_relaxed(keyspace) && !is_moved;
         let is_own_fetch = ticket.from == self.here && exchange::is_its(ticket.operation);
         match self.decide(now, key, ticket.partition, record, path, held, is_own_fetch) {
             Ok(Decision::Store(bytes)) => match self.store(now, key, &bytes, held, relaxed) {
@@ -39,6 +41,9 @@ impl Replica {
             Ok(Decision::Held) => {
                 match self.recent.unsynced(key) {
                     Some(sequence) => self.acknowledge(ticket, sequence, false),
+                    None if is_moved && self.is_relaxed(keyspace) => {
+                        self.acknowledge(ticket, self.db.last_sequence(), false);
+                    }
                     // It may be held since this very turn, and not even be with the operating system yet.
                     None if relaxed => self.unwritten.push((ticket, ReplicaReply::Stored)),
                     None => out.push(Effect::Reply(ticket, ReplicaReply::Stored)),
@@ -71,7 +76,8 @@ impl Replica {
     ///
     /// Where something of the key is missing what is held may be less than it was. So a client's write that is to outrank it
     /// is not taken in; and what is settled and not held is not told to be of no use, for it may be what was lost. What this
-    /// node has fetched itself, an owner holds, and all of it is taken in.
+    /// node has fetched itself, an owner holds, and all of it is taken in. So is all that comes while this node catches up as a
+    /// new owner: it comes by the state that made it one, and no round has agreed on anything since.
     #[allow(clippy::too_many_arguments, reason = "a record, how it came, and what is held")]
     fn decide(
         &mut self,
@@ -102,7 +108,9 @@ impl Replica {
         let is_own = store_key::own_slot(key).is_some();
         let held = held.filter(|(record, _)| !(is_own && self.collection.is_droppable(partition, record)));
         let versions = incoming.versions().len();
-        let incoming = if is_own && !(is_missing && is_own_fetch) {
+        let is_catching_up = store_key::keyspace_of(key)
+            .is_some_and(|keyspace| self.moving.is_catching_up(keyspace, partition));
+        let incoming = if is_own && !is_catching_up && !(is_missing && is_own_fetch) {
             let held = held.as_ref().map(|(record, _)| record);
             match self.collection.unsettled(partition, incoming, held) {
                 Some(incoming) if is_missing && incoming.versions().len() != versions => {

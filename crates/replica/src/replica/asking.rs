@@ -8,7 +8,7 @@ use wire::ReplicaReply;
 
 use super::{Effect, Replica};
 use crate::handoff::Settled;
-use crate::{collection, exchange, store_key};
+use crate::{collection, exchange, moving, store_key};
 
 impl Replica {
     /// A peer can be reached: what is kept for it may go.
@@ -21,6 +21,7 @@ impl Replica {
     pub fn peer_lost(&mut self, now: Moment, node: NodeId) {
         self.handoff.peer_lost(now, node);
         self.exchange.peer_lost(now, node);
+        self.moving.peer_lost(now.mono, node);
     }
 
     /// Compares all with all other owners, without the usual pauses.
@@ -34,6 +35,8 @@ impl Replica {
             self.exchange.not_sent(now, operation, &self.db, &mut self.granting, out);
         } else if collection::is_its(operation) {
             self.collection.unanswered(now, operation, collection::round::Blocked::Unreachable);
+        } else if moving::is_its(operation) {
+            self.fetch_not_sent(now, operation);
         } else {
             self.handoff.not_sent(now, operation);
         }
@@ -56,6 +59,9 @@ impl Replica {
         if collection::is_its(operation) {
             return self.collection.replied(now, from, operation, reply);
         }
+        if moving::is_its(operation) {
+            return self.fetch_replied(now, from, operation, reply, out);
+        }
         if let Settled::Delivered(key) = self.handoff.replied(now, from, operation, &reply, &self.db, out) {
             self.let_go_of_hint(now, &key);
         }
@@ -63,7 +69,7 @@ impl Replica {
 
     /// Deletes a hint that its owner has. What this node minted on it is now forgotten here: it goes on under a fresh stint
     /// (INVARIANTS B2). If the delete is refused the hint is handed off once more.
-    fn let_go_of_hint(&mut self, now: Moment, key: &Bytes) {
+    pub(super) fn let_go_of_hint(&mut self, now: Moment, key: &Bytes) {
         if self.db.delete(key).is_err() {
             return;
         }

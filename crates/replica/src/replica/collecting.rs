@@ -175,10 +175,13 @@ impl Replica {
             && let ScanOutcome::Page { entries, .. } = &outcome
         {
             for (key, record) in entries {
+                self.notice_not_kept(key);
                 self.notice_delete(now, key, record);
             }
         }
+        let first = out.len();
         self.exchange.scan_done(now, token, outcome, &self.db, &mut self.granting, out);
+        self.answer_when_synced(first, out);
     }
 
     /// Lets go of what another owner had, and has dropped.
@@ -222,7 +225,7 @@ impl Replica {
     }
 
     /// The ticket of a task that nobody has asked for.
-    fn for_itself(&self) -> Ticket {
+    pub(super) fn for_itself(&self) -> Ticket {
         let shard = ShardId(self.options.shard);
         Ticket {
             from: self.here,

@@ -99,7 +99,7 @@ impl Replica {
         let made = self.make_record(now, ticket.partition, ask, held.clone())?;
         let sequence = self.store(now, key, &made.record, held.as_ref(), relaxed).map_err(not_stored)?;
         match hides {
-            Some(operation) => self.recent.hide(key.clone(), operation, held),
+            Some(operation) => self.recent.hide(key.clone(), operation, ticket.epoch, held),
             // It outranks all that is hidden, and may be acknowledged with no other owner holding it: reads must see it.
             None => self.recent.show_all(key),
         }

@@ -6,7 +6,8 @@
 //!
 //! A request comes in by [`serving`]; [`reaching`] is its way to the record, [`arriving`] is what becomes of a record that another
 //! node made, [`making`] how this one makes its own, [`storing`] how either is stored and acknowledged. [`asking`] is what this node
-//! asks by itself, [`collecting`] how deletes are dropped, [`healing`] what becomes of what was lost to damage. [`turn`] ends
+//! asks by itself, [`collecting`] how deletes are dropped, [`healing`] what becomes of what was lost to damage, [`moving`] what it
+//! does while partitions move. [`turn`] ends
 //! it all: the log is written once, and what is to be done next is said.
 
 mod arriving;
@@ -14,6 +15,7 @@ mod asking;
 mod collecting;
 mod healing;
 mod making;
+mod moving;
 mod naming;
 mod options;
 mod reaching;
@@ -46,6 +48,9 @@ use crate::granting::Granting;
 use crate::handoff::{self, Handoff};
 use crate::healing::Healing;
 use crate::make::{Made, Make, MakeError};
+use crate::moving::serving::Pages;
+use crate::moving::sweeping::Sweeping;
+use crate::moving::{self as movements, Moving, note};
 use crate::patience::Refusals;
 use crate::recent::Recent;
 use crate::scan::Scans;
@@ -130,6 +135,14 @@ pub struct Replica {
     exchange: Exchange,
     collection: Collection,
     healing: Healing,
+    /// This shard's, whoever owns them; ascending.
+    partitions: Vec<PartitionId>,
+    moving: Moving,
+    /// Pages that are read for new owners.
+    pages: Pages,
+    sweeping: Sweeping,
+    /// Partitions whose marks and notes are to be deleted.
+    to_unmark: Vec<PartitionId>,
     /// Until it is known whether this node had anything to forget.
     founding: Option<Founding>,
     /// Whether it had not, and that is being written down.
@@ -175,9 +188,18 @@ impl Replica {
             shards: options.shards,
         };
         let marks = Marks::load(&mut db)?;
-        let collection = Collection::new(who, Arc::clone(&state), partitions, marks, options.collection);
+        let notes = note::load(&mut db)?;
         let shard = (options.shard, options.shards);
-        let exchange = Exchange::new(here, Arc::clone(&state), partitions, shard, options.exchange);
+        let moving = Moving::new(here, Arc::clone(&state), partitions, &notes, shard);
+        let keeps = |keyspace, partition| moving.keeps(keyspace, partition);
+        let exchange = Exchange::new(here, Arc::clone(&state), partitions, keeps, shard, options.exchange);
+        // Of what this node does not hold it may have something that it had no time to drop.
+        let is_swept = |one: &PartitionId| !state.holds(here, *one) || moving.waits_for_sweep(*one);
+        let sweeping = Sweeping::of(partitions.iter().copied().filter(is_swept));
+        let is_noted = |one: &PartitionId| notes.contains_key(one) || marks.get(*one).is_some();
+        let to_unmark = partitions.iter().copied();
+        let to_unmark = to_unmark.filter(|one| !state.holds(here, *one) && is_noted(one)).collect();
+        let collection = Collection::new(who, Arc::clone(&state), partitions, marks, options.collection);
         let healing = Healing::new(here, Arc::clone(&state), partitions);
         let mut replica = Replica {
             here,
@@ -191,11 +213,16 @@ impl Replica {
             cold: Cold::new(options.cold_waiting_max, options.waiting_bytes_max),
             scans: Scans::default(),
             stalled: Stalled::new(options.stalled_max, options.waiting_bytes_max),
-            handoff: Handoff::new(u64::from(options.shard), u64::from(options.shards)),
+            handoff: Handoff::new(here, u64::from(options.shard), u64::from(options.shards)),
             granting: Granting::default(),
             exchange,
             collection,
             healing,
+            partitions: partitions.to_vec(),
+            moving,
+            pages: Pages::default(),
+            sweeping,
+            to_unmark,
             founding: None,
             is_being_founded: false,
             marks_kept: None,
@@ -219,6 +246,10 @@ impl Replica {
     /// Makes a client's change into a record and stores it. Answered by [`Effect::Made`], and when it is durable by a
     /// reply [`ReplicaReply::Stored`].
     pub fn make(&mut self, now: Moment, ticket: Ticket, ask: Make, out: &mut Vec<Effect>) {
+        if let Some(newest) = self.newer_epoch(ask.keyspace, &ticket) {
+            out.push(Effect::Made(ticket, Err(MakeError::Stale { newest })));
+            return;
+        }
         let key = match self.place_of(ask.keyspace, &ask.key, ticket.partition, ask.in_place_of) {
             Ok(key) => key,
             Err(why) => {
@@ -297,6 +328,12 @@ impl Replica {
         }
         if self.collection.is_reading(token) {
             return self.swept(now, token, outcome, out);
+        }
+        if movements::is_its_id(token) {
+            return self.moving_read(now, token, outcome, out);
+        }
+        if self.hints_read(now, token, &outcome, out) {
+            return;
         }
         if self.handoff.is_looking(token) {
             let (state, recent) = (&self.state, &self.recent);

@@ -16,6 +16,10 @@ use crate::waiting::{Task, Waiting};
 impl Replica {
     /// Serves a request of a coordinator, this node's own or a peer's.
     pub fn serve(&mut self, now: Moment, ticket: Ticket, request: ReplicaRequest, out: &mut Vec<Effect>) {
+        if let Some(newest) = request.keyspace().and_then(|keyspace| self.newer_epoch(keyspace, &ticket)) {
+            out.push(Effect::Reply(ticket, ReplicaReply::StaleEpoch { newest }));
+            return;
+        }
         match request {
             ReplicaRequest::Read { keyspace, key, in_place_of } => {
                 match self
@@ -39,13 +43,13 @@ impl Replica {
                 }
             }
             ReplicaRequest::ReadHeld { keyspace, key } => {
-                match self.place_of(keyspace, &key, ticket.partition, None) {
+                match self.place_to_keep(keyspace, &key, ticket.partition, None) {
                     Err(why) => out.push(Effect::Reply(ticket, ReplicaReply::CannotSay { why })),
                     Ok(key) => self.with_held(now, key, Waiting::new(now, ticket, Task::ReadHeld), out),
                 }
             }
             ReplicaRequest::Write { keyspace, key, record, path, in_place_of } => {
-                match self.place_of(keyspace, &key, ticket.partition, in_place_of) {
+                match self.place_to_keep(keyspace, &key, ticket.partition, in_place_of) {
                     Err(why) => out.push(Effect::Reply(ticket, ReplicaReply::Failed { why })),
                     Ok(key) => {
                         let task = Task::Write { keyspace, record, path };
@@ -58,7 +62,12 @@ impl Replica {
                 out.push(Effect::Reply(ticket, ReplicaReply::Granted { bytes: 0 }));
             }
             ReplicaRequest::Grant { wanted } => self.granting.ask(now.mono, ticket, wanted, out),
-            ReplicaRequest::Compare(ask) => self.exchange.ask(now.mono, ticket, *ask, &self.db, out),
+            ReplicaRequest::Compare(ask) => {
+                let first = out.len();
+                self.exchange.ask(now.mono, ticket, *ask, &self.db, out);
+                self.answer_when_synced(first, out);
+            }
+            ReplicaRequest::Fetch(ask) => self.give_page(ticket, &ask, out),
             ReplicaRequest::Scan(ask) => self.scan(ticket, ask, false, out),
             ReplicaRequest::Count(ask) => self.scan(ticket, ask, true, out),
             ReplicaRequest::Collect(_) => {
@@ -126,6 +135,17 @@ impl Replica {
         held: Option<Bytes>,
         out: &mut Vec<Effect>,
     ) -> Afterwards {
+        let keyspace = store_key::keyspace_of(key).unwrap_or_default();
+        if let Some(newest) = self.newer_epoch(keyspace, &one.ticket)
+            && !matches!(one.task, Task::Readdress)
+        {
+            out.push(one.stale(newest));
+            return Afterwards::Same;
+        }
+        if matches!(one.task, Task::ReadHeld) && self.hides_from_before(key, keyspace, one.ticket.partition) {
+            out.push(one.fail("it has yet to be decided what becomes of a write to this key"));
+            return Afterwards::Same;
+        }
         if self.db.is_missing(key)
             && let Some(why) = Replica::why_not_on_what_is_left(&one.task)
         {
@@ -149,6 +169,7 @@ impl Replica {
             }
             Task::Make(ask) => self.make_on(now, key, ticket, *ask, held, out),
             Task::Drop => return self.drop_dead(now, key, held.as_ref()),
+            Task::Readdress => return self.readdress(now, key, held.as_ref()),
             Task::LetGo { record } => return self.let_go_of(now, key, &record, held.as_ref()),
         };
         stored.map_or(Afterwards::Same, Afterwards::Holds)
@@ -182,11 +203,27 @@ impl Replica {
             return self.refusal(keyspace, partition).map_or_else(|| Ok(store_key(keyspace, key)), Err);
         };
         let sloppy = self.state.keyspace(keyspace).is_some_and(|one| one.quorum_mode == QuorumMode::Sloppy);
-        let owners = self.state.owners(keyspace, partition);
-        if !sloppy || owners.contains(&self.here) || !owners.contains(&owner) {
+        let owners = self.state.all_owners(keyspace, partition);
+        let is_holder = |node: NodeId| owners.holders().any(|holder| holder == node);
+        if !sloppy || is_holder(self.here) || !is_holder(owner) {
             return Err(format!("this node does not stand in for {owner} in {partition}"));
         }
         Ok(store_key::hint_key(owner, &store_key(keyspace, key)))
+    }
+
+    /// The same for a record that is to be kept, or compared: also where this node is about to own the key, or has yet to hand it
+    /// over.
+    fn place_to_keep(
+        &self,
+        keyspace: KeyspaceId,
+        key: &[u8],
+        partition: PartitionId,
+        in_place_of: Option<NodeId>,
+    ) -> Result<Bytes, String> {
+        if in_place_of.is_none() && self.moving.keeps(keyspace, partition) {
+            return Ok(store_key(keyspace, key));
+        }
+        self.place_of(keyspace, key, partition, in_place_of)
     }
 
     /// Whether this run may answer for what is here. Until a peer has let it in, its disk may have been rolled back, and it

@@ -21,6 +21,7 @@ impl Replica {
         self.give_up_late(now, out);
         out.extend(self.unwritten.drain(..).map(|(ticket, reply)| Effect::Reply(ticket, reply)));
         self.heal(now, out);
+        self.move_on(now, out);
         self.granting.turn(now.mono, out);
         self.handoff.turn(now, &self.db, out);
         self.exchange.turn(now, &self.db, &mut self.granting, out);
@@ -55,6 +56,8 @@ impl Replica {
             .chain(self.handoff.next_timer())
             .chain(self.exchange.next_timer())
             .chain(self.collection.next_timer())
+            .chain(self.moving.next_timer())
+            .chain(self.sweeping.next_timer())
             .min()
     }
 

@@ -13,8 +13,9 @@ use proptest::prelude::*;
 use quorum::Level;
 use types::{Epoch, Incarnation, KeyspaceId, NodeId, OperationId, PartitionId, Stint, WallTime};
 use wire::{
-    Body, CollectAnswer, CollectAsk, CollectStep, CollectWait, Envelope, Forward, Mark, ReplicaReply,
-    ReplicaRequest, ScanAnswer, ScanAsk, ScanEntry, WriteName, WritePath, Written as Far, encode_frame,
+    Body, CollectAnswer, CollectAsk, CollectStep, CollectWait, Envelope, FetchAnswer, FetchAsk, Forward,
+    Mark, ReplicaReply, ReplicaRequest, ScanAnswer, ScanAsk, ScanEntry, WriteName, WritePath, Written as Far,
+    encode_frame,
 };
 
 /// A message as the bytes that travel.
@@ -75,6 +76,9 @@ fn request() -> impl Strategy<Value = ReplicaRequest> {
             }
         ),
         Just(ReplicaRequest::Unname),
+        (any::<u64>(), bytes(), any::<u32>()).prop_map(|(session, from, limit_bytes)| {
+            ReplicaRequest::Fetch(FetchAsk { session: Epoch(session), from, limit_bytes })
+        }),
     ]
 }
 
@@ -101,6 +105,9 @@ fn reply() -> impl Strategy<Value = ReplicaReply> {
         Just(ReplicaReply::Settled),
         Just(ReplicaReply::NotAsNamed),
         collect_answer().prop_map(|answer| ReplicaReply::Collected(Box::new(answer))),
+        (vec((bytes(), bytes()), 0..4), option::of(bytes()), option::of(mark())).prop_map(
+            |(entries, next, mark)| ReplicaReply::Fetched(Box::new(FetchAnswer { entries, next, mark }))
+        ),
         any::<u64>().prop_map(|newest| ReplicaReply::StaleEpoch { newest: Epoch(newest) }),
     ]
 }
@@ -114,23 +121,27 @@ fn far() -> impl Strategy<Value = Far> {
 }
 
 fn collect_step() -> impl Strategy<Value = CollectStep> {
-    let mark = (vec(far(), 0..4), any::<u64>(), vec(far(), 0..4), any::<u64>(), vec(any::<u64>(), 0..4));
     prop_oneof![
         Just(CollectStep::Fence),
         vec(far(), 0..4).prop_map(CollectStep::Operations),
         Just(CollectStep::Hints),
         Just(CollectStep::Comparing),
-        (mark, any::<u64>()).prop_map(|((settled, settled_by, droppable, droppable_by, owners), newest)| {
-            CollectStep::Adopt(Mark {
-                settled,
-                newest: Stamp(newest),
-                droppable,
-                settled_by: WallTime(settled_by),
-                droppable_by: WallTime(droppable_by),
-                owners: owners.into_iter().map(Incarnation).collect(),
-            })
-        }),
+        mark().prop_map(CollectStep::Adopt),
     ]
+}
+
+fn mark() -> impl Strategy<Value = Mark> {
+    let frontiers = (vec(far(), 0..4), any::<u64>(), vec(far(), 0..4), any::<u64>());
+    (frontiers, vec(any::<u64>(), 0..4), any::<u64>()).prop_map(
+        |((settled, settled_by, droppable, droppable_by), owners, newest)| Mark {
+            settled,
+            newest: Stamp(newest),
+            droppable,
+            settled_by: WallTime(settled_by),
+            droppable_by: WallTime(droppable_by),
+            owners: owners.into_iter().map(Incarnation).collect(),
+        },
+    )
 }
 
 fn collect_answer() -> impl Strategy<Value = CollectAnswer> {

@@ -1,0 +1,435 @@
+//! What movements of partitions mean for this replica: the state that it goes by, what it takes in and drops, and what it reports.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use cluster::{ClusterState, Stage, Standing, Step};
+use storage::{Kind, ScanOutcome, SequenceNumber};
+use types::{Epoch, KeyspaceId, Moment, NodeId, OperationId, PartitionId};
+use wire::{FetchAsk, ReplicaReply, ReplicaRequest, WritePath};
+
+use super::{Afterwards, Effect, Replica, Ticket};
+use crate::healing::Compared;
+use crate::moving::fetching::{Fetching, PATIENCE, Stored};
+use crate::moving::note::{Done, Note};
+use crate::moving::{self, Comparing, Phase, start_of};
+use crate::store_key;
+use crate::waiting::{Task, Waiting};
+
+impl Replica {
+    /// The node goes by this state from now on, which is on its disk already.
+    ///
+    /// What waits here and was routed by the owners or settings of before is refused when its turn comes. What this node does not
+    /// keep any more it drops, in pieces, and what it is to get it begins to fetch.
+    pub fn set_state(&mut self, now: Moment, state: Arc<ClusterState>, out: &mut Vec<Effect>) {
+        let before = std::mem::replace(&mut self.state, Arc::clone(&state));
+        let fresh = self.moving.adopt(&state, &self.partitions);
+        for partition in &fresh {
+            // It may have made writes there when it was an owner before, or stood in for one.
+            if self.actors.issued(*partition) > 0 {
+                self.forget(*partition);
+            }
+            self.sweeping.add(*partition);
+        }
+        let gone = |partition: &&PartitionId| {
+            let holds = |state: &ClusterState, keyspace| {
+                state.all_owners(keyspace, **partition).holders().any(|node| node == self.here)
+            };
+            before.keyspaces().iter().any(|one| holds(&before, one.id) && !holds(&state, one.id))
+        };
+        let gone: Vec<PartitionId> = self.partitions.iter().filter(gone).copied().collect();
+        gone.iter().for_each(|partition| self.sweeping.add(*partition));
+        self.keep_trees(now);
+        let here = self.here;
+        let marks = self.collection.adopt(&state, &self.partitions, |one| state.holds(here, one));
+        self.to_unmark.extend(marks);
+        self.healing.adopt(&state, &self.partitions).into_iter().for_each(|range| self.db.is_whole(range));
+        if let Some(founding) = &mut self.founding {
+            founding.adopt(&state);
+        }
+        self.handoff.owners_changed(now);
+        self.move_on(now, out);
+    }
+
+    /// The steps of movements that are done as far as this shard is concerned, by what is on its disk.
+    pub fn report(&self) -> Vec<Step> {
+        self.moving.report(self.db.synced_through())
+    }
+
+    /// How far the movements are that this shard has a part in.
+    pub fn moving(&self) -> moving::Figures {
+        self.moving.figures()
+    }
+
+    /// There are trees of what is kept, and of nothing else.
+    fn keep_trees(&mut self, now: Moment) {
+        let moving = &self.moving;
+        let keeps = |keyspace, partition| moving.keeps(keyspace, partition);
+        self.exchange.adopt(now, &self.state, &self.partitions, keeps);
+    }
+
+    /// Goes on with what is to be done for movements, as far as it is due.
+    pub(super) fn move_on(&mut self, now: Moment, out: &mut Vec<Effect>) {
+        self.forget_marks(now);
+        for partition in self.moving.partitions() {
+            let Some(local) = self.moving.get(partition) else { continue };
+            let (stage, moment) = (local.stage, self.exchange.moment());
+            match &mut local.phase {
+                Phase::Emptying if self.sweeping.is_clean(partition) => self.begin_to_fetch(now, partition),
+                Phase::Fetching(fetching) => {
+                    if fetching.is_due(now.mono) {
+                        self.fetch(now, partition, out);
+                    }
+                }
+                Phase::Comparing(comparing) => {
+                    if comparing.is_due(now.mono, moment) {
+                        self.compare(now, partition, stage);
+                    }
+                }
+                Phase::Dropping if self.sweeping.is_clean(partition) => {
+                    self.note(now, partition, Done::Cleared, Phase::Done);
+                }
+                _ => {}
+            }
+        }
+        let token = self.moving.next_id();
+        let partitions = self.state.partitions();
+        let slots_of = |one| partitions.slots_of(one).map(|slots| (*slots.start(), *slots.end()));
+        let is_waited_for = |one| self.moving.waits_for_sweep(one);
+        if let Some(job) = self.sweeping.turn(now.mono, token, slots_of, is_waited_for, &self.db) {
+            out.push(Effect::Scan(token, job));
+        }
+    }
+
+    /// Notes in the store how far it is with a partition, and goes on to what follows. Where there is no room it is tried again.
+    fn note(
+        &mut self,
+        now: Moment,
+        partition: PartitionId,
+        done: Done,
+        next: impl FnOnce(SequenceNumber) -> Phase,
+    ) {
+        let Some(local) = self.moving.get(partition) else { return };
+        let note = Note::new(local.session, done).encode();
+        if let Ok(sequence) = self.db.put(&store_key::note_key(partition), note, Kind::Full) {
+            local.phase = next(sequence);
+            self.sync_due = Some(now.mono);
+        }
+    }
+
+    fn begin_to_fetch(&mut self, now: Moment, partition: PartitionId) {
+        let Some(from) = start_of(&self.state, partition) else { return };
+        let phase = Phase::Fetching(Fetching::from(from.clone()));
+        self.note(now, partition, Done::FetchedTo(from), |_| phase);
+        self.keep_trees(now);
+    }
+
+    fn fetch(&mut self, now: Moment, partition: PartitionId, out: &mut Vec<Effect>) {
+        let sources = self.moving.sources(partition);
+        let id = self.moving.next_id();
+        let Some(local) = self.moving.get(partition) else { return };
+        let session = local.session.0;
+        let Phase::Fetching(fetching) = &mut local.phase else { return };
+        let Some(source) = fetching.source(&sources) else {
+            // All who had it are gone for good.
+            self.note(now, partition, Done::Fetched, |_| Phase::Comparing(Comparing::default()));
+            return;
+        };
+        let limit_bytes = self.granting.grant(now.mono);
+        if limit_bytes == 0 {
+            return fetching.rest(now.mono);
+        }
+        let from = fetching.asked(now.mono, id, source);
+        out.push(Effect::Ask {
+            to: source,
+            operation: OperationId(id),
+            partition,
+            patience: PATIENCE,
+            request: ReplicaRequest::Fetch(FetchAsk { session, from, limit_bytes }),
+        });
+    }
+
+    /// A page was asked of this node by a new owner.
+    pub(super) fn give_page(&mut self, ticket: Ticket, ask: &FetchAsk, out: &mut Vec<Effect>) {
+        let token = self.moving.next_id();
+        self.pages.ask(ticket, ask, token, (self.here, &self.state, &self.db), out);
+    }
+
+    /// What was asked for a movement could not be sent.
+    pub(super) fn fetch_not_sent(&mut self, now: Moment, operation: OperationId) {
+        if let Some((_, fetching)) = self.moving.fetching(operation.0)
+            && let Some(source) = fetching.asks()
+        {
+            fetching.fail(now.mono, source);
+        }
+    }
+
+    /// What was asked for a movement was answered: a page came, or a record of one was stored.
+    pub(super) fn fetch_replied(
+        &mut self,
+        now: Moment,
+        from: NodeId,
+        operation: OperationId,
+        reply: ReplicaReply,
+        out: &mut Vec<Effect>,
+    ) {
+        let (here, state) = (self.here, Arc::clone(&self.state));
+        let Some((partition, fetching)) = self.moving.fetching(operation.0) else { return };
+        let answer = match reply {
+            ReplicaReply::Stored | ReplicaReply::Settled if from == here => {
+                let stored = fetching.stored(now.mono, Some(true));
+                return self.page_stored(now, partition, stored);
+            }
+            _ if from == here => {
+                let stored = fetching.stored(now.mono, Some(false));
+                return self.page_stored(now, partition, stored);
+            }
+            ReplicaReply::Fetched(answer) => Some(*answer),
+            _ => None,
+        };
+        let belongs = |key: &Bytes| is_of(&state, key, partition);
+        if let Some(entries) = fetching.answered(now.mono, from, answer, belongs) {
+            self.take_page(now, operation, partition, entries, out);
+        }
+    }
+
+    fn take_page(
+        &mut self,
+        now: Moment,
+        operation: OperationId,
+        partition: PartitionId,
+        entries: Vec<(Bytes, Bytes)>,
+        out: &mut Vec<Effect>,
+    ) {
+        if entries.is_empty()
+            && let Some((_, fetching)) = self.moving.fetching(operation.0)
+        {
+            let stored = fetching.stored(now.mono, None);
+            return self.page_stored(now, partition, stored);
+        }
+        for (key, record) in entries {
+            self.moving.figures.fetched += 1;
+            self.moving.figures.fetched_bytes += record.len() as u64;
+            let keyspace = store_key::keyspace_of(&key).expect("looked at when the page came");
+            let epoch = self.state.since_in(keyspace, partition);
+            let until = now.mono + PATIENCE;
+            let ticket = Ticket { operation, partition, epoch, until, ..self.for_itself() };
+            let task = Task::Write { keyspace, record, path: WritePath::Merge };
+            self.with_held(now, key, Waiting::new(now, ticket, task), out);
+        }
+    }
+
+    fn page_stored(&mut self, now: Moment, partition: PartitionId, stored: Stored) {
+        let Some(local) = self.moving.get(partition) else { return };
+        match stored {
+            Stored::NotYet => {}
+            Stored::To(place) => {
+                // Where there is no room for the note, the next one says as much and more.
+                let note = Note::new(local.session, Done::FetchedTo(place)).encode();
+                let _ = self.db.put(&store_key::note_key(partition), note, Kind::Full);
+                self.sync_due.get_or_insert(now.mono + self.options.sync_interval);
+            }
+            Stored::All(mark) => {
+                // All that these agreed on they had when it came, and this node has it once it has compared with all of them.
+                if let Some(mark) = mark {
+                    let (mark, bytes) = self.collection.joining(partition, &mark);
+                    if self.db.put(&store_key::mark_key(partition), bytes, Kind::Full).is_ok() {
+                        self.collection.keep(partition, &mark);
+                    }
+                }
+                self.note(now, partition, Done::Fetched, |_| Phase::Comparing(Comparing::default()));
+            }
+        }
+    }
+
+    /// Looks whether a partition was compared with all that it is to be compared with, and goes on if so.
+    fn compare(&mut self, now: Moment, partition: PartitionId, stage: Stage) {
+        let is_true = self.exchange.is_built(partition);
+        let lacks = self.missing_of(partition);
+        let Some(local) = self.moving.get(partition) else { return };
+        let Phase::Comparing(comparing) = &mut local.phase else { return };
+        if comparing.since.is_none() && !is_true {
+            return;
+        }
+        let since = *comparing.since.get_or_insert(now.mono);
+        let moving = &self.moving;
+        let is_to_compare = |keyspace, peer| moving.is_to_compare(partition, keyspace, peer);
+        let waits_for = self.exchange.want_with(partition, since, is_to_compare).or(lacks);
+        if let Some(local) = self.moving.get(partition)
+            && let Phase::Comparing(comparing) = &mut local.phase
+        {
+            comparing.waits_for = waits_for;
+        }
+        if waits_for.is_some() {
+            return;
+        }
+        match stage {
+            Stage::Clearing if self.has_hints_to_hand_over() => {}
+            Stage::Clearing => {
+                self.note(now, partition, Done::HandedOver, |_| Phase::Dropping);
+                self.sweeping.add(partition);
+                self.keep_trees(now);
+            }
+            Stage::Filling | Stage::Switched => self.note(now, partition, Done::Filled, Phase::Done),
+        }
+    }
+
+    /// Whether this node is about to leave, and keeps hints: nobody else may have them (INVARIANTS A3).
+    fn has_hints_to_hand_over(&self) -> bool {
+        let leaves = self.state.member(self.here).is_some_and(|member| member.standing == Standing::Leaving);
+        leaves && self.handoff.keeps_any()
+    }
+
+    /// A page that was read for movements.
+    pub(super) fn moving_read(
+        &mut self,
+        now: Moment,
+        token: u64,
+        outcome: ScanOutcome,
+        out: &mut Vec<Effect>,
+    ) {
+        if self.pages.is_reading(token) {
+            let (recent, collection) = (&self.recent, &self.collection);
+            let mark = |partition| collection.mark(partition).map(|mark| mark.to_mark());
+            let is_hidden = |key: &Bytes| recent.is_hidden(key);
+            return self.pages.read(token, outcome, &self.state, is_hidden, mark, out);
+        }
+        let (state, moving, db) = (&self.state, &mut self.moving, &mut self.db);
+        let recent = &mut self.recent;
+        self.sweeping.page(now.mono, token, outcome, |key| {
+            let place = store_key::own_slot(key).zip(store_key::keyspace_of(key));
+            let Some((slot, keyspace)) = place else { return Ok(false) };
+            if moving.keeps(keyspace, state.partition_of_slot(slot).0) {
+                return Ok(false);
+            }
+            db.delete(key)?;
+            recent.show_all(key);
+            moving.figures.dropped += 1;
+            Ok::<bool, storage::PutError>(true)
+        });
+        self.sync_due.get_or_insert(now.mono + self.options.sync_interval);
+    }
+
+    /// Something is stored of this key. Where it is not kept here, its partition is to be swept.
+    pub(super) fn notice_not_kept(&mut self, key: &Bytes) {
+        let Some((slot, keyspace)) = store_key::own_slot(key).zip(store_key::keyspace_of(key)) else {
+            return;
+        };
+        let (partition, _) = self.state.partition_of_slot(slot);
+        if !self.moving.keeps(keyspace, partition) && self.sweeping.is_clean(partition) {
+            self.sweeping.add(partition);
+        }
+    }
+
+    /// Marks and notes of partitions that this node does not hold go.
+    fn forget_marks(&mut self, now: Moment) {
+        while let Some(partition) = self.to_unmark.last() {
+            let (mark, note) = (store_key::mark_key(*partition), store_key::note_key(*partition));
+            if self.db.delete(&mark).is_err() || self.db.delete(&note).is_err() {
+                return;
+            }
+            self.to_unmark.pop();
+            self.sync_due.get_or_insert(now.mono + self.options.sync_interval);
+        }
+    }
+
+    /// Since when the owners are who they are of what a task is about, if it was routed by those of before; or if there is no such
+    /// keyspace any more.
+    pub(super) fn newer_epoch(&self, keyspace: KeyspaceId, ticket: &Ticket) -> Option<Epoch> {
+        let newest = self.state.since_in(keyspace, ticket.partition);
+        let is_own = ticket.epoch == Epoch(u64::MAX);
+        let is_stale = if is_own { self.state.keyspace(keyspace).is_none() } else { ticket.epoch < newest };
+        is_stale.then_some(newest)
+    }
+
+    /// Whether what is hidden of a key was made before the present owners were: it is yet to be decided whether it counts, and who
+    /// compares for a movement is to see it if it does.
+    pub(super) fn hides_from_before(
+        &self,
+        key: &Bytes,
+        keyspace: KeyspaceId,
+        partition: PartitionId,
+    ) -> bool {
+        self.state.movement(partition).is_some()
+            && self.recent.hides_from_before(key, self.state.since_in(keyspace, partition))
+    }
+
+    /// Lets answers to comparisons of a partition that moves wait until all that is stored here is on stable storage: what is found
+    /// to be the same may be dropped by who asked.
+    pub(super) fn answer_when_synced(&mut self, first: usize, out: &mut Vec<Effect>) {
+        let written = self.db.last_sequence();
+        if written <= self.db.synced_through() {
+            return;
+        }
+        let mut rest = out.split_off(first);
+        for effect in rest.drain(..) {
+            match effect {
+                Effect::Reply(ticket, reply @ ReplicaReply::Compared(_))
+                    if self.state.movement(ticket.partition).is_some() =>
+                {
+                    self.unsynced.push_back((written, ticket, reply));
+                }
+                other => out.push(other),
+            }
+        }
+    }
+
+    /// A page of hints, where it was read to find those whose owners are not owners any more: each is kept for those who are.
+    pub(super) fn hints_read(
+        &mut self,
+        now: Moment,
+        token: u64,
+        outcome: &ScanOutcome,
+        out: &mut Vec<Effect>,
+    ) -> bool {
+        let state = &self.state;
+        let is_for_another = |owner: NodeId, place: &store_key::StoreKey| {
+            let (partition, _) = state.partition_of_slot(place.slot);
+            !state.all_owners(place.keyspace, partition).holders().any(|holder| holder == owner)
+        };
+        let Some(keys) = self.handoff.readdressed(now, token, outcome, is_for_another) else { return false };
+        for key in keys {
+            let one = Waiting::new(now, self.for_itself(), Task::Readdress);
+            self.with_held(now, key, one, out);
+        }
+        true
+    }
+
+    /// Keeps a hint for all who own its key by now, in place of one who does not (INVARIANTS F3). One of a keyspace that was
+    /// dropped goes.
+    pub(super) fn readdress(&mut self, now: Moment, key: &Bytes, held: Option<&Bytes>) -> Afterwards {
+        let (Some(record), Some((owner, place))) = (held, store_key::parse_hint(key)) else {
+            return Afterwards::Same;
+        };
+        let state = Arc::clone(&self.state);
+        let (partition, _) = state.partition_of_slot(place.slot);
+        let owners = state.all_owners(place.keyspace, partition);
+        if self.recent.is_hidden(key) || owners.holders().any(|holder| holder == owner) {
+            return Afterwards::Same;
+        }
+        let own = store_key::store_key(place.keyspace, &place.key);
+        for holder in owners.holders().filter(|node| !is_gone(&state, *node)) {
+            let hint = store_key::hint_key(holder, &own);
+            if self.cold.has(&hint) || self.db.put(&hint, record.clone(), Kind::Merge).is_err() {
+                return Afterwards::Same;
+            }
+            self.recent.show_all(&hint);
+            self.handoff.stored(now, holder, &hint, partition);
+        }
+        self.let_go_of_hint(now, key);
+        Afterwards::Nothing
+    }
+}
+
+fn is_gone(state: &ClusterState, node: NodeId) -> bool {
+    state.member(node).is_none_or(|member| member.standing == Standing::Gone)
+}
+
+/// Whether a key of the store is one of a partition's records, in a keyspace that there is.
+fn is_of(state: &ClusterState, key: &Bytes, partition: PartitionId) -> bool {
+    store_key::parse(key).is_some_and(|place| {
+        state.keyspace(place.keyspace).is_some()
+            && state.partition_of_slot(place.slot.min(ring::SLOTS - 1)).0 == partition
+            && store_key::store_key(place.keyspace, &place.key) == *key
+    })
+}
