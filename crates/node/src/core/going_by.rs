@@ -13,7 +13,6 @@ use wire::{Body, Envelope, Govern};
 
 use super::governing::Act;
 use super::hearing::SPEAKER;
-use super::placeholder::Later as _;
 use super::{Output, Passed, Sender, Shard};
 use crate::job::{GovernJob, GovernOutcome, Job};
 
@@ -157,15 +156,20 @@ impl Shard {
         if let Some(liveness) = &mut self.liveness {
             liveness.set_state(now, &state);
         }
-        self.set_topology(topology);
-
+        self.set_topology(now, topology);
         self.take_held(now, out);
         self.tell_how_far(now, out);
     }
 
     /// Tells who speaks for the node how far this shard is, if that has changed.
     pub(super) fn tell_how_far(&mut self, now: Moment, out: &mut Vec<Output>) {
-        let report = Report { adopted: self.topology.state.epoch(), done: self.replica.report() };
+        let adopted = self.topology.state.epoch();
+        let told = self.told_report.as_ref();
+        // At the end of every turn; mostly nothing moves.
+        if self.topology.state.movements().is_empty() && told.is_some_and(|told| told.adopted == adopted) {
+            return;
+        }
+        let report = Report { adopted, done: self.replica.report() };
         if self.told_report.as_ref() == Some(&report) {
             return;
         }

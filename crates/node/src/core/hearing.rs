@@ -28,10 +28,10 @@ impl Shard {
         match self.sights.reachable(hello.node) {
             Some(_) => {
                 self.replica.peer_up(now, hello.node);
-                self.set_topology(topology);
+                self.set_topology(now, topology);
                 self.govern_with(now, hello.node, true, out);
             }
-            None => self.set_topology(topology.with_unreachable(hello.node)),
+            None => self.set_topology(now, topology.with_unreachable(hello.node)),
         }
         self.tell(now, hello.node, Evidence::Answered, out);
     }
@@ -109,7 +109,7 @@ impl Shard {
         match self.sights.reachable(peer) {
             Some(incarnation) if !was_reachable => {
                 self.replica.peer_up(now, peer);
-                self.set_topology(self.topology.with_reachable(peer, incarnation));
+                self.set_topology(now, self.topology.with_reachable(peer, incarnation));
                 self.govern_with(now, peer, true, out);
             }
             None if was_reachable => self.give_up(now, peer, out),
@@ -118,7 +118,7 @@ impl Shard {
     }
 
     fn give_up(&mut self, now: Moment, peer: NodeId, out: &mut Vec<Output>) {
-        self.set_topology(self.topology.with_unreachable(peer));
+        self.set_topology(now, self.topology.with_unreachable(peer));
         self.govern_with(now, peer, false, out);
         self.replica.peer_lost(now, peer);
         self.operations.peer_lost(now, peer, &mut self.asks);
@@ -166,11 +166,11 @@ impl Shard {
             let others = self.shards.iter().filter(|shard| *shard != SPEAKER);
             out.extend(others.map(|shard| Output::Pass(shard, Passed::Rose(peer, run, tide))));
         }
-        self.look_at_disks(out);
+        self.look_at_disks(now, out);
     }
 
     /// Tells all shards whose disks are full, or are so no more.
-    fn look_at_disks(&mut self, out: &mut Vec<Output>) {
+    fn look_at_disks(&mut self, now: Moment, out: &mut Vec<Output>) {
         let Some(liveness) = &self.liveness else { return };
         let here = self.topology.here;
         let peers = self.topology.state.members().iter().map(|member| member.id).filter(|peer| *peer != here);
@@ -178,7 +178,7 @@ impl Shard {
         let news: Vec<(NodeId, bool)> =
             disks.filter(|(peer, is_full)| self.topology.has_room(*peer) == *is_full).collect();
         for (peer, is_full) in news {
-            self.set_topology(self.topology.with_disk(peer, is_full));
+            self.set_topology(now, self.topology.with_disk(peer, is_full));
             let others = self.shards.iter().filter(|shard| *shard != SPEAKER);
             out.extend(others.map(|shard| Output::Pass(shard, Passed::Disk(peer, is_full))));
         }

@@ -18,7 +18,6 @@ mod held;
 mod liveness;
 mod lives;
 mod open;
-mod placeholder;
 mod sights;
 mod tide;
 
@@ -507,6 +506,10 @@ impl Shard {
                 self.replica.show(keyspace, &key, in_place_of, operation);
             }
             coordinator::Effect::Answer(token, outcome) => self.answer(token, outcome, out),
+            coordinator::Effect::NotTaken(ticket, newest) => {
+                self.reply(now, ticket, ReplicaReply::StaleEpoch { newest }, out);
+            }
+            coordinator::Effect::News { from, .. } => self.ask_for_news(from, out),
             coordinator::Effect::NotAsNamed(ticket) => {
                 self.reply(now, ticket, ReplicaReply::NotAsNamed, out);
             }
@@ -573,9 +576,9 @@ impl Shard {
         }
     }
 
-    fn set_topology(&mut self, topology: Topology) {
+    fn set_topology(&mut self, now: Moment, topology: Topology) {
         self.topology = Arc::new(topology);
-        self.operations.set_topology(Arc::clone(&self.topology));
+        self.operations.set_topology(now, Arc::clone(&self.topology), &mut self.asks);
     }
 }
 
