@@ -225,6 +225,8 @@ impl Run {
         self.ask_for_repairs_after_the_heal();
         self.workload.rest(&mut self.world, true);
         self.wait_until_whole();
+        self.wait_for_changes();
+        self.workload.keep_to(&self.world.members().collect::<Vec<_>>());
         self.workload.rest(&mut self.world, false);
         let before = self.workload.figures();
         self.go_on(self.world.now() + self.world.scenario().liveness);
@@ -457,8 +459,8 @@ impl Run {
         let mut tries = 0;
         loop {
             tries += 1;
-            let hosts = self.world.hosts().len() as u64;
-            let place = usize::try_from(self.schedules[0].rng.below(hosts)).unwrap_or(0);
+            let hosts: Vec<usize> = self.world.members().collect();
+            let place = self.schedules[0].rng.pick(&hosts).copied().unwrap_or(0);
             let answer = self.world.ask_and_wait(place, read_all(keyspace, key.clone()));
             let lossy = self.world.scenario().network.lost_one_in > 0;
             if tries >= 5 || !lossy || matches!(answer, crate::world::Answer::Outcome(Ok(_))) {

@@ -152,6 +152,10 @@ impl Scenario {
             scenario.faults.extend(losses(seed, &scenario));
             scenario.faults.extend(ailments(seed, nodes));
         }
+        if scenario.changes {
+            // A change takes its time, and so does it until those who keep the state are agreed on who leads them.
+            scenario.safety = scenario.safety * 2;
+        }
         if scenario.changes && !scenario.faults.contains(&FaultKind::Clone) {
             scenario.spares =
                 usize::try_from(Rng::from_seed(seed ^ 0x7370_6172_6573_2121).below(3)).unwrap_or(0);
@@ -249,6 +253,11 @@ impl Scenario {
     /// How many owners a key has.
     pub fn owners(&self) -> usize {
         (0..self.data_centers).map(|data_center| self.owners_in(data_center)).sum()
+    }
+
+    /// How many nodes may have to hold a key at once: while it moves, old owners and new ones.
+    pub fn holders_max(&self) -> usize {
+        self.owners() * if self.changes { 2 } else { 1 }
     }
 
     /// How many of them are in this data center.

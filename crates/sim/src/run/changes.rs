@@ -21,7 +21,7 @@ use crate::world::{Answer, AskId};
 pub(super) const ALARM: u64 = u64::MAX - 6;
 
 /// The usual pause between two of them, in milliseconds.
-const USUAL_GAP_MS: u64 = 700;
+const USUAL_GAP_MS: u64 = 300;
 
 /// When all is healed, whatever is to move has moved within this time.
 const CHANGED_WITHIN: Duration = Duration::from_secs(240);
@@ -131,7 +131,8 @@ impl Run {
                 (Change::Drain { nodes: vec![self.any_member()], below_n: false }, Asked::Other)
             }
         };
-        let request = Request::new(Command::Change(Box::new(change)));
+        let timeout = Some(self.world.scenario().timeout);
+        let request = Request { command: Command::Change(Box::new(change)), timeout };
         let ask = self.world.ask(at, request);
         self.changes.under_way.insert(ask, asked);
     }
@@ -230,6 +231,9 @@ impl Run {
         }
         let state = self.world.cluster().clone();
         let mut wrong = Vec::new();
+        for host in self.world.hosts().iter().filter(|host| host.has_left && !state.was_removed(host.id)) {
+            wrong.push(format!("{} has left, and is a member", host.name));
+        }
         for (name, balance) in &self.changes.balances {
             let is_there = i64::from(state.keyspace_by_name(name).is_some());
             if balance.is_some_and(|balance| balance != is_there) {

@@ -29,7 +29,9 @@ pub(super) struct Phase {
 impl Run {
     pub(super) fn healthy_core(&mut self) {
         let scenario = self.world.scenario();
-        let wanted = scenario.healthy_core.then(|| HealthyCore::choose(scenario, self.world.cluster()));
+        // Which nodes are enough of those that own a key is known where nobody changes that.
+        let may_be = scenario.healthy_core && !scenario.changes;
+        let wanted = may_be.then(|| HealthyCore::choose(scenario, self.world.cluster()));
         let Some(core) = wanted.flatten() else { return };
         let rng = Rng::from_seed(self.world.scenario().seed ^ 0x6f75_7473_6964_6572);
         self.leave_the_others(core.clone(), rng);

@@ -154,7 +154,10 @@ impl World {
             return;
         };
         for Outgoing { to, shard, envelope } in std::mem::take(&mut running.outbox) {
-            let to_place = self.place_facing(at.place, to, shard.is_some());
+            let Some(to_place) = self.place_facing(at.place, to, shard.is_some()) else {
+                self.feedback.push_back(Input::NotSent(to, envelope.operation));
+                continue;
+            };
             let (sender, reader) = (self.witnessed_as(at.place), self.witnessed_as(to_place));
             self.witness.sent(sender, reader, &envelope, &mut self.violations, self.now);
             let kind = Kind {

@@ -92,9 +92,9 @@ impl World {
     }
 
     /// To which machine a message goes: a reply by the connection that stands, all else to where the member is.
-    pub(super) fn place_facing(&self, from: Place, to: NodeId, is_reply: bool) -> Place {
+    pub(super) fn place_facing(&self, from: Place, to: NodeId, is_reply: bool) -> Option<Place> {
         let clone = self.clone_place().filter(|place| is_reply && self.hosts[*place].id == to);
-        clone.filter(|place| self.network.carries(*place, from)).unwrap_or_else(|| self.place_of_id(to))
+        clone.filter(|place| self.network.carries(*place, from)).or_else(|| self.place_of_id(to))
     }
 
     /// The other one of the same name.

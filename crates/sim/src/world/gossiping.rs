@@ -14,7 +14,7 @@ impl World {
         for suspect in self.hosts[at.place].suspects(self.now) {
             self.witness.verdicts.suspects(self.now, self.hosts[at.place].id, suspect);
         }
-        let to_place = self.place_of_id(to);
+        let Some(to_place) = self.place_of_id(to) else { return };
         let arrivals = self.network.datagram(self.now, (at.place, to_place));
         let (name, length, copies) = (self.hosts[at.place].label(at.shard), bytes.len(), arrivals.len());
         self.trace.line(

@@ -41,7 +41,7 @@ impl World {
                 // The owner has said nothing; whoever kept the hint takes it for handed off.
                 let owner = Sender { node: self.hosts[at.place].id, shard: at.shard };
                 let envelope = Envelope { body: Body::Reply(ReplicaReply::Stored), ..envelope };
-                let holder = At { place: self.place_of_id(from.node), shard: from.shard };
+                let holder = At { place: self.place_of_id(from.node)?, shard: from.shard };
                 self.feed(holder, Input::Message(owner, envelope));
                 return None;
             }

@@ -428,8 +428,9 @@ impl World {
         self.hosts[place].life == life
     }
 
-    fn place_of_id(&self, id: NodeId) -> Place {
-        self.hosts.iter().position(|host| host.id == id).expect("nodes name those that are or were members")
+    /// Where a node is; nothing of one that has been told that it is a member, or is about to be, and has not started.
+    fn place_of_id(&self, id: NodeId) -> Option<Place> {
+        self.hosts.iter().position(|host| host.id == id)
     }
 
     fn sabotage(&self, kind: Sabotage) -> bool {
