@@ -1,5 +1,8 @@
 //! Everything that can be said on the command line. Help, completions and the manual are made from this alone.
 
+pub(crate) mod keyspace;
+pub(crate) mod node;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,6 +12,9 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::lab::order::{self, Nodes, parse_delay};
+
+use keyspace::KeyspaceCommand;
+use node::NodeCommand;
 
 /// A distributed key-value store: a ring of equal nodes that any Redis client talks to and that keeps answering while
 /// nodes, racks and data centers fail.
@@ -65,6 +71,12 @@ pub(crate) enum Command {
     /// Compare all that the nodes own with each other, now, and mend what differs. Owners do so by themselves about every
     /// ten seconds; this waits until all have, and says what they found.
     Repair(At),
+    /// Make, alter, list and drop keyspaces.
+    #[command(subcommand)]
+    Keyspace(KeyspaceCommand),
+    /// Let nodes leave, take them for gone, weigh them, and turn that round. Nodes join by being started.
+    #[command(subcommand)]
+    Node(NodeCommand),
     /// Measure a server that speaks the Redis protocol: this one, or another.
     Bench(Box<bench::Args>),
     /// Print a completion script for a shell.
@@ -358,4 +370,50 @@ pub(crate) struct Explain {
     pub(crate) place: Place,
     #[command(flatten)]
     pub(crate) at: At,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All commands that do something, below one.
+    fn ends(command: &clap::Command) -> Vec<&clap::Command> {
+        let below: Vec<_> = command.get_subcommands().flat_map(ends).collect();
+        if below.is_empty() { vec![command] } else { below }
+    }
+
+    #[test]
+    fn all_that_can_be_said_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    /// What help shows as an example can be said, and every command that changes the cluster shows one.
+    #[test]
+    fn every_example_is_a_command() {
+        let all = Cli::command();
+        for name in ["keyspace", "node"] {
+            for command in ends(all.find_subcommand(name).unwrap()) {
+                let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+                let words: Vec<&str> = help.strip_prefix("Example: ").unwrap().split_whitespace().collect();
+                assert_eq!(words[..3], ["henge", name, command.get_name()], "{help}");
+                Cli::try_parse_from(&words).unwrap_or_else(|error| panic!("{help}: {error}"));
+            }
+        }
+    }
+
+    /// A switch does not take the name behind it for its value.
+    #[test]
+    fn a_switch_may_stand_before_the_name() {
+        let words = "henge keyspace create --allow-flush --require-context=no carts --value-bytes-max 4MiB";
+        let Command::Keyspace(KeyspaceCommand::Create(create)) =
+            Cli::try_parse_from(words.split_whitespace()).unwrap().command
+        else {
+            panic!("{words}");
+        };
+        assert_eq!(create.name, "carts");
+        let told = serde_json::to_value(&create.settings).unwrap();
+        let expected =
+            serde_json::json!({"allow_flush": true, "require_context": false, "value_bytes_max": 4194304});
+        assert_eq!(told, expected);
+    }
 }

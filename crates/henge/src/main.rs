@@ -50,6 +50,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Ring(at) => client::show::ring(&at),
         Command::Explain(explain) => client::show::explain(&explain),
         Command::Repair(at) => client::repair::run(&at),
+        Command::Keyspace(command) => client::keyspace::run(&command),
+        Command::Node(command) => client::node::run(&command),
         Command::Bench(arguments) => {
             bench::run(&arguments)?;
             Ok(ExitCode::SUCCESS)

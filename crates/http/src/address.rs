@@ -1,5 +1,5 @@
-//! Which key a path names: any bytes, percent-decoded, which is why this reads the path itself. The router's own
-//! parameters are text and refuse what is not UTF-8. So the API description of these segments is made here too.
+//! Which key, keyspace or node a path names. A key is any bytes, percent-decoded, which is why this reads the path itself: the
+//! router's own parameters are text and refuse what is not UTF-8. So the API description of these segments is made here too.
 
 use std::sync::Arc;
 
@@ -16,9 +16,9 @@ use crate::front::Shared;
 use crate::percent;
 use crate::problem::Problem;
 
-/// Both `/v1/keyspaces/{keyspace}/...` and `/v1/explain/{keyspace}/...` name the keyspace in this segment. The
-/// segment before the first slash is empty.
-const KEYSPACE_SEGMENT: usize = 3;
+/// `/v1/keyspaces/{keyspace}/...` and `/v1/explain/{keyspace}/...` name the keyspace in this segment, and `/v1/nodes/{name}/...`
+/// the node. The segment before the first slash is empty.
+const NAME_SEGMENT: usize = 3;
 
 /// A keyspace that exists.
 #[derive(Clone)]
@@ -73,15 +73,37 @@ impl FromRequestParts<Shared> for KeyspaceAddress {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, front: &Shared) -> Result<KeyspaceAddress, Problem> {
-        let segment = parts.uri.path().split('/').nth(KEYSPACE_SEGMENT).unwrap_or_default();
-        let name = decode(segment, "the name of the keyspace")?;
-        let name = std::str::from_utf8(&name)
-            .map_err(|_| Problem::invalid("the name of the keyspace in the path is not UTF-8"))?;
+        let name = name(parts, "the name of the keyspace")?;
         let status = front.status();
-        let wanted = status.keyspace(name).map(|keyspace| keyspace.id);
+        let wanted = status.keyspace(&name).map(|keyspace| keyspace.id);
         let place = status.keyspaces.iter().position(|keyspace| Some(keyspace.id) == wanted);
-        let place = place.ok_or_else(|| Problem::no_such_keyspace(name, &status))?;
+        let place = place.ok_or_else(|| Problem::no_such_keyspace(&name, &status))?;
         Ok(KeyspaceAddress { status, place })
+    }
+}
+
+/// A keyspace to be changed, by name. Whether there is one is for those to say who keep the cluster state: this node may not have
+/// heard of it yet.
+pub(crate) struct KeyspaceName(pub(crate) String);
+
+impl FromRequestParts<Shared> for KeyspaceName {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, front: &Shared) -> Result<KeyspaceName, Problem> {
+        let name = name(parts, "the name of the keyspace")?;
+        let known = front.status().keyspace(&name).map(|keyspace| keyspace.name.clone());
+        Ok(KeyspaceName(known.unwrap_or(name)))
+    }
+}
+
+/// A node to be changed, by name; there too others say whether there is one.
+pub(crate) struct NodeName(pub(crate) String);
+
+impl FromRequestParts<Shared> for NodeName {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Shared) -> Result<NodeName, Problem> {
+        Ok(NodeName(name(parts, "the name of the node")?))
     }
 }
 
@@ -102,6 +124,18 @@ impl IntoParams for KeyspaceAddress {
     }
 }
 
+impl IntoParams for KeyspaceName {
+    fn into_params(place: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        KeyspaceAddress::into_params(place)
+    }
+}
+
+impl IntoParams for NodeName {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        vec![parameter("name", "Name of the node", "n4")]
+    }
+}
+
 impl IntoParams for KeyAddress {
     fn into_params(place: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
         let mut params = KeyspaceAddress::into_params(place);
@@ -119,6 +153,12 @@ fn parameter(name: &str, description: &str, example: &str) -> Parameter {
         .schema(Some(String::schema()))
         .example(Some(example.into()))
         .build()
+}
+
+fn name(parts: &Parts, what: &str) -> Result<String, Problem> {
+    let segment = parts.uri.path().split('/').nth(NAME_SEGMENT).unwrap_or_default();
+    String::from_utf8(decode(segment, what)?)
+        .map_err(|_| Problem::invalid(format!("{what} in the path is not UTF-8")))
 }
 
 fn decode(segment: &str, what: &str) -> Result<Vec<u8>, Problem> {

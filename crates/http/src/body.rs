@@ -1,7 +1,7 @@
 //! The body of a request, read as it comes and no further than it may go.
 //!
 //! What must hold: memory follows the bytes that have arrived, never the length that a header claims (INVARIANTS K3);
-//! no body is read beyond the keyspace's limit on values; all bodies together stay inside one [`Budget`] (J1); and a
+//! no body is read beyond its limit, for a value the keyspace's; all bodies together stay inside one [`Budget`] (J1); and a
 //! body that trickles ends. A claimed length beyond the limit is refused before a byte of the body is read.
 
 use std::sync::Arc;
@@ -48,11 +48,22 @@ pub(crate) async fn read_value(
     body: Body,
 ) -> Result<Arrived, Problem> {
     let limit = keyspace.value_bytes_max;
+    read(front, limit, headers, body, |bytes| Problem::body_too_large(bytes, limit, &keyspace.name)).await
+}
+
+/// The body, if it has at most `limit` bytes; else what `too_large` says of its length, where that is known.
+pub(crate) async fn read(
+    front: &Front,
+    limit: u64,
+    headers: &HeaderMap,
+    body: Body,
+    too_large: impl Fn(Option<u64>) -> Problem,
+) -> Result<Arrived, Problem> {
     let claimed = headers.get(header::CONTENT_LENGTH).and_then(claimed_length);
     if claimed.is_some_and(|claimed| claimed > limit) {
-        return Err(Problem::body_too_large(claimed, limit, &keyspace.name));
+        return Err(too_large(claimed));
     }
-    let collected = tokio::time::timeout(front.options.body_timeout, collect(front, keyspace, body));
+    let collected = tokio::time::timeout(front.options.body_timeout, collect(front, limit, body, too_large));
     collected.await.unwrap_or_else(|_| {
         let seconds = front.options.body_timeout.as_secs_f32();
         let detail = format!("the body did not arrive within {seconds} seconds");
@@ -61,8 +72,12 @@ pub(crate) async fn read_value(
     })
 }
 
-async fn collect(front: &Front, keyspace: &KeyspaceStatus, mut body: Body) -> Result<Arrived, Problem> {
-    let limit = keyspace.value_bytes_max;
+async fn collect(
+    front: &Front,
+    limit: u64,
+    mut body: Body,
+    too_large: impl Fn(Option<u64>) -> Problem,
+) -> Result<Arrived, Problem> {
     let mut share = front.budget.take(0)?;
     let mut value = Vec::new();
     while let Some(frame) = body.frame().await {
@@ -70,7 +85,7 @@ async fn collect(front: &Front, keyspace: &KeyspaceStatus, mut body: Body) -> Re
         let Ok(data) = frame.into_data() else { continue };
         let length = u64::try_from(value.len() + data.len()).unwrap_or(u64::MAX);
         if length > limit {
-            return Err(Problem::body_too_large(None, limit, &keyspace.name));
+            return Err(too_large(None));
         }
         share.merge(front.budget.take(data.len())?);
         value.extend_from_slice(&data);

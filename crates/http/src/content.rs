@@ -17,12 +17,16 @@ use crate::problem::{Kind, Problem};
 #[schema(value_type = String, format = Binary)]
 pub(crate) struct Octets(#[allow(dead_code)] Vec<u8>); // Only its name is used, by the macros that describe handlers.
 
-const CONDITIONS: [HeaderName; 4] =
-    [header::IF_MATCH, header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE, header::IF_UNMODIFIED_SINCE];
+/// A condition that the request makes, if it makes one.
+pub(crate) fn condition(headers: &HeaderMap) -> Option<&'static HeaderName> {
+    static CONDITIONS: [HeaderName; 4] =
+        [header::IF_MATCH, header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE, header::IF_UNMODIFIED_SINCE];
+    CONDITIONS.iter().find(|name| headers.contains_key(*name))
+}
 
 /// Refuses what would be stored otherwise than it was meant.
 pub(crate) fn check_content(headers: &HeaderMap) -> Result<(), Problem> {
-    if let Some(condition) = CONDITIONS.iter().find(|name| headers.contains_key(*name)) {
+    if let Some(condition) = condition(headers) {
         let detail = format!(
             "{condition} cannot be checked in this keyspace; pass the context of a read in Henge-Context"
         );

@@ -30,6 +30,7 @@ mod front;
 mod guard;
 mod headers;
 mod impatient;
+mod json;
 mod multipart;
 mod openapi;
 mod options;

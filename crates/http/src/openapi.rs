@@ -17,7 +17,8 @@ use crate::guard;
 use crate::options::HttpOptions;
 use crate::problem::{self, Kind, Problem};
 use crate::routes::{
-    cluster, explain, hashed, health, hot, keys, keyspaces, landing, members, metrics, problems, repair, ring,
+    cluster, explain, hashed, health, hot, keys, keyspaces, landing, members, metrics, nodes, problems,
+    repair, ring,
 };
 
 #[derive(OpenApi)]
@@ -31,7 +32,7 @@ use crate::routes::{
     ),
     tags(
         (name = "keys", description = "Read, write and delete"),
-        (name = "cluster", description = "Members, ring, keyspaces, and where a key lives"),
+        (name = "cluster", description = "Members, ring, keyspaces, and where a key lives; and changes to them"),
         (name = "health", description = "For probes, monitoring and people"),
     )
 )]
@@ -66,7 +67,12 @@ fn described() -> OpenApiRouter<Shared> {
         .routes(routes!(members::get))
         .routes(routes!(hot::get))
         .routes(routes!(repair::get, repair::post))
-        .routes(routes!(keyspaces::list))
+        .routes(routes!(keyspaces::list, keyspaces::create))
+        .routes(routes!(keyspaces::get, keyspaces::alter, keyspaces::remove))
+        .routes(routes!(nodes::drain))
+        .routes(routes!(nodes::remove))
+        .routes(routes!(nodes::cancel))
+        .routes(routes!(nodes::weigh))
         .routes(routes!(explain::get))
         .routes(routes!(metrics::get))
         .routes(routes!(health::healthy))

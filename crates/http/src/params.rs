@@ -43,6 +43,17 @@ fn check_encoding(query: &str) -> Result<(), Problem> {
 #[serde(deny_unknown_fields)]
 pub(crate) struct NoParams {}
 
+/// Whether a change is to be made, or only shown.
+#[derive(Deserialize, IntoParams, Default)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct DryRunParams {
+    /// Change nothing, and answer what the change would come to: which partitions would move, from whom to whom.
+    #[serde(rename = "dry-run")]
+    #[param(rename = "dry-run")]
+    pub(crate) dry_run: bool,
+}
+
 /// How many owners must answer, and how long the client waits.
 #[derive(Deserialize, IntoParams, Default)]
 #[serde(deny_unknown_fields, default)]

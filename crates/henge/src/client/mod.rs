@@ -1,19 +1,26 @@
 //! The commands that ask a node: all through its public HTTP API, so that they can say nothing that an operator's own
 //! program could not find out.
 
+mod change;
 pub(crate) mod keys;
+pub(crate) mod keyspace;
 pub(crate) mod members;
+pub(crate) mod node;
+mod plan;
 pub(crate) mod repair;
 pub(crate) mod show;
 pub(crate) mod top;
+mod tally;
+mod watch;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
-use ureq::Agent;
 use ureq::http::{HeaderMap, Response};
+use ureq::typestate::WithBody;
+use ureq::{Agent, RequestBuilder};
 
 /// A node answers by its own deadline, which is far below this.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -57,8 +64,38 @@ impl Node {
         self.answered(request.call())
     }
 
+    /// Puts a value.
     pub(crate) fn put(&self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Answered> {
-        let mut request = self.agent.put(self.url(path)).header("content-type", "application/octet-stream");
+        let octets = [("content-type", "application/octet-stream")];
+        self.send(self.agent.put(self.url(path)), &[&octets, headers].concat(), body)
+    }
+
+    /// Puts a document.
+    pub(crate) fn put_document(&self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Answered> {
+        self.send(self.agent.put(self.url(path)), headers, body)
+    }
+
+    pub(crate) fn patch(&self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Answered> {
+        self.send(self.agent.patch(self.url(path)), headers, body)
+    }
+
+    /// Posts a document.
+    pub(crate) fn post_document(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<Answered> {
+        self.send(self.agent.post(self.url(path)), headers, body)
+    }
+
+    fn send(
+        &self,
+        request: RequestBuilder<WithBody>,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<Answered> {
+        let mut request = request;
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

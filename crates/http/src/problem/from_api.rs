@@ -38,6 +38,8 @@ impl Problem {
                 Problem::new(Kind::ContextRequired, detail).with_facts(facts)
             }
             Error::NoSuchKeyspace(name) => Problem::no_such_keyspace(&name, status),
+            Error::NotLed(_) => Problem::new(Kind::NotLed, detail).and_retry_later(),
+            Error::ChangeUnknown(_) => Problem::new(Kind::ChangeUnknown, detail),
         }
     }
 

@@ -23,7 +23,9 @@ pub(crate) enum Kind {
     UnsupportedCondition,
     Unavailable,
     NotReady,
+    NotLed,
     Unknown,
+    ChangeUnknown,
 }
 
 /// One kind in words.
@@ -46,7 +48,7 @@ const fn row(
 }
 
 /// All kinds in the order of the enum, which is the order of their statuses.
-const ROWS: [Row; 19] = [
+const ROWS: [Row; 21] = [
     row(
         Kind::Invalid,
         "invalid-request",
@@ -174,11 +176,25 @@ const ROWS: [Row; 19] = [
         "Too many nodes are down for some of the keys.",
     ),
     row(
+        Kind::NotLed,
+        "not-led",
+        StatusCode::SERVICE_UNAVAILABLE,
+        "The cluster cannot be changed now",
+        "A change needs a majority of the nodes that keep the cluster state, and none can be reached. Nothing was changed, and keys are read and written as before. Try again after the time that Retry-After gives; GET /v1/cluster lists the voters.",
+    ),
+    row(
         Kind::Unknown,
         "unknown",
         StatusCode::GATEWAY_TIMEOUT,
         "Whether the write took effect is not known",
         "Some owners may hold it, and too few said so in time. Read the key to find out, or write it again: with the same context that is harmless.",
+    ),
+    row(
+        Kind::ChangeUnknown,
+        "change-unknown",
+        StatusCode::GATEWAY_TIMEOUT,
+        "Whether the cluster was changed is not known",
+        "The change may have been made, or may yet be. Look at GET /v1/cluster or GET /v1/keyspaces before asking for it again.",
     ),
 ];
 
@@ -217,7 +233,7 @@ impl Kind {
     pub(crate) fn result(self) -> Option<&'static str> {
         match self {
             Kind::NoSuchKey | Kind::NotReady => None,
-            Kind::Unknown | Kind::Internal => Some("unknown"),
+            Kind::Unknown | Kind::ChangeUnknown | Kind::Internal => Some("unknown"),
             _ => Some("not-done"),
         }
     }

@@ -1,6 +1,6 @@
-//! `GET /v1/cluster`: the members, as this node sees them.
+//! `GET /v1/cluster`: the members and what moves between them, as this node sees it.
 
-use api::{NodeStatus, Status};
+use api::{MovementStatus, NodeStatus, Status};
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
@@ -15,11 +15,15 @@ use crate::problem::ProblemDocument;
 #[schema(example = json!({
     "name": "example", "epoch": 1, "node": "n1", "version": "0.1.0", "started": 1767225600000_u64,
     "nodes": [{
-        "id": "n1", "number": 1, "state": "up", "datacenter": "dc1", "rack": "r1", "weight": 1.0,
+        "id": "n1", "number": 1, "state": "up", "standing": "settled", "datacenter": "dc1", "rack": "r1", "weight": 1.0,
         "partitions": 86, "replicas": 256, "resp": "127.0.0.1:7001", "cluster": "127.0.0.1:7101",
         "http": "127.0.0.1:8001", "peer": "127.0.0.1:9001"
     }],
-    "movements": [], "notices": []
+    "movements": [{
+        "partition": 17, "session": 5, "stage": "filling", "from": ["n1"], "to": ["n4"], "keyspaces": ["default"],
+        "bytes_total": 4194304, "bytes_done": 1048576, "waits_for": ["n4"]
+    }],
+    "waiting": 42, "voters": ["n1", "n2", "n3"], "leader": "n2", "term": 3, "notices": []
 }))]
 pub(crate) struct ClusterDocument {
     /// The cluster's name.
@@ -34,9 +38,16 @@ pub(crate) struct ClusterDocument {
     started: u64,
     /// All members, in the order of their numbers.
     nodes: Vec<NodeDocument>,
-    /// Partitions on the move between nodes. None are while membership is fixed.
-    #[schema(value_type = Vec<Object>)]
-    movements: [(); 0],
+    /// The partitions that move between nodes, in order.
+    movements: Vec<MovementDocument>,
+    /// How many more are to move, and do not yet.
+    waiting: u32,
+    /// The nodes that keep the cluster state: a majority of them decides on changes.
+    voters: Vec<String>,
+    /// The one that leads them; null where nobody does or the answering node has not heard of it.
+    leader: Option<String>,
+    /// The number of the term in which he does.
+    term: u64,
     /// What people should know: under-replicated keyspaces, quorum modes that act as another, relaxed durability.
     notices: Vec<String>,
 }
@@ -49,9 +60,12 @@ pub(crate) struct NodeDocument {
     id: String,
     /// What the cluster state calls it.
     number: u16,
-    /// `up`, `down`, `joining` or `leaving`, as the answering node sees it.
+    /// The first of `gone` (for good), `down`, `joining` or `leaving`, and `up` that is so, as the answering node sees it.
     #[schema(example = "up")]
     state: &'static str,
+    /// How it stands to the cluster, whether or not it can be reached: `joining`, `settled`, `leaving` or `gone`.
+    #[schema(example = "settled")]
+    standing: &'static str,
     /// Its data center.
     datacenter: String,
     /// Its rack.
@@ -79,6 +93,7 @@ impl From<&NodeStatus> for NodeDocument {
             id: node.name.clone(),
             number: node.id.0,
             state: node.state.as_str(),
+            standing: node.standing.as_str(),
             datacenter: node.data_center.clone(),
             rack: node.rack.clone(),
             weight: node.weight,
@@ -92,6 +107,46 @@ impl From<&NodeStatus> for NodeDocument {
     }
 }
 
+/// A partition that moves.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct MovementDocument {
+    /// Its number.
+    partition: u16,
+    /// Which of its movements: the epoch in which that began.
+    session: u64,
+    /// How far it is: `filling`, `switched` or `clearing`.
+    #[schema(example = "filling")]
+    stage: &'static str,
+    /// The nodes that give it away.
+    from: Vec<String>,
+    /// The nodes that get it.
+    to: Vec<String>,
+    /// The keyspaces whose owners become others.
+    keyspaces: Vec<String>,
+    /// About how many bytes all who get it are to be sent; null where the answering node does not know.
+    bytes_total: Option<u64>,
+    /// How many of them they have; null where the answering node does not know.
+    bytes_done: Option<u64>,
+    /// The nodes that it waits for; null where the answering node does not know. The leader does.
+    waits_for: Option<Vec<String>>,
+}
+
+impl From<&MovementStatus> for MovementDocument {
+    fn from(movement: &MovementStatus) -> MovementDocument {
+        MovementDocument {
+            partition: movement.partition,
+            session: movement.session.0,
+            stage: movement.stage,
+            from: movement.from.clone(),
+            to: movement.to.clone(),
+            keyspaces: movement.keyspaces.clone(),
+            bytes_total: movement.bytes_total,
+            bytes_done: movement.bytes_done,
+            waits_for: movement.waits_for.clone(),
+        }
+    }
+}
+
 impl From<&Status> for ClusterDocument {
     fn from(status: &Status) -> ClusterDocument {
         ClusterDocument {
@@ -101,7 +156,11 @@ impl From<&Status> for ClusterDocument {
             version: status.version.clone(),
             started: status.started.0,
             nodes: status.nodes.iter().map(NodeDocument::from).collect(),
-            movements: [],
+            movements: status.movements.iter().map(MovementDocument::from).collect(),
+            waiting: status.waiting,
+            voters: status.group.voters.clone(),
+            leader: status.group.leader.clone(),
+            term: status.group.term,
             notices: status.notices.clone(),
         }
     }

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use api::{KeyspaceStatus, NodeState, SlotRange, Status};
+use api::{KeyspaceStatus, SlotRange, Status};
 use axum::extract::State;
 use quorum::{Decision, Level, Owner, Tracker};
 
@@ -76,17 +76,12 @@ fn shortage(
     let owners: Vec<Owner> =
         range.owners.iter().map(|&place| (status.nodes[place].id, data_center(place))).collect();
     let mut tracker = Tracker::new(level, &owners, data_center(status.here));
-    for &place in range.owners.iter().filter(|&&place| is_serving(status.nodes[place].state)) {
+    for &place in range.owners.iter().filter(|&&place| status.nodes[place].state.is_serving()) {
         tracker.succeeded(status.nodes[place].id);
     }
     let is_met = tracker.decided() == Decision::Met;
     let shortage = Shortage { level, needed: tracker.needed(), got: tracker.got(), owners: owners.len() };
     (!is_met).then_some(shortage)
-}
-
-/// A node on its way out still serves what it owns.
-fn is_serving(state: NodeState) -> bool {
-    matches!(state, NodeState::Up | NodeState::Leaving)
 }
 
 /// A number for each data center, as quorums count by.

@@ -1,14 +1,26 @@
-//! `GET /v1/keyspaces`: the keyspaces, their settings, and in plain words what those settings promise.
+//! `/v1/keyspaces`: the keyspaces, their settings, and in plain words what those settings promise; they are made, altered and
+//! dropped here.
 
-use api::KeyspaceStatus;
+#![allow(unused_qualifications)] // The macro that describes a handler qualifies its parameter types.
+
+use api::{Change, Changed, KeyspaceSettings, KeyspaceStatus};
 use axum::Json;
+use axum::body::Body;
 use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::front::Shared;
-use crate::params::{NoParams, Params};
-use crate::problem::ProblemDocument;
+use super::change::{self, ChangedDocument, PlanDocument};
+use super::settings::{NewKeyspaceDocument, SettingsDocument};
+use crate::address::{KeyspaceAddress, KeyspaceName};
+use crate::front::{Front, Shared};
+use crate::headers::put_text;
+use crate::json;
+use crate::params::{DryRunParams, NoParams, Params};
+use crate::percent;
+use crate::problem::{Problem, ProblemDocument};
 
 /// All keyspaces.
 #[derive(Serialize, ToSchema)]
@@ -101,4 +113,147 @@ impl From<&KeyspaceStatus> for KeyspaceDocument {
 pub(crate) async fn list(State(front): State<Shared>, _: Params<NoParams>) -> Json<KeyspacesDocument> {
     let status = front.status();
     Json(KeyspacesDocument { keyspaces: status.keyspaces.iter().map(KeyspaceDocument::from).collect() })
+}
+
+/// A keyspace and what it promises.
+#[utoipa::path(
+    get,
+    path = "/v1/keyspaces/{keyspace}",
+    operation_id = "get_keyspace",
+    tag = "cluster",
+    params(KeyspaceAddress),
+    responses(
+        (status = 200, description = "The keyspace", body = KeyspaceDocument),
+        (status = 404, description = "There is no such keyspace", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = "default", description = "A problem", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn get(keyspace: KeyspaceAddress, _: Params<NoParams>) -> Json<KeyspaceDocument> {
+    Json(KeyspaceDocument::from(keyspace.keyspace()))
+}
+
+/// A keyspace as it is after a change, and what came of the change.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ChangedKeyspaceDocument {
+    /// Left out where somebody else has dropped it by now.
+    #[serde(flatten)]
+    keyspace: Option<KeyspaceDocument>,
+    #[serde(flatten)]
+    changed: ChangedDocument,
+}
+
+impl ChangedKeyspaceDocument {
+    fn new(front: &Front, name: &str, changed: Changed) -> ChangedKeyspaceDocument {
+        let status = front.status();
+        let keyspace = status.keyspaces.iter().find(|keyspace| keyspace.name == name);
+        ChangedKeyspaceDocument {
+            keyspace: keyspace.map(KeyspaceDocument::from),
+            changed: ChangedDocument::from(changed),
+        }
+    }
+}
+
+/// Make a keyspace. It can be used at once, on every node that has heard of it.
+#[utoipa::path(
+    post,
+    path = "/v1/keyspaces",
+    operation_id = "create_keyspace",
+    tag = "cluster",
+    request_body = NewKeyspaceDocument,
+    responses(
+        (status = 201, description = "It is there", body = ChangedKeyspaceDocument,
+            headers(("Location" = String, description = "The path of the keyspace"))),
+        (status = 400, description = "A setting is not known or cannot be served, or the name or number is taken", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 503, description = "Not made: no majority of the voters can be reached", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 504, description = "Made or not: unknown", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = "default", description = "A problem", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn create(
+    State(front): State<Shared>,
+    _: Params<NoParams>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let NewKeyspaceDocument { name, settings } = json::read(&front, &headers, body).await?;
+    let settings = Box::new(KeyspaceSettings::from(settings));
+    let changed = change::make(&front, Change::CreateKeyspace { name: name.clone(), settings }).await?;
+    let mut headers = HeaderMap::new();
+    let path = format!("/v1/keyspaces/{}", percent::encode_segment(name.as_bytes()));
+    put_text(&mut headers, header::LOCATION, &path);
+    let document = ChangedKeyspaceDocument::new(&front, &name, changed);
+    Ok((StatusCode::CREATED, headers, Json(document)).into_response())
+}
+
+/// Alter a keyspace: those settings that the body names. Another `n` moves partitions; the new owners count once they have caught
+/// up.
+#[utoipa::path(
+    patch,
+    path = "/v1/keyspaces/{keyspace}",
+    operation_id = "alter_keyspace",
+    tag = "cluster",
+    params(KeyspaceName, DryRunParams),
+    request_body = SettingsDocument,
+    responses(
+        (status = 200, description = "It is so; or with dry-run a PlanDocument: what it would come to", body = inline(AlteredDocument)),
+        (status = 400, description = "A setting is not known or cannot be served", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such keyspace", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 503, description = "Not altered: no majority of the voters can be reached", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 504, description = "Altered or not: unknown", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = "default", description = "A problem", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn alter(
+    State(front): State<Shared>,
+    KeyspaceName(name): KeyspaceName,
+    Params(params): Params<DryRunParams>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<AlteredDocument>, Problem> {
+    let settings: SettingsDocument = json::read(&front, &headers, body).await?;
+    let settings = Box::new(KeyspaceSettings::from(settings));
+    if *settings == KeyspaceSettings::default() {
+        return Err(Problem::invalid("the body names no setting: say which of them are to be others"));
+    }
+    let change = Change::AlterKeyspace { name: name.clone(), settings };
+    if params.dry_run {
+        return Ok(Json(AlteredDocument::Planned(change::plan(&front, change).await?)));
+    }
+    let changed = change::make(&front, change).await?;
+    Ok(Json(AlteredDocument::Altered(Box::new(ChangedKeyspaceDocument::new(&front, &name, changed)))))
+}
+
+/// What is answered to an alteration.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub(crate) enum AlteredDocument {
+    Altered(Box<ChangedKeyspaceDocument>),
+    Planned(PlanDocument),
+}
+
+/// Drop a keyspace and all its keys, for ever.
+#[utoipa::path(
+    delete,
+    path = "/v1/keyspaces/{keyspace}",
+    operation_id = "drop_keyspace",
+    tag = "cluster",
+    params(KeyspaceName),
+    responses(
+        (status = 200, description = "It is gone", body = ChangedDocument),
+        (status = 400, description = "It cannot be dropped", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such keyspace", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 503, description = "Not dropped: no majority of the voters can be reached", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = 504, description = "Dropped or not: unknown", body = ProblemDocument, content_type = "application/problem+json"),
+        (status = "default", description = "A problem", body = ProblemDocument, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn remove(
+    State(front): State<Shared>,
+    KeyspaceName(name): KeyspaceName,
+    _: Params<NoParams>,
+    headers: HeaderMap,
+) -> Result<Json<ChangedDocument>, Problem> {
+    json::check_conditions(&headers)?;
+    let changed = change::make(&front, Change::DropKeyspace { name }).await?;
+    Ok(Json(ChangedDocument::from(changed)))
 }

@@ -1,8 +1,9 @@
 //! What a node shows of the cluster and of itself.
 
-use api::NodeState;
+use api::{MovementStatus, NodeState};
 use axum::http::StatusCode;
 use serde_json::json;
+use types::Epoch;
 
 use crate::client::Site;
 
@@ -14,14 +15,70 @@ async fn the_cluster_is_its_members_as_this_node_sees_them() {
     assert_eq!(document["name"], "test");
     assert_eq!(document["epoch"], 7);
     assert_eq!(document["node"], "n1");
-    assert_eq!(document["movements"], json!([]));
+    assert_eq!((&document["movements"], &document["waiting"]), (&json!([]), &json!(0)));
+    assert_eq!(document["voters"], json!(["n1", "n2", "n3"]));
+    assert_eq!((&document["leader"], &document["term"]), (&json!("n2"), &json!(3)));
     assert_eq!(document["notices"], json!(["durability is interval"]));
     let expected = json!({
-        "id": "n2", "number": 2, "state": "down", "datacenter": "dc2", "rack": "r1", "weight": 1.0, "partitions": 85,
+        "id": "n2", "number": 2, "state": "down", "standing": "settled", "datacenter": "dc2", "rack": "r1", "weight": 1.0, "partitions": 85,
         "replicas": 256, "resp": "127.0.0.1:7002", "cluster": null, "http": "127.0.0.1:8002", "peer": "127.0.0.1:9002"
     });
     assert_eq!(document["nodes"][1], expected);
     assert_eq!(document["nodes"].as_array().unwrap().len(), 3);
+}
+
+/// What a node does not know of a movement is null, and not zero.
+#[tokio::test]
+async fn what_moves_is_shown_with_what_is_known_of_it() {
+    let site = Site::new();
+    let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+    let unknown = MovementStatus {
+        partition: 17,
+        session: Epoch(5),
+        stage: "filling",
+        from: names(&["n1"]),
+        to: names(&["n3"]),
+        keyspaces: names(&["default", "siblings"]),
+        bytes_total: None,
+        bytes_done: None,
+        waits_for: None,
+    };
+    let known = MovementStatus {
+        partition: 18,
+        bytes_total: Some(100),
+        bytes_done: Some(40),
+        waits_for: Some(names(&["n3"])),
+        ..unknown.clone()
+    };
+    site.node.change_status(|status| (status.movements, status.waiting) = (vec![unknown, known], 42));
+    let document = site.get("/v1/cluster").await.json();
+    let expected = |partition, total: Option<u64>, done: Option<u64>, waits_for: Option<Vec<&str>>| {
+        json!({
+            "partition": partition, "session": 5, "stage": "filling", "from": ["n1"], "to": ["n3"],
+            "keyspaces": ["default", "siblings"], "bytes_total": total, "bytes_done": done, "waits_for": waits_for
+        })
+    };
+    let first = expected(17, None, None, None);
+    let second = expected(18, Some(100), Some(40), Some(vec!["n3"]));
+    assert_eq!(document["movements"], json!([first, second]));
+    assert_eq!(document["waiting"], 42);
+}
+
+/// Who joins or leaves serves what he owns; who is gone for good does not, whatever answers there.
+#[tokio::test]
+async fn readiness_counts_those_who_serve() {
+    let site = Site::new();
+    for (state, status) in [
+        (NodeState::Joining, StatusCode::OK),
+        (NodeState::Leaving, StatusCode::OK),
+        (NodeState::Gone, StatusCode::SERVICE_UNAVAILABLE),
+    ] {
+        site.node.change_status(|status| {
+            status.nodes[1].state = NodeState::Down;
+            status.nodes[2].state = state;
+        });
+        assert_eq!(site.get("/readyz").await.status, status, "{state:?}");
+    }
 }
 
 #[tokio::test]

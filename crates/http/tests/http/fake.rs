@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use api::{
-    Answer, Command, Counter, Deleted, Detail, ExpiryChange, Explanation, Found, HeatStatus, HotKey,
-    KeyRequest, KeyspaceStatus, Marks, MemberStatus, NodeState, NodeStatus, Operation, Outcome, OwnerAnswer,
-    PartitionHeat, Reply, Request, ShownValue, SlotRange, Status, Store, Written,
+    Answer, Change, Changed, Command, Counter, Deleted, Detail, Error, ExpiryChange, Explanation, Found,
+    GroupStatus, HeatStatus, HotKey, KeyRequest, KeyspaceStatus, Marks, MemberStatus, NodeStanding, NodeState,
+    NodeStatus, Operation, Outcome, OwnerAnswer, PartitionHeat, Planned, PlannedMove, Reply, Request,
+    ShownValue, SlotRange, Status, Store, Written,
 };
 use bytes::Bytes;
 use causality::{Actor, Context, Dot, Payload, Policy, Record, Stamp, Version, View, clock_entries};
@@ -83,6 +84,15 @@ impl Fake {
         }
     }
 
+    /// The one change that was asked for since the last time, and whether it was only to be planned.
+    pub(crate) fn change(&self) -> (Change, bool) {
+        match self.take_asked().pop().expect("something was asked").command {
+            Command::Change(change) => (*change, false),
+            Command::Plan(change) => (*change, true),
+            other => panic!("no change: {other:?}"),
+        }
+    }
+
     /// How many keys there are.
     pub(crate) fn len(&self) -> usize {
         self.0.lock().unwrap().records.len()
@@ -153,8 +163,44 @@ impl Inner {
             Command::Key(request) => self.answer_about_key(request),
             Command::Repair => Ok(Reply::Repairing),
             Command::Explain { keyspace, key } => Ok(Reply::Explain(Box::new(self.explain(keyspace, &key)))),
+            Command::Change(change) => self.change(*change).map(Reply::Changed),
+            Command::Plan(_) => Ok(Reply::Planned(planned())),
             other => panic!("no front end over HTTP asks {other:?}"),
         }
+    }
+
+    fn change(&mut self, change: Change) -> Result<Changed, Error> {
+        let mut status = (*self.status).clone();
+        status.epoch = Epoch(status.epoch.0 + 1);
+        let mut changed = Changed { epoch: status.epoch, ..Changed::default() };
+        let place = |status: &Status, name: &str| {
+            let place = status.keyspaces.iter().position(|keyspace| keyspace.name == name);
+            place.ok_or_else(|| Error::NoSuchKeyspace(name.to_owned()))
+        };
+        match change {
+            Change::CreateKeyspace { name, settings } => {
+                let number = settings.number.unwrap_or(3);
+                status.keyspaces.push(keyspace(number, &name, "siblings"));
+                changed.number = Some(number);
+            }
+            Change::AlterKeyspace { name, settings } => {
+                let place = place(&status, &name)?;
+                if let Some(n) = settings.n {
+                    status.keyspaces[place].n_text = n;
+                    changed.partitions = 256;
+                }
+            }
+            Change::DropKeyspace { name } => {
+                let place = place(&status, &name)?;
+                status.keyspaces.remove(place);
+            }
+            _ => {
+                changed.partitions = 64;
+                changed.notes = vec!["n4 is slow".to_owned()];
+            }
+        }
+        self.status = Arc::new(status);
+        Ok(changed)
     }
 
     fn answer_about_key(&mut self, request: KeyRequest) -> Outcome {
@@ -242,6 +288,17 @@ impl Inner {
     }
 }
 
+fn planned() -> Planned {
+    let planned = PlannedMove {
+        partition: 17,
+        keyspaces: vec!["default".to_owned()],
+        from: vec!["n1".to_owned()],
+        to: vec!["n3".to_owned()],
+        bytes: Some(4096),
+    };
+    Planned { epoch: Epoch(7), moves: vec![planned], notes: vec!["n3 gets most".to_owned()] }
+}
+
 fn shown(version: &Version, detail: Detail) -> ShownValue {
     let clock = clock_entries(&version.clock(), &version.clock(), |_| Some("n1"));
     ShownValue {
@@ -270,6 +327,13 @@ fn status() -> Status {
             SlotRange { first: 0, last: 8191, primary: 0, owners: vec![0, 1, 2] },
             SlotRange { first: 8192, last: 16383, primary: 2, owners: vec![2, 0, 1] },
         ],
+        movements: Vec::new(),
+        waiting: 0,
+        group: GroupStatus {
+            voters: vec!["n1".to_owned(), "n2".to_owned(), "n3".to_owned()],
+            leader: Some("n2".to_owned()),
+            term: 3,
+        },
         data_dir: PathBuf::from("data"),
         version: "0.1.0".to_owned(),
         started: NOW,
@@ -283,6 +347,7 @@ fn node(number: u16, data_center: &str) -> NodeStatus {
         id: NodeId(number),
         name: format!("n{number}"),
         state: NodeState::Up,
+        standing: NodeStanding::Settled,
         data_center: data_center.to_owned(),
         rack: "r1".to_owned(),
         weight: 1.0,

@@ -22,6 +22,8 @@ fn path() -> impl Strategy<Value = String> {
         "/v1/explain/siblings/",
         "/problems/",
         "/v1/cluster",
+        "/v1/nodes/n1/",
+        "/v1/nodes/n1/drain?",
     ]);
     (prefix, "[!-~]{0,24}").prop_map(|(prefix, rest)| format!("{prefix}{rest}"))
 }
@@ -53,6 +55,7 @@ fn method() -> impl Strategy<Value = Method> {
         Method::PUT,
         Method::DELETE,
         Method::POST,
+        Method::PATCH,
         Method::OPTIONS,
     ])
 }
@@ -86,6 +89,40 @@ proptest! {
         if let Ok(request) = request.body(Body::from(body)) {
             runtime().block_on(async { check(&Site::new().send(request).await) });
         }
+    }
+}
+
+/// Bodies near those that change the cluster.
+fn document() -> impl Strategy<Value = String> {
+    let name =
+        prop::sample::select(vec!["name", "n", "r", "number", "below_n", "weight", "allow_flush", "x"]);
+    let value =
+        prop::sample::select(vec!["1", "-1", "1e99", "null", "true", "\"dc1=2\"", "{}", "[[[]]]", "\"", ""]);
+    let field = (name, value).prop_map(|(name, value)| format!("\"{name}\":{value}"));
+    prop::collection::vec(field, 0..4).prop_map(|fields| format!("{{{}}}", fields.join(",")))
+}
+
+proptest! {
+    /// No document makes a handler panic, and what is answered says whether anything was done.
+    #[test]
+    fn every_document_is_answered(
+        line in prop::sample::select(vec![
+            "POST /v1/keyspaces",
+            "PATCH /v1/keyspaces/default",
+            "DELETE /v1/keyspaces/default",
+            "POST /v1/nodes/n1/drain",
+            "POST /v1/nodes/n1/remove",
+            "POST /v1/nodes/n1/cancel",
+            "PUT /v1/nodes/n1/weight",
+        ]),
+        body in document(),
+    ) {
+        runtime().block_on(async {
+            let site = Site::new();
+            let answer = site.ask(line, body).await;
+            check(&answer);
+            assert_eq!(answer.status.is_success(), !site.node.take_asked().is_empty(), "{answer:?}");
+        });
     }
 }
 

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // A helper that panics fails its test, as it should.
 
+mod changes;
 mod client;
 mod cluster;
 mod fake;

@@ -43,6 +43,14 @@ async fn every_route_of_the_contract_is_described() {
         "GET /v1/explain/{keyspace}/{key}",
         "GET /v1/hot",
         "GET /v1/keyspaces",
+        "POST /v1/keyspaces",
+        "GET /v1/keyspaces/{keyspace}",
+        "PATCH /v1/keyspaces/{keyspace}",
+        "DELETE /v1/keyspaces/{keyspace}",
+        "POST /v1/nodes/{name}/cancel",
+        "POST /v1/nodes/{name}/drain",
+        "POST /v1/nodes/{name}/remove",
+        "PUT /v1/nodes/{name}/weight",
         "GET /v1/members",
         "GET /v1/repair",
         "POST /v1/repair",
@@ -143,6 +151,8 @@ async fn answers_have_the_members_that_their_schema_has() {
     let ring = site.get("/v1/ring").await.json();
     let keyspaces = site.get("/v1/keyspaces").await.json();
     let explanation = site.get("/v1/explain/siblings/k").await.json();
+    let changed = site.ask("POST /v1/nodes/n3/drain", "").await.json();
+    let plan = site.ask("POST /v1/nodes/n3/drain?dry-run=true", "").await.json();
     for (schema, answer) in [
         ("SiblingsDocument", &siblings),
         ("ValueDocument", &siblings["values"][0]),
@@ -154,6 +164,9 @@ async fn answers_have_the_members_that_their_schema_has() {
         ("KeyspaceDocument", &keyspaces["keyspaces"][0]),
         ("ExplanationDocument", &explanation),
         ("OwnerDocument", &explanation["owners"][0]),
+        ("ChangedDocument", &changed),
+        ("PlanDocument", &plan),
+        ("MoveDocument", &plan["moves"][0]),
     ] {
         let schema_value = &description["components"]["schemas"][schema];
         let properties: BTreeSet<&String> = schema_value["properties"].as_object().unwrap().keys().collect();

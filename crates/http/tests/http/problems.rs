@@ -85,6 +85,17 @@ async fn the_nodes_other_refusals_have_a_status_each() {
     let error = Error::ContextRequired("default".to_owned());
     check(&put_answered_with(error).await, 428, "context-required", &json!({"result": "not-done"}));
 
+    let error = Error::NotLed("2 of 3 voters are away".to_owned());
+    let answer = put_answered_with(error).await;
+    let detail = "the cluster cannot be changed now: 2 of 3 voters are away";
+    check(&answer, 503, "not-led", &json!({"result": "not-done", "detail": detail}));
+    assert_eq!(answer.header("retry-after"), "1");
+
+    let error = Error::ChangeUnknown("n2 led it and is away".to_owned());
+    let answer = put_answered_with(error).await;
+    check(&answer, 504, "change-unknown", &json!({"result": "unknown"}));
+    assert!(!answer.headers.contains_key("retry-after"));
+
     let error = Error::NoSuchKeyspace("default".to_owned());
     check(&put_answered_with(error).await, 404, "no-such-keyspace", &json!({"result": "not-done"}));
 }
@@ -113,7 +124,8 @@ async fn an_unknown_path_is_404() {
     let site = Site::new();
     for path in [
         "/v2",
-        "/v1/keyspaces/default",
+        "/v1/keyspaces/default/",
+        "/v1/nodes/n1",
         "/v1/keyspaces/default/keys/a/b",
         "/v1/keyspaces/default/keys/",
         "//",

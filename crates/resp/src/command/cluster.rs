@@ -188,17 +188,18 @@ fn shard_node(call: &mut Call<'_>, master: &Master<'_>) {
     }
 }
 
-/// `id host:port@busport flags master ping-sent pong-received epoch link slots...`, as Redis writes it.
+/// `id host:port@busport flags master ping-sent pong-received epoch link slots...`, as Redis writes it. The epoch is that of the
+/// cluster state for all: there are none of single nodes.
 fn nodes(call: &mut Call<'_>) -> Result<Next, Failure> {
     let status = call.around.status;
-    let mut text = String::new();
-    for (number, master) in all_masters(call)?.iter().enumerate() {
+    let (epoch, mut text) = (status.epoch.0, String::new());
+    for master in &all_masters(call)? {
         let myself = if master.is_here { "myself," } else { "" };
         let (failing, link) = if master.is_up() { ("", "connected") } else { (",fail", "disconnected") };
         let address = format!("{}:{}", master.host(), master.address.port());
         let bus = master.node.peer.map_or(0, |peer| peer.port());
         let id = master.id(status);
-        let _ = write!(text, "{id} {address}@{bus} {myself}master{failing} - 0 0 {} {link}", number + 1);
+        let _ = write!(text, "{id} {address}@{bus} {myself}master{failing} - 0 0 {epoch} {link}");
         for &(first, last) in &master.ranges {
             let _ = if first == last { write!(text, " {first}") } else { write!(text, " {first}-{last}") };
         }

@@ -1,7 +1,7 @@
 //! Why a command is answered with an error, in the form that RESP clients look at: a prefix in capitals, a sentence.
 //!
 //! What must hold: the prefix tells the truth about a write (INVARIANTS A5). `UNAVAILABLE` and `OVERLOADED` are said
-//! where nothing was and will be stored, `UNKNOWN` where it may have been, `CONFLICT` where a read found siblings. No
+//! where nothing was and will be stored or changed, `UNKNOWN` where it may have been, `CONFLICT` where a read found siblings. No
 //! prefix that client libraries answer by trying again on their own (`TRYAGAIN`, `LOADING`, `MOVED`, `ASK`,
 //! `CLUSTERDOWN`, `BUSY`, `MASTERDOWN`): they would repeat writes that are not theirs to repeat.
 
@@ -43,6 +43,14 @@ impl Failure {
         Failure { prefix: "CONFLICT", message: Cow::Owned(message) }
     }
 
+    /// The keyspace that the connection is in was dropped: nothing of it can be read or written any more, by any command. Another
+    /// one of the same name is another one, and what the client knows of the old one does not hold there.
+    pub fn dropped(keyspace: &str) -> Failure {
+        Failure::new(format!(
+            "keyspace '{keyspace}', which this connection is in, was dropped: SELECT another; KV.KEYSPACES lists them"
+        ))
+    }
+
     /// The store answered a question that was not asked. Whatever it did, it is not known here.
     pub fn misplaced() -> Failure {
         Failure {
@@ -65,9 +73,9 @@ impl Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
         let prefix = match &error {
-            Error::Unavailable { .. } => "UNAVAILABLE",
+            Error::Unavailable { .. } | Error::NotLed(_) => "UNAVAILABLE",
             Error::Overloaded(_) => "OVERLOADED",
-            Error::Unknown { .. } => "UNKNOWN",
+            Error::Unknown { .. } | Error::ChangeUnknown(_) => "UNKNOWN",
             _ => "ERR",
         };
         Failure { prefix, message: Cow::Owned(error.to_string()) }

@@ -42,10 +42,12 @@ fn flushdb(call: &mut Call<'_>) -> Result<Next, Failure> {
         return Err(SYNTAX);
     }
     let id = call.state.keyspace.id;
-    if !call.around.status.keyspace_by_id(id).is_some_and(|keyspace| keyspace.allow_flush) {
+    let keyspace = call.around.status.keyspace_by_id(id);
+    let keyspace = keyspace.ok_or_else(|| Failure::dropped(&call.state.keyspace.name))?;
+    if !keyspace.allow_flush {
         return Err(Failure::new(format!(
             "FLUSHDB is not allowed in keyspace '{}': it would delete every key; set allow_flush = true for it",
-            call.state.keyspace.name
+            keyspace.name
         )));
     }
     flush_from(0, Flush { keyspace: id, scope: call.state.kind.scope(), delete: call.delete(), deleted: 0 })

@@ -144,7 +144,7 @@ fn write_owner(owner: &OwnerAnswer, reply: &mut Writer<'_>) {
     reply.count(owner.bytes as u64);
 }
 
-fn keyspaces(call: &mut Call<'_>) -> Result<Next, Failure> {
+pub(super) fn keyspaces(call: &mut Call<'_>) -> Result<Next, Failure> {
     let all = &call.around.status.keyspaces;
     call.reply.array(all.len());
     for keyspace in all {

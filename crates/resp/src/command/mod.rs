@@ -7,7 +7,7 @@
 //!
 //! Adding a command is a row in the table of its family and a function beside it. The families, one file each:
 //! [`connection`], [`client`], [`strings`], [`keys`], [`expiry`], [`scan`], [`flush`], [`wait`], [`cluster`],
-//! [`describe`] (COMMAND), [`info`], [`config`], [`kv`], and [`refused`], what cannot be kept here and why.
+//! [`describe`] (COMMAND), [`info`], [`config`], [`kv`], [`kv_settings`], [`kv_keyspace`], and [`refused`], what cannot be kept here and why.
 
 pub mod client;
 pub mod cluster;
@@ -20,6 +20,7 @@ pub mod flush;
 pub mod info;
 pub mod keys;
 pub mod kv;
+pub mod kv_keyspace;
 pub mod kv_settings;
 pub mod many;
 pub mod options;

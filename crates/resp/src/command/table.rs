@@ -9,12 +9,12 @@ use std::sync::LazyLock;
 
 use crate::command::row::Row;
 use crate::command::{
-    client, cluster, config, connection, describe, expiry, flush, info, keys, kv, kv_settings, refused, scan,
-    strings, wait,
+    client, cluster, config, connection, describe, expiry, flush, info, keys, kv, kv_keyspace, kv_settings,
+    refused, scan, strings, wait,
 };
 
 /// All rows, a family a line.
-pub const FAMILIES: [&[Row]; 15] = [
+pub const FAMILIES: [&[Row]; 16] = [
     connection::ROWS,
     client::ROWS,
     strings::ROWS,
@@ -29,6 +29,7 @@ pub const FAMILIES: [&[Row]; 15] = [
     config::ROWS,
     kv::ROWS,
     kv_settings::ROWS,
+    kv_keyspace::ROWS,
     refused::ROWS,
 ];
 

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use api::{NodeState, NodeStatus, Status};
+use api::{NodeStatus, Status};
 
 /// A node that clients of the cluster listener can reach, and the slots that they should ask it for.
 #[derive(Debug)]
@@ -53,9 +53,9 @@ impl Master<'_> {
         if ip.is_unspecified() { String::new() } else { ip.to_string() }
     }
 
-    /// Whether it can be reached from the node that says so.
+    /// Whether it answers for what it owns, as far as the node that says so can see.
     pub fn is_up(&self) -> bool {
-        self.node.state != NodeState::Down
+        self.node.state.is_serving()
     }
 
     /// Its id in Redis's form, 40 hexadecimal digits, the same on every node and after every start.

@@ -104,14 +104,19 @@ impl<S: Store> Connection<S> {
     }
 
     /// Runs what was received and shows what was answered, until neither goes on. Says whether it stopped only to let
-    /// others have their turn.
+    /// others have their turn, or to look at the cluster anew.
     fn work(&mut self, around: &Around<'_>, context: &mut Context<'_>) -> bool {
         if self.session.output().capacity() == 0 {
             *self.session.output() = self.shared.buffers.lend();
         }
         let mut questions = 0;
         loop {
-            while let Turned::Ask(request) = self.session.next(around) {
+            loop {
+                let request = match self.session.next(around) {
+                    Turned::Ask(request) => request,
+                    Turned::Refresh => return true,
+                    Turned::Rest => break,
+                };
                 match self.shared.store.call(request) {
                     Answer::Ready(outcome) => self.session.answered(outcome, around),
                     Answer::Pending(pending) => {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use api::{Outcome, Request};
+use api::{Outcome, Reply, Request};
 use bytes::{Bytes, BytesMut};
 use causality::Context;
 use types::KeyspaceId;
@@ -14,6 +14,7 @@ use crate::contexts::Offset;
 use crate::frame::Arguments;
 use crate::reply::{Protocol, Writer};
 use crate::session::dispatch;
+use crate::session::ground::Ground;
 use crate::session::holds::{Held, Holds};
 use crate::session::queue::{Queue, Waiting};
 use crate::session::transaction::RefusedTransaction;
@@ -60,6 +61,7 @@ pub(crate) struct Desk {
     /// How far the replies had left when the last command that was run came in.
     received: Offset,
     transaction: RefusedTransaction,
+    ground: Ground,
     /// The contexts that the reply at hand shows; kept to be used again.
     seen: Vec<(usize, Context)>,
     /// How many bytes a reply is thought to have, by those before it: quick to rise, slow to fall. Answers that wait in
@@ -67,6 +69,8 @@ pub(crate) struct Desk {
     reply_bytes_expected: usize,
     /// How many commands have been run or refused.
     pub(crate) commands: u64,
+    /// The cluster is another than it was when the commands at hand began to run.
+    pub(crate) has_changed: bool,
 }
 
 /// What the first reply of a connection is thought to have.
@@ -85,9 +89,11 @@ impl Desk {
             is_alone: false,
             received: Offset::default(),
             transaction: RefusedTransaction::default(),
+            ground: Ground::default(),
             seen: Vec::new(),
             reply_bytes_expected: REPLY_BYTES_FIRST,
             commands: 0,
+            has_changed: false,
         }
     }
 
@@ -142,7 +148,9 @@ impl Desk {
         let start = out.len();
         let reply = Writer::new(out, protocol);
         let mut call = Call { arguments, state: &mut self.state, around, reply, received: self.received };
-        match dispatch::run(row, &mut call) {
+        let ran = dispatch::run(row, &mut call);
+        let ran = ran.and_then(|next| self.ground.check(next, &call.state.keyspace, around));
+        match ran {
             Ok(Next::Replied) => {}
             Ok(Next::Ask(Ask { request, then })) => {
                 let keys = self.keys_to_remember(row, arguments);
@@ -219,6 +227,7 @@ impl Desk {
 
     fn show(&mut self, asking: Asking, outcome: Outcome, around: &Around<'_>) {
         let Asking { then, protocol, held, keys, keyspace, is_alone, bytes } = asking;
+        self.has_changed |= matches!(outcome, Ok(Reply::Changed(_)));
         let start = self.output.len();
         let reply = Writer::new(&mut self.output, protocol);
         let remembers = !keys.is_empty();

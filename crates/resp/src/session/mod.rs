@@ -17,10 +17,12 @@
 //! is written, which may be later than its answer; that is the price, and pipelines rarely name a key twice.
 //!
 //! In reading order: `intake` cuts commands from what was received, `dispatch` finds their rows, `desk` runs them
-//! and shows the answers, `holds` keeps the order of keys and `queue` that of replies; `transaction` is about MULTI.
+//! and shows the answers, `ground` looks whether the keyspace is still there, `holds` keeps the order of keys and `queue` that of
+//! replies; `transaction` is about MULTI.
 
 mod desk;
 mod dispatch;
+mod ground;
 mod holds;
 mod intake;
 mod queue;
@@ -44,6 +46,8 @@ use intake::Intake;
 pub enum Turned {
     /// Hand this to the store, and tell what came of it before anything else.
     Ask(Request),
+    /// Come back with the cluster as it is now: what follows is to find it as a reply just written has told that it is.
+    Refresh,
     /// Nothing can be done until more has been received, or answered, or sent.
     Rest,
 }
@@ -143,6 +147,9 @@ impl Session {
             }
             if self.desk.is_full(around) {
                 return Turned::Rest;
+            }
+            if std::mem::take(&mut self.desk.has_changed) {
+                return Turned::Refresh;
             }
             match self.intake.parse(&around.settings.limits) {
                 Ok(Parsed::Incomplete) => return Turned::Rest,

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use api::NodeState;
 use resp::ListenerKind;
+use types::Epoch;
 
 use crate::support::{Connection, FakeStore};
 
@@ -39,10 +40,37 @@ fn every_slot_is_named_after_a_node_that_can_be_reached() {
 #[test]
 fn a_node_that_is_down_is_shown_as_failing() {
     let store = FakeStore::new();
-    store.change_status(|status| status.nodes[2].state = NodeState::Down);
     let mut connection = connection(&store);
-    assert!(connection.ask("CLUSTER NODES").contains("127.0.0.1:7103@9003 master,fail - 0 0 3 disconnected"));
+    for state in [NodeState::Gone, NodeState::Down] {
+        store.change_status(|status| (status.nodes[2].state, status.epoch) = (state, Epoch(9)));
+        assert!(connection.ask("CLUSTER NODES").contains("disconnected"), "{state:?}");
+    }
+    assert!(connection.ask("CLUSTER NODES").contains("127.0.0.1:7103@9003 master,fail - 0 0 9 disconnected"));
     assert!(connection.ask("CLUSTER SHARDS").contains("$4\r\nfail\r\n"));
+}
+
+/// A client that asks again sees what has become of the cluster: nothing is kept from one command to the next.
+#[test]
+fn what_is_shown_is_as_of_the_command() {
+    let store = FakeStore::new();
+    let mut connection = connection(&store);
+    assert!(connection.ask("CLUSTER SLOTS").starts_with("*3\r\n*3\r\n:0\r\n:5461\r\n"));
+    store.change_status(|status| {
+        status.epoch = Epoch(4);
+        status.slots[1].primary = 1;
+        status.nodes[1].state = NodeState::Leaving;
+    });
+    assert!(connection.ask("CLUSTER SLOTS").starts_with("*3\r\n*3\r\n:0\r\n:99\r\n"));
+    let info = connection.ask("CLUSTER INFO");
+    assert!(info.contains("cluster_current_epoch:4\r\ncluster_my_epoch:4\r\n"), "{info}");
+    let nodes = connection.ask("CLUSTER NODES");
+    assert!(nodes.contains("127.0.0.1:7102@9002 master - 0 0 4 connected 100-10922"), "{nodes}");
+    store.change_status(|status| {
+        status.nodes.truncate(2);
+        status.slots.iter_mut().for_each(|range| range.primary = 0);
+    });
+    assert!(connection.ask("CLUSTER SHARDS").starts_with("*2\r\n"));
+    assert!(connection.ask("CLUSTER SLOTS").starts_with("*1\r\n*3\r\n:0\r\n:16383\r\n"));
 }
 
 /// Listening on all addresses means "where you found me" to clients, and is written as nothing.

@@ -43,6 +43,8 @@ fn each_kind_of_error_has_its_prefix_and_none_is_retried_by_clients() {
         (Error::Invalid("no".into()), "-ERR "),
         (too_large(), "-ERR "),
         (Error::NoSuchKeyspace("gone".into()), "-ERR "),
+        (Error::NotLed("2 of 3 voters are away".into()), "-UNAVAILABLE "),
+        (Error::ChangeUnknown("n2 led it and is away".into()), "-UNKNOWN "),
         (Error::TooManySiblings { siblings: 100, keyspace: "siblings".into() }, "-ERR "),
         (Error::ContextRequired("siblings".into()), "-ERR "),
     ] {

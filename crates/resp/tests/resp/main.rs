@@ -7,6 +7,7 @@ mod cluster;
 mod contexts;
 mod errors;
 mod golden;
+mod keyspaces;
 mod order;
 mod parser;
 mod socket;

@@ -71,7 +71,7 @@ impl Connection {
     /// Goes on with what was received and answered.
     pub(crate) fn run(&mut self) {
         let mut pending = std::mem::take(&mut self.pending);
-        self.around(|session, store, around| drive(session, store, &mut pending, around));
+        while self.around(|session, store, around| drive(session, store, &mut pending, around)) {}
         self.pending = pending;
     }
 
@@ -111,9 +111,20 @@ impl Connection {
     }
 }
 
-fn drive(session: &mut Session, store: &FakeStore, pending: &mut VecDeque<Later>, around: &Around<'_>) {
+/// Says whether to come back with the cluster as it is then.
+fn drive(
+    session: &mut Session,
+    store: &FakeStore,
+    pending: &mut VecDeque<Later>,
+    around: &Around<'_>,
+) -> bool {
     loop {
-        while let Turned::Ask(request) = session.next(around) {
+        loop {
+            let request = match session.next(around) {
+                Turned::Ask(request) => request,
+                Turned::Refresh => return true,
+                Turned::Rest => break,
+            };
             match store.call(request) {
                 Answer::Ready(outcome) => session.answered(outcome, around),
                 Answer::Pending(later) => {
@@ -123,9 +134,9 @@ fn drive(session: &mut Session, store: &FakeStore, pending: &mut VecDeque<Later>
             }
         }
         let mut context = Context::from_waker(Waker::noop());
-        let Some(oldest) = pending.front_mut() else { return };
+        let Some(oldest) = pending.front_mut() else { return false };
         let Poll::Ready(outcome) = Pin::new(oldest).poll(&mut context) else {
-            return;
+            return false;
         };
         pending.pop_front();
         session.resolved(outcome, around);

@@ -1,6 +1,6 @@
 //! A cluster of three nodes, as a status.
 
-use api::{KeyspaceStatus, NodeState, NodeStatus, SlotRange, Status};
+use api::{GroupStatus, KeyspaceStatus, NodeStanding, NodeState, NodeStatus, SlotRange, Status};
 use causality::Policy;
 use quorum::Level;
 use types::{Epoch, KeyspaceId, NodeId, WallTime};
@@ -29,6 +29,9 @@ pub(crate) fn status() -> Status {
             SlotRange { first: 5462, last: 10922, primary: 1, owners: vec![1, 2, 0] },
             SlotRange { first: 10923, last: 16383, primary: 2, owners: vec![2, 0, 1] },
         ],
+        movements: Vec::new(),
+        waiting: 0,
+        group: GroupStatus::default(),
         data_dir: "data/n1".into(),
         version: "0.1.0".into(),
         started: WallTime(1_000_000),
@@ -42,6 +45,7 @@ fn node(number: u16) -> NodeStatus {
         id: NodeId(number),
         name: format!("n{number}"),
         state: NodeState::Up,
+        standing: NodeStanding::Settled,
         data_center: "dc1".into(),
         rack: "r1".into(),
         weight: 1.0,
@@ -54,7 +58,7 @@ fn node(number: u16) -> NodeStatus {
     }
 }
 
-fn keyspace(id: KeyspaceId, number: u32, name: &str, policy: Policy) -> KeyspaceStatus {
+pub(crate) fn keyspace(id: KeyspaceId, number: u32, name: &str, policy: Policy) -> KeyspaceStatus {
     KeyspaceStatus {
         id,
         number,

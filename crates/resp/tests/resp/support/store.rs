@@ -9,15 +9,15 @@ use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, Waker};
 
 use api::{
-    Answer, Command, Counter, Deleted, Error, ExpiryChange, Explanation, Found, KeyRequest, Marks, Operation,
-    Outcome, OwnerAnswer, Reply, Request, ScanPage, ScanRequest, Scope, ShownValue, Status, Store, Touched,
-    Written,
+    Answer, Change, Changed, Command, Counter, Deleted, Error, ExpiryChange, Explanation, Found, KeyRequest,
+    Marks, Operation, Outcome, OwnerAnswer, Reply, Request, ScanPage, ScanRequest, Scope, ShownValue, Status,
+    Store, Touched, Written,
 };
 use bytes::Bytes;
 use causality::{Actor, Context, Dot, Expiry, Payload, Policy, Record, Stamp, Version, View};
-use types::{Incarnation, KeyspaceId, OperationId, Stint, WallTime};
+use types::{Epoch, Incarnation, KeyspaceId, OperationId, Stint, WallTime};
 
-use super::status::status;
+use super::status::{keyspace, status};
 
 #[derive(Clone)]
 pub(crate) struct FakeStore {
@@ -182,8 +182,47 @@ impl Inner {
                 self.asked.push(format!("await {operation} {replicas}"));
                 Ok(Reply::Acknowledged(3))
             }
-            Command::Repair => Ok(Reply::Repairing),
+            Command::Change(change) => self.change(*change).map(Reply::Changed),
+            Command::Repair | Command::Plan(_) => panic!("no command asks for this"),
         }
+    }
+
+    /// Names and numbers are taken as they come; what a setting means is nothing of a front end's.
+    fn change(&mut self, change: Change) -> Result<Changed, Error> {
+        self.asked.push(format!("{change:?}"));
+        if let Some(error) = self.failing.get(&b"the cluster"[..]) {
+            return Err(error.clone());
+        }
+        let status = Arc::make_mut(&mut self.status);
+        let epoch = Epoch(status.epoch.0 + 1);
+        let mut changed = Changed { epoch, ..Changed::default() };
+        let place = |status: &Status, name: &str| {
+            let place = status.keyspaces.iter().position(|keyspace| keyspace.name == name);
+            place.ok_or_else(|| Error::NoSuchKeyspace(name.to_owned()))
+        };
+        match change {
+            Change::CreateKeyspace { name, settings } => {
+                let number = settings.number.unwrap_or(7);
+                let id = KeyspaceId(100 + u32::try_from(epoch.0).unwrap());
+                status.keyspaces.push(keyspace(id, number, &name, Policy::Siblings));
+                changed.number = Some(number);
+            }
+            Change::AlterKeyspace { name, settings } => {
+                let place = place(status, &name)?;
+                if let Some(n) = settings.n {
+                    status.keyspaces[place].n_text = n;
+                    changed.partitions = 256;
+                    changed.notes = vec!["n3 has little room".to_owned()];
+                }
+            }
+            Change::DropKeyspace { name } => {
+                let place = place(status, &name)?;
+                status.keyspaces.remove(place);
+            }
+            other => panic!("no command asks for this: {other:?}"),
+        }
+        status.epoch = epoch;
+        Ok(changed)
     }
 
     fn key(&mut self, request: KeyRequest) -> Outcome {
