@@ -20,11 +20,7 @@ pub const CLAIMS_SLACK: f64 = 2.0;
 ///
 /// # Errors
 /// The first fault found.
-pub fn validate_plan(
-    rings: &Rings,
-    members: &[PlacementMember],
-    replicas: usize,
-) -> Result<(), RingFault> {
+pub fn validate_plan(rings: &Rings, members: &[PlacementMember], replicas: usize) -> Result<(), RingFault> {
     validate(rings, members, replicas)?;
     let loads = loads(rings, members, replicas);
     for member in members {

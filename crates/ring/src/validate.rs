@@ -231,10 +231,7 @@ mod tests {
     fn rings_of_other_racks_are_refused() {
         let (before, after) = ([member(1, "a"), member(2, "b")], [member(1, "a"), member(2, "a")]);
         let fault = validate(&rings(&before, &[1, 2]), &after, 2);
-        assert_eq!(
-            fault.unwrap_err().to_string(),
-            "the ring of dc1 has node n#2 in rack b; it is in rack a"
-        );
+        assert_eq!(fault.unwrap_err().to_string(), "the ring of dc1 has node n#2 in rack b; it is in rack a");
     }
 
     /// A claim of a node that has left would send writes to where nobody keeps them.

@@ -41,7 +41,8 @@ pub fn replace(
         return Err(refused("it has claims of its own already"));
     }
     let renamed = with_ring(old, data_center, rename(ring, successor, dead, old.partitions()));
-    let settled = same_members(&renamed, members) && validate_plan(&renamed, members, REPLICAS_BALANCED).is_ok();
+    let settled =
+        same_members(&renamed, members) && validate_plan(&renamed, members, REPLICAS_BALANCED).is_ok();
     if settled { Ok(renamed) } else { place(&renamed, members) }
 }
 

@@ -161,4 +161,3 @@ fn by_data_center(
     }
     Ok(grouped)
 }
-
