@@ -307,7 +307,8 @@ impl Copy<'_> {
                 let Page { entries, next } = page(&mut source, &begin)?;
                 for (key, value) in entries {
                     bytes += (key.len() + value.len()) as u64;
-                    let partition = match store_key::parse_mark(&key).or_else(|| store_key::parse_note(&key)) {
+                    let partition = match store_key::parse_mark(&key).or_else(|| store_key::parse_note(&key))
+                    {
                         Some(partition) => partition,
                         None => {
                             let slot = store_key::slot_of(&key).ok_or(CopyError::Foreign)?;

@@ -8,12 +8,15 @@
 //! Not here: who the members are and how they agree on it (`cluster`), and how a partition's data moves.
 //!
 //! In reading order: [`slot`], [`partition`], [`rings`] with the walk, [`preference`]; then [`fair`] (what each
-//! node should hold), [`placement`] (how it comes to hold it), [`mod@validate`] (what every plan must keep) and
-//! [`measure`] (how good a plan is).
+//! node should hold), [`placement`] (how it comes to hold it), [`mod@validate`] and [`bounds`] (what every plan must
+//! keep), [`mod@moves`] (what a plan changes), [`measure`] (how good it is) and [`halves`] (more partitions, or fewer).
 
 pub mod binding;
+pub mod bounds;
 pub mod fair;
+pub mod halves;
 pub mod measure;
+pub mod moves;
 pub mod partition;
 pub mod placement;
 pub mod preference;
@@ -22,8 +25,11 @@ pub mod slot;
 pub mod validate;
 
 pub use binding::context_binding;
+pub use bounds::validate_plan;
+pub use halves::JoinHalvesError;
+pub use moves::{Move, moves, moves_between};
 pub use partition::{Partitions, PartitionsError};
-pub use placement::{PlacementError, PlacementMember, REPLICAS_BALANCED, WEIGHTS, place};
+pub use placement::{PlacementError, PlacementMember, REPLICAS_BALANCED, WEIGHTS, merged, place, replace};
 pub use preference::{PreferenceList, ReplicaCount};
 pub use rings::{Ring, RingError, RingMember, Rings};
 pub use slot::{SLOTS, Slot, key_hash};

@@ -65,12 +65,21 @@ fn ring_loads(ring: &Ring, weights: &BTreeMap<NodeId, f64>, replicas: usize) -> 
     loads
 }
 
+/// The replicas that a change of members alone moves: what those get whose fair share grows, in sum. Over a history no
+/// scheme that stays near its shares moves fewer, whatever it made of the steps before; a single step may, as long as
+/// a plan leaves small differences lie.
+pub fn least(before: &BTreeMap<NodeId, Load>, after: &BTreeMap<NodeId, Load>) -> f64 {
+    let fair_before = |node| before.get(node).map_or(0.0, |load: &Load| load.fair);
+    after.iter().map(|(node, load)| (load.fair - fair_before(node)).max(0.0)).sum()
+}
+
 /// What a change of rings moves, and the least that any change to the same shares would.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Moves {
     /// Replicas whose owner is new to their partition.
     pub replicas: u32,
-    /// Replicas that each node lacks of its fair share, in sum: no plan that ends in balance moves fewer.
+    /// Replicas that each node lacks of its fair share, in sum: no plan that ends in exact balance moves fewer. What
+    /// earlier plans have left lying counts here again, so histories are judged by [`least`].
     pub replicas_least: f64,
 }
 

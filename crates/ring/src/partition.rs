@@ -1,8 +1,8 @@
 //! Partitions: the slots cut into equal runs, the unit of placement and movement.
 //!
 //! What must hold: the count is a power of two, at most [`SLOTS`], so that every partition holds the same number of
-//! slots and doubling the count splits each partition in two halves that are ranges themselves. The count is fixed
-//! when a cluster is made.
+//! slots and doubling the count splits each partition in two halves that are ranges themselves. A ring keeps the count
+//! that it was made with until all of it is halved or joined again ([`crate::halves`]).
 
 use std::ops::RangeInclusive;
 

@@ -24,13 +24,39 @@ pub enum RingFault {
         /// Data centers with members.
         members: Vec<String>,
     },
-    /// A ring knows other nodes, or other racks, than the members.
-    #[error(
-        "the ring of {data_center} does not have exactly the members of that data center, in their racks"
-    )]
-    Members {
+    /// A node is a member of two data centers, or twice of one.
+    #[error("node {node} is listed twice among the members")]
+    Twice {
+        /// The node.
+        node: NodeId,
+    },
+    /// A ring has claims of a node that is no member of its data center.
+    #[error("the ring of {data_center} has node {node}, which is not a member of that data center")]
+    Stranger {
         /// The data center.
         data_center: String,
+        /// The node.
+        node: NodeId,
+    },
+    /// A member has no claims.
+    #[error("member {node} of {data_center} claims no partition there: no walk would ever meet it")]
+    Idle {
+        /// The data center.
+        data_center: String,
+        /// The member.
+        node: NodeId,
+    },
+    /// A ring was made for another rack than the member is in.
+    #[error("the ring of {data_center} has node {node} in rack {on_ring}; it is in rack {rack}")]
+    Rehoused {
+        /// The data center.
+        data_center: String,
+        /// The member.
+        node: NodeId,
+        /// Its rack as the ring has it.
+        on_ring: String,
+        /// Its rack.
+        rack: String,
     },
     /// A partition has too few distinct owners.
     #[error("partition {partition} has {found} distinct owners in {data_center}, not {wanted}")]
@@ -54,6 +80,25 @@ pub enum RingFault {
         /// The crowded rack.
         rack: String,
     },
+    /// A node would hold far more or far less than its weight earns (see [`mod@crate::bounds`]).
+    #[error(
+        "node {node} of {data_center} would hold {replicas} replicas; its weight earns {fair}, and from {least} to \
+         {most} are allowed"
+    )]
+    Load {
+        /// The data center.
+        data_center: String,
+        /// The node.
+        node: NodeId,
+        /// What it would hold.
+        replicas: u32,
+        /// Its fair share, rounded.
+        fair: u32,
+        /// The fewest that are allowed.
+        least: u32,
+        /// The most that are allowed.
+        most: u32,
+    },
 }
 
 /// What one data center should have.
@@ -72,6 +117,9 @@ struct Expected<'a> {
 pub fn validate(rings: &Rings, members: &[PlacementMember], replicas: usize) -> Result<(), RingFault> {
     let mut expected: BTreeMap<&str, Expected<'_>> = BTreeMap::new();
     for member in members {
+        if expected.values().any(|data_center| data_center.racks.contains_key(&member.node)) {
+            return Err(RingFault::Twice { node: member.node });
+        }
         let data_center = expected.entry(&member.data_center).or_default();
         data_center.racks.insert(member.node, &member.rack);
         *data_center.sizes.entry(&member.rack).or_default() += 1;
@@ -95,13 +143,25 @@ pub fn validate(rings: &Rings, members: &[PlacementMember], replicas: usize) -> 
 }
 
 fn check_members(data_center: &str, ring: &Ring, expected: &Expected<'_>) -> Result<(), RingFault> {
-    let known = ring.members().iter().map(|member| (member.node, member.rack.as_str()));
+    let data_center = || data_center.to_owned();
     let claimants: BTreeSet<NodeId> = ring.claims().collect();
-    let same = known.eq(expected.racks.iter().map(|(&node, &rack)| (node, rack)));
-    if same && claimants.len() == expected.racks.len() {
-        Ok(())
-    } else {
-        Err(RingFault::Members { data_center: data_center.to_owned() })
+    for member in ring.members() {
+        let node = member.node;
+        match expected.racks.get(&node) {
+            None => return Err(RingFault::Stranger { data_center: data_center(), node }),
+            Some(&rack) if rack != member.rack => {
+                let (on_ring, rack) = (member.rack.clone(), rack.to_owned());
+                return Err(RingFault::Rehoused { data_center: data_center(), node, on_ring, rack });
+            }
+            Some(_) => {}
+        }
+    }
+    if let Some(&node) = claimants.iter().find(|node| !expected.racks.contains_key(node)) {
+        return Err(RingFault::Stranger { data_center: data_center(), node });
+    }
+    match expected.racks.keys().find(|node| !claimants.contains(node)) {
+        Some(&node) => Err(RingFault::Idle { data_center: data_center(), node }),
+        None => Ok(()),
     }
 }
 
@@ -171,7 +231,39 @@ mod tests {
     fn rings_of_other_racks_are_refused() {
         let (before, after) = ([member(1, "a"), member(2, "b")], [member(1, "a"), member(2, "a")]);
         let fault = validate(&rings(&before, &[1, 2]), &after, 2);
-        assert_eq!(fault, Err(RingFault::Members { data_center: "dc1".into() }));
+        assert_eq!(fault.unwrap_err().to_string(), "the ring of dc1 has node n#2 in rack b; it is in rack a");
+    }
+
+    /// A claim of a node that has left would send writes to where nobody keeps them.
+    #[test]
+    fn claims_of_strangers_are_refused() {
+        let before = [member(1, "a"), member(2, "b"), member(3, "a")];
+        let fault = validate(&rings(&before, &[1, 2, 3, 2]), &before[..2], 3).unwrap_err();
+        assert_eq!(
+            fault.to_string(),
+            "the ring of dc1 has node n#3, which is not a member of that data center"
+        );
+    }
+
+    /// A member without a claim would pay for nothing and hold nothing.
+    #[test]
+    fn members_without_claims_are_refused() {
+        let after = [member(1, "a"), member(2, "b"), member(3, "a")];
+        let fault = validate(&rings(&after[..2], &[1, 2, 1, 2]), &after, 3).unwrap_err();
+        assert_eq!(
+            fault.to_string(),
+            "member n#3 of dc1 claims no partition there: no walk would ever meet it"
+        );
+    }
+
+    /// One node in two data centers would be two of a partition's replicas.
+    #[test]
+    fn members_of_two_data_centers_are_refused() {
+        let members = [member(1, "a"), member(2, "b")];
+        let mut twice = members.to_vec();
+        twice.push(PlacementMember { data_center: "dc2".into(), ..member(2, "b") });
+        let fault = validate(&rings(&members, &[1, 2]), &twice, 2).unwrap_err();
+        assert_eq!(fault.to_string(), "node n#2 is listed twice among the members");
     }
 
     #[test]

@@ -9,8 +9,8 @@ pub(crate) mod node;
 mod plan;
 pub(crate) mod repair;
 pub(crate) mod show;
-pub(crate) mod top;
 mod tally;
+pub(crate) mod top;
 mod watch;
 
 use std::net::SocketAddr;

@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex};
 
 use api::{
     Answer, Change, Changed, Command, Counter, Deleted, Detail, Error, ExpiryChange, Explanation, Found,
-    GroupStatus, HeatStatus, HotKey, KeyRequest, KeyspaceStatus, Marks, MemberStatus, NodeStanding, NodeState,
-    NodeStatus, Operation, Outcome, OwnerAnswer, PartitionHeat, Planned, PlannedMove, Reply, Request,
-    ShownValue, SlotRange, Status, Store, Written,
+    GroupStatus, HeatStatus, HotKey, KeyRequest, KeyspaceStatus, Marks, MemberStatus, NodeStanding,
+    NodeState, NodeStatus, Operation, Outcome, OwnerAnswer, PartitionHeat, Planned, PlannedMove, Reply,
+    Request, ShownValue, SlotRange, Status, Store, Written,
 };
 use bytes::Bytes;
 use causality::{Actor, Context, Dot, Payload, Policy, Record, Stamp, Version, View, clock_entries};

@@ -4,7 +4,8 @@
 //! of them, blurred by a hash as far as its spacing has slack: exactly even spreads would give every node the same
 //! successors all round the ring, and a failed node's load to those few alone. At each position that can be had, the
 //! most overdue taker that fits there takes it: first the most overdue rack, so that racks which must come every
-//! third position do, then its most overdue node.
+//! third position do, then its most overdue node. On a new ring with many racks, the rack that is in step comes before
+//! the most overdue one (`lattice`).
 //!
 //! A first sweep keeps to the due times, a second takes any position that fits, a third takes what is left wherever
 //! it does the least harm. No randomness but a hash of fixed numbers: the same input gives the same claims anywhere.
@@ -14,6 +15,8 @@ use super::spacing::{FREE, Spacing};
 /// The claims of one ring while they are being redistributed.
 pub(super) struct Claiming<'a> {
     spacing: &'a Spacing,
+    /// For each position the rack that is in step there; empty where there is no lattice.
+    lattice: Vec<u16>,
     claims: &'a mut [u16],
     /// For each node how many claims too many it still has.
     surplus: Vec<Pace>,
@@ -55,8 +58,9 @@ impl Pace {
     }
 }
 
-/// When a node's next claim is due: first its rack's time, then its own, as fractions of the sweep.
-type Due = (f64, f64);
+/// When a node's next claim is due at a position: first whoever stands in step there (false before true), then by its
+/// rack's time, then by its own, as fractions of the sweep.
+type Due = (bool, f64, f64);
 
 /// Which positions a sweep may give, and to whom.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -94,6 +98,7 @@ impl<'a> Claiming<'a> {
             racks: (0..racks)
                 .map(|rack| pace(usize::MAX - rack, rack_total[rack], rack_quota[rack], rack_window))
                 .collect(),
+            lattice: super::lattice::lattice(spacing, claims, &rack_quota),
             spacing,
             claims,
         }
@@ -143,8 +148,8 @@ impl<'a> Claiming<'a> {
     fn most_overdue(&mut self, position: usize, latest: f64) -> Option<u16> {
         let mut best: Option<(u16, Due)> = None;
         for node in self.takers() {
-            let due = self.due(node);
-            if due.1 <= latest
+            let due = self.due(position, node);
+            if due.2 <= latest
                 && best.is_none_or(|(_, first)| due < first)
                 && self.spacing.faults_with(self.claims, position, node) == 0
             {
@@ -158,7 +163,7 @@ impl<'a> Claiming<'a> {
     fn least_harm(&mut self, position: usize) -> Option<u16> {
         let mut best: Option<(u16, (u32, Due))> = None;
         for node in self.takers() {
-            let harm = (self.spacing.faults_with(self.claims, position, node), self.due(node));
+            let harm = (self.spacing.faults_with(self.claims, position, node), self.due(position, node));
             if best.is_none_or(|(_, least)| harm < least) {
                 best = Some((node, harm));
             }
@@ -170,8 +175,10 @@ impl<'a> Claiming<'a> {
         (0..).zip(&self.nodes).filter(|(_, pace)| pace.left() > 0).map(|(node, _)| node).collect()
     }
 
-    fn due(&self, node: u16) -> Due {
-        (self.racks[usize::from(self.spacing.rack_of(node))].due, self.nodes[usize::from(node)].due)
+    fn due(&self, position: usize, node: u16) -> Due {
+        let rack = self.spacing.rack_of(node);
+        let out_of_step = self.lattice.get(position).is_some_and(|&expected| expected != rack);
+        (out_of_step, self.racks[usize::from(rack)].due, self.nodes[usize::from(node)].due)
     }
 }
 

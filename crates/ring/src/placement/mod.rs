@@ -4,34 +4,39 @@
 //! give equal rings on every node; each node claims at least one partition. What it is judged by: the most loaded node's replicas over its fair share, and the replicas moved over the fewest that could
 //! be moved ([`crate::measure`]).
 //!
-//! The way there: fair shares ([`mod@crate::fair`]) become whole quotas (`quota`), claims go from those who hold too
-//! many to those who hold too few (`claim`), such that neighbours on the ring are distinct (`spacing`), and what
-//! sits badly afterwards changes places (`repair`). Where racks leave neighbours that are not distinct, single claims
-//! follow the replicas as counted on the ring (`balance`).
+//! The way there (`plan`): fair shares ([`mod@crate::fair`]) become whole quotas (`quota`), claims go from those who hold
+//! too many to those who hold too few (`claim`), such that neighbours on the ring are distinct (`spacing`), and on a
+//! new ring what sits badly changes places (`repair`). Then single claims are weighed by the replicas that they move
+//! and balance, as counted on the ring (`settle`, `tally`). Several changes at once are one plan like any other;
+//! `change` has those that are more than new members: a node in the place of another, and half as many partitions.
 //!
 //! Why not hashed tokens, as in the first strategy of Dynamo (section 6.2): their loads differ by a third and more,
 //! and a node's ranges are cut anew with every change. This is its third strategy, equal partitions with claims, and
 //! close to what Riak calls claiming; unlike there, weights, racks and the ring's end are part of the goal.
 
-mod balance;
+mod change;
 mod claim;
+mod lattice;
+mod plan;
 mod quota;
 mod repair;
+mod settle;
 mod spacing;
+mod tally;
 
 use std::collections::BTreeMap;
 
 use thiserror::Error;
 use types::NodeId;
 
-use crate::fair::{Claimant, fair_shares};
+use crate::bounds::validate_plan;
 use crate::partition::Partitions;
-use crate::rings::{Ring, RingMember, Rings};
-use crate::validate::{RingFault, validate};
+use crate::rings::Rings;
+use crate::validate::RingFault;
 
-use balance::Balance;
-use claim::Claiming;
-use spacing::{FREE, Spacing};
+pub use change::{merged, replace};
+use plan::{Before, place_ring};
+use spacing::FREE;
 
 /// The N that rings are balanced for. Any other N has its owners from the same rings, by the same walk, with the same
 /// guarantees and a slightly less even load.
@@ -83,6 +88,19 @@ pub enum PlacementError {
         /// The partitions of the cluster.
         partitions: u16,
     },
+    /// A node is to be replaced by one that is not there to replace it, or is itself still a member.
+    #[error("node {fresh} cannot take the place of node {dead}: {reason}")]
+    Replace {
+        /// The node to be replaced.
+        dead: NodeId,
+        /// The node that is to take its place.
+        fresh: NodeId,
+        /// What is in the way.
+        reason: &'static str,
+    },
+    /// There is only one partition, which is no half of anything.
+    #[error("the cluster has one partition only: there are no halves to merge")]
+    NoHalves,
     /// The plan broke the rule that every plan must keep, and is refused.
     #[error("the plan is refused: {0}")]
     Refused(RingFault),
@@ -91,9 +109,21 @@ pub enum PlacementError {
 /// The rings for `members`, as near to `old` as fair shares allow. Pure: equal arguments give equal rings anywhere.
 ///
 /// # Errors
-/// If the members cannot be placed, or if the plan fails [`validate`].
+/// If the members cannot be placed, or if the plan fails [`validate_plan`].
 pub fn place(old: &Rings, members: &[PlacementMember]) -> Result<Rings, PlacementError> {
     let partitions = old.partitions();
+    let before = |data_center: &str, members: &[&PlacementMember]| {
+        old.ring(data_center).map_or_else(|| Before::nothing(partitions), |ring| Before::of(ring, members))
+    };
+    place_each(partitions, members, before)
+}
+
+/// Places each data center's members by what was there `before`.
+fn place_each(
+    partitions: Partitions,
+    members: &[PlacementMember],
+    before: impl Fn(&str, &[&PlacementMember]) -> Before,
+) -> Result<Rings, PlacementError> {
     let mut rings = BTreeMap::new();
     for (data_center, members) in by_data_center(members)? {
         if members.len() > usize::from(partitions.count()) {
@@ -104,11 +134,11 @@ pub fn place(old: &Rings, members: &[PlacementMember]) -> Result<Rings, Placemen
                 partitions,
             });
         }
-        let ring = place_ring(old.ring(data_center), &members, partitions);
+        let ring = place_ring(&before(data_center, &members), &members, partitions);
         rings.insert(data_center.to_owned(), ring);
     }
     let rings = Rings::new(partitions, rings).expect("each ring was made with this number of partitions");
-    validate(&rings, members, REPLICAS_BALANCED).map_err(PlacementError::Refused)?;
+    validate_plan(&rings, members, REPLICAS_BALANCED).map_err(PlacementError::Refused)?;
     Ok(rings)
 }
 
@@ -130,37 +160,4 @@ fn by_data_center(
         grouped.entry(&member.data_center).or_default().push(member);
     }
     Ok(grouped)
-}
-
-fn place_ring(old: Option<&Ring>, members: &[&PlacementMember], partitions: Partitions) -> Ring {
-    let ring_members: Vec<RingMember> =
-        members.iter().map(|member| RingMember { node: member.node, rack: member.rack.clone() }).collect();
-    let (rack_of, rounds) = crate::rings::racks(&ring_members);
-    let old_claims = old_claims(old, members, partitions);
-
-    let claimants: Vec<Claimant> = (rack_of.iter().zip(members))
-        .map(|(&rack, member)| Claimant { rack, weight: member.weight })
-        .collect();
-    let shares = fair_shares(&claimants, REPLICAS_BALANCED);
-    let held = claim::held(&old_claims, members.len());
-    let quotas = quota::quotas(&shares, &rack_of, &held, partitions.count());
-
-    let spacing = Spacing::new(REPLICAS_BALANCED, old_claims.len(), &rack_of, &rounds);
-    let mut claims = old_claims.clone();
-    Claiming::new(&spacing, &mut claims, &quotas).run();
-    repair::repair(&spacing, &old_claims, &mut claims);
-    let fair: Vec<f64> = shares.iter().map(|share| share * f64::from(partitions.count())).collect();
-    Balance::new((&rack_of, &rounds), REPLICAS_BALANCED, &fair, &old_claims, &mut claims).run();
-
-    let claims: Vec<NodeId> = claims.iter().map(|&index| members[usize::from(index)].node).collect();
-    Ring::new(ring_members, &claims, partitions).expect("each quota is at least one and all of them are met")
-}
-
-/// The claims that members hold already, as indices; the others are free.
-fn old_claims(old: Option<&Ring>, members: &[&PlacementMember], partitions: Partitions) -> Vec<u16> {
-    let Some(old) = old else {
-        return vec![FREE; usize::from(partitions.count())];
-    };
-    let index_of: BTreeMap<NodeId, u16> = members.iter().map(|member| member.node).zip(0..).collect();
-    old.claims().map(|node| index_of.get(&node).copied().unwrap_or(FREE)).collect()
 }

@@ -3,7 +3,11 @@
 //! Racks are rounded first and then the nodes of each rack, so that every node is within one claim of its share and
 //! every rack too. Who already holds the claim that rounding could give to either keeps it: a claim that need not
 //! move does not. Every node has at least one, or no walk would meet it.
+//!
+//! Where walks skip neighbours, a node's claims yield more or fewer than N replicas each. Its share is then divided by
+//! what they yield ([`by_yield`]), or each plan would take claims away that the last one had to give.
 
+use super::REPLICAS_BALANCED;
 use crate::fair::rising_root;
 
 /// Absorbs what halving leaves of a whole number, such as 63.999999999.
@@ -31,6 +35,27 @@ pub(super) fn quotas(shares: &[f64], rack_of: &[u16], held: &[u32], partitions: 
         }
     }
     quotas
+}
+
+/// Shares in claims, by what a claim of each node has yielded: its `replicas` over the claims that it `held`; for a
+/// node that held none, the yield of its rack.
+pub(super) fn by_yield(shares: &[f64], rack_of: &[u16], held: &[u32], replicas: &[u32]) -> Vec<f64> {
+    let racks = rack_of.iter().map(|&rack| usize::from(rack) + 1).max().unwrap_or(0);
+    let mut of_rack = vec![(0_u32, 0_u32); racks];
+    for (node, &rack) in rack_of.iter().enumerate() {
+        let (claims, yielded) = &mut of_rack[usize::from(rack)];
+        *claims += held[node];
+        *yielded += replicas[node];
+    }
+    let share_in_claims = |(node, share): (usize, &f64)| {
+        let own = (held[node], replicas[node]);
+        let (claims, yielded) = if own.0 > 0 { own } else { of_rack[usize::from(rack_of[node])] };
+        if claims == 0 || yielded == 0 {
+            return *share;
+        }
+        share * f64::from(claims) * REPLICAS_BALANCED as f64 / f64::from(yielded)
+    };
+    shares.iter().enumerate().map(share_in_claims).collect()
 }
 
 /// Shares scaled to the number of partitions, none below one.
