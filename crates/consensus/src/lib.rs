@@ -19,16 +19,16 @@
 //!
 //! In reading order: [`membership`] and [`entry`] (what is agreed on), [`message`] (what members say), [`effect`] (what a
 //! driver does), [`options`], [`group`] (the state machine) with its [`status`], `held` (what waits for the disk), [`guard`] (what is refused),
-//! `log` and `convert` (towards the library); and for the disk [`stored`] (what is kept), [`file`] (its bytes) and [`store`].
+//! `log` and `convert` (towards the library); and for the disk [`stored`] (what is kept), [`layout`] (its bytes) and [`store`].
 
 mod bytes_form;
 mod convert;
 pub mod effect;
 pub mod entry;
-pub mod file;
 pub mod group;
 pub mod guard;
 mod held;
+pub mod layout;
 mod log;
 pub mod membership;
 pub mod message;
@@ -39,9 +39,9 @@ pub mod stored;
 
 pub use effect::{Effect, ReadToken, Write};
 pub use entry::{Entry, HardState, Payload, Position, Snapshot};
-pub use file::{Damage, Owner};
 pub use group::{CompactError, Group, NotLeader, OpenError, Refused};
 pub use guard::Unfit;
+pub use layout::{Damage, Owner};
 pub use membership::{Change, MemberId, Membership, MembershipError};
 pub use message::{DecodeError, Message};
 pub use options::{Options, OptionsError};

@@ -1,4 +1,4 @@
-//! A member's file on a disk: [`crate::file`] has its bytes.
+//! A member's file on a disk: [`crate::layout`] has its bytes.
 //!
 //! What must hold: when [`Store::write`] returns, what it was given survives a crash; where it fails, this file is not written
 //! again in this process, because a second sync that succeeds proves nothing (INVARIANTS A4). A damaged file is refused, and
@@ -11,7 +11,7 @@ use env::disk::{read_whole, replace};
 use env::{Disk, DiskError, File};
 
 use crate::effect::Write;
-use crate::file::{self, Damage, Owner};
+use crate::layout::{self, Damage, Owner};
 use crate::stored::Stored;
 
 /// Why a member's file cannot be used.
@@ -61,7 +61,7 @@ impl Store {
         owner: Owner,
         stored: &Stored,
     ) -> Result<Store, StoreError> {
-        let bytes = file::encode(owner, 1, stored);
+        let bytes = layout::encode(owner, 1, stored);
         replace(&*disk, dir, name, &bytes)?;
         let file = disk.open(&dir.join(name))?;
         let (dir, name, length) = (dir.to_owned(), name.to_owned(), bytes.len());
@@ -80,7 +80,7 @@ impl Store {
     ) -> Result<Option<(Store, Stored)>, StoreError> {
         let path = dir.join(name);
         let Some(bytes) = read_whole(&*disk, &path)? else { return Ok(None) };
-        let decoded = file::decode(owner, &bytes)
+        let decoded = layout::decode(owner, &bytes)
             .map_err(|damage| StoreError::Damaged { path: path.clone(), damage })?;
         // Written anew, and not merely synced: what was read may be in the page cache alone, where the process before this one
         // died, and after a sync that failed no other one brings it to the disk.
@@ -104,14 +104,14 @@ impl Store {
         self.has_failed = true;
         match write {
             Write::Append { hard_state, entries } => {
-                let bytes = file::encode_appended(self.generation, self.length, *hard_state, entries);
+                let bytes = layout::encode_appended(self.generation, self.length, *hard_state, entries);
                 self.file.write_all_at(self.length as u64, &bytes)?;
                 self.file.sync()?;
                 self.length += bytes.len();
                 self.write_mark()?;
             }
             Write::Replace(stored) => {
-                let bytes = file::encode(self.owner, self.generation + 1, stored);
+                let bytes = layout::encode(self.owner, self.generation + 1, stored);
                 replace(&*self.disk, &self.dir, &self.name, &bytes)?;
                 self.file = self.disk.open(&self.dir.join(&self.name))?;
                 self.generation += 1;
@@ -129,6 +129,6 @@ impl Store {
 
     /// Not synced: it goes to the disk with whatever is next, and until then the file is no worse off than without.
     fn write_mark(&self) -> Result<(), DiskError> {
-        self.file.write_all_at(file::MARK_OFFSET as u64, &file::encode_mark(self.generation, self.length))
+        self.file.write_all_at(layout::MARK_OFFSET as u64, &layout::encode_mark(self.generation, self.length))
     }
 }

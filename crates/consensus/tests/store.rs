@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use consensus::file::Owner;
+use consensus::layout::Owner;
 use consensus::{Entry, HardState, MemberId, Payload, Position, Snapshot, Store, StoreError, Stored, Write};
 use env::disk::CrashMode;
 use env::{Disk, Rng, SimDisk};

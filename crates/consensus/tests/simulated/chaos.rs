@@ -59,8 +59,7 @@ impl Chaos {
         let fresh = Change::AddLearner(MemberId(world.next_id));
         let change = match self.rng.below(4) {
             0 if membership.learners().len() < 3 => fresh,
-            1 => learner.map_or(fresh, Change::Promote),
-            2 => voter.map_or(fresh, Change::Remove),
+            1 => voter.map_or(fresh, Change::Remove),
             _ => learner.map_or(fresh, Change::Promote),
         };
         world.change(leader, change);

@@ -2,6 +2,7 @@
 //! both, members that crash and lose what was not durable, that stand still, that are added, promoted and removed in a row,
 //! and snapshots, while others propose and read. What must hold is checked at every step.
 
+mod asking;
 mod chaos;
 mod checker;
 mod member;

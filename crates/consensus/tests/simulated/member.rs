@@ -66,7 +66,8 @@ impl State {
     }
 
     pub(crate) fn of(snapshot: &Snapshot) -> State {
-        let number = |at: usize| u64::from_le_bytes(snapshot.data[at..at + 8].try_into().unwrap());
+        let number =
+            |at: usize| u64::from_le_bytes(snapshot.data[at..at + 8].try_into().expect("eight bytes"));
         State { applied: number(0), sum: number(8) }
     }
 }

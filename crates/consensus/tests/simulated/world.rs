@@ -3,10 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bytes::Bytes;
-use consensus::{
-    Change, Effect, Group, MemberId, Membership, Message, Options, ReadToken, Role, Stored, Unfit,
-};
+use consensus::{Effect, Group, MemberId, Membership, Message, Options, ReadToken, Role, Stored, Unfit};
 use env::Rng;
 use types::Instant;
 
@@ -32,7 +29,7 @@ pub(crate) struct Setting {
     pub(crate) keeps_state: bool,
 }
 
-enum Event {
+pub(crate) enum Event {
     Arrive { from: MemberId, to: MemberId, bytes: Vec<u8> },
     Timer { of: MemberId, life: u64 },
     Written { of: MemberId, life: u64 },
@@ -51,14 +48,14 @@ pub(crate) struct World {
     pub(crate) next_id: u64,
     setting: Setting,
     options: Options,
-    rng: Rng,
+    pub(crate) rng: Rng,
     queue: BTreeMap<(Instant, u64), Event>,
     queued: u64,
-    proposals: u64,
+    pub(crate) proposals: u64,
     /// By who proposed it and at which index: its term.
-    proposed: BTreeMap<(MemberId, u64), u64>,
+    pub(crate) proposed: BTreeMap<(MemberId, u64), u64>,
     /// By who reads, in which life: what the read must see.
-    reads: BTreeMap<(MemberId, u64, ReadToken), u64>,
+    pub(crate) reads: BTreeMap<(MemberId, u64, ReadToken), u64>,
 }
 
 pub(crate) fn options(setting: Setting) -> Options {
@@ -81,7 +78,7 @@ pub(crate) fn options(setting: Setting) -> Options {
 impl World {
     pub(crate) fn new(setting: Setting) -> World {
         let ids = (1..=setting.voters).map(MemberId);
-        let founding = Stored::founding(ids.clone(), State::FOUNDING.to_bytes()).unwrap();
+        let founding = Stored::founding(ids.clone(), State::FOUNDING.to_bytes()).expect("these are members");
         let mut world = World {
             now: Instant(0),
             members: ids.map(|id| (id, Member::new(founding.clone()))).collect(),
@@ -105,7 +102,7 @@ impl World {
         world
     }
 
-    fn queue(&mut self, after: Duration, event: Event) {
+    pub(crate) fn queue(&mut self, after: Duration, event: Event) {
         self.queued += 1;
         self.queue.insert((self.now + after, self.queued), event);
     }
@@ -142,7 +139,7 @@ impl World {
         match event {
             Event::Arrive { from, to, bytes } => self.arrive(from, to, &bytes),
             Event::Timer { of, life } => {
-                self.with(of, Some(life), |group, now, out| group.timer(now, out));
+                self.with(of, Some(life), Group::timer);
                 self.wind(of, life);
             }
             Event::Written { of, life } if member.life == life => {
@@ -199,12 +196,12 @@ impl World {
         let Some(member) = self.members.get_mut(&id) else { return };
         let Some(group) = member.group.as_mut().filter(|group| group.wants_snapshot()) else { return };
         let mut out = Vec::new();
-        group.compact(now, member.state.to_bytes(), &mut out).unwrap();
+        group.compact(now, member.state.to_bytes(), &mut out).expect("a state is small");
         self.checker.counts.note("snapshot made");
         self.carry_out(id, out);
     }
 
-    fn carry_out(&mut self, id: MemberId, effects: Vec<Effect>) {
+    pub(crate) fn carry_out(&mut self, id: MemberId, effects: Vec<Effect>) {
         for effect in effects {
             let sum = self.trace.last().copied().unwrap_or_default();
             self.trace.push(fold(sum, format!("{:?} {id} {effect:?}", self.now).as_bytes()));
@@ -222,7 +219,7 @@ impl World {
                     self.checker.note_change(id, &entry, was_leader);
                     match self.proposed.remove(&(id, entry.position.index)) {
                         Some(term) if term == entry.position.term => {
-                            self.checker.acknowledge(entry.position.index)
+                            self.checker.acknowledge(entry.position.index);
                         }
                         Some(_) => self.checker.counts.note("proposal lost"),
                         None => {}
@@ -289,7 +286,7 @@ impl World {
         self.checker.counts.note("read");
     }
 
-    fn start(&mut self, id: MemberId) {
+    pub(crate) fn start(&mut self, id: MemberId) {
         let now = self.now;
         let member = self.members.get_mut(&id).expect("it exists");
         if member.group.is_some() {
@@ -367,92 +364,5 @@ impl World {
         let groups = self.members.values().filter_map(|member| member.group.as_ref());
         let latest = groups.max_by_key(|group| group.status(self.now).applied.index);
         latest.expect("somebody runs").membership().clone()
-    }
-
-    pub(crate) fn propose(&mut self, by: MemberId) {
-        self.proposals += 1;
-        let size = 1 + usize::try_from(self.rng.below(60)).unwrap();
-        let data = Bytes::from(format!("{:0>size$}", self.proposals));
-        let mut proposed = None;
-        self.with(by, None, |group, now, out| proposed = group.propose(now, data, out).ok());
-        self.note_proposed(by, proposed);
-    }
-
-    fn note_proposed(&mut self, by: MemberId, proposed: Option<consensus::Position>) {
-        let Some(at) = proposed else { return };
-        // The only voter may have applied it before we heard where it stands; its disk takes time, so it has not.
-        self.proposed.insert((by, at.index), at.term);
-    }
-
-    pub(crate) fn change(&mut self, by: MemberId, change: Change) -> bool {
-        let mut proposed = None;
-        self.with(by, None, |group, now, out| proposed = group.change(now, change, out).ok());
-        self.note_proposed(by, proposed);
-        if let (Change::AddLearner(id), Some(_)) = (change, proposed) {
-            self.next_id = id.0 + 1;
-            self.members.insert(id, Member::new(Stored::joining()));
-            self.start(id);
-        }
-        proposed.is_some()
-    }
-
-    pub(crate) fn read(&mut self, by: MemberId) {
-        let sees = self.checker.acknowledged;
-        let Some(life) = self.members.get(&by).map(|member| member.life) else { return };
-        let (reads, setting) = (&mut self.reads, by);
-        let mut token = None;
-        let mut effects = Vec::new();
-        let now = self.now;
-        if let Some(group) = self.members.get_mut(&by).and_then(|member| member.group.as_mut()) {
-            token = group.read(now, &mut effects).ok();
-        }
-        if let Some(token) = token {
-            reads.insert((setting, life, token), sees);
-        }
-        self.carry_out(by, effects);
-    }
-
-    pub(crate) fn hand_over(&mut self, by: MemberId, to: MemberId) {
-        let mut done = false;
-        self.with(by, None, |group, now, out| done = group.hand_over(now, to, out).is_ok());
-        if done {
-            self.checker.counts.note("handed over");
-        }
-    }
-
-    /// The faults end: something new is agreed on within bounded time, and then everybody has all of it.
-    pub(crate) fn settle_down(&mut self, seed: u64) {
-        self.network.heal();
-        for id in self.members.keys().copied().collect::<Vec<_>>() {
-            self.members.get_mut(&id).expect("it exists").stands_still_until = Instant(0);
-            self.queue(Duration::ZERO, Event::Start { of: id });
-        }
-        self.agree_within(Duration::from_secs(3), seed);
-        self.run_for(Duration::from_secs(2));
-        let (membership, agreed) = (self.membership(), self.checker.last_agreed());
-        for id in membership.voters().iter().chain(membership.learners()) {
-            let applied = self.members[id].state.applied;
-            assert_eq!(applied, agreed, "seed {seed}: {id} has not caught up; {:#?}", self.statuses());
-        }
-    }
-
-    fn statuses(&self) -> Vec<consensus::Status> {
-        self.members.values().filter_map(|member| Some(member.group.as_ref()?.status(self.now))).collect()
-    }
-
-    /// Somebody's proposal is agreed on within this time.
-    pub(crate) fn agree_within(&mut self, limit: Duration, seed: u64) {
-        let (end, before) = (self.now + limit, self.checker.acknowledged.max(self.checker.last_agreed()));
-        while self.checker.acknowledged <= before {
-            assert!(
-                self.now < end,
-                "seed {seed}: nothing was agreed on in {limit:?} by {:?}",
-                self.membership()
-            );
-            for leader in self.leaders() {
-                self.propose(leader);
-            }
-            self.run_for(Duration::from_millis(20));
-        }
     }
 }

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may stop at surprises")]
 
 use bytes::Bytes;
-use consensus::file::{Damage, Owner, decode, encode, encode_appended, encode_mark};
+use consensus::layout::{Damage, Owner, decode, encode, encode_appended, encode_mark};
 use consensus::{Entry, HardState, MemberId, Payload, Position, Stored};
 use env::Rng;
 use proptest::prelude::*;
