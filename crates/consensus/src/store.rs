@@ -85,7 +85,7 @@ impl Store {
         // Written anew, and not merely synced: what was read may be in the page cache alone, where the process before this one
         // died, and after a sync that failed no other one brings it to the disk.
         let generation = decoded.generation + 1;
-        let bytes = file::encode(owner, generation, &decoded.stored);
+        let bytes = layout::encode(owner, generation, &decoded.stored);
         replace(&*disk, dir, name, &bytes)?;
         let file = disk.open(&path)?;
         let (dir, name, length) = (dir.to_owned(), name.to_owned(), bytes.len());

@@ -126,7 +126,7 @@ fn better(cluster: &Value, leaving: &[String]) -> Option<SocketAddr> {
     let stays = |name: &Value| !leaving.iter().any(|leaving| name == leaving.as_str());
     let mut others = list(&cluster["nodes"]).iter().filter(|node| stays(&node["id"]));
     let leader = others.clone().find(|node| node["id"] == cluster["leader"]).and_then(address);
-    let anybody = || others.find(|node| node["state"] == "up").and_then(address);
+    let mut anybody = || others.find(|node| node["state"] == "up").and_then(address);
     leader.or_else(|| if stays(&cluster["node"]) { None } else { anybody() })
 }
 
