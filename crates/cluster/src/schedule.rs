@@ -47,12 +47,25 @@ impl Progress {
         self.reports.clear();
     }
 
-    /// What is to be proposed now. `is_up` says whether a node seems to be able to take part.
-    pub fn next(&self, state: &ClusterState, is_up: impl Fn(NodeId) -> bool) -> Vec<Command> {
+    /// What is to be proposed now. `is_up` says whether a node seems to be able to take part, and `is_needed` whether it is to stay
+    /// for now though it has handed over all that it had.
+    pub fn next(
+        &self,
+        state: &ClusterState,
+        is_up: impl Fn(NodeId) -> bool,
+        is_needed: impl Fn(NodeId) -> bool,
+    ) -> Vec<Command> {
+        let lets_go = |partition: PartitionId, movement: &Movement| {
+            let mut held = state.members().iter().filter(|one| one.standing == Standing::Leaving);
+            movement.stage == Stage::Clearing
+                && held.any(|one| is_needed(one.id) && state.holds(one.id, partition))
+        };
         let steps: Vec<Step> = state
             .movements()
             .iter()
-            .filter(|(partition, movement)| self.is_done(state, **partition, movement))
+            .filter(|(partition, movement)| {
+                self.is_done(state, **partition, movement) && !lets_go(**partition, movement)
+            })
             .map(|(partition, movement)| step_of(*partition, movement))
             .take(STEPS_MAX)
             .collect();

@@ -105,7 +105,7 @@ fn go_on(
     check: &mut impl FnMut(&ClusterState, &ClusterState),
 ) -> bool {
     for _ in 0..commands {
-        let Some(next) = reports(state).next(state, |_| true).into_iter().next() else {
+        let Some(next) = reports(state).next(state, |_| true, |_| false).into_iter().next() else {
             return false;
         };
         let after = state.apply(&next).unwrap();
@@ -246,7 +246,10 @@ fn a_switch_waits_for_refusals() {
     let old = state.all_owners(state.default_keyspace().id, partition).also_written.to_vec();
     let mut progress = Progress::default();
     let goes_on = |progress: &Progress| {
-        progress.next(&state, |_| false).iter().any(|command| matches!(command, Command::Advance { .. }))
+        progress
+            .next(&state, |_| false, |_| false)
+            .iter()
+            .any(|command| matches!(command, Command::Advance { .. }))
     };
     assert!(!goes_on(&progress));
     progress.report(old[0], Report { adopted: state.epoch(), done: Vec::new() });

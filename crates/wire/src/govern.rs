@@ -23,6 +23,9 @@ pub enum Govern {
         fingerprint: u64,
         /// That the sender leads the group, if it does.
         leads: Option<Leads>,
+        /// The life of the receiver, where the sender lacks nothing, knows of no change to the first state, and has met no other
+        /// life of the receiver: then that one has forgotten nothing that the sender would know of.
+        only_life: Option<Incarnation>,
     },
     /// A state, whole.
     State(Bytes),

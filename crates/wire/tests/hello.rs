@@ -9,7 +9,7 @@ use wire::{Hello, Refusal, decode_frame};
 fn hello(node: u16, name: &str) -> Hello {
     Hello {
         cluster: "shop".to_owned(),
-        fingerprint: 0xabcd,
+        founding: 0xabcd,
         epoch: Epoch(1),
         node: NodeId(node),
         name: name.to_owned(),
@@ -60,7 +60,7 @@ fn two_nodes_of_one_name_or_number_are_refused_and_so_is_a_node_that_meets_itsel
 
 #[test]
 fn another_cluster_state_is_refused() {
-    let theirs = Hello { fingerprint: 0x1234, epoch: Epoch(2), ..hello(2, "n2") };
+    let theirs = Hello { founding: 0x1234, epoch: Epoch(2), ..hello(2, "n2") };
     let epoch = |epoch: u64| Epoch(epoch).to_string();
     assert_eq!(
         refusal(&theirs),
@@ -93,7 +93,7 @@ proptest! {
     fn introductions_and_refusals_travel(node in any::<u16>(), name in ".*", why in ".*", incarnation in any::<u64>(), flag in any::<bool>()) {
         let said = Hello { incarnation: Incarnation(incarnation), is_new: flag, ..hello(node, &name) };
         prop_assert_eq!(travelled(|out| said.encode(out)), Some(Ok(said.clone())));
-        let refused = Refusal { why, superseded: flag };
+        let refused = Refusal { why, superseded: flag, removed: !flag, try_again: flag };
         prop_assert_eq!(travelled(|out| refused.encode(out)), Some(Err(refused.clone())));
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use api::{Change, Outcome};
 use cluster::{ClusterState, Report};
-use types::{Moment, NodeId};
+use types::{Epoch, Moment, NodeId};
 use wire::{Body, Envelope, Govern};
 
 use super::governing::Act;
@@ -73,17 +73,6 @@ impl Shard {
         self.act(now, acts, out);
     }
 
-    /// A peer has introduced itself: whether it may have forgotten something decides about who founds the group.
-    pub(super) fn govern_among(&mut self, now: Moment, peer: NodeId, vouches: bool, out: &mut Vec<Output>) {
-        let mut acts = Vec::new();
-        if let Some(governing) = &mut self.governing
-            && vouches
-        {
-            governing.vouched(peer, &mut acts);
-        }
-        self.act(now, acts, out);
-    }
-
     /// Work for the cluster state has ended.
     pub(super) fn govern_done(
         &mut self,
@@ -125,11 +114,15 @@ impl Shard {
         }
     }
 
-    fn say(&self, peer: NodeId, govern: Govern, out: &mut Vec<Output>) {
+    fn say(&self, peer: NodeId, mut govern: Govern, out: &mut Vec<Output>) {
+        if let Govern::Have { only_life, .. } = &mut govern {
+            let may_vouch = !self.lacks && self.topology.state.epoch() == Epoch(1);
+            *only_life = self.lives.only_life(peer).filter(|_| may_vouch);
+        }
         let envelope = Envelope {
             operation: types::OperationId(0),
             round: 0,
-            epoch: types::Epoch(0),
+            epoch: Epoch(0),
             partition: types::PartitionId(0),
             deadline_ms: 0,
             body: Body::Govern(Box::new(govern)),

@@ -22,7 +22,6 @@ impl Shard {
         self.learn(&hello.past_lives, out);
         self.let_in(now);
         self.replica.heard_of_new(hello.node, hello.is_new, hello.never_met);
-        self.govern_among(now, hello.node, hello.is_new || hello.never_met, out);
         // Known even where it cannot be reached: what it wrote is to be named.
         let topology = self.topology.with_reachable(hello.node, hello.incarnation);
         match self.sights.reachable(hello.node) {
@@ -41,7 +40,7 @@ impl Shard {
     ///
     /// That it was let in is remembered from here on. Where it is a second process under the peer's name, this node will never
     /// reach it, and the peer itself must not come back as if nobody had minted under its name meanwhile.
-    pub(super) fn introduced(&mut self, now: Moment, hello: &Hello, out: &mut Vec<Output>) {
+    pub(super) fn introduced(&mut self, hello: &Hello, out: &mut Vec<Output>) {
         // Another one may have been met since it was let in.
         if self.lives.admit(hello, None).is_ok() {
             self.remember(hello.node, Run::of(hello), hello.tide, out);
@@ -49,7 +48,6 @@ impl Shard {
         self.learn(&hello.past_lives, out);
         if hello.is_new {
             self.replica.heard_of_new(hello.node, true, false);
-            self.govern_among(now, hello.node, true, out);
         }
     }
 

@@ -178,6 +178,11 @@ impl Lives {
         self.peers.get(&hello.node).is_none_or(|known| known.is_first && known.latest == Run::of(hello))
     }
 
+    /// The life of a peer, if it has had no other as far as is known here.
+    pub(super) fn only_life(&self, node: NodeId) -> Option<Incarnation> {
+        self.peers.get(&node).filter(|known| known.past.is_empty()).map(|known| known.latest.incarnation)
+    }
+
     /// All lives that are remembered to be over.
     pub(super) fn past(&self) -> impl Iterator<Item = Incarnation> + '_ {
         self.over.iter().copied()
@@ -257,7 +262,7 @@ mod tests {
     fn hello(incarnation: u64, first_stint: u32) -> Hello {
         Hello {
             cluster: "c".to_owned(),
-            fingerprint: 1,
+            founding: 1,
             epoch: Epoch(1),
             node: PEER,
             name: "n3".to_owned(),

@@ -339,7 +339,7 @@ impl Shard {
                 }
             }
             Input::PeerUp(hello) => self.peer_up(now, &hello, out),
-            Input::Introduced(hello) => self.introduced(now, &hello, out),
+            Input::Introduced(hello) => self.introduced(&hello, out),
             Input::Superseded(why) => out.push(Output::Renounce(why)),
             Input::Removed(why) => out.push(Output::Left(why)),
             Input::PeerLost(peer) => self.peer_lost(now, peer, out),

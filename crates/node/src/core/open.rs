@@ -197,7 +197,7 @@ pub struct Directory {
     gossip_seed: u64,
     /// For those of its part in keeping the cluster state.
     governing_seed: u64,
-    /// Whether its directory was empty when it was opened, or since, and it knows of no later state than the first.
+    /// Whether it knows of no later state than the first.
     may_found: bool,
     /// For each shard; unknown to clients, so that none can choose keys that collide in the store's tables.
     secrets: Vec<u64>,
@@ -256,8 +256,6 @@ impl Directory {
             Some(identity) => identity,
             None => open(&first.encode())?,
         };
-        let may_found = matches!(identity.origin, Origin::New | Origin::Founding)
-            || (state.members().len() == 1 && first.members().len() == 1);
         let hello = Hello {
             cluster: state.name().to_owned(),
             founding: state.founding(),
@@ -284,7 +282,7 @@ impl Directory {
             lives,
             gossip_seed: rng.next_u64(),
             governing_seed: rng.next_u64(),
-            may_found: may_found && state_is_first,
+            may_found: state_is_first,
             secrets: shards.iter().map(|_| rng.next_u64()).collect(),
             disk: Arc::clone(disk),
             dir: dir.to_owned(),

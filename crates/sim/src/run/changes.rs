@@ -220,6 +220,7 @@ impl Run {
 
     /// When all is healed: nothing is to move any more, all nodes go by one state, and it is what was acknowledged.
     pub(super) fn wait_for_changes(&mut self) {
+        while self.world.joins_at_last() {}
         let within = self.longer_where_lossy(CHANGED_WITHIN);
         let latest = self.world.now() + within;
         while let Some(left) = self.left_to_change().filter(|_| self.world.violations().is_empty()) {
@@ -247,6 +248,25 @@ impl Run {
         }
     }
 
+    /// The partitions that move, and of each what the nodes that hold it have to say.
+    fn movements(&self) -> String {
+        let state = self.world.cluster();
+        let holders = |partition| {
+            let hosts = self.world.hosts().iter().filter(move |host| state.holds(host.id, partition));
+            let shards = hosts.flat_map(|host| host.shards.iter().map(move |running| (host, running)));
+            let each = shards.map(|(host, running)| {
+                let replica = running.shard.replica();
+                format!("{} has done {:?} ({:?})", host.name, replica.report(), replica.moving())
+            });
+            each.collect::<Vec<_>>().join(", ")
+        };
+        let movements = state.movements().iter();
+        let each = movements.map(|(partition, movement)| {
+            format!("{partition} {}: {}", movement.stage.word(), holders(*partition))
+        });
+        each.collect::<Vec<_>>().join("; ")
+    }
+
     /// What is not as it is to be in the end, in words.
     fn left_to_change(&self) -> Option<String> {
         let latest = self.world.cluster();
@@ -272,10 +292,7 @@ impl Run {
         }
         let waiting = latest.waiting_to_move().count();
         if waiting + latest.movements().len() > 0 {
-            return Some(format!(
-                "{waiting} partitions wait to move, and these do: {:?}",
-                latest.movements()
-            ));
+            return Some(format!("{waiting} partitions wait to move; these do: {}", self.movements()));
         }
         None
     }

@@ -249,11 +249,22 @@ impl World {
         (self.joined < machines).then_some(self.joined)
     }
 
+    /// The node of the next spare machine has asked until it was told that it is a member, if it is one; whether it is.
+    pub fn joins_at_last(&mut self) -> bool {
+        let before = self.joined;
+        self.joins_as_of(Some(Arc::clone(&self.latest)));
+        self.joined > before
+    }
+
     /// The node of the next spare machine has been told by a seed that it is a member: it starts.
     pub fn joins(&mut self, seed: Place) {
-        let Some(place) = self.next_spare() else { return };
         let known =
             self.hosts[seed].shards.first().map(|running| Arc::clone(&running.shard.topology().state));
+        self.joins_as_of(known);
+    }
+
+    fn joins_as_of(&mut self, known: Option<Arc<ClusterState>>) {
+        let Some(place) = self.next_spare() else { return };
         let name = &self.hosts[place].name;
         let Some((state, id)) =
             known.and_then(|state| Some((Arc::clone(&state), state.member_by_name(name)?.id)))

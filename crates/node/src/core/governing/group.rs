@@ -317,18 +317,23 @@ impl Governing {
         }
     }
 
-    /// A peer says that it has forgotten nothing. Once all founding voters have, the group is founded with them.
-    pub(in crate::core) fn vouched(&mut self, peer: NodeId, out: &mut Vec<Act>) {
+    /// A peer knows of no other life of this node. Once no founding voter does, there was nothing that this one could have promised
+    /// and forgotten, and it makes its log.
+    pub(super) fn vouched(&mut self, peer: NodeId, out: &mut Vec<Act>) {
         let Some(ready) = &mut self.founding else { return };
         ready.insert(peer);
         self.found(out);
     }
 
-    /// Founds the group, if this node is a founding voter and all of them are as new.
+    /// Begins as a founding voter, if this node is one and knows that it has forgotten nothing.
     pub(super) fn found(&mut self, out: &mut Vec<Act>) {
         let Some(ready) = &self.founding else { return };
+        if self.newest.epoch().0 > 1 {
+            self.founding = None;
+            return;
+        }
         let founders: BTreeSet<NodeId> = voters::founding(&self.newest);
-        if self.newest.epoch().0 > 1 || !founders.is_subset(ready) {
+        if !founders.is_subset(ready) {
             return;
         }
         self.founding = None;

@@ -26,7 +26,7 @@ const REGROUP_EVERY: Duration = Duration::from_secs(1);
 const VOTER_SILENT_MAX: Duration = Duration::from_secs(30);
 
 /// How long after another has begun to lead a node may report that it has no part in the group, and be about to.
-const LIFE_UNSAID_MAX: Duration = Duration::from_secs(10);
+const LIFE_UNSAID_MAX: Duration = Duration::from_secs(3);
 
 /// How long a report stands.
 const REPORT_STANDS: Duration = Duration::from_secs(3);
@@ -150,7 +150,9 @@ impl Governing {
         let heard = &self.leading.heard;
         let is_up =
             |node: NodeId| heard.get(&node).is_some_and(|heard| now.mono.since(heard.at) < REPORT_STANDS);
-        for command in self.leading.progress.next(&state, is_up) {
+        // Who votes is not let go before another votes in its place.
+        let votes = |node: NodeId| self.voters_known().contains(&node);
+        for command in self.leading.progress.next(&state, is_up, votes) {
             let _ = self.propose(now, &Bytes::from(command.encode()), Proposer::Itself, out);
         }
     }

@@ -75,7 +75,7 @@ pub(super) struct Governing {
     /// Where its log is, or is to be made.
     place: Place,
     is_making_log: bool,
-    /// Founding voters that are known not to have forgotten anything, while this node is one and has no log.
+    /// Founding voters that know of no other life of this node, while it is one and has no log.
     founding: Option<BTreeSet<NodeId>>,
     leading: Leading,
     /// Who leads as far as was heard, and in which term.
@@ -116,7 +116,7 @@ pub(super) struct Begin {
     pub(super) place: Place,
     /// Its log, if it has one.
     pub(super) stored: Option<store::Opened>,
-    /// Whether it may be a founding voter: its directory was empty when the cluster was founded.
+    /// Whether it may be a founding voter: it knows of no state but the first.
     pub(super) may_found: bool,
     pub(super) shards: u8,
     pub(super) seed: u64,
@@ -180,6 +180,7 @@ impl Governing {
     /// Does what is due.
     pub(super) fn turn(&mut self, now: Moment, out: &mut Vec<Act>) {
         self.keep_again(now.mono, out);
+        self.found(out);
         self.tick(now, out);
         self.lead(now, out);
         self.ask_again(now, out);
@@ -193,7 +194,10 @@ impl Governing {
     pub(super) fn hear(&mut self, now: Moment, from: NodeId, govern: Govern, out: &mut Vec<Act>) {
         match govern {
             Govern::Group(bytes) => self.hear_group(now, from, &bytes, out),
-            Govern::Have { generation, epoch, fingerprint, leads } => {
+            Govern::Have { generation, epoch, fingerprint, leads, only_life } => {
+                if only_life == Some(self.incarnation) {
+                    self.vouched(from, out);
+                }
                 if let Some(Leads { term, voters }) = leads {
                     self.heard_of_leader(now, term, from, out);
                     if self.leader == Some((term, from)) {

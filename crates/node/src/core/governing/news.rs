@@ -24,6 +24,7 @@ impl Governing {
             epoch: self.newest.epoch(),
             fingerprint: self.newest.fingerprint(),
             leads: self.leads().map(|term| Leads { term, voters: self.voters_known() }),
+            only_life: None,
         }
     }
 
@@ -116,7 +117,7 @@ impl Governing {
         tracing::error!(peer = %self.newest.name_of(from), "the commands that a peer sent lead to another state here: asking for all of it");
         out.push(Act::Send(
             from,
-            Govern::Have { generation: 0, epoch: Epoch(0), fingerprint: 0, leads: None },
+            Govern::Have { generation: 0, epoch: Epoch(0), fingerprint: 0, leads: None, only_life: None },
         ));
     }
 
