@@ -124,10 +124,11 @@ fn address(node: &Value) -> Option<SocketAddr> {
 /// will hear of nothing when it has left.
 fn better(cluster: &Value, leaving: &[String]) -> Option<SocketAddr> {
     let stays = |name: &Value| !leaving.iter().any(|leaving| name == leaving.as_str());
-    let mut others = list(&cluster["nodes"]).iter().filter(|node| stays(&node["id"]));
-    let leader = others.clone().find(|node| node["id"] == cluster["leader"]).and_then(address);
-    let mut anybody = || others.find(|node| node["state"] == "up").and_then(address);
-    leader.or_else(|| if stays(&cluster["node"]) { None } else { anybody() })
+    let others: Vec<&Value> = list(&cluster["nodes"]).iter().filter(|node| stays(&node["id"])).collect();
+    let find =
+        |is: &dyn Fn(&Value) -> bool| others.iter().find(|node| is(node)).and_then(|node| address(node));
+    let leader = find(&|node| node["id"] == cluster["leader"]);
+    leader.or_else(|| if stays(&cluster["node"]) { None } else { find(&|node| node["state"] == "up") })
 }
 
 /// How a goal stands that was agreed on in this epoch. A node that has not heard of that says nothing about it.
