@@ -337,8 +337,8 @@ fn who_stays_is_waited_for_where_there_are_to_be_fewer_copies() {
             owners.also_written.iter().copied().filter(|node| !owners.read.contains(node)).collect();
         assert_eq!(nobody.waits_for(&state, *partition), new);
     }
-    let fewer = Keyspace { n: ReplicaCount::Everywhere(2), ..Keyspace::new(0, "fewer") };
-    let state = found(3, vec![Keyspace::new(0, "fewer")]);
+    let fewer = Keyspace { n: ReplicaCount::Everywhere(2), ..Keyspace::new(1, "fewer") };
+    let state = found(3, vec![Keyspace::new(1, "fewer")]);
     let made = state.keyspace_by_name("fewer").unwrap().clone();
     let to = Keyspace { n: fewer.n, ..made.clone() };
     let state =

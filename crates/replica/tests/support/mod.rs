@@ -7,6 +7,7 @@
 
 pub(crate) mod by_hand;
 pub(crate) mod difference;
+pub(crate) mod movers;
 pub(crate) mod owners;
 
 use std::collections::VecDeque;

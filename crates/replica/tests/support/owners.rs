@@ -29,6 +29,10 @@ pub(crate) struct Owners {
     pub(crate) nodes: Vec<Replica>,
     pub(crate) disks: Vec<SimDisk>,
     pub(crate) state: Arc<ClusterState>,
+    /// Of each node, member or not any more.
+    ids: Vec<NodeId>,
+    /// The state that each node goes by.
+    pub(crate) states: Vec<Arc<ClusterState>>,
     pub(crate) now: Moment,
     /// The one partition whose frames are counted; those of all, if none.
     pub(crate) counted: Option<PartitionId>,
@@ -85,6 +89,8 @@ impl Owners {
         let mut owners = Owners {
             nodes,
             disks,
+            ids: state.members().iter().map(|member| member.id).collect(),
+            states: vec![Arc::clone(&state); count],
             state,
             now,
             counted: None,
@@ -117,13 +123,60 @@ impl Owners {
         disk.crash(CrashMode::LoseUnsynced, &mut Rng::from_seed(1));
         meanwhile(&disk);
         let all: Vec<PartitionId> = self.state.partitions().iter().collect();
-        self.nodes[node] = open(&disk, &self.state, &all, id, options, storage);
+        self.nodes[node] = open(&disk, &self.states[node], &all, id, options, storage);
+        let now = self.now;
+        self.nodes[node].peer_up(now, id);
         for peer in (0..self.nodes.len()).filter(|peer| *peer != node) {
             let (now, other) = (self.now, self.id(peer));
             self.nodes[node].peer_up(now, other);
             self.nodes[peer].peer_lost(now, id);
             self.nodes[peer].peer_up(now, id);
         }
+    }
+
+    /// A node goes by the last state from now on.
+    pub(crate) fn adopt(&mut self, node: usize) {
+        self.states[node] = Arc::clone(&self.state);
+        let (now, state, mut out) = (self.now, Arc::clone(&self.state), Vec::new());
+        self.nodes[node].set_state(now, state, &mut out);
+        self.carry(node, out);
+        self.settle();
+    }
+
+    /// Starts the nodes that the last state has and that are not there yet, on empty disks.
+    pub(crate) fn start_new(&mut self, options: ReplicaOptions, storage: &Options) {
+        let all: Vec<PartitionId> = self.state.partitions().iter().collect();
+        let fresh = self.state.members().iter().map(|member| member.id);
+        let fresh: Vec<NodeId> = fresh.filter(|id| !self.ids.contains(id)).collect();
+        for id in fresh {
+            let (place, disk, now) = (self.nodes.len(), SimDisk::new(), self.now);
+            self.ids.push(id);
+            self.nodes.push(open(&disk, &self.state, &all, id, options, storage));
+            self.disks.push(disk);
+            self.states.push(Arc::clone(&self.state));
+            for other in 0..=place {
+                let peer = self.id(other);
+                self.nodes[place].peer_up(now, peer);
+                self.nodes[other].peer_up(now, id);
+            }
+        }
+    }
+
+    /// Asks a node as a client's coordinator would that goes by this epoch.
+    pub(crate) fn asks_by(
+        &mut self,
+        node: usize,
+        epoch: Epoch,
+        partition: PartitionId,
+        request: ReplicaRequest,
+    ) -> ReplicaReply {
+        let here = self.id(node);
+        let ticket = Ticket { partition, epoch, ..ticket_of(here, OperationId(OURS)) };
+        let (now, mut out) = (self.now, Vec::new());
+        self.nodes[node].serve(now, ticket, request, &mut out);
+        self.carry(node, out);
+        self.settle();
+        self.replies.pop().expect("it answers").1
     }
 
     /// What a node says when it is asked for a key.
@@ -134,11 +187,11 @@ impl Owners {
     }
 
     pub(crate) fn id(&self, place: usize) -> NodeId {
-        self.state.members()[place].id
+        self.ids[place]
     }
 
     pub(crate) fn place(&self, id: NodeId) -> usize {
-        self.state.members().iter().position(|member| member.id == id).unwrap()
+        self.ids.iter().position(|known| *known == id).unwrap()
     }
 
     /// Stores a record on one node alone.
@@ -187,7 +240,9 @@ impl Owners {
             in_place_of: None,
         };
         let here = self.id(node);
-        let ticket = Ticket { partition: self.state.partition_of(key), ..ticket_of(here, OperationId(OURS)) };
+        let partition = self.state.partition_of(key);
+        let epoch = self.states[node].since_in(keyspace, partition);
+        let ticket = Ticket { partition, epoch, ..ticket_of(here, OperationId(OURS)) };
         let (now, mut out) = (self.now, Vec::new());
         self.nodes[node].make(now, ticket, ask, &mut out);
         self.carry(node, out);
@@ -277,7 +332,16 @@ impl Owners {
                     return;
                 }
                 self.count(from, to, operation, partition, Body::Request(request.clone()));
-                let ticket = Ticket { partition, ..ticket_of(self.id(from), operation) };
+                let since = |node: usize| match request.keyspace() {
+                    Some(keyspace) => self.states[node].since_in(keyspace, partition),
+                    None => self.states[node].since(partition),
+                };
+                let epoch = since(from);
+                if epoch > since(to) {
+                    // It would wait there until he has heard of it.
+                    return;
+                }
+                let ticket = Ticket { partition, epoch, ..ticket_of(self.id(from), operation) };
                 if self.liar == Some(to) && from != to && matches!(request, ReplicaRequest::Write { .. }) {
                     self.queue.push_back(Message::Reply(to, ticket, ReplicaReply::Stored));
                     return;
@@ -348,7 +412,7 @@ fn open(
 ) -> Replica {
     let mut rng = Rng::from_seed(u64::from(id.0));
     let dir = Path::new("data");
-    let name = &state.member(id).unwrap().name;
+    let name = &id.to_string();
     let identity = Identity::open(disk, dir, name, b"state", &mut rng).unwrap();
     let seam = Arc::new(disk.clone());
     let (db, _) = Db::open(seam, &dir.join("store"), storage.clone(), Arc::new(RecordMerge)).unwrap();

@@ -1,0 +1,281 @@
+//! INVARIANTS A1, C1, D4, E2 to E4: partitions move from some owners to others, and nothing that was acknowledged is lost, whatever
+//! stops or starts again in between.
+#![allow(clippy::unwrap_used, reason = "a test may stop at surprises")]
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use bytes::Bytes;
+use cluster::{Command, Keyspace, Stage};
+use replica::collection::CollectionOptions;
+use replica::{ExchangeOptions, ReplicaOptions};
+use ring::ReplicaCount;
+use storage::Options;
+use support::movers::{key, keyspace_of, plan};
+use support::owners::Owners;
+use support::{LWW, SIBLINGS};
+use types::{Epoch, NodeId, PartitionId};
+use wire::{FetchAsk, ReplicaReply, ReplicaRequest, WritePath};
+
+const STEP: Duration = Duration::from_millis(100);
+const KEYS: u32 = 120;
+
+fn options() -> ReplicaOptions {
+    let exchange = ExchangeOptions { cycle: Duration::from_secs(2), ..ExchangeOptions::default() };
+    let collection = CollectionOptions { gather: Duration::from_secs(1), rest: Duration::from_secs(1) };
+    ReplicaOptions { exchange, collection, ..ReplicaOptions::default() }
+}
+
+fn storage() -> Options {
+    Options { memory_bytes: 256 << 10, log_segment_bytes: 64 << 10, ..Options::tiny() }
+}
+
+/// So many owners that hold the same keys.
+fn filled(nodes: usize) -> (Owners, BTreeSet<u32>) {
+    let mut owners = Owners::new(nodes, 4, options(), &storage());
+    let keys: BTreeSet<u32> = (0..KEYS).collect();
+    for number in &keys {
+        assert!(owners.write(0, *number));
+    }
+    owners.pass(Duration::from_secs(5), STEP);
+    (owners, keys)
+}
+
+fn join(owners: &mut Owners, name: &str) {
+    owners.commit(&Command::Join { plan: plan(name), replaces: None });
+    owners.adopt_all(|_, _| {});
+    owners.start_new(options(), &storage());
+}
+
+fn drain(owners: &mut Owners, name: &str) {
+    owners.commit(&Command::Drain { names: vec![name.to_owned()], below_n: false });
+    owners.adopt_all(|_, _| {});
+}
+
+/// Everything that was acknowledged is read by any majority, by whoever goes by whatever state, at any time.
+#[track_caller]
+fn assert_read(owners: &mut Owners, keys: &BTreeSet<u32>, turn: u32) {
+    for number in keys.iter().filter(|number| (**number + turn).is_multiple_of(7)) {
+        for by in 0..owners.nodes.len() {
+            let found = owners.read(by, *number, (turn + number) as usize);
+            assert!(found != Some(false), "{number} is not found, by what node {by} goes by");
+        }
+    }
+}
+
+/// Goes on until nothing moves, while clients write and read, and `at_borders` is called after each node has adopted each stage.
+fn move_under_load(
+    owners: &mut Owners,
+    keys: &mut BTreeSet<u32>,
+    mut at_borders: impl FnMut(&mut Owners, usize),
+) {
+    let (mut next, mut turn) = (10_000, 0);
+    loop {
+        let mut written = BTreeSet::new();
+        let goes_on = owners.go_on(|owners| {
+            next += 1;
+            if owners.write(next as usize % owners.nodes.len(), next) {
+                written.insert(next);
+            }
+        });
+        keys.extend(written);
+        if !goes_on {
+            return;
+        }
+        let mut written = BTreeSet::new();
+        let all = keys.clone();
+        owners.adopt_all(|owners, node| {
+            turn += 1;
+            for by in 0..owners.nodes.len() {
+                next += 1;
+                if owners.write(by, next) {
+                    written.insert(next);
+                }
+            }
+            at_borders(owners, node);
+            assert_read(owners, &all, turn);
+        });
+        keys.extend(written);
+        let all = keys.clone();
+        assert_read(owners, &all, turn);
+    }
+}
+
+#[test]
+fn a_node_joins_and_another_leaves_while_clients_write_and_read() {
+    let (mut owners, mut keys) = filled(3);
+    join(&mut owners, "n4");
+    move_under_load(&mut owners, &mut keys, |_, _| {});
+    let fetched: u64 = owners.nodes[3].moving().fetched;
+    assert!(fetched > 0, "whole runs are fetched");
+    owners.assert_at_rest(&keys);
+    drain(&mut owners, "n1");
+    move_under_load(&mut owners, &mut keys, |_, _| {});
+    owners.assert_at_rest(&keys);
+    assert!(owners.nodes[0].moving().dropped > 0);
+    assert!(keys.len() > KEYS as usize + 50, "clients were served: {}", keys.len());
+}
+
+/// INVARIANTS E4: whoever stops at whatever border goes on from what is on his disk.
+#[test]
+fn whoever_stops_at_a_border_of_a_stage_goes_on_from_his_disk() {
+    for stops in 0..4 {
+        let (mut owners, mut keys) = filled(3);
+        join(&mut owners, "n4");
+        let mut borders = 0;
+        move_under_load(&mut owners, &mut keys, |owners, node| {
+            borders += 1;
+            if node == stops {
+                owners.restart(node, (options(), &storage()), |_| {});
+            }
+            if borders % 3 == 0 {
+                owners.restart(3, (options(), &storage()), |_| {});
+            }
+        });
+        owners.assert_at_rest(&keys);
+    }
+}
+
+/// INVARIANTS E3: a movement that is given up leaves nothing behind, and the next one begins from the beginning.
+#[test]
+fn what_was_fetched_for_a_movement_that_is_given_up_is_dropped() {
+    let (mut owners, keys) = filled(3);
+    join(&mut owners, "n4");
+    assert!(owners.go_on(|_| {}));
+    owners.adopt_all(|_, _| {});
+    let moved: Vec<PartitionId> = owners.state.movements().keys().copied().collect();
+    let stored = |owners: &Owners| -> usize {
+        moved.iter().map(|one| owners.stored(3, LWW, *one) + owners.stored(3, SIBLINGS, *one)).sum()
+    };
+    while stored(&owners) == 0 {
+        owners.pass(STEP, STEP);
+    }
+    owners.commit(&Command::Cancel { name: "n4".to_owned() });
+    assert!(owners.state.movements().is_empty(), "it is given up");
+    owners.adopt_all(|_, _| {});
+    owners.pass(Duration::from_secs(5), STEP);
+    assert_eq!(stored(&owners), 0);
+    owners.move_all();
+    owners.assert_at_rest(&keys);
+}
+
+/// A source that cannot be reached is left for another; but nothing is done before every old owner was compared with.
+#[test]
+fn a_source_that_is_away_is_left_for_another_and_waited_for_in_the_end() {
+    let (mut owners, keys) = filled(3);
+    join(&mut owners, "n4");
+    assert!(owners.go_on(|_| {}));
+    owners.adopt_all(|_, _| {});
+    owners.silent = Some(0);
+    owners.pass(Duration::from_secs(60), STEP);
+    assert!(owners.nodes[3].moving().fetched > 0, "another has it too");
+    assert_eq!(owners.nodes[3].report(), [], "one of the old owners was not compared with");
+    assert_eq!(owners.nodes[3].moving().waits_for, Some(owners.id(0)));
+    owners.silent = None;
+    owners.move_all();
+    owners.assert_at_rest(&keys);
+}
+
+/// An old owner that has yet to hear of the movement may still acknowledge by what was before: it does not count as compared.
+#[test]
+fn an_owner_that_goes_by_what_was_before_is_waited_for() {
+    let (mut owners, keys) = filled(3);
+    join(&mut owners, "n4");
+    assert!(owners.go_on(|_| {}));
+    for node in [0, 1, 3] {
+        owners.adopt(node);
+    }
+    owners.pass(Duration::from_secs(30), STEP);
+    assert_eq!(owners.nodes[3].report(), []);
+    owners.adopt(2);
+    owners.pass(Duration::from_secs(30), STEP);
+    assert_eq!(owners.nodes[3].report().len(), owners.state.movements().len());
+    owners.move_all();
+    owners.assert_at_rest(&keys);
+}
+
+/// INVARIANTS E6: where there are to be fewer copies whoever stays may be the one that has missed what others acknowledged.
+#[test]
+fn fewer_copies_and_more_copies_again() {
+    let (mut owners, mut keys) = filled(3);
+    for (turn, n) in [2, 3, 1, 3].into_iter().enumerate() {
+        let keyspace = owners.state.keyspace(SIBLINGS).unwrap().clone();
+        let since = keyspace.since;
+        let keyspace = Box::new(Keyspace { n: ReplicaCount::Everywhere(n), ..keyspace });
+        // With one owner that has missed it, as far as W allows.
+        owners.silent = Some(turn % 3);
+        for number in (20_000 + 100 * u32::try_from(turn).unwrap()..).take(30) {
+            if owners.write(usize::from(turn % 3 == 0), number) {
+                keys.insert(number);
+            }
+        }
+        owners.silent = None;
+        owners.commit(&Command::AlterKeyspace { keyspace, since });
+        owners.adopt_all(|_, _| {});
+        move_under_load(&mut owners, &mut keys, |_, _| {});
+        owners.assert_at_rest(&keys);
+    }
+}
+
+/// INVARIANTS D4: what there was of a keyspace that is dropped goes, and nothing of it is taken in or said any more.
+#[test]
+fn a_keyspace_that_is_dropped_leaves_nothing_behind() {
+    let (mut owners, _) = filled(3);
+    let name = owners.state.keyspace(SIBLINGS).unwrap().name.clone();
+    owners.commit(&Command::DropKeyspace { keyspace: SIBLINGS, name });
+    owners.adopt_all(|_, _| {});
+    let partition = owners.state.partition_of(&key(1));
+    let request = ReplicaRequest::Read { keyspace: SIBLINGS, key: Bytes::from(key(1)), in_place_of: None };
+    let reply = owners.asks_by(0, Epoch(1), partition, request);
+    assert_eq!(reply, ReplicaReply::StaleEpoch { newest: owners.state.epoch() });
+    owners.pass(Duration::from_secs(5), STEP);
+    for node in 0..3 {
+        for partition in owners.state.partitions().iter() {
+            assert_eq!(owners.stored(node, SIBLINGS, partition), 0);
+        }
+        assert!((0..4).any(|one| owners.stored(node, LWW, PartitionId(one)) > 0));
+    }
+}
+
+/// INVARIANTS E1, E3: what was routed by what was before is refused on every path, and pages are given for the movement alone that is
+/// under way.
+#[test]
+fn what_comes_late_is_refused() {
+    let (mut owners, _) = filled(3);
+    let number = 0;
+    let (keyspace, key) = (keyspace_of(number), Bytes::from(key(number)));
+    let partition = owners.state.partition_of(&key);
+    let record = owners.held(0, keyspace, &key).unwrap().to_bytes();
+    let before = owners.state.since_in(keyspace, partition);
+    join(&mut owners, "n4");
+    owners.go_on(|_| {});
+    owners.adopt_all(|_, _| {});
+    owners.pass(Duration::from_secs(20), STEP);
+    let session = owners.state.movement(partition).unwrap().session;
+    let newest = owners.state.since_in(keyspace, partition);
+    for path in [WritePath::Client, WritePath::Merge] {
+        let record = record.clone();
+        let request = ReplicaRequest::Write { keyspace, key: key.clone(), record, path, in_place_of: None };
+        for node in 0..4 {
+            let reply = owners.asks_by(node, before, partition, request.clone());
+            assert_eq!(reply, ReplicaReply::StaleEpoch { newest });
+        }
+    }
+    let fetch = |session: Epoch| {
+        ReplicaRequest::Fetch(FetchAsk { session, from: Bytes::new(), limit_bytes: 1 << 20 })
+    };
+    assert!(matches!(owners.asks_by(0, newest, partition, fetch(before)), ReplicaReply::Failed { .. }));
+    let reply = owners.asks_by(0, newest, partition, fetch(session.0));
+    assert!(matches!(reply, ReplicaReply::Fetched(_)), "{reply:?}");
+    while owners.state.movement(partition).is_some_and(|movement| movement.stage == Stage::Filling) {
+        owners.go_on(|_| {});
+    }
+    owners.adopt_all(|_, _| {});
+    assert!(matches!(owners.asks_by(0, newest, partition, fetch(session.0)), ReplicaReply::Failed { .. }));
+    let member: NodeId = owners.id(3);
+    assert!(
+        owners.state.owners(keyspace, partition).contains(&member) || !owners.state.movements().is_empty()
+    );
+}
