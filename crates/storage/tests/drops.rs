@@ -241,6 +241,31 @@ fn a_salvaged_log_drops_what_it_had_dropped() {
     assert_eq!(keys_of(db.scan_what_is_left(KeyRange::all(), LIMIT)), [3, 4, 5, 7]);
 }
 
+/// From the next start on the manifest says it too: then the record of the drop itself may be damaged.
+#[test]
+fn a_drop_outlives_its_record() {
+    let (disk, mut db) = opened();
+    db.put(b"a", Bytes::from_static(b"before"), Kind::Full).unwrap();
+    sync(&mut db).unwrap();
+    db.drop_range(&KeyRange::new(b"a", Some(b"behind all of it"))).unwrap();
+    sync(&mut db).unwrap();
+    db.put(b"b", Bytes::from_static(b"after"), Kind::Full).unwrap();
+    sync(&mut db).unwrap();
+    drop(db);
+    drop(open_with(&disk, plain()).unwrap());
+    let found =
+        disk.paths().into_iter().filter(|path| path.to_string_lossy().contains("log-")).find_map(|path| {
+            let bytes = disk.read_file(&path).unwrap();
+            let at = bytes.windows(16).position(|window| window == b"behind all of it")?;
+            Some((path, at as u64))
+        });
+    let (log, at) = found.unwrap();
+    disk.flip_bit(&log, at, 1);
+    let (db, recovery) = open_with(&disk, plain()).unwrap();
+    assert!(!recovery.given_up.is_empty());
+    assert_eq!(keys_of(db.scan_what_is_left(KeyRange::all(), LIMIT)), [b'b']);
+}
+
 /// Dropping for ever what is hardly filled neither fills the log nor makes a table for each drop.
 #[test]
 fn drops_without_end_need_no_room() {
