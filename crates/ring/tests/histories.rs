@@ -155,7 +155,7 @@ fn histories_move_about_the_least() {
                 0 => cluster.join(step, 0, step * 5),
                 1 => drop(cluster.members.remove(usize::from(step * 7 % nodes))),
                 _ => {
-                    cluster.members[usize::from(step * 3 % nodes)].weight = f64::from(1 + step % weight_most)
+                    cluster.members[usize::from(step * 3 % nodes)].weight = f64::from(1 + step % weight_most);
                 }
             }
             cluster.rings = place(&old, &cluster.members).unwrap();

@@ -23,7 +23,8 @@ pub(crate) fn print() {
 }
 
 fn cluster(data_centers: u16, weight_most: u16) {
-    let name = format!("{data_centers} data centers, 5 racks each, weights 1..{weight_most}");
+    let centers = if data_centers == 1 { "1 data center" } else { "2 data centers" };
+    let name = format!("{centers}, 5 racks each, weights 1..{weight_most}");
     let shape = Shape { nodes: NODES, racks: 5, weight_most };
     let mut dice = Dice(1);
     let mut member = |node: u16| {

@@ -1,7 +1,7 @@
 //! The schemes that are compared: each gives every partition its owners, with one node per rack while there are
 //! enough racks, in the order in which it prefers nodes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ring::{Partitions, PlacementMember, REPLICAS_BALANCED, Rings, place};
 use types::{NodeId, PartitionId};
@@ -50,16 +50,44 @@ fn ours(partitions: Partitions) -> Placing {
 /// The nodes that a scheme prefers for a partition, best first, perhaps more than once.
 type Preferred<'a> = Box<dyn Iterator<Item = usize> + 'a>;
 
-/// A scheme that looks at one partition and the members alone; these by themselves, and once for each unit of weight.
+/// A scheme that looks at one partition and the members alone: these by themselves, and in buckets.
 fn stateless(
     partitions: Partitions,
     preferred: for<'a> fn(PartitionId, &'a [PlacementMember], &'a [usize]) -> Preferred<'a>,
 ) -> Placing {
+    let mut nodes: Vec<NodeId> = Vec::new();
     Box::new(move |members| {
-        let buckets = buckets(members);
+        let buckets = buckets(&mut nodes, members);
         let owners = |partition| first_owners(members, preferred(partition, members, &buckets));
         partitions.iter().map(owners).collect()
     })
+}
+
+/// The members by index, each once for each unit of weight. `nodes` is what is kept from change to change: whoever
+/// leaves is replaced by the last, which is the least that hashing to numbers allows.
+fn buckets(nodes: &mut Vec<NodeId>, members: &[PlacementMember]) -> Vec<usize> {
+    let index_of: BTreeMap<NodeId, usize> = members.iter().map(|member| member.node).zip(0..).collect();
+    let mut missing: Vec<u64> = members.iter().map(|member| member.weight as u64).collect();
+    let mut at = 0;
+    while at < nodes.len() {
+        match index_of.get(&nodes[at]) {
+            Some(&index) if missing[index] > 0 => {
+                missing[index] -= 1;
+                at += 1;
+            }
+            _ => {
+                nodes.swap_remove(at);
+            }
+        }
+    }
+    // Turn by turn, so that the buckets of a heavy node are not all neighbours.
+    while missing.iter().any(|&missing| missing > 0) {
+        for (member, missing) in members.iter().zip(&mut missing).filter(|(_, missing)| **missing > 0) {
+            nodes.push(member.node);
+            *missing -= 1;
+        }
+    }
+    nodes.iter().map(|node| index_of[node]).collect()
 }
 
 /// The first N distinct nodes: in rounds of one node per rack, as the walk of a ring takes them.
@@ -119,8 +147,8 @@ fn tokens(partitions: Partitions) -> Placing {
     })
 }
 
-/// Jump consistent hashing (Lamping and Veach 2014): buckets are numbered, so who leaves is replaced by the last. One
-/// bucket for each unit of weight; further owners by hashing again.
+/// Jump consistent hashing (Lamping and Veach 2014): buckets are numbered, one for each unit of
+/// weight. Further owners by hashing again.
 fn jump<'a>(partition: PartitionId, members: &'a [PlacementMember], buckets: &'a [usize]) -> Preferred<'a> {
     let tries = 64 * members.len() as u64;
     let bucket = move |again| jump_hash(mix((u64::from(partition.0) << 32) | again), buckets.len());
@@ -141,14 +169,6 @@ fn jump_hash(mut key: u64, buckets: usize) -> usize {
 fn modulo<'a>(partition: PartitionId, _: &'a [PlacementMember], buckets: &'a [usize]) -> Preferred<'a> {
     let start = (mix(u64::from(partition.0)) % buckets.len() as u64) as usize;
     Box::new(buckets[start..].iter().chain(&buckets[..start]).copied())
-}
-
-/// Each member once for each unit of weight, turn by turn.
-fn buckets(members: &[PlacementMember]) -> Vec<usize> {
-    let heaviest = members.iter().map(|member| member.weight as u64).max().unwrap_or(0);
-    (0..heaviest)
-        .flat_map(|turn| (0..members.len()).filter(move |&index| (members[index].weight as u64) > turn))
-        .collect()
 }
 
 /// The finalizer of SplitMix64.

@@ -1,8 +1,9 @@
 //! One ring's plan: from what was there before to the claims of its members.
 //!
-//! Two plans are made and the one that costs less is taken. One gives claims by fair shares: it is right where every
-//! claim is N replicas. The other gives them by what claims have yielded: it is right where racks are so large that
-//! walks skip neighbours, and the first would undo there what earlier plans have done.
+//! Where all claims and shares still fit, nothing changes. Else two plans are made, and the one that costs less is
+//! taken. One gives claims by fair shares: it is right where every claim is N replicas. The other gives them by what
+//! claims have yielded: it is right where racks are so large that walks skip neighbours, and the first would undo there
+//! what earlier plans have done.
 
 use std::collections::BTreeMap;
 
@@ -44,6 +45,11 @@ impl Before {
         Before { claims, owners: owners.collect() }
     }
 
+    /// Whether every partition is claimed by a member, and every member claims one; `held` are their claims.
+    fn is_whole(&self, held: &[u32]) -> bool {
+        !self.claims.contains(&FREE) && !held.contains(&0)
+    }
+
     /// How many replicas each of `nodes` members held.
     fn replicas(&self, nodes: usize) -> Vec<u32> {
         let mut replicas = vec![0; nodes];
@@ -77,6 +83,7 @@ pub(super) fn place_ring(before: &Before, members: &[&PlacementMember], partitio
     let spacing = Spacing::new(REPLICAS_BALANCED, before.claims.len(), &rack_of, &rounds);
     let held = claim::held(&before.claims, members.len());
 
+    let tally = |claims| Tally::new((&rack_of, &rounds), REPLICAS_BALANCED, &fair, &before.owners, claims);
     let plan = |shares: &[f64]| {
         let quotas = quota::quotas(shares, &rack_of, &held, partitions.count());
         let mut claims = before.claims.clone();
@@ -84,18 +91,20 @@ pub(super) fn place_ring(before: &Before, members: &[&PlacementMember], partitio
         if before.owners.is_empty() {
             repair::repair(&spacing, &before.claims, &mut claims);
         }
-        let mut tally = Tally::new((&rack_of, &rounds), REPLICAS_BALANCED, &fair, &before.owners, claims);
+        let mut tally = tally(claims);
         settle(&mut tally, &before.claims);
         tally
     };
-    let by_share = plan(&shares);
     let replicas = before.replicas(members.len());
     let yielding = quota::by_yield(&shares, &rack_of, &held, &replicas);
-    let best = if before.owners.is_empty() || yielding == shares {
-        by_share
-    } else {
-        let by_yield = plan(&yielding);
-        if by_yield.cost() < by_share.cost() { by_yield } else { by_share }
+    let as_it_was = before.is_whole(&held).then(|| tally(before.claims.clone()));
+    let best = match as_it_was {
+        Some(as_it_was) if as_it_was.cost() == 0.0 => as_it_was,
+        _ => {
+            let by_share = plan(&shares);
+            let by_yield = (yielding != shares).then(|| plan(&yielding));
+            by_yield.filter(|by_yield| by_yield.cost() < by_share.cost()).unwrap_or(by_share)
+        }
     };
     let claims: Vec<NodeId> =
         best.into_claims().iter().map(|&index| members[usize::from(index)].node).collect();

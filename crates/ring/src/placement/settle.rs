@@ -22,7 +22,7 @@ const GAIN_LEAST: f64 = 0.01;
 const SWAP_DISTANCE: usize = 3;
 
 /// Bounds the time of a plan.
-const WALKS_MAX: usize = 1_500_000;
+const WALKS_MAX: usize = 2_000_000;
 
 /// Brings the cost of `tally` down until no single change does. `old` are the claims before the plan.
 pub(super) fn settle(tally: &mut Tally<'_>, old: &[u16]) {

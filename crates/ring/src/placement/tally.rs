@@ -10,15 +10,15 @@ use crate::rings::{RingView, Walk};
 /// A node that holds more than this multiple of its fair share is relieved: comfortably below the goal of 1.05.
 const SHARE_MOST: f64 = 1.04;
 
-/// A node that holds less than this multiple of its fair share is given more. It is further from 1 than the other
-/// bound because an underloaded node harms nobody but those above their shares, and these are bounded already.
-const SHARE_LEAST: f64 = 0.94;
+/// A node that holds less than this multiple of its fair share is given more. A bound nearer to 1 costs moves that
+/// nobody would feel; one further away lets nodes lie idle.
+const SHARE_LEAST: f64 = 0.96;
 
 /// Being off by less is rounding: a claim is about three replicas.
 const ROUNDING_REPLICAS: f64 = 1.5;
 
 /// What the first replica off the bounds costs, in moved replicas; further ones cost more and more.
-const OFF_COST: f64 = 1.5;
+const OFF_COST: f64 = 2.0;
 
 /// One or two positions with the nodes that are to claim them: a reassignment names its position twice.
 pub(super) type Change = [(usize, u16); 2];
