@@ -87,6 +87,9 @@ pub(crate) fn check(group: &Group, from: MemberId, message: &Message) -> Result<
     if group.membership().is_gone(from) {
         return Err(Unfit::Gone(from));
     }
+    if group.is_full() {
+        return Err(Unfit::NotNow);
+    }
     // The library takes term 0 for a message of its own process.
     if message.term == 0 || message.term > NUMBER_MAX {
         return Err(Unfit::Number);

@@ -11,6 +11,9 @@ use crate::effect::Effect;
 use crate::entry::{Payload, Position};
 use crate::membership::Membership;
 
+/// How many effects may wait. A disk that stands still for so long has its member deaf before its memory is gone.
+const WAITING_MAX: usize = 4096;
+
 /// A write that is under way.
 struct Outstanding {
     number: u64,
@@ -142,6 +145,11 @@ impl Held {
     /// Whether what this member would vote or acknowledge by is not all durable.
     pub(crate) fn is_binding(&self) -> bool {
         self.last_binding > self.durable
+    }
+
+    /// Whether so much waits that nothing more should be taken in.
+    pub(crate) fn is_full(&self) -> bool {
+        self.waiting.len() >= WAITING_MAX || self.writes.len() >= WAITING_MAX
     }
 
     /// Since when the oldest write is under way.

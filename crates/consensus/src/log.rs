@@ -84,10 +84,12 @@ impl Log {
     /// Puts entries in the place of those from the first of them on.
     pub(crate) fn append(&mut self, entries: Vec<Entry>) {
         let Some(first) = entries.first() else { return };
-        let keep = first.position.index.saturating_sub(self.before.index + 1);
-        self.entries.truncate(usize::try_from(keep).unwrap_or(usize::MAX));
+        let first = first.position.index;
+        while let Some(replaced) = self.entries.pop_back_if(|entry| entry.position.index >= first) {
+            self.entry_bytes -= replaced.payload.bytes();
+        }
+        self.entry_bytes += entries.iter().map(|entry| entry.payload.bytes()).sum::<usize>();
         self.entries.extend(entries);
-        self.entry_bytes = self.entries.iter().map(|entry| entry.payload.bytes()).sum();
     }
 
     /// Begins anew with a snapshot of another member.

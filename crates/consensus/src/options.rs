@@ -37,7 +37,8 @@ pub struct Options {
     /// How many reads may wait at once.
     pub reads_max: usize,
     /// Whether a commit is on stable storage before what it commits is applied. For a caller who has his state in memory, and
-    /// must find after a restart, alone, all that he went by before. It costs one more sync, and a follower none of its answers.
+    /// must find after a restart, alone, all that he went by before. It costs each member one more sync, before it applies and not
+    /// before it acknowledges. A caller who keeps his state and its index in one durable write has no need of it.
     pub remembers_commits: bool,
 }
 

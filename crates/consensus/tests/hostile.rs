@@ -179,6 +179,41 @@ proptest! {
     }
 }
 
+/// I2: what is sent keeps its bytes, so that members of adjacent versions understand each other.
+#[test]
+fn the_bytes_of_messages_stay_as_they_are() {
+    let entry = |index, payload| Entry { position: Position { term: 3, index }, payload };
+    let entries = vec![
+        entry(6, Payload::Nothing),
+        entry(7, Payload::Data(Bytes::from_static(b"ab"))),
+        entry(8, Payload::Change(Change::Promote(MemberId(4)))),
+    ];
+    let before = Position { term: 2, index: 5 };
+    let append = Message { to: MemberId(9), term: 3, body: Body::Append { before, commit: 4, entries } };
+    let expected = [1, 9, 3, 0, 2, 5, 4, 3, 3, 6, 0, 3, 7, 1, 2, b'a', b'b', 3, 8, 2, 1, 4];
+    assert_eq!(append.encode(), expected);
+    let vote =
+        Body::Vote { is_trial: true, is_transfer: false, last: before, committed: Position::default() };
+    assert_eq!(Message { to: MemberId(9), term: 3, body: vote }.encode(), [1, 9, 3, 5, 1, 0, 2, 5, 0, 0]);
+    let membership = Membership::founding([MemberId(1), MemberId(2)]).unwrap();
+    let snapshot = Snapshot { position: before, membership, data: Bytes::from_static(b"s") };
+    let sent = Message { to: MemberId(9), term: 3, body: Body::Snapshot(snapshot) };
+    assert_eq!(sent.encode(), [1, 9, 3, 7, 2, 5, 2, 1, 2, 0, 2, 1, b's']);
+}
+
+/// J1: while the disk stands still a member keeps no more than so much to say.
+#[test]
+fn a_stalled_member_goes_deaf_before_its_memory_is_full() {
+    let (mut group, now) = follower();
+    let before = Position { term: 3, index: 8 };
+    let entries = vec![Entry { position: Position { term: 9, index: 9 }, payload: Payload::Nothing }];
+    hear(&mut group, now, 2, 9, Body::Append { before, commit: 8, entries }).unwrap();
+    let heartbeat = Body::Heartbeat { commit: 8, token: None };
+    let heard = (0..10_000).take_while(|_| hear(&mut group, now, 2, 9, heartbeat.clone()).is_ok()).count();
+    assert!((1000..9000).contains(&heard), "{heard}");
+    assert_eq!(hear(&mut group, now, 2, 9, heartbeat), Err(Unfit::NotNow));
+}
+
 fn follower() -> (Group, Instant) {
     let mut out = Vec::new();
     let now = Instant(0);

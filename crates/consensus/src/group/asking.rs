@@ -211,6 +211,9 @@ impl Group {
         if let Some(to) = self.raft().lead_transferee {
             return Err(Refused::HandsOver(MemberId(to)));
         }
+        if self.is_full() {
+            return Err(Refused::TooMuch);
+        }
         let raft = &mut self.raw.raft;
         if !raft.append_entry(&mut [convert::payload_to_raft(payload)]) {
             return Err(Refused::TooMuch);

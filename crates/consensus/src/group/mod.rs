@@ -68,6 +68,12 @@ pub struct Group {
     confirmed: VecDeque<(u64, ReadToken)>,
 }
 
+/// A group may be opened on one thread and run on another.
+const _: fn() = || {
+    fn is_send<T: Send>() {}
+    is_send::<Group>();
+};
+
 /// Why a member does not start.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum OpenError {
@@ -287,6 +293,10 @@ impl Group {
 
     pub(crate) fn is_binding(&self) -> bool {
         self.held.is_binding()
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.held.is_full()
     }
 
     /// Whether a member was heard of within an election's time.
