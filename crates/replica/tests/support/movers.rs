@@ -66,7 +66,7 @@ impl Owners {
             let report = Report { adopted: self.states[node].epoch(), done: self.nodes[node].report() };
             progress.report(self.id(node), report);
         }
-        progress.next(&self.state, |_| true).into_iter().next()
+        progress.next(&self.state, |_| true, |_| false).into_iter().next()
     }
 
     /// Lets the cluster go on by one command. False where there is nothing left to be done.
