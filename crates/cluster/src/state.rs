@@ -16,6 +16,7 @@ use types::{Epoch, KeyspaceId, NodeId, PartitionId};
 
 use crate::error::ConfigError;
 use crate::keyspace::{DEFAULT_NAME, Keyspace};
+use crate::layout::LayoutId;
 use crate::member::{Member, MemberPlan, Standing, check_name};
 use crate::movement::Movement;
 use crate::owners::{OwnerTable, Owners};
@@ -271,6 +272,11 @@ impl ClusterState {
     /// How a partition moves; nothing where it is at rest.
     pub fn movement(&self, partition: PartitionId) -> Option<&Movement> {
         self.parts.movements.get(&partition)
+    }
+
+    /// The layout that a partition is at, or was until it began to move.
+    pub fn layout_of(&self, partition: PartitionId) -> Option<LayoutId> {
+        self.parts.at.get(usize::from(partition.0)).copied()
     }
 
     /// The partitions that are yet to go to the last layout and do not move.

@@ -118,7 +118,15 @@ impl Parts {
             }
         };
         self.members[place].standing = standing;
+        if standing == Standing::Leaving && self.has_something(self.members[place].id) {
+            self.check_enough_stay(&[name.to_owned()], false)?;
+        }
         self.lay_out_members()
+    }
+
+    /// Whether any partition is where this node claims some: it is more than one who has only begun to join.
+    fn has_something(&self, node: NodeId) -> bool {
+        self.at.iter().any(|at| self.layout(*at).is_some_and(|layout| layout.has(node)))
     }
 
     fn place_of(&self, name: &str) -> Result<usize, Refused> {

@@ -7,7 +7,7 @@ use node::{Input, Job, Noticed, Output, Sender};
 use types::{Instant, ShardId};
 use wire::Body;
 
-use super::shown::Said;
+use super::shown::{Placed, Said};
 use super::{Event, World};
 use crate::host::{At, Life, Outgoing};
 use crate::network::{Kind, LinkId, Packet, Place};
@@ -40,7 +40,7 @@ impl World {
         if state.epoch() > self.latest.epoch() {
             self.latest = Arc::clone(state);
             self.witness.follow(&self.latest);
-            self.trace.line(self.now, "", format_args!("the cluster is at {}", self.latest.epoch()));
+            self.trace.line(self.now, "", format_args!("the cluster is at {}", Placed(&self.latest)));
         }
     }
 

@@ -5,6 +5,7 @@ use std::fmt::{Display, Formatter, Result};
 use api::{Command, KeyRequest, Operation, Outcome, Reply, Written};
 use bytes::Bytes;
 use causality::{Context, Record};
+use cluster::ClusterState;
 use wire::{Body, Envelope, ReplicaReply, ReplicaRequest};
 
 /// A message between nodes.
@@ -84,6 +85,28 @@ impl Display for Said<'_> {
             }
             other => write!(f, "{other:?}"),
         }
+    }
+}
+
+/// A cluster state as the trace has it: who its members are, where its partitions are and how far those are that move.
+pub(super) struct Placed<'a>(pub(super) &'a ClusterState);
+
+impl Display for Placed<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        let state = self.0;
+        write!(f, "{}:", state.epoch())?;
+        for member in state.members() {
+            write!(f, " {} {:?}", member.name, member.standing)?;
+        }
+        for partition in state.partitions().iter() {
+            let at = state.layout_of(partition).unwrap_or_default();
+            write!(f, " {partition}@{}", at.0)?;
+            if let Some(movement) = state.movement(partition) {
+                write!(f, ">{}{:?}", movement.to.0, movement.stage)?;
+            }
+            write!(f, "{:?}", state.default_owners(partition))?;
+        }
+        Ok(())
     }
 }
 
