@@ -8,15 +8,16 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
+use causality::Record;
 use cluster::{Command, Keyspace, Stage};
 use replica::collection::CollectionOptions;
-use replica::{ExchangeOptions, ReplicaOptions};
+use replica::{Change, ExchangeOptions, ReplicaOptions};
 use ring::ReplicaCount;
 use storage::Options;
 use support::movers::{key, keyspace_of, plan};
 use support::owners::Owners;
 use support::{LWW, SIBLINGS};
-use types::{Epoch, NodeId, PartitionId};
+use types::{Epoch, NodeId, PartitionId, WallTime};
 use wire::{FetchAsk, ReplicaReply, ReplicaRequest, WritePath};
 
 const STEP: Duration = Duration::from_millis(100);
@@ -217,6 +218,90 @@ fn fewer_copies_and_more_copies_again() {
         move_under_load(&mut owners, &mut keys, |_, _| {});
         owners.assert_at_rest(&keys);
     }
+}
+
+/// INVARIANTS F3: what a stand-in keeps for one who has left reaches those who own it by then.
+#[test]
+fn hints_reach_those_who_own_the_key_by_now() {
+    let (mut owners, _) = filled(4);
+    let number = 77_000;
+    let (keyspace, key) = (keyspace_of(number), Bytes::from(key(number)));
+    let partition = owners.state.partition_of(&key);
+    let members: Vec<NodeId> = owners.state.members().iter().map(|member| member.id).collect();
+    let set = owners.state.owners(keyspace, partition).to_vec();
+    let stand_in = members.iter().find(|node| !set.contains(node)).copied().unwrap();
+    let (stand_in, leaves) = (owners.place(stand_in), set[0]);
+    let record = support::lww(1, causality::Stamp(owners.now.wall.0 << 16), b"kept").to_bytes();
+    // The one that leaves cannot be reached by whoever stands in, who alone has the write.
+    owners.nodes[stand_in].peer_lost(owners.now, leaves);
+    let epoch = owners.state.since_in(keyspace, partition);
+    let request = ReplicaRequest::Write {
+        keyspace,
+        key: key.clone(),
+        record,
+        path: WritePath::Merge,
+        in_place_of: Some(leaves),
+    };
+    assert_eq!(owners.asks_by(stand_in, epoch, partition, request), ReplicaReply::Stored);
+    let name = owners.state.member(leaves).unwrap().name.clone();
+    owners.commit(&Command::Remove { name, below_n: true });
+    owners.silent = Some(owners.place(leaves));
+    owners.adopt_all(|_, _| {});
+    owners.move_all();
+    owners.pass(Duration::from_secs(60), STEP);
+    let set = owners.state.owners(keyspace, partition).to_vec();
+    assert!(!set.contains(&leaves));
+    for owner in set {
+        assert!(owners.held(owners.place(owner), keyspace, &key).is_some(), "{owner} has it");
+    }
+    assert_eq!(owners.nodes[stand_in].handoff().waiting, 0);
+}
+
+/// INVARIANTS D1: what was deleted and dropped before a node became an owner does not come back by it, nor what is deleted
+/// afterwards; and what old owners had agreed on the new one knows.
+#[test]
+fn deletes_stay_deletes_over_a_movement() {
+    let (mut owners, mut keys) = filled(3);
+    let mut copies = Vec::new();
+    let delete = |owners: &mut Owners, number: u32, nodes: &[usize]| {
+        let (keyspace, key) = (keyspace_of(number), key(number));
+        let context = owners.held(nodes[0], keyspace, &key).unwrap().context();
+        let made = owners.make(nodes[0], keyspace, &key, Change::Delete { context }).unwrap();
+        let record = Record::decode(made.record).unwrap();
+        nodes[1..].iter().for_each(|node| owners.store(*node, keyspace, &key, &record));
+    };
+    for number in (0..KEYS).step_by(3) {
+        copies.push((number, owners.held(0, keyspace_of(number), &key(number)).unwrap().to_bytes()));
+        delete(&mut owners, number, &[0, 1, 2]);
+        keys.remove(&number);
+    }
+    owners.pass(Duration::from_secs(60), STEP);
+    assert!(owners.nodes.iter().any(|node| node.collection(WallTime(0)).dropped > 0), "deletes are dropped");
+    join(&mut owners, "n4");
+    while owners.go_on(|_| {}) {
+        owners.adopt_all(|_, _| {});
+        owners.pass(Duration::from_secs(3), STEP);
+    }
+    owners.assert_at_rest(&keys);
+    for (number, record) in copies {
+        let (keyspace, key) = (keyspace_of(number), key(number));
+        let partition = owners.state.partition_of(&key);
+        for owner in owners.state.owners(keyspace, partition).to_vec() {
+            let place = owners.place(owner);
+            let reply = owners.arrives(place, keyspace, &key, record.clone());
+            assert_eq!(reply, ReplicaReply::Settled, "{number} is not taken in by {owner}");
+        }
+    }
+    for number in (1..KEYS).step_by(3) {
+        let (keyspace, key) = (keyspace_of(number), key(number));
+        let set = owners.state.owners(keyspace, owners.state.partition_of(&key)).to_vec();
+        let nodes: Vec<usize> = set.iter().map(|owner| owners.place(*owner)).collect();
+        delete(&mut owners, number, &nodes);
+    }
+    owners.pass(Duration::from_secs(120), STEP);
+    let figures = owners.nodes.iter().map(|node| node.collection(WallTime(u64::MAX)));
+    let waiting: Vec<_> = figures.map(|figures| (figures.waiting, figures.blocked)).collect();
+    assert!(waiting.iter().all(|(waiting, _)| *waiting == 0), "all are dropped in the end: {waiting:?}");
 }
 
 /// INVARIANTS D4: what there was of a keyspace that is dropped goes, and nothing of it is taken in or said any more.

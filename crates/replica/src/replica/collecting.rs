@@ -155,6 +155,13 @@ impl Replica {
         let _ = self.clock.observe(newest, now.wall, self.options.clock_drift_ms_max);
     }
 
+    /// The same for what is written on top of a record that is let go of: another owner may still hold it.
+    pub(super) fn outrank_record(&mut self, now: Moment, record: &Bytes) {
+        if let Ok(record) = Record::decode(record.clone()) {
+            self.outrank(now, make::newest_stamp(&record));
+        }
+    }
+
     /// A page of a sweep was read: what may be dropped is, each in its turn.
     pub(super) fn swept(&mut self, now: Moment, token: u64, outcome: ScanOutcome, out: &mut Vec<Effect>) {
         for key in self.collection.page(now, token, outcome) {

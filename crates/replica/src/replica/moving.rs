@@ -1,5 +1,6 @@
 //! What movements of partitions mean for this replica: the state that it goes by, what it takes in and drops, and what it reports.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -42,7 +43,10 @@ impl Replica {
         self.keep_trees(now);
         let here = self.here;
         let marks = self.collection.adopt(&state, &self.partitions, |one| state.holds(here, one));
-        self.to_unmark.extend(marks);
+        let left = gone.into_iter().filter(|partition| !state.holds(here, *partition));
+        let unmarked = marks.into_iter().chain(left).filter(|one| !self.to_unmark.contains(one));
+        let unmarked: BTreeSet<PartitionId> = unmarked.collect();
+        self.to_unmark.extend(unmarked);
         self.healing.adopt(&state, &self.partitions).into_iter().for_each(|range| self.db.is_whole(range));
         if let Some(founding) = &mut self.founding {
             founding.adopt(&state);
@@ -75,7 +79,11 @@ impl Replica {
             let Some(local) = self.moving.get(partition) else { continue };
             let (stage, moment) = (local.stage, self.exchange.moment());
             match &mut local.phase {
-                Phase::Emptying if self.sweeping.is_clean(partition) => self.begin_to_fetch(now, partition),
+                Phase::Emptying => {
+                    if self.sweeping.is_clean(partition) && !self.to_unmark.contains(&partition) {
+                        self.begin_to_fetch(now, partition);
+                    }
+                }
                 Phase::Fetching(fetching) => {
                     if fetching.is_due(now.mono) {
                         self.fetch(now, partition, out);
@@ -374,6 +382,16 @@ impl Replica {
         }
     }
 
+    /// Says what is held to who compares: of a partition that moves once all of it is on stable storage.
+    pub(super) fn say_what_is_held(&mut self, ticket: Ticket, reply: ReplicaReply, out: &mut Vec<Effect>) {
+        let written = self.db.last_sequence();
+        if self.state.movement(ticket.partition).is_some() && written > self.db.synced_through() {
+            self.unsynced.push_back((written, ticket, reply));
+        } else {
+            out.push(Effect::Reply(ticket, reply));
+        }
+    }
+
     /// A page of hints, where it was read to find those whose owners are not owners any more: each is kept for those who are.
     pub(super) fn hints_read(
         &mut self,
@@ -410,10 +428,14 @@ impl Replica {
         let own = store_key::store_key(place.keyspace, &place.key);
         for holder in owners.holders().filter(|node| !is_gone(&state, *node)) {
             let hint = store_key::hint_key(holder, &own);
-            if self.cold.has(&hint) || self.db.put(&hint, record.clone(), Kind::Merge).is_err() {
+            if self.cold.has(&hint) {
                 return Afterwards::Same;
             }
+            let Ok(sequence) = self.db.put(&hint, record.clone(), Kind::Merge) else {
+                return Afterwards::Same;
+            };
             self.recent.show_all(&hint);
+            self.recent.written(hint.clone(), sequence);
             self.handoff.stored(now, holder, &hint, partition);
         }
         self.let_go_of_hint(now, key);

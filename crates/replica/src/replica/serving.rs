@@ -160,8 +160,13 @@ impl Replica {
                 out.push(Effect::Reply(ticket, reply));
                 None
             }
-            Task::Read | Task::ReadHeld => {
+            Task::Read => {
                 out.push(Effect::Reply(ticket, self.read(key, held)));
+                None
+            }
+            Task::ReadHeld => {
+                let reply = self.read(key, held);
+                self.say_what_is_held(ticket, reply, out);
                 None
             }
             Task::Write { keyspace, record, path } => {
@@ -170,7 +175,10 @@ impl Replica {
             Task::Make(ask) => self.make_on(now, key, ticket, *ask, held, out),
             Task::Drop => return self.drop_dead(now, key, held.as_ref()),
             Task::Readdress => return self.readdress(now, key, held.as_ref()),
-            Task::LetGo { record } => return self.let_go_of(now, key, &record, held.as_ref()),
+            Task::LetGo { record } => {
+                self.outrank_record(now, &record);
+                return self.let_go_of(now, key, &record, held.as_ref());
+            }
         };
         stored.map_or(Afterwards::Same, Afterwards::Holds)
     }
