@@ -49,7 +49,11 @@ impl Joint {
             return false;
         }
         // Not short-circuited: it is to be replaced in both.
-        self.each().fold(false, |replaced, set| set.replace(node, by) || replaced)
+        let mut replaced = false;
+        for set in self.each() {
+            replaced |= set.replace(node, by);
+        }
+        replaced
     }
 
     /// Whether a node is in any of the sets.
