@@ -190,7 +190,7 @@ impl Replica {
         let marks = Marks::load(&mut db)?;
         let notes = note::load(&mut db)?;
         let shard = (options.shard, options.shards);
-        let moving = Moving::new(here, Arc::clone(&state), partitions, &notes, shard);
+        let moving = Moving::new(here, &state, partitions, &notes, shard);
         let keeps = |keyspace, partition| moving.keeps(keyspace, partition);
         let exchange = Exchange::new(here, Arc::clone(&state), partitions, keeps, shard, options.exchange);
         // Of what this node does not hold it may have something that it had no time to drop.
