@@ -48,12 +48,11 @@ impl Joint {
         if self.counts(by) {
             return false;
         }
-        // Not short-circuited: it is to be replaced in both.
-        let mut replaced = false;
+        let mut is_replaced = false;
         for set in self.each() {
-            replaced |= set.replace(node, by);
+            is_replaced |= set.replace(node, by);
         }
-        replaced
+        is_replaced
     }
 
     /// Whether a node is in any of the sets.
