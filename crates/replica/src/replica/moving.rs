@@ -9,7 +9,7 @@ use storage::{Kind, ScanOutcome, SequenceNumber};
 use types::{Epoch, KeyspaceId, Moment, NodeId, OperationId, PartitionId};
 use wire::{FetchAsk, ReplicaReply, ReplicaRequest, WritePath};
 
-use super::{Afterwards, Effect, Replica, Ticket};
+use super::{Effect, Replica, Ticket};
 use crate::collection::mark::Standing;
 use crate::healing::Compared;
 use crate::moving::fetching::{Fetching, PATIENCE, Stored};
@@ -383,60 +383,6 @@ impl Replica {
             out.push(Effect::Reply(ticket, reply));
         }
     }
-
-    /// A page of hints, where it was read to find those whose owners are not owners any more: each is kept for those who are.
-    pub(super) fn hints_read(
-        &mut self,
-        now: Moment,
-        token: u64,
-        outcome: &ScanOutcome,
-        out: &mut Vec<Effect>,
-    ) -> bool {
-        let state = &self.state;
-        let is_for_another = |owner: NodeId, place: &store_key::StoreKey| {
-            let (partition, _) = state.partition_of_slot(place.slot);
-            !state.all_owners(place.keyspace, partition).holders().any(|holder| holder == owner)
-        };
-        let Some(keys) = self.handoff.readdressed(now, token, outcome, is_for_another) else { return false };
-        for key in keys {
-            let one = Waiting::new(now, self.for_itself(), Task::Readdress);
-            self.with_held(now, key, one, out);
-        }
-        true
-    }
-
-    /// Keeps a hint for all who own its key by now, in place of one who does not (INVARIANTS F3). One of a keyspace that was
-    /// dropped goes.
-    pub(super) fn readdress(&mut self, now: Moment, key: &Bytes, held: Option<&Bytes>) -> Afterwards {
-        let (Some(record), Some((owner, place))) = (held, store_key::parse_hint(key)) else {
-            return Afterwards::Same;
-        };
-        let state = Arc::clone(&self.state);
-        let (partition, _) = state.partition_of_slot(place.slot);
-        let owners = state.all_owners(place.keyspace, partition);
-        if self.recent.is_hidden(key) || owners.holders().any(|holder| holder == owner) {
-            return Afterwards::Same;
-        }
-        let own = store_key::store_key(place.keyspace, &place.key);
-        for holder in owners.holders().filter(|node| !is_gone(&state, *node)) {
-            let hint = store_key::hint_key(holder, &own);
-            if self.cold.has(&hint) {
-                return Afterwards::Same;
-            }
-            let Ok(sequence) = self.db.put(&hint, record.clone(), Kind::Merge) else {
-                return Afterwards::Same;
-            };
-            self.recent.show_all(&hint);
-            self.recent.written(hint.clone(), sequence);
-            self.handoff.stored(now, holder, &hint, partition);
-        }
-        self.let_go_of_hint(now, key);
-        Afterwards::Nothing
-    }
-}
-
-fn is_gone(state: &ClusterState, node: NodeId) -> bool {
-    state.member(node).is_none_or(|member| member.standing == cluster::Standing::Gone)
 }
 
 /// Whether a key of the store is one of a partition's records, in a keyspace that there is.
