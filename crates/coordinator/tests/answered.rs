@@ -222,7 +222,7 @@ impl Test {
             1 => cluster::Command::Cancel { name: "n1".to_owned() },
             2 => cluster::Command::AlterKeyspace {
                 keyspace: Box::new(Keyspace {
-                    n: if keyspace.since.0 % 2 == 0 {
+                    n: if keyspace.since.0.is_multiple_of(2) {
                         ReplicaCount::Everywhere(1)
                     } else {
                         ReplicaCount::Everywhere(3)
