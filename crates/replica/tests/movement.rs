@@ -197,6 +197,25 @@ fn an_owner_that_goes_by_what_was_before_is_waited_for() {
     owners.assert_at_rest(&keys);
 }
 
+/// What is noted at the end of a turn is synced by itself: a node that nobody asks for anything, and that stores nothing else, would
+/// never report that it is done.
+#[test]
+fn who_has_all_that_it_is_to_have_reports_it_though_nobody_asks_anything_more() {
+    let (mut owners, keys) = filled(3);
+    join(&mut owners, "n4");
+    assert!(owners.go_on(|_| {}));
+    owners.adopt_all(|_, _| {});
+    while owners.nodes[3].moving().filling > 0 {
+        owners.pass(STEP, STEP);
+    }
+    owners.silent = Some(3);
+    owners.pass(Duration::from_secs(2), STEP);
+    assert_eq!(owners.nodes[3].report().len(), owners.state.movements().len());
+    owners.silent = None;
+    owners.move_all();
+    owners.assert_at_rest(&keys);
+}
+
 /// INVARIANTS E6: where there are to be fewer copies whoever stays may be the one that has missed what others acknowledged.
 #[test]
 fn fewer_copies_and_more_copies_again() {
