@@ -511,7 +511,7 @@ impl Exchange {
 
 impl Compared for Exchange {
     fn moment(&self) -> (u64, u64) {
-        (self.pairs.rounds(), self.building.figures().built)
+        (self.pairs.moment(), self.building.figures().built)
     }
 
     fn is_built(&mut self, partition: PartitionId) -> bool {

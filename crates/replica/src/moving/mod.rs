@@ -105,7 +105,7 @@ pub(crate) enum Phase {
 pub(crate) struct Comparing {
     /// Since when trees are true: rounds that began later count.
     pub(crate) since: Option<Instant>,
-    /// When to look again; and where neither a round has ended nor a tree was built since, there is nothing to be seen.
+    /// When to look again; and where this is the moment of the exchange still, there is nothing to be seen.
     pub(crate) look_at: Instant,
     pub(crate) looked_at: Option<(u64, u64)>,
     pub(crate) waits_for: Option<NodeId>,
