@@ -205,6 +205,16 @@ impl Moving {
             })
     }
 
+    /// Whether every owner of a partition has what this node had of it in a keyspace, and this node drops that or has.
+    pub(crate) fn has_handed_over(&self, keyspace: KeyspaceId, partition: PartitionId) -> bool {
+        let is_over = |local: &Local| matches!(local.phase, Phase::Dropping | Phase::Done(_));
+        self.state.is_cleared(self.here, keyspace, partition)
+            && self
+                .steps
+                .get(&partition)
+                .is_some_and(|local| local.stage == Stage::Clearing && is_over(local))
+    }
+
     /// Whether this node may lack what owners of a partition had before it became one, and what they agreed on.
     pub(crate) fn is_catching_up(&self, keyspace: KeyspaceId, partition: PartitionId) -> bool {
         let Some(local) = self.steps.get(&partition) else { return false };
