@@ -144,4 +144,6 @@ pub enum Refusal {
     Unknown,
     /// The question makes no sense: beyond a bound, or about a span that the tree does not have.
     Nonsense,
+    /// All that was here is with every owner of these terms, and dropped here: there is nothing left to be compared with.
+    HandedOver,
 }

@@ -35,7 +35,11 @@ fn storage() -> Options {
 
 /// So many owners that hold the same keys.
 fn filled(nodes: usize) -> (Owners, BTreeSet<u32>) {
-    let mut owners = Owners::new(nodes, 4, options(), &storage());
+    filled_with(nodes, &storage())
+}
+
+fn filled_with(nodes: usize, storage: &Options) -> (Owners, BTreeSet<u32>) {
+    let mut owners = Owners::new(nodes, if nodes > 4 { 8 } else { 4 }, options(), storage);
     let keys: BTreeSet<u32> = (0..KEYS).collect();
     for number in &keys {
         assert!(owners.write(0, *number));
@@ -193,6 +197,68 @@ fn an_owner_that_goes_by_what_was_before_is_waited_for() {
     owners.adopt(2);
     owners.pass(Duration::from_secs(30), STEP);
     assert_eq!(owners.nodes[3].report().len(), owners.state.movements().len());
+    owners.move_all();
+    owners.assert_at_rest(&keys);
+}
+
+/// What is noted at the end of a turn is synced by itself: a node that nobody asks for anything, and that stores nothing else, would
+/// never report that it is done.
+#[test]
+fn who_has_all_that_it_is_to_have_reports_it_though_nobody_asks_anything_more() {
+    let (mut owners, keys) = filled(3);
+    join(&mut owners, "n4");
+    assert!(owners.go_on(|_| {}));
+    owners.adopt_all(|_, _| {});
+    while owners.nodes[3].moving().filling > 0 {
+        owners.pass(STEP, STEP);
+    }
+    owners.silent = Some(3);
+    owners.pass(Duration::from_secs(2), STEP);
+    assert_eq!(owners.nodes[3].report().len(), owners.state.movements().len());
+    owners.silent = None;
+    owners.move_all();
+    owners.assert_at_rest(&keys);
+}
+
+/// INVARIANTS A1, E4: a node that has lost something compares with all who may have it. One who has handed over and dropped has
+/// nothing left, and says so: else the node would wait for him as long as the partition moves, and the movement for the node, if it
+/// is one that leaves as well.
+#[test]
+fn who_has_handed_over_is_not_waited_for_by_one_that_has_lost_something() {
+    let storage = Options { replicated: true, ..storage() };
+    let (mut owners, keys) = filled_with(5, &storage);
+    owners.commit(&Command::Drain { names: vec!["n1".to_owned(), "n2".to_owned()], below_n: false });
+    owners.adopt_all(|_, _| {});
+    let is_clearing = |owners: &Owners, partition: PartitionId| {
+        owners.state.movement(partition).is_some_and(|movement| movement.stage == Stage::Clearing)
+            && [0, 1].iter().all(|node| owners.state.is_cleared(owners.id(*node), LWW, partition))
+    };
+    let partitions: Vec<PartitionId> = owners.state.partitions().iter().collect();
+    let partition = loop {
+        if let Some(found) = partitions.iter().find(|one| is_clearing(&owners, **one)) {
+            break *found;
+        }
+        assert!(owners.go_on(|_| {}), "both leave some partition");
+        // The second of them hears of it last, and is not done before the first is.
+        owners.adopt_all(|_, _| {});
+    };
+    owners.silent = Some(1);
+    let has_dropped =
+        |owners: &Owners| owners.nodes[0].report().iter().any(|step| step.partition == partition);
+    while !has_dropped(&owners) {
+        owners.pass(STEP, STEP);
+    }
+    owners.silent = None;
+    let stays = owners.place(owners.state.owners(LWW, partition)[0]);
+    for lost in [1, stays] {
+        owners.restart(lost, (options(), &storage), |disk| {
+            let log = disk.paths().into_iter().find(|path| path.to_string_lossy().contains("log-")).unwrap();
+            disk.flip_bit(&log, 40, 3);
+        });
+        assert!(owners.nodes[lost].healing().partitions > 0, "something is missing");
+        owners.pass(Duration::from_secs(60), STEP);
+        assert_eq!(owners.nodes[lost].healing().partitions, 0, "{:?}", owners.nodes[lost].healing());
+    }
     owners.move_all();
     owners.assert_at_rest(&keys);
 }

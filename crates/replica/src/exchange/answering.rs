@@ -125,6 +125,6 @@ fn hand_in(answering: &mut Answering, seed: Seed, entries: Vec<(Bytes, Bytes)>) 
     answering.entries(entries.iter().map(|(key, record)| entry(seed, key, record)));
 }
 
-fn reply(ticket: Ticket, answer: Answer, out: &mut Vec<Effect>) {
+pub(super) fn reply(ticket: Ticket, answer: Answer, out: &mut Vec<Effect>) {
     out.push(Effect::Reply(ticket, ReplicaReply::Compared(Box::new(answer))));
 }

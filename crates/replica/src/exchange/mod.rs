@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cluster::ClusterState;
-use merkle::{Ask, Standing};
+use merkle::{Answer, Ask, Refusal, Standing};
 use storage::{Db, ScanOutcome};
 use types::{Instant, KeyspaceId, Moment, NodeId, OperationId, PartitionId};
 use wire::ReplicaReply;
@@ -221,11 +221,21 @@ impl Exchange {
         }
     }
 
-    /// Another owner asks.
-    pub(crate) fn ask(&mut self, now: Instant, ticket: Ticket, ask: Ask, db: &Db, out: &mut Vec<Effect>) {
+    /// Another owner asks, and this node may have handed over what is asked about.
+    pub(crate) fn ask(
+        &mut self,
+        now: Instant,
+        ticket: Ticket,
+        (ask, is_handed_over): (Ask, bool),
+        db: &Db,
+        out: &mut Vec<Effect>,
+    ) {
         let token = self.next_id();
         let id = TreeId { partition: ticket.partition, keyspace: ask.terms.keyspace };
         let epoch = self.state.since_in(id.keyspace, id.partition);
+        if is_handed_over && ask.terms.epoch == epoch {
+            return answering::reply(ticket, Answer::Refused(Refusal::HandedOver), out);
+        }
         if self.answers.ask((ticket, epoch, ask), token, &mut self.trees, db, out) {
             self.pairs.met(now, (id, ticket.from));
         }
@@ -524,7 +534,7 @@ impl Exchange {
 
 impl Compared for Exchange {
     fn moment(&self) -> (u64, u64) {
-        (self.pairs.rounds(), self.building.figures().built)
+        (self.pairs.moment(), self.building.figures().built)
     }
 
     fn is_built(&mut self, partition: PartitionId) -> bool {

@@ -58,6 +58,8 @@ pub(crate) struct Pairs {
     is_wanted_next: bool,
     /// Whether they have all of the turns, because this node answers for nothing before that.
     is_urgent: bool,
+    /// How often it was said who the owners are.
+    adopted: u64,
     figures: Figures,
 }
 
@@ -118,6 +120,7 @@ impl Pairs {
             wanted: VecDeque::new(),
             is_wanted_next: false,
             is_urgent: false,
+            adopted: 0,
             figures: Figures::default(),
         }
     }
@@ -129,8 +132,9 @@ impl Pairs {
         let mut before: BTreeMap<(TreeId, NodeId), Pair> = before.collect();
         let pairs = pairs_of(here, state, ids).into_iter();
         self.pairs = pairs.map(|pair| before.remove(&(pair.id, pair.peer)).unwrap_or(pair)).collect();
-        // They are asked for again by whoever wants them.
+        // They are asked for again by whoever wants them, who looks again when this has changed.
         self.wanted.clear();
+        self.adopted += 1;
         self.next = self.next.min(self.pairs.len().saturating_sub(1));
     }
 
@@ -139,9 +143,9 @@ impl Pairs {
         self.pairs.len()
     }
 
-    /// How many rounds have ended.
-    pub(crate) fn rounds(&self) -> u64 {
-        self.figures.rounds
+    /// Where this has not changed no round has ended, and nothing that was [wanted](Self::want) was forgotten.
+    pub(crate) fn moment(&self) -> u64 {
+        self.figures.rounds + self.adopted
     }
 
     /// The next in turn. It can be spared where the other one has asked since that time and all was the same. What somebody waits
@@ -263,6 +267,9 @@ fn pairs_of(here: NodeId, state: &ClusterState, ids: impl Iterator<Item = TreeId
 mod tests {
     use std::time::Duration;
 
+    use cluster::{Addresses, FoundingPlan, MemberPlan};
+    use ring::Partitions;
+
     use super::*;
 
     fn at(seconds: u64) -> Instant {
@@ -290,6 +297,7 @@ mod tests {
             wanted: VecDeque::new(),
             is_wanted_next: false,
             is_urgent: false,
+            adopted: 0,
             figures: Figures::default(),
         };
         let is_spared =
@@ -298,5 +306,33 @@ mod tests {
         assert!(!is_spared(&mut pairs, at(7)), "it was not compared since all was asked to be");
         pairs.pairs[0].complete = Some(at(8));
         assert!(is_spared(&mut pairs, at(7)));
+    }
+
+    /// Who waits for a pair is to ask for it again when the owners have changed, or it may never get its turn: so he sees that
+    /// something has.
+    #[test]
+    fn who_waits_sees_that_the_owners_have_changed() {
+        let member = |number: u16| MemberPlan {
+            name: format!("n{number}"),
+            data_center: "dc1".to_owned(),
+            rack: format!("r{number}"),
+            weight: 1.0,
+            addresses: Addresses::default(),
+        };
+        let plan = FoundingPlan {
+            name: "test".to_owned(),
+            members: vec![member(1), member(2)],
+            partitions: Partitions::new(2).expect("two is a power of two"),
+            keyspaces: Vec::new(),
+        };
+        let state = ClusterState::found(plan).expect("two members make a cluster");
+        let id = TreeId { partition: PartitionId(0), keyspace: KeyspaceId(0) };
+        let ids = || std::iter::once(id);
+        let mut pairs = Pairs::new(NodeId(1), &state, ids());
+        assert_eq!(pairs.want(PartitionId(0), at(1), |_, _| true), Some(NodeId(2)));
+        let before = pairs.moment();
+        pairs.adopt(NodeId(1), &state, ids());
+        assert!(pairs.wanted.is_empty());
+        assert_ne!(pairs.moment(), before);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use merkle::{Asker, Difference, End, Seed, Step, Tree};
+use merkle::{Asker, Difference, End, Refusal, Seed, Step, Tree};
 use storage::{Db, ScanOutcome};
 use types::{Epoch, Instant, NodeId};
 use wire::{ReplicaReply, ReplicaRequest};
@@ -258,7 +258,8 @@ impl Round {
 
     fn ended(&self, end: End) -> Ended {
         let mended = self.mending.mended();
-        let compared = matches!(end, End::Same | End::Compared);
+        // What was handed over is with all owners: with this one too, or with those that he is compared with as well.
+        let compared = matches!(end, End::Same | End::Compared | End::Refused(Refusal::HandedOver));
         let left = mended.failed + self.mending.left() as u64 + u64::from(self.more);
         Ended { complete: compared && left == 0, found: self.found_in_all, left, mended }
     }

@@ -105,7 +105,7 @@ pub(crate) enum Phase {
 pub(crate) struct Comparing {
     /// Since when trees are true: rounds that began later count.
     pub(crate) since: Option<Instant>,
-    /// When to look again; and where neither a round has ended nor a tree was built since, there is nothing to be seen.
+    /// When to look again; and where this is the moment of the exchange still, there is nothing to be seen.
     pub(crate) look_at: Instant,
     pub(crate) looked_at: Option<(u64, u64)>,
     pub(crate) waits_for: Option<NodeId>,
@@ -203,6 +203,16 @@ impl Moving {
                 Phase::Done(_) => local.stage != Stage::Clearing,
                 Phase::Fetching(_) | Phase::Comparing(_) => true,
             })
+    }
+
+    /// Whether every owner of a partition has what this node had of it in a keyspace, and this node drops that or has.
+    pub(crate) fn has_handed_over(&self, keyspace: KeyspaceId, partition: PartitionId) -> bool {
+        let is_over = |local: &Local| matches!(local.phase, Phase::Dropping | Phase::Done(_));
+        self.state.is_cleared(self.here, keyspace, partition)
+            && self
+                .steps
+                .get(&partition)
+                .is_some_and(|local| local.stage == Stage::Clearing && is_over(local))
     }
 
     /// Whether this node may lack what owners of a partition had before it became one, and what they agreed on.

@@ -253,11 +253,16 @@ impl Replica {
         let since = *comparing.since.get_or_insert(now.mono);
         let moving = &self.moving;
         let is_to_compare = |keyspace, peer| moving.is_to_compare(partition, keyspace, peer);
-        let waits_for = self.exchange.want_with(partition, since, is_to_compare).or(lacks);
+        let uncompared = self.exchange.want_with(partition, since, is_to_compare);
+        let waits_for = uncompared.or(lacks);
         if let Some(local) = self.moving.get(partition)
             && let Phase::Comparing(comparing) = &mut local.phase
         {
             comparing.waits_for = waits_for;
+            if uncompared.is_none() {
+                // What else it waits for the exchange does not tell.
+                comparing.looked_at = None;
+            }
         }
         if waits_for.is_some() {
             return;

@@ -64,7 +64,8 @@ impl Replica {
             ReplicaRequest::Grant { wanted } => self.granting.ask(now.mono, ticket, wanted, out),
             ReplicaRequest::Compare(ask) => {
                 let first = out.len();
-                self.exchange.ask(now.mono, ticket, *ask, &self.db, out);
+                let is_handed_over = self.moving.has_handed_over(ask.terms.keyspace, ticket.partition);
+                self.exchange.ask(now.mono, ticket, (*ask, is_handed_over), &self.db, out);
                 self.answer_when_synced(first, out);
             }
             ReplicaRequest::Fetch(ask) => self.give_page(ticket, &ask, out),

@@ -28,8 +28,8 @@ impl Replica {
         self.collection.turn(now, &self.db, out);
         let due = self.sync_due.is_some_and(|due| due <= now.mono);
         if !self.syncing && (due || !self.unsynced.is_empty() || self.db.needs_sync()) {
-            // A sync covers all that was written; where there is none to do, nothing was.
-            self.sync_due = None;
+            // A sync covers all that was written. What was put in this turn since then, such as a note, waits for the next.
+            self.sync_due = self.db.has_unwritten().then_some(now.mono);
             if let Some(job) = self.db.sync_job() {
                 self.syncing = true;
                 out.push(Effect::Sync(job));
