@@ -144,8 +144,13 @@ impl Target {
 
     /// Whether this node may make writes: as an owner that answers reads, or as a fallback where fallbacks stand in. One that is
     /// still being filled may lack what the write is to be made on top of, and one that the partition has left what came since.
+    /// Which fallback is asked first is its coordinator's choice: he may go by rings that differ where nobody owns anything else.
     pub fn may_make(&self) -> bool {
-        let stands_in = || self.state().fallbacks(self.keyspace_id, self.partition).contains(&self.here);
+        let home = self.state().data_center_of(self.here);
+        let stands_in = || {
+            self.owners.iter().any(|(_, data_center)| *data_center == home)
+                && self.also_written.iter().all(|(node, _)| *node != self.here)
+        };
         self.is_owner() || (self.is_sloppy() && stands_in())
     }
 
