@@ -3,9 +3,7 @@
 //! What must hold: words are understood here, once, against the state that the asker sees, and the command says everything; whether
 //! it can be done is decided when it is applied ([`mod@crate::apply`]), by the state that it meets then.
 
-use std::collections::BTreeSet;
-
-use api::{Change, KeyspaceSettings, NodePlan, Planned, PlannedMove};
+use api::{Change, KeyspaceSettings, NodePlan, Planned};
 use types::NodeId;
 
 use crate::command::{Command, Refused};
@@ -16,9 +14,6 @@ use crate::limits::Limits;
 use crate::member::{Addresses, Member, MemberPlan};
 use crate::preset::Preset;
 use crate::state::ClusterState;
-
-/// How many moves are listed at the most; more are counted.
-const MOVES_LISTED_MAX: usize = 16_384;
 
 impl ClusterState {
     /// The command that a change comes to, made from this state.
@@ -94,41 +89,9 @@ impl ClusterState {
     /// Why it would be refused.
     pub fn plan_of(&self, command: &Command) -> Result<Planned, Refused> {
         let next = self.apply(command)?;
-        let mut planned = Planned { epoch: self.epoch(), moves: Vec::new(), notes: Vec::new() };
-        let mut unlisted = 0;
-        for partition in next.waiting_to_move() {
-            let (mut from, mut to, mut keyspaces) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
-            for keyspace in next.keyspaces() {
-                let old = next.owners(keyspace.id, partition);
-                let new = next.parts.target().owners(keyspace.id, partition);
-                let (leaving, joining): (Vec<NodeId>, Vec<NodeId>) = (
-                    old.iter().filter(|node| !new.contains(node)).copied().collect(),
-                    new.iter().filter(|node| !old.contains(node)).copied().collect(),
-                );
-                if !(leaving.is_empty() && joining.is_empty()) {
-                    keyspaces.push(keyspace.name.clone());
-                }
-                from.extend(leaving);
-                to.extend(joining);
-            }
-            if planned.moves.len() >= MOVES_LISTED_MAX {
-                unlisted += 1;
-                continue;
-            }
-            let names = |nodes: &BTreeSet<NodeId>| nodes.iter().map(|node| next.name_of(*node)).collect();
-            planned.moves.push(PlannedMove {
-                partition: partition.0,
-                keyspaces,
-                from: names(&from),
-                to: names(&to),
-                bytes: None,
-            });
-        }
-        if unlisted > 0 {
-            planned.notes.push(format!("{unlisted} more partitions would move"));
-        }
-        let were: BTreeSet<_> = self.waiting_to_move().collect();
-        let moving = self.movements().len() + were.len();
+        let moves = next.planned_moves();
+        let mut planned = Planned { epoch: self.epoch(), moves, notes: Vec::new() };
+        let moving = self.movements().len() + self.waiting_to_move().count();
         if moving > 0 {
             planned.notes.push(format!(
                 "{moving} partitions are to move or do already, because of earlier changes: they are listed too"

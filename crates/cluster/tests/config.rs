@@ -1,7 +1,7 @@
 //! What `henge.toml` may say, and what it is told when it says something else.
 #![allow(clippy::unwrap_used, reason = "a helper of tests fails its test")]
 
-use cluster::{ClusterConfig, ClusterState, ConfigError, KeyspaceConfig, MemberConfig, founding_plan};
+use cluster::{ClusterConfig, ClusterState, ConfigError, KeyspaceConfig, MemberConfig, founding_plan, joins};
 use quorum::Level;
 use serde::Deserialize;
 use types::NodeId;
@@ -117,12 +117,14 @@ fn a_node_that_is_no_member_is_refused() {
     );
 }
 
+/// Who names seeds joins, unless he founds the cluster or is told who else does.
 #[test]
-fn seeds_alone_are_refused_and_not_ignored() {
-    assert_eq!(
-        refused("cluster.seeds = [\"10.0.0.1:9001\"]"),
-        "cluster.seeds = [\"10.0.0.1:9001\"]: nodes cannot join by themselves yet: list all of them in [[cluster.members]]"
-    );
+fn seeds_alone_are_to_join_at() {
+    let joins = |text: &str| joins(&toml::from_str::<File>(text).unwrap().cluster);
+    assert!(joins("cluster.seeds = [\"10.0.0.1:9001\"]"));
+    assert!(!joins("cluster.seeds = [\"10.0.0.1:9001\"]\ncluster.bootstrap = true"));
+    assert!(!joins(THREE));
+    assert!(!joins(""));
 }
 
 /// A configuration error names the key, the value and what would be right.

@@ -15,22 +15,37 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use quorum::Level;
 use replica::{Made, MakeError};
-use ring::Partitions;
-use types::{Incarnation, Instant, KeyspaceId, Moment, NodeId, OperationId, PartitionId, Stint, WallTime};
+use ring::{Partitions, ReplicaCount};
+use types::{
+    Epoch, Incarnation, Instant, KeyspaceId, Moment, NodeId, OperationId, PartitionId, Stint, WallTime,
+};
 use wire::{Body, ReplicaReply, ReplicaRequest, ScanAnswer, WriteName, WritePath};
 
 const KEYSPACE: KeyspaceId = KeyspaceId(0);
 
 #[derive(Clone, Debug)]
 enum Step {
-    Ask { what: u8, key: u8, level: Option<u8> },
+    Ask {
+        what: u8,
+        key: u8,
+        level: Option<u8>,
+    },
     Batch(Vec<(u8, u8)>),
-    Wait { operation: Index, replicas: u8 },
-    Answer { which: Index, how: u8, stamp: u64 },
+    Wait {
+        operation: Index,
+        replicas: u8,
+    },
+    Answer {
+        which: Index,
+        how: u8,
+        stamp: u64,
+    },
     NotSent(Index),
     Lost(u16),
     Up(u16),
     Time(u64),
+    /// The cluster goes on, and this node hears of it.
+    News(u8),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -39,12 +54,13 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(what, key, level)| Step::Ask { what, key, level }),
         1 => proptest::collection::vec((0u8..4, 0u8..4), 0..4).prop_map(Step::Batch),
         1 => (any::<Index>(), 0u8..5).prop_map(|(operation, replicas)| Step::Wait { operation, replicas }),
-        20 => (any::<Index>(), 0u8..14, 0u64..2000)
+        20 => (any::<Index>(), 0u8..17, 0u64..2000)
             .prop_map(|(which, how, stamp)| Step::Answer { which, how, stamp }),
         1 => any::<Index>().prop_map(Step::NotSent),
         1 => (2u16..4).prop_map(Step::Lost),
         1 => (2u16..4).prop_map(Step::Up),
         1 => (0u64..1000).prop_map(Step::Time),
+        2 => (0u8..8).prop_map(Step::News),
     ]
 }
 
@@ -181,6 +197,7 @@ impl Test {
                 self.see(self.topology.with_reachable(NodeId(*node), Incarnation(9)), &mut out);
             }
             Step::Time(millis) => self.wait(*millis, &mut out),
+            Step::News(what) => self.news(*what, &mut out),
         }
         self.note(out);
     }
@@ -194,6 +211,42 @@ impl Test {
     fn see(&mut self, topology: Topology, out: &mut Vec<Effect>) {
         self.topology = topology;
         self.operations.set_topology(self.now, Arc::new(self.topology.clone()), out);
+    }
+
+    /// Movements begin or go on, or something else changes, if it can.
+    fn news(&mut self, what: u8, out: &mut Vec<Effect>) {
+        let state = &self.topology.state;
+        let keyspace = state.default_keyspace();
+        let command = match what {
+            0 => cluster::Command::Drain { names: vec!["n1".to_owned()], below_n: true },
+            1 => cluster::Command::Cancel { name: "n1".to_owned() },
+            2 => cluster::Command::AlterKeyspace {
+                keyspace: Box::new(Keyspace {
+                    n: if keyspace.since.0.is_multiple_of(2) {
+                        ReplicaCount::Everywhere(1)
+                    } else {
+                        ReplicaCount::Everywhere(3)
+                    },
+                    ..keyspace.clone()
+                }),
+                since: keyspace.since,
+            },
+            3 | 4 => cluster::Command::Begin { partitions: state.waiting_to_move().collect() },
+            _ => {
+                let steps = state.movements().iter().map(|(partition, movement)| cluster::Step {
+                    partition: *partition,
+                    session: movement.session,
+                    stage: movement.stage,
+                });
+                cluster::Command::Advance { steps: steps.collect() }
+            }
+        };
+        let Ok(next) = state.apply(&command) else { return };
+        let Some(mut topology) = Topology::new(Arc::new(next), NodeId(1), Incarnation(1)) else { return };
+        for number in (2..=4).filter(|number| self.topology.is_reachable(NodeId(*number))) {
+            topology = topology.with_reachable(NodeId(number), Incarnation(u64::from(number)));
+        }
+        self.see(topology, out);
     }
 
     fn wait(&mut self, millis: u64, out: &mut Vec<Effect>) {
@@ -221,6 +274,13 @@ impl Test {
             11 => ReplicaReply::Forwarded(Box::new(Ok(api::Reply::Written(api::Written::default())))),
             12 => ReplicaReply::NotAsNamed,
             13 => return self.operations.made(self.now, operation, Ok(made(stamp)), out),
+            14 | 15 => {
+                let newest = Epoch(self.topology.state.epoch().0 + stamp % 2);
+                if how == 14 {
+                    return self.operations.made(self.now, operation, Err(MakeError::Stale { newest }), out);
+                }
+                ReplicaReply::StaleEpoch { newest }
+            }
             _ => {
                 let error = MakeError::Overloaded(why());
                 return self.operations.made(self.now, operation, Err(error), out);

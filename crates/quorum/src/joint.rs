@@ -48,8 +48,11 @@ impl Joint {
         if self.counts(by) {
             return false;
         }
-        // Not short-circuited: it is to be replaced in both.
-        self.each().fold(false, |replaced, set| set.replace(node, by) || replaced)
+        let mut is_replaced = false;
+        for set in self.each() {
+            is_replaced |= set.replace(node, by);
+        }
+        is_replaced
     }
 
     /// Whether a node is in any of the sets.

@@ -187,7 +187,7 @@ impl Host {
         let dir = Path::new(DATA_DIR);
         // A clone has a name of its own for the trace alone.
         let name = first.member(self.id).map_or(&self.name, |member| &member.name);
-        let directory = Directory::open(&disk, dir, name, Some(Arc::clone(first)), options, rng)?;
+        let directory = Directory::open(&disk, dir, name, Some(first), options, rng)?;
         let shards = directory.shards().iter().map(|index| directory.open_shard(index));
         let shards = shards.map(|shard| shard.map(Running::new)).collect::<Result<_, _>>()?;
         directory.opened()?;

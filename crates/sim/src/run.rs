@@ -284,7 +284,7 @@ impl Run {
             match happening {
                 Happening::Answered(ask, answer) => {
                     if let Some(answer) = self.workload.answered(&mut self.world, ask, answer) {
-                        self.change_answered(ask, answer);
+                        self.change_answered(ask, &answer);
                     }
                 }
                 Happening::Alarm(alarm) if ALARMS.contains(&alarm) => {

@@ -154,7 +154,7 @@ impl Scenario {
         }
         if scenario.changes {
             // A change takes its time, and so does it until those who keep the state are agreed on who leads them.
-            scenario.safety = scenario.safety * 2;
+            scenario.safety *= 2;
         }
         if scenario.changes && !scenario.faults.contains(&FaultKind::Clone) {
             scenario.spares =

@@ -4,9 +4,7 @@
 //! whatever name he comes back. Nothing leaves a data center with fewer nodes than the N of a keyspace there, unless that is asked
 //! for in so many words.
 
-use std::collections::BTreeMap;
-
-use ring::{Ring, RingMember, Rings, WEIGHTS};
+use ring::{WEIGHTS, replace};
 use types::NodeId;
 
 use super::Parts;
@@ -43,14 +41,17 @@ impl Parts {
                 member.name, member.data_center, dead.data_center
             )));
         }
+        let takes_a_place = dead.standing.stays();
         self.members[place].standing = Standing::Gone;
-        let rings = replaced(&self.target().rings, &dead, &member);
+        let fresh = member.id;
         self.members.push(member);
-        match rings {
-            // One for one, if the racks allow it; else as if it had joined and the other one left.
-            Some(rings) if dead.standing.stays() => self.lay_out(rings),
-            _ => self.lay_out_members(),
+        if !takes_a_place {
+            return self.lay_out_members();
         }
+        // One for one, as far as racks and loads allow it.
+        let rings = replace(&self.target().rings, &self.staying(), dead.id, fresh)
+            .map_err(|error| Refused::because(format!("the members cannot be placed: {error}")))?;
+        self.lay_out(rings)
     }
 
     pub(super) fn drain(&mut self, names: &[String], below_n: bool) -> Result<(), Refused> {
@@ -164,33 +165,4 @@ impl Parts {
         }
         Ok(())
     }
-}
-
-/// The rings in which one node has what another one had; nothing where racks do not allow that.
-fn replaced(rings: &Rings, dead: &Member, fresh: &Member) -> Option<Rings> {
-    let mut by_data_center = BTreeMap::new();
-    for (name, ring) in rings.iter() {
-        if name != dead.data_center {
-            by_data_center.insert(name.to_owned(), ring.clone());
-            continue;
-        }
-        let same_rack = dead.rack == fresh.rack;
-        let shares_it = |member: &RingMember| member.node != dead.id && member.rack == dead.rack;
-        if !same_rack && ring.members().iter().any(shares_it) {
-            return None;
-        }
-        let taken = ring.members().iter().any(|member| member.rack == fresh.rack && member.node != dead.id);
-        if !same_rack && taken {
-            return None;
-        }
-        let put = |node: NodeId| if node == dead.id { fresh.id } else { node };
-        let members = ring.members().iter().map(|member| RingMember {
-            node: put(member.node),
-            rack: if member.node == dead.id { fresh.rack.clone() } else { member.rack.clone() },
-        });
-        let claims: Vec<NodeId> = ring.claims().map(put).collect();
-        let ring = Ring::new(members.collect(), &claims, rings.partitions()).ok()?;
-        by_data_center.insert(name.to_owned(), ring);
-    }
-    Rings::new(rings.partitions(), by_data_center).ok()
 }

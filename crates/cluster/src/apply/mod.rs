@@ -48,11 +48,14 @@ impl ClusterState {
 impl Parts {
     /// Places the members that stay anew, as near to where partitions are going now as can be.
     fn lay_out_members(&mut self) -> Result<(), Refused> {
-        let staying = self.members.iter().filter(|member| member.standing.stays());
-        let staying: Vec<PlacementMember> = staying.map(Member::to_placement).collect();
-        let rings = place(&self.target().rings, &staying)
+        let rings = place(&self.target().rings, &self.staying())
             .map_err(|error| Refused::because(format!("the members cannot be placed: {error}")))?;
         self.lay_out(rings)
+    }
+
+    /// The members that stay, for placement.
+    fn staying(&self) -> Vec<PlacementMember> {
+        self.members.iter().filter(|member| member.standing.stays()).map(Member::to_placement).collect()
     }
 
     /// Makes a layout of these rings the one where all partitions are going.

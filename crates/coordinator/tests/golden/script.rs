@@ -224,7 +224,7 @@ impl Play {
         let keyspace = self.state.keyspace(KEYSPACE);
         let command = match words.plain[1] {
             "join" => cluster::Command::Join { plan: Box::new(member(&name(), "dc1")), replaces: None },
-            "drain" => cluster::Command::Drain { names: vec![name()], below_n: false },
+            "drain" => cluster::Command::Drain { names: vec![name()], below_n: true },
             "cancel" => cluster::Command::Cancel { name: name() },
             "begin" => cluster::Command::Begin { partitions: self.state.waiting_to_move().collect() },
             "advance" => cluster::Command::Advance {

@@ -27,6 +27,9 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// For how long no node need answer before the watcher gives up.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// It is not done, and not watched to its end: what a shell says of whoever Ctrl-C ends.
+const INTERRUPTED: u8 = 130;
+
 /// What is waited for.
 #[derive(Debug)]
 pub(crate) struct Goal {
@@ -76,7 +79,7 @@ pub(super) fn until_done(at: &At, goal: &Goal, changed: &Value, predicted: Optio
                 "\nNobody watches any more, and it goes on: `henge status` shows how far it is; {}.",
                 goal.back
             );
-            return Ok(ExitCode::SUCCESS);
+            return Ok(ExitCode::from(INTERRUPTED));
         }
     }
 }

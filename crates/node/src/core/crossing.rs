@@ -194,7 +194,7 @@ impl Shard {
                 self.lives.rose(peer, run, tide);
             }
             Passed::Disk(peer, is_full) => self.set_topology(now, self.topology.with_disk(peer, is_full)),
-            Passed::State(state) => self.adopt(now, state, out),
+            Passed::State(state) => self.adopt(now, &state, out),
             Passed::Progress(shard, report) => self.shard_is_at(now, shard, report, out),
             Passed::Behind(peer) => self.ask_for_news(peer, out),
         }

@@ -107,7 +107,7 @@ impl Shard {
                 Act::Adopt(state) => {
                     let others = self.shards.iter().filter(|shard| *shard != self.index);
                     out.extend(others.map(|shard| Output::Pass(shard, Passed::State(Arc::clone(&state)))));
-                    self.adopt(now, state, out);
+                    self.adopt(now, &state, out);
                 }
                 Act::Stop(why) => out.push(Output::Stop(why)),
             }
@@ -133,21 +133,21 @@ impl Shard {
     }
 
     /// Goes by this state from now on. It is on the node's disk.
-    pub(super) fn adopt(&mut self, now: Moment, state: Arc<ClusterState>, out: &mut Vec<Output>) {
+    pub(super) fn adopt(&mut self, now: Moment, state: &Arc<ClusterState>, out: &mut Vec<Output>) {
         if (state.generation(), state.epoch())
             <= (self.topology.state.generation(), self.topology.state.epoch())
         {
             return;
         }
-        let Some(topology) = self.topology.with_state(Arc::clone(&state)) else {
+        let Some(topology) = self.topology.with_state(Arc::clone(state)) else {
             let why = format!("{} is no member of cluster `{}` any more", self.hello.name, state.name());
             out.push(Output::Left(why));
             return;
         };
         self.hello.epoch = state.epoch();
-        self.replica.set_state(now, Arc::clone(&state), &mut self.serves);
+        self.replica.set_state(now, Arc::clone(state), &mut self.serves);
         if let Some(liveness) = &mut self.liveness {
-            liveness.set_state(now, &state);
+            liveness.set_state(now, state);
         }
         self.set_topology(now, topology);
         self.take_held(now, out);

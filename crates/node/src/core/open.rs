@@ -214,7 +214,7 @@ impl Directory {
         disk: &Arc<dyn Disk>,
         dir: &Path,
         name: &str,
-        configured: Option<Arc<ClusterState>>,
+        configured: Option<&Arc<ClusterState>>,
         options: NodeOptions,
         rng: &mut Rng,
     ) -> Result<Directory, OpenError> {
@@ -222,14 +222,14 @@ impl Directory {
         // A new directory gets its identity last: one that is cut short in between is as new as before.
         let known = if Identity::exists(disk.as_ref(), dir)? { Some(open(&[])?) } else { None };
         let first = known.as_ref().map(|identity| first_state(dir, identity)).transpose()?;
-        if let (Some(first), Some(configured)) = (&first, &configured)
+        if let (Some(first), Some(configured)) = (&first, configured)
             && first.epoch() == configured.epoch()
         {
             check_state(dir, first, configured)?;
         }
         let kept = governing::store::kept_state(disk.as_ref(), dir).map_err(|why| unreadable(dir, why))?;
         let kept = kept.filter(|_| known.is_some()).map(Arc::new);
-        let first = match (first, &configured) {
+        let first = match (first, configured) {
             (Some(first), _) => Arc::new(first),
             (None, Some(configured)) => Arc::clone(configured),
             (None, None) => return Err(OpenError::NoCluster { path: dir.to_owned() }),

@@ -211,7 +211,8 @@ pub fn start(start: Start) -> Result<Running, StartError> {
     let (disk, network) = (start.disk, start.network);
     disk.create_dir_all(&data_dir).map_err(StartError::Locked)?;
     let lock = Arc::from(disk.lock_dir(&data_dir).map_err(StartError::Locked)?);
-    let directory = Directory::open(&disk, &data_dir, &name, state, options, &mut Rng::from_entropy())?;
+    let directory =
+        Directory::open(&disk, &data_dir, &name, state.as_ref(), options, &mut Rng::from_entropy())?;
     let directory = Arc::new(directory);
     let shards = directory.shards();
     let count = usize::from(shards.count());

@@ -55,6 +55,9 @@ const BUSY_SHARE: u32 = 20;
 /// By how much the pauses are shorter while this node answers for nothing before it has compared.
 const URGENT_SHARE: u32 = 10;
 
+/// How long from one round to the next, at the most, where a partition that moves or heals waits for a pair to be compared.
+const WANTED_PAUSE: Duration = Duration::from_millis(10);
+
 /// What an exchange asks by itself is named by ids with this bit beside that of all of a replica's own.
 pub(crate) const EXCHANGE_ID: u64 = 1 << 62;
 
@@ -96,6 +99,8 @@ pub(crate) struct Exchange {
     answers: Answers,
     pairs: Pairs,
     next_at: Option<Instant>,
+    /// When the last round was begun.
+    begun_at: Instant,
     reachable: BTreeSet<NodeId>,
     round: Option<Round>,
     /// Of the page that the round waits for.
@@ -138,6 +143,7 @@ impl Exchange {
             answers: Answers::default(),
             pairs,
             next_at: None,
+            begun_at: Instant::default(),
             reachable: BTreeSet::new(),
             round: None,
             round_token: None,
@@ -290,7 +296,7 @@ impl Exchange {
     pub(crate) fn next_timer(&self) -> Option<Instant> {
         let round = match &self.round {
             Some(round) => round.next_timer(),
-            None => self.next_at.filter(|_| !self.reachable.is_empty()),
+            None => self.due_at().filter(|_| !self.reachable.is_empty()),
         };
         round.into_iter().chain(self.building.next_timer()).min()
     }
@@ -327,13 +333,14 @@ impl Exchange {
 
     /// Begins the next round, if it is time for one.
     fn begin(&mut self, now: Moment, granting: &mut Granting, out: &mut Vec<Effect>) {
-        let Some(next_at) = self.next_at else {
+        let Some(due_at) = self.due_at() else {
             self.next_at = Some(now.mono + self.pause());
             return;
         };
-        if next_at > now.mono {
+        if due_at > now.mono {
             return;
         }
+        self.begun_at = now.mono;
         for _ in 0..self.pairs.len() {
             let cycle = self.options.cycle;
             let turn = self.pairs.next(self.asked_at, |met| now.mono.since(met) <= cycle);
@@ -363,6 +370,12 @@ impl Exchange {
             () => self.pause(),
         };
         self.next_at = Some(now.mono + pause);
+    }
+
+    /// When the next round is due: sooner where somebody waits for a pair to be compared.
+    fn due_at(&self) -> Option<Instant> {
+        let soon = self.begun_at + WANTED_PAUSE;
+        self.next_at.map(|next_at| if self.pairs.has_wanted() { next_at.min(soon) } else { next_at })
     }
 
     /// How long from the beginning of one round to that of the next.

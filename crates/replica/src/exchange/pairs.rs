@@ -213,6 +213,11 @@ impl Pairs {
         first
     }
 
+    /// Whether there are any that somebody waits for.
+    pub(crate) fn has_wanted(&self) -> bool {
+        !self.wanted.is_empty()
+    }
+
     /// Whether those that are wanted have all of the turns.
     pub(crate) fn are_urgent(&self) -> bool {
         self.is_urgent

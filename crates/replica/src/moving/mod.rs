@@ -115,22 +115,22 @@ impl Moving {
     /// Of the shard with this number, of so many, as the store's notes say.
     pub(crate) fn new(
         here: NodeId,
-        state: Arc<ClusterState>,
+        state: &Arc<ClusterState>,
         partitions: &[PartitionId],
         notes: &BTreeMap<PartitionId, Note>,
         (shard, shards): (u8, u8),
     ) -> Moving {
         let mut moving = Moving {
             here,
-            state: Arc::clone(&state),
+            state: Arc::clone(state),
             steps: BTreeMap::new(),
             last_id: (OWN_ID | MOVING_ID) + u64::from(shard),
             id_step: u64::from(shards),
             figures: Figures::default(),
         };
-        moving.adopt(&state, partitions);
+        moving.adopt(state, partitions);
         for (partition, note) in notes {
-            let start = start_of(&state, *partition);
+            let start = start_of(state, *partition);
             let Some(local) = moving.steps.get_mut(partition) else { continue };
             if note.session() != local.session {
                 continue;
@@ -327,6 +327,32 @@ impl Moving {
     pub(crate) fn next_id(&mut self) -> u64 {
         self.last_id += self.id_step;
         self.last_id
+    }
+}
+
+/// What is next for a partition.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Next {
+    /// Where it is empty, to begin to fetch.
+    Emptied,
+    /// To ask for a page.
+    Fetch,
+    /// To look with whom it was compared.
+    Compare,
+    /// Where all of it is dropped, to be done.
+    Dropped,
+}
+
+impl Local {
+    /// What is next, if it is time for it. `moment` is that of the exchange.
+    pub(crate) fn next(&mut self, now: Instant, moment: (u64, u64)) -> Option<Next> {
+        match &mut self.phase {
+            Phase::Emptying => Some(Next::Emptied),
+            Phase::Fetching(fetching) => fetching.is_due(now).then_some(Next::Fetch),
+            Phase::Comparing(comparing) => comparing.is_due(now, moment).then_some(Next::Compare),
+            Phase::Dropping => Some(Next::Dropped),
+            Phase::Done(_) => None,
+        }
     }
 }
 

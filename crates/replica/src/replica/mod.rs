@@ -7,7 +7,7 @@
 //! A request comes in by [`serving`]; [`reaching`] is its way to the record, [`arriving`] is what becomes of a record that another
 //! node made, [`making`] how this one makes its own, [`storing`] how either is stored and acknowledged. [`asking`] is what this node
 //! asks by itself, [`collecting`] how deletes are dropped, [`healing`] what becomes of what was lost to damage, [`moving`] what it
-//! does while partitions move. [`turn`] ends
+//! does while partitions move, [`readdressing`] what becomes of hints by that. [`turn`] ends
 //! it all: the log is written once, and what is to be done next is said.
 
 mod arriving;
@@ -19,6 +19,7 @@ mod moving;
 mod naming;
 mod options;
 mod reaching;
+mod readdressing;
 mod room;
 mod serving;
 mod storing;
@@ -190,7 +191,7 @@ impl Replica {
         let marks = Marks::load(&mut db)?;
         let notes = note::load(&mut db)?;
         let shard = (options.shard, options.shards);
-        let moving = Moving::new(here, Arc::clone(&state), partitions, &notes, shard);
+        let moving = Moving::new(here, &state, partitions, &notes, shard);
         let keeps = |keyspace, partition| moving.keeps(keyspace, partition);
         let exchange = Exchange::new(here, Arc::clone(&state), partitions, keeps, shard, options.exchange);
         // Of what this node does not hold it may have something that it had no time to drop.

@@ -4,16 +4,17 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use cluster::{ClusterState, Stage, Standing, Step};
+use cluster::{ClusterState, Stage, Step};
 use storage::{Kind, ScanOutcome, SequenceNumber};
 use types::{Epoch, KeyspaceId, Moment, NodeId, OperationId, PartitionId};
 use wire::{FetchAsk, ReplicaReply, ReplicaRequest, WritePath};
 
-use super::{Afterwards, Effect, Replica, Ticket};
+use super::{Effect, Replica, Ticket};
+use crate::collection::mark::Standing;
 use crate::healing::Compared;
 use crate::moving::fetching::{Fetching, PATIENCE, Stored};
 use crate::moving::note::{Done, Note};
-use crate::moving::{self, Comparing, Phase, start_of};
+use crate::moving::{self, Comparing, Next, Phase, start_of};
 use crate::store_key;
 use crate::waiting::{Task, Waiting};
 
@@ -23,7 +24,8 @@ impl Replica {
     /// What waits here and was routed by the owners or settings of before is refused when its turn comes. What this node does not
     /// keep any more it drops, in pieces, and what it is to get it begins to fetch.
     pub fn set_state(&mut self, now: Moment, state: Arc<ClusterState>, out: &mut Vec<Effect>) {
-        let before = std::mem::replace(&mut self.state, Arc::clone(&state));
+        let before = std::mem::replace(&mut self.state, state);
+        let state = Arc::clone(&self.state);
         let fresh = self.moving.adopt(&state, &self.partitions);
         for partition in &fresh {
             // It may have made writes there when it was an owner before, or stood in for one.
@@ -78,25 +80,14 @@ impl Replica {
         for partition in self.moving.partitions() {
             let Some(local) = self.moving.get(partition) else { continue };
             let (stage, moment) = (local.stage, self.exchange.moment());
-            match &mut local.phase {
-                Phase::Emptying => {
-                    if self.sweeping.is_clean(partition) && !self.to_unmark.contains(&partition) {
-                        self.begin_to_fetch(now, partition);
-                    }
+            let is_clean = self.sweeping.is_clean(partition);
+            match local.next(now.mono, moment) {
+                Some(Next::Emptied) if is_clean && !self.to_unmark.contains(&partition) => {
+                    self.begin_to_fetch(now, partition);
                 }
-                Phase::Fetching(fetching) => {
-                    if fetching.is_due(now.mono) {
-                        self.fetch(now, partition, out);
-                    }
-                }
-                Phase::Comparing(comparing) => {
-                    if comparing.is_due(now.mono, moment) {
-                        self.compare(now, partition, stage);
-                    }
-                }
-                Phase::Dropping if self.sweeping.is_clean(partition) => {
-                    self.note(now, partition, Done::Cleared, Phase::Done);
-                }
+                Some(Next::Fetch) => self.fetch(now, partition, out),
+                Some(Next::Compare) => self.compare(now, partition, stage),
+                Some(Next::Dropped) if is_clean => self.note(now, partition, Done::Cleared, Phase::Done),
                 _ => {}
             }
         }
@@ -289,7 +280,8 @@ impl Replica {
 
     /// Whether this node is about to leave, and keeps hints: nobody else may have them (INVARIANTS A3).
     fn has_hints_to_hand_over(&self) -> bool {
-        let leaves = self.state.member(self.here).is_some_and(|member| member.standing == Standing::Leaving);
+        let leaves =
+            self.state.member(self.here).is_some_and(|member| member.standing == cluster::Standing::Leaving);
         leaves && self.handoff.keeps_any()
     }
 
@@ -303,7 +295,7 @@ impl Replica {
     ) {
         if self.pages.is_reading(token) {
             let (recent, collection) = (&self.recent, &self.collection);
-            let mark = |partition| collection.mark(partition).map(|mark| mark.to_mark());
+            let mark = |partition| collection.mark(partition).map(Standing::to_mark);
             let is_hidden = |key: &Bytes| recent.is_hidden(key);
             return self.pages.read(token, outcome, &self.state, is_hidden, mark, out);
         }
@@ -396,60 +388,6 @@ impl Replica {
             out.push(Effect::Reply(ticket, reply));
         }
     }
-
-    /// A page of hints, where it was read to find those whose owners are not owners any more: each is kept for those who are.
-    pub(super) fn hints_read(
-        &mut self,
-        now: Moment,
-        token: u64,
-        outcome: &ScanOutcome,
-        out: &mut Vec<Effect>,
-    ) -> bool {
-        let state = &self.state;
-        let is_for_another = |owner: NodeId, place: &store_key::StoreKey| {
-            let (partition, _) = state.partition_of_slot(place.slot);
-            !state.all_owners(place.keyspace, partition).holders().any(|holder| holder == owner)
-        };
-        let Some(keys) = self.handoff.readdressed(now, token, outcome, is_for_another) else { return false };
-        for key in keys {
-            let one = Waiting::new(now, self.for_itself(), Task::Readdress);
-            self.with_held(now, key, one, out);
-        }
-        true
-    }
-
-    /// Keeps a hint for all who own its key by now, in place of one who does not (INVARIANTS F3). One of a keyspace that was
-    /// dropped goes.
-    pub(super) fn readdress(&mut self, now: Moment, key: &Bytes, held: Option<&Bytes>) -> Afterwards {
-        let (Some(record), Some((owner, place))) = (held, store_key::parse_hint(key)) else {
-            return Afterwards::Same;
-        };
-        let state = Arc::clone(&self.state);
-        let (partition, _) = state.partition_of_slot(place.slot);
-        let owners = state.all_owners(place.keyspace, partition);
-        if self.recent.is_hidden(key) || owners.holders().any(|holder| holder == owner) {
-            return Afterwards::Same;
-        }
-        let own = store_key::store_key(place.keyspace, &place.key);
-        for holder in owners.holders().filter(|node| !is_gone(&state, *node)) {
-            let hint = store_key::hint_key(holder, &own);
-            if self.cold.has(&hint) {
-                return Afterwards::Same;
-            }
-            let Ok(sequence) = self.db.put(&hint, record.clone(), Kind::Merge) else {
-                return Afterwards::Same;
-            };
-            self.recent.show_all(&hint);
-            self.recent.written(hint.clone(), sequence);
-            self.handoff.stored(now, holder, &hint, partition);
-        }
-        self.let_go_of_hint(now, key);
-        Afterwards::Nothing
-    }
-}
-
-fn is_gone(state: &ClusterState, node: NodeId) -> bool {
-    state.member(node).is_none_or(|member| member.standing == Standing::Gone)
 }
 
 /// Whether a key of the store is one of a partition's records, in a keyspace that there is.

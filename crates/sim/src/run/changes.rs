@@ -182,9 +182,9 @@ impl Run {
     }
 
     /// Somebody who asked has an answer.
-    pub(super) fn change_answered(&mut self, ask: AskId, answer: Answer) {
+    pub(super) fn change_answered(&mut self, ask: AskId, answer: &Answer) {
         let Some(asked) = self.changes.under_way.remove(&ask) else { return };
-        let (done, refused) = match &answer {
+        let (done, refused) = match answer {
             Answer::Outcome(Ok(_)) => (true, false),
             Answer::Outcome(Err(error)) => (false, error.fate() == api::Fate::NotDone),
             Answer::Refused => (false, true),
@@ -192,7 +192,7 @@ impl Run {
         };
         match asked {
             Asked::Put => return,
-            Asked::Get(keyspace) => return self.check_read(keyspace, &answer),
+            Asked::Get(keyspace) => return self.check_read(keyspace, answer),
             Asked::Join(at) if done => self.world.joins(at),
             Asked::Create(name) | Asked::Drop(name) => {
                 let by = if matches!(asked, Asked::Create(_)) { 1 } else { -1 };

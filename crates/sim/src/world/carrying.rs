@@ -284,9 +284,10 @@ impl World {
     fn start_job(&mut self, at: At, job: Job) {
         let host = &mut self.hosts[at.place];
         let time = match &job {
-            Job::Sync(_) => self.now + host.sync_takes(&mut self.rng, self.scenario.sync_micros),
+            Job::Sync(_) | Job::Govern(_) => {
+                self.now + host.sync_takes(&mut self.rng, self.scenario.sync_micros)
+            }
             Job::Read(..) | Job::Scan(..) => self.now + host.takes(heavy_tailed(&mut self.rng, 200)),
-            Job::Govern(_) => self.now + host.sync_takes(&mut self.rng, self.scenario.sync_micros),
             Job::Background(_) | Job::Remember(_) | Job::Rise(_) | Job::Settle(_) => {
                 let takes = host.takes(heavy_tailed(&mut self.rng, 2_000));
                 let time = host.background_free.max(self.now) + takes;

@@ -84,7 +84,7 @@ impl Governing {
     /// Says what a change would come to.
     pub(in crate::core) fn plan(&self, change: &Change) -> Outcome {
         let planned = self.newest.command_of(change).and_then(|command| self.newest.plan_of(&command));
-        planned.map(Reply::Planned).map_err(refused)
+        planned.map(Reply::Planned).map_err(|error| refused(&error))
     }
 
     fn propose_for(&mut self, now: Moment, number: u64, out: &mut Vec<Act>) {
@@ -92,7 +92,7 @@ impl Governing {
         asked.again_at = None;
         let command = match self.newest.command_of(&asked.change) {
             Ok(command) => Bytes::from(command.encode()),
-            Err(error) => return self.answer(number, Err(refused(error)), out),
+            Err(error) => return self.answer(number, Err(refused(&error)), out),
         };
         match self.leader {
             Some((_, leader)) if leader == self.here => {
@@ -237,6 +237,6 @@ impl Governing {
     }
 }
 
-fn refused(error: Refused) -> Error {
+fn refused(error: &Refused) -> Error {
     Error::Invalid(error.to_string())
 }

@@ -138,7 +138,7 @@ impl Governing {
                 self.settle(now, out);
             }
             Err(error) => {
-                out.push(Act::Stop(format!("the log of the cluster state cannot be used: {error}")))
+                out.push(Act::Stop(format!("the log of the cluster state cannot be used: {error}")));
             }
         }
     }

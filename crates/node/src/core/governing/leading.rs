@@ -260,7 +260,7 @@ impl Governing {
             match changed {
                 Some(Ok(_)) => tracing::info!(change = ?next, "who keeps the cluster state changes"),
                 Some(Err(why)) => {
-                    tracing::debug!(change = ?next, %why, "who keeps the cluster state cannot change yet")
+                    tracing::debug!(change = ?next, %why, "who keeps the cluster state cannot change yet");
                 }
                 None => {}
             }

@@ -72,10 +72,10 @@ impl Governing {
                 }
             }
             Ok(_) => {
-                tracing::warn!(peer = %self.newest.name_of(from), "a peer sent the state of another cluster")
+                tracing::warn!(peer = %self.newest.name_of(from), "a peer sent the state of another cluster");
             }
             Err(error) => {
-                tracing::warn!(peer = %self.newest.name_of(from), %error, "a peer sent no cluster state")
+                tracing::warn!(peer = %self.newest.name_of(from), %error, "a peer sent no cluster state");
             }
         }
     }
