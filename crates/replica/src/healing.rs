@@ -91,7 +91,8 @@ pub struct Figures {
 
 /// What the exchange can tell.
 pub(crate) trait Compared {
-    /// Rounds that ended and states that were adopted, and partitions that were built: where neither has changed, nothing has.
+    /// Rounds that ended, or that were wanted and could not be begun, and states that were adopted; and partitions that were built.
+    /// Where neither has changed, nothing has.
     fn moment(&self) -> (u64, u64);
     /// Whether the trees of a partition are true.
     fn is_built(&mut self, partition: PartitionId) -> bool;

@@ -23,6 +23,13 @@ fn what_is_made_for_one_owner_does_not_claim_what_was_made_for_another() {
     check(&sim::run_caught(Scenario { repairs: false, ..Scenario::from_seed(2_545) }, false));
 }
 
+/// A node that leaves votes on the cluster state until another does in its place; where there were five voters a sixth was never let
+/// in, and the node never got away.
+#[test]
+fn a_node_that_leaves_is_let_go_though_it_is_one_of_five_voters() {
+    check(&sim::run_caught(Scenario::from_seed(148), false));
+}
+
 /// Runs what a seed stood for when it found something: without the kinds of fault that came later.
 fn replay(seed: u64) {
     check(&sim::run_caught(Scenario::from_seed(seed).without_later_faults(), false));

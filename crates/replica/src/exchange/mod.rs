@@ -344,7 +344,7 @@ impl Exchange {
         for _ in 0..self.pairs.len() {
             let cycle = self.options.cycle;
             let turn = self.pairs.next(self.asked_at, |met| now.mono.since(met) <= cycle);
-            let Some(Turn { id, peer, is_wanted, is_spared }) = turn else { break };
+            let Some(turn @ Turn { id, peer, is_wanted, is_spared }) = turn else { break };
             self.is_hurried = self.hurried > 0;
             if is_spared && !self.is_hurried {
                 break;
@@ -352,6 +352,7 @@ impl Exchange {
             // Turns out of order are no part of those in which all are to be compared, or some would be left out.
             self.hurried = self.hurried.saturating_sub(usize::from(!is_wanted));
             if !self.reachable.contains(&peer) {
+                self.pairs.passed_over(&turn);
                 continue;
             }
             let mut todo = Vec::new();
@@ -363,6 +364,7 @@ impl Exchange {
                 self.go_on(now, granting, out);
                 break;
             }
+            self.pairs.passed_over(&turn);
         }
         let pause = match () {
             () if self.hurried > 0 => Duration::ZERO,

@@ -60,6 +60,8 @@ pub(crate) struct Pairs {
     is_urgent: bool,
     /// How often it was said who the owners are.
     adopted: u64,
+    /// How often a turn came to nothing that somebody waits for.
+    passed_over: u64,
     figures: Figures,
 }
 
@@ -121,6 +123,7 @@ impl Pairs {
             is_wanted_next: false,
             is_urgent: false,
             adopted: 0,
+            passed_over: 0,
             figures: Figures::default(),
         }
     }
@@ -145,7 +148,12 @@ impl Pairs {
 
     /// Where this has not changed no round has ended, and nothing that was [wanted](Self::want) was forgotten.
     pub(crate) fn moment(&self) -> u64 {
-        self.figures.rounds + self.adopted
+        self.figures.rounds + self.adopted + self.passed_over
+    }
+
+    /// A turn came to nothing, because the other one cannot be reached or a tree is not true.
+    pub(crate) fn passed_over(&mut self, turn: &Turn) {
+        self.passed_over += u64::from(turn.is_wanted);
     }
 
     /// The next in turn. It can be spared where the other one has asked since that time and all was the same. What somebody waits
@@ -298,6 +306,7 @@ mod tests {
             is_wanted_next: false,
             is_urgent: false,
             adopted: 0,
+            passed_over: 0,
             figures: Figures::default(),
         };
         let is_spared =
@@ -333,6 +342,28 @@ mod tests {
         let before = pairs.moment();
         pairs.adopt(NodeId(1), &state, ids());
         assert!(pairs.wanted.is_empty());
+        assert_ne!(pairs.moment(), before);
+    }
+
+    /// So is he when the other owner could not be reached in the turn that they were given.
+    #[test]
+    fn who_waits_sees_that_a_turn_came_to_nothing() {
+        let mut pairs = Pairs {
+            pairs: Vec::new(),
+            next: 0,
+            wanted: VecDeque::new(),
+            is_wanted_next: false,
+            is_urgent: false,
+            adopted: 0,
+            passed_over: 0,
+            figures: Figures::default(),
+        };
+        let id = TreeId { partition: PartitionId(0), keyspace: KeyspaceId(0) };
+        let turn = |is_wanted| Turn { id, peer: NodeId(2), is_wanted, is_spared: false };
+        let before = pairs.moment();
+        pairs.passed_over(&turn(false));
+        assert_eq!(pairs.moment(), before, "nobody waits for it");
+        pairs.passed_over(&turn(true));
         assert_ne!(pairs.moment(), before);
     }
 }

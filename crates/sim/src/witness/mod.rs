@@ -67,8 +67,8 @@ impl Witness {
     /// The cluster has gone on: nodes that are no holders of a partition any more, or of a keyspace that is no more, need not hold
     /// what they have promised of it.
     pub fn follow(&mut self, state: &Arc<ClusterState>) {
+        self.promises.release(&self.state, state);
         self.state = Arc::clone(state);
-        self.promises.release(state);
     }
 
     /// How many dots were seen.
@@ -103,13 +103,15 @@ impl Witness {
                 let binds = self.is_durable(*keyspace) && in_place_of.is_none();
                 self.acknowledgers.asked(from, operation, round, &place, &record);
                 if binds {
-                    self.promises.asked((to, from, operation, round), place, record);
+                    self.promises.asked((to, from, operation, round), place, record, envelope.epoch);
                 }
             }
             Body::Request(ReplicaRequest::Forward(_)) => {
                 self.passed_on.insert((from, operation));
             }
-            Body::Reply(ReplicaReply::Stored) => self.promises.stored((from, to, operation, round)),
+            Body::Reply(ReplicaReply::Stored) => {
+                self.promises.stored(&self.state, (from, to, operation, round));
+            }
             Body::Reply(ReplicaReply::Forwarded(outcome)) => {
                 self.check_written(from, outcome, found, now);
             }

@@ -1,15 +1,17 @@
 //! What each node has said it has stored, merged by key: a floor below which no later state of its disk may be.
 //!
-//! But for what all owners have agreed to be settled: that need not be held, if all of it was deleted or overwritten.
+//! But for what all owners have agreed to be settled: that need not be held, if all of it was deleted or overwritten. And nothing is
+//! promised by who is none of the owners: one that clears a partition takes in what others send him to compare, and drops it; one
+//! that is to be filled begins by dropping what is of an earlier movement.
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use causality::Record;
-use cluster::ClusterState;
+use cluster::{ClusterState, Stage};
 use replica::collection::mark::Standing;
 use replica::store_key::{own_slot, parse, parse_mark, store_key};
-use types::{NodeId, OperationId, PartitionId};
+use types::{Epoch, KeyspaceId, NodeId, OperationId, PartitionId};
 
 use super::Place;
 
@@ -19,20 +21,23 @@ type Asked = (NodeId, NodeId, OperationId, u32);
 /// What was promised.
 #[derive(Debug, Default)]
 pub struct Promises {
-    under_way: BTreeMap<Asked, (Place, Record)>,
+    under_way: BTreeMap<Asked, (Place, Record, Epoch)>,
     kept: BTreeMap<NodeId, BTreeMap<Bytes, Record>>,
 }
 
 impl Promises {
-    /// A node is asked to store this.
-    pub fn asked(&mut self, asked: Asked, place: Place, record: Record) {
-        self.under_way.insert(asked, (place, record));
+    /// A node is asked to store this, as the owners of this epoch.
+    pub fn asked(&mut self, asked: Asked, place: Place, record: Record, epoch: Epoch) {
+        self.under_way.insert(asked, (place, record, epoch));
     }
 
-    /// It says that it has.
-    pub fn stored(&mut self, asked: Asked) {
-        if let Some((place, record)) = self.under_way.remove(&asked) {
-            self.keep(asked.0, place, record);
+    /// It says that it has, while the cluster is at this state.
+    pub fn stored(&mut self, state: &ClusterState, asked: Asked) {
+        if let Some((place, record, epoch)) = self.under_way.remove(&asked) {
+            let partition = state.partition_of(&place.1);
+            if is_bound(state, asked.0, place.0, partition, |session| epoch >= session) {
+                self.keep(asked.0, place, record);
+            }
         }
     }
 
@@ -53,17 +58,20 @@ impl Promises {
         self.under_way.retain(|(asked, ..), _| *asked != node);
     }
 
-    /// Who is no holder of a key any more, by this state, has promised nothing of it.
-    pub fn release(&mut self, state: &ClusterState) {
-        let holds = |node: &NodeId, key: &Bytes| {
+    /// Who is no owner of a key any more, by this state that follows the one before, has promised nothing of it. Neither has who is
+    /// to be one again: between the two states there may be others, by which he was none.
+    pub fn release(&mut self, before: &ClusterState, state: &ClusterState) {
+        let is_still_bound = |node: &NodeId, key: &Bytes| {
             parse(key).is_some_and(|place| {
                 let (partition, _) = state.partition_of_slot(place.slot);
-                let owners = state.all_owners(place.keyspace, partition);
-                owners.read.contains(node) || owners.also_written.contains(node)
+                let was_under_way = |session| {
+                    before.movement(partition).is_some_and(|movement| movement.session.0 == session)
+                };
+                is_bound(state, *node, place.keyspace, partition, was_under_way)
             })
         };
         for (node, promised) in &mut self.kept {
-            promised.retain(|key, _| holds(node, key));
+            promised.retain(|key, _| is_still_bound(node, key));
         }
     }
 
@@ -105,4 +113,20 @@ impl Promises {
             })
             .collect()
     }
+}
+
+/// Whether a node is bound by what it has promised: it is an owner. To who is yet to be filled that applies only if this says of the
+/// movement's session that it was promised in it.
+fn is_bound(
+    state: &ClusterState,
+    node: NodeId,
+    keyspace: KeyspaceId,
+    partition: PartitionId,
+    in_session: impl Fn(Epoch) -> bool,
+) -> bool {
+    let owners = state.all_owners(keyspace, partition);
+    let filling = state.movement(partition).filter(|movement| movement.stage == Stage::Filling);
+    owners.read.contains(&node)
+        || (owners.also_written.contains(&node)
+            && filling.is_none_or(|movement| in_session(movement.session.0)))
 }

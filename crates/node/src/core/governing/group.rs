@@ -99,7 +99,7 @@ impl Keeper {
 
 /// How the group behaves.
 pub(super) fn options() -> Options {
-    Options { tick: Duration::from_millis(100), ..Options::default() }
+    Options { tick: Duration::from_millis(100), voters_max: voters::VOTERS_AT_ONCE_MAX, ..Options::default() }
 }
 
 impl Governing {

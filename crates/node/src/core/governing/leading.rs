@@ -226,7 +226,9 @@ impl Governing {
                 .iter()
                 .all(|node| votes(*node) && of_node(*node).is_some_and(|one| is_the_life_that_votes(*one)));
         let useless = membership.voters().iter().copied().find(|voter| {
-            let replaced = !chosen.contains(&voters::node_of(*voter)) && complete;
+            // Where several are to be replaced, the group is full after the first: one goes before the next one comes.
+            let is_full = membership.voters().len() >= voters::VOTERS_AT_ONCE_MAX;
+            let replaced = !chosen.contains(&voters::node_of(*voter)) && (complete || is_full);
             let is_not_it = !is_the_life_that_votes(*voter);
             replaced || is_not_it
         });

@@ -9,8 +9,11 @@ use cluster::{ClusterState, Member};
 use consensus::MemberId;
 use types::NodeId;
 
-/// The most voters.
+/// The most voters that there should be.
 const VOTERS_MAX: usize = 5;
+
+/// The most that there are while one takes the place of another: he votes before the other is let go.
+pub(super) const VOTERS_AT_ONCE_MAX: usize = VOTERS_MAX + 1;
 
 /// How many voters so many members should have.
 pub(super) fn wanted(members: usize) -> usize {
