@@ -162,11 +162,7 @@ impl World {
             self.witness.sent(sender, reader, &envelope, &mut self.violations, self.now);
             let kind = Kind {
                 reply: shard.is_some(),
-                // A connection never delivers twice, and a forwarded write relies on it: it would be made twice.
-                may_come_twice: !matches!(
-                    envelope.body,
-                    Body::Request(wire::ReplicaRequest::Forward(_) | wire::ReplicaRequest::Unname)
-                ),
+                may_come_twice: !is_made_once(&envelope.body),
                 shard: shard.unwrap_or(at.shard),
             };
             let mut frame = BytesMut::new();
@@ -322,5 +318,19 @@ impl World {
         }
         let time = self.now + micros(&mut self.rng, 1, 200);
         self.queue.put(time, Event::Done(at, life, Box::new(completion)));
+    }
+}
+
+/// A connection never delivers twice, and what makes something relies on it: a forwarded write, or a change of the cluster, would be
+/// made twice.
+fn is_made_once(body: &Body) -> bool {
+    match body {
+        Body::Request(request) => {
+            matches!(request, wire::ReplicaRequest::Forward(_) | wire::ReplicaRequest::Unname)
+        }
+        Body::Govern(govern) => {
+            matches!(**govern, wire::Govern::Propose { .. } | wire::Govern::Proposed { .. })
+        }
+        Body::Reply(_) | Body::Ping | Body::Pong => false,
     }
 }

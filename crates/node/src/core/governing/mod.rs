@@ -126,6 +126,7 @@ impl Governing {
     pub(super) fn new(begin: Begin) -> Governing {
         let Begin { here, incarnation, state, place, stored, may_found, shards, seed } = begin;
         let is_founder = may_found && stored.is_none() && voters::founding(&state).contains(&here);
+        let mut rng = Rng::from_seed(seed);
         let at_start = Report { adopted: state.epoch(), done: Vec::new() };
         Governing {
             here,
@@ -139,12 +140,13 @@ impl Governing {
             leader: None,
             voters: Vec::new(),
             asked: BTreeMap::new(),
-            next_number: 0,
+            // Answers to what an earlier run has asked must not be taken for answers to this one.
+            next_number: rng.next_u64() >> 1,
             shards: (0..shards).map(|shard| (ShardId(shard), at_start.clone())).collect(),
             reachable: BTreeSet::new(),
             recent: VecDeque::new(),
             next_word: None,
-            rng: Rng::from_seed(seed),
+            rng,
             newest: state,
         }
     }
