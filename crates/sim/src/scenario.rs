@@ -314,6 +314,17 @@ impl Scenario {
         }
     }
 
+    /// As many owners in each data center as its first nodes can be, also when others join. What local quorums promise rests on it:
+    /// two are a majority of all where another data center has one owner, and are none where it has two.
+    fn as_many_as_at_first(&self) -> ReplicaCount {
+        let homes = (0..self.nodes.len()).map(|place| self.data_center_of(place));
+        let counts = homes.map(|home| {
+            let count = u8::try_from(self.owners_in(home)).unwrap_or(self.replicas);
+            (format!("dc{}", home + 1), count)
+        });
+        ReplicaCount::PerDataCenter(counts.collect())
+    }
+
     fn keyspaces(&self) -> Vec<Keyspace> {
         let registers = |id: KeyspaceId, name: &str, (r, w): (Level, Level)| Keyspace {
             policy: Policy::Lww,
@@ -336,8 +347,8 @@ impl Scenario {
             registers(FAST_READ, "fast-read", Preset::FastRead.levels()),
             registers(FAST_WRITE, "fast-write", Preset::FastWrite.levels()),
             Keyspace { durability: Durability::Interval, ..registers(RELAXED, "relaxed", majorities) },
-            registers(LOCAL[0], "local-1", local),
-            registers(LOCAL[1], "local-2", local),
+            Keyspace { n: self.as_many_as_at_first(), ..registers(LOCAL[0], "local-1", local) },
+            Keyspace { n: self.as_many_as_at_first(), ..registers(LOCAL[1], "local-2", local) },
             Keyspace { quorum_mode: QuorumMode::Sloppy, ..registers(SLOPPY, "sloppy", majorities) },
         ]
     }
