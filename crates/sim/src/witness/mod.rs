@@ -109,7 +109,9 @@ impl Witness {
             Body::Request(ReplicaRequest::Forward(_)) => {
                 self.passed_on.insert((from, operation));
             }
-            Body::Reply(ReplicaReply::Stored) => self.promises.stored((from, to, operation, round)),
+            Body::Reply(ReplicaReply::Stored) => {
+                self.promises.stored(&self.state, (from, to, operation, round))
+            }
             Body::Reply(ReplicaReply::Forwarded(outcome)) => {
                 self.check_written(from, outcome, found, now);
             }

@@ -29,9 +29,11 @@ impl Promises {
         self.under_way.insert(asked, (place, record));
     }
 
-    /// It says that it has.
-    pub fn stored(&mut self, asked: Asked) {
-        if let Some((place, record)) = self.under_way.remove(&asked) {
+    /// It says that it has. By this state, which it may yet have to hear of: it may have stored what it is to drop when it does.
+    pub fn stored(&mut self, state: &ClusterState, asked: Asked) {
+        if let Some((place, record)) = self.under_way.remove(&asked)
+            && holds(state, asked.0, &store_key(place.0, &place.1))
+        {
             self.keep(asked.0, place, record);
         }
     }
@@ -55,15 +57,8 @@ impl Promises {
 
     /// Who is no holder of a key any more, by this state, has promised nothing of it.
     pub fn release(&mut self, state: &ClusterState) {
-        let holds = |node: &NodeId, key: &Bytes| {
-            parse(key).is_some_and(|place| {
-                let (partition, _) = state.partition_of_slot(place.slot);
-                let owners = state.all_owners(place.keyspace, partition);
-                owners.read.contains(node) || owners.also_written.contains(node)
-            })
-        };
         for (node, promised) in &mut self.kept {
-            promised.retain(|key, _| holds(node, key));
+            promised.retain(|key, _| holds(state, *node, key));
         }
     }
 
@@ -105,4 +100,13 @@ impl Promises {
             })
             .collect()
     }
+}
+
+/// Whether a node is to hold a key of the store.
+fn holds(state: &ClusterState, node: NodeId, key: &Bytes) -> bool {
+    parse(key).is_some_and(|place| {
+        let (partition, _) = state.partition_of_slot(place.slot);
+        let owners = state.all_owners(place.keyspace, partition);
+        owners.read.contains(&node) || owners.also_written.contains(&node)
+    })
 }
