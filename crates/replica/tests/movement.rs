@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use causality::Record;
-use cluster::{Command, Durability, Keyspace, Stage};
+use cluster::{Command, Keyspace, Stage};
 use replica::collection::CollectionOptions;
 use replica::{Change, ExchangeOptions, ReplicaOptions};
 use ring::ReplicaCount;
@@ -199,27 +199,6 @@ fn an_owner_that_goes_by_what_was_before_is_waited_for() {
     assert_eq!(owners.nodes[3].report().len(), owners.state.movements().len());
     owners.move_all();
     owners.assert_at_rest(&keys);
-}
-
-/// What a relaxed keyspace has is said to be stored once it is synced, while its partition moves; where all is, at once: no sync comes
-/// any more, and whoever fetches the partition would wait for it for ever.
-#[test]
-fn what_is_held_and_synced_is_said_to_be_stored_though_no_sync_follows() {
-    let (mut owners, _) = filled(3);
-    let keyspace = owners.state.keyspace(SIBLINGS).unwrap().clone();
-    let since = keyspace.since;
-    let keyspace = Box::new(Keyspace { durability: Durability::Interval, ..keyspace });
-    owners.commit(&Command::AlterKeyspace { keyspace, since });
-    join(&mut owners, "n4");
-    assert!(owners.go_on(|_| {}));
-    owners.adopt_all(|_, _| {});
-    owners.pass(Duration::from_secs(30), STEP);
-    let moves = |number: &u32| owners.state.movement(owners.state.partition_of(&key(*number))).is_some();
-    let number = (1..KEYS).step_by(2).find(moves).unwrap();
-    assert_eq!(keyspace_of(number), SIBLINGS);
-    let key = key(number);
-    let record = owners.held(0, SIBLINGS, &key).unwrap().to_bytes();
-    assert_eq!(owners.arrives(0, SIBLINGS, &key, record), ReplicaReply::Stored);
 }
 
 /// What is noted at the end of a turn is synced by itself: a node that nobody asks for anything, and that stores nothing else, would
