@@ -266,6 +266,18 @@ impl Scenario {
         usize::from(self.replicas).min(there.count())
     }
 
+    /// How many owners a key comes to have, when all nodes have joined that may.
+    pub fn owners_at_most(&self) -> usize {
+        (0..self.data_centers).map(|data_center| self.owners_at_most_in(data_center)).sum()
+    }
+
+    /// How many of them are in this data center.
+    pub fn owners_at_most_in(&self, data_center: usize) -> usize {
+        let places = self.nodes.len() + if self.changes { self.spares } else { 0 };
+        let there = (0..places).filter(|place| self.data_center_of(*place) == data_center);
+        usize::from(self.replicas).min(there.count())
+    }
+
     /// How long a turn of the event loop gathers inputs at the most, on the slowest of nodes.
     pub fn longest_turn(&self) -> Duration {
         self.turn_max * if self.faults.contains(&FaultKind::SlowNode) { SLOWEST } else { 1 }

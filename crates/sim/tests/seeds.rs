@@ -30,6 +30,13 @@ fn a_node_that_leaves_is_let_go_though_it_is_one_of_five_voters() {
     check(&sim::run_caught(Scenario::from_seed(148), false));
 }
 
+/// A new owner had some of what it fetched already, of a keyspace that is acknowledged before it is synced. All was synced by then: it
+/// waited for a sync that never came.
+#[test]
+fn what_is_synced_already_waits_for_no_sync() {
+    check(&sim::run_caught(Scenario::from_seed(144), false));
+}
+
 /// Runs what a seed stood for when it found something: without the kinds of fault that came later.
 fn replay(seed: u64) {
     check(&sim::run_caught(Scenario::from_seed(seed).without_later_faults(), false));

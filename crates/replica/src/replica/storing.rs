@@ -43,7 +43,8 @@ impl Replica {
 
     /// Promises *stored* for when it is true.
     pub(super) fn acknowledge(&mut self, ticket: Ticket, sequence: SequenceNumber, relaxed: bool) {
-        if relaxed {
+        // What is synced already waits for no sync: there may be none to come.
+        if relaxed || sequence <= self.db.synced_through() {
             self.unwritten.push((ticket, ReplicaReply::Stored));
         } else {
             self.unsynced.push_back((sequence, ticket, ReplicaReply::Stored));

@@ -17,6 +17,9 @@ pub struct Books {
     owners: usize,
     /// The owners that levels count over, where these are not all.
     counted: BTreeMap<KeyspaceId, usize>,
+    /// The fewest owners that there ever are, and of them those that levels count over where these are not all.
+    fewest: usize,
+    fewest_counted: BTreeMap<KeyspaceId, usize>,
     levels: BTreeMap<KeyspaceId, (Level, Level)>,
     /// Keyspaces whose quorums need not overlap: nothing is promised of them but that what was acknowledged is there in the
     /// end.
@@ -35,8 +38,20 @@ impl Books {
         let levels =
             state.keyspaces().iter().map(|keyspace| (keyspace.id, (keyspace.r, keyspace.w))).collect();
         Books {
-            owners: scenario.owners(),
-            counted: LOCAL.iter().enumerate().map(|(home, id)| (*id, scenario.owners_in(home))).collect(),
+            // What is promised where there are fewer, and nodes may join, may hold no longer once they have: one of two owners meets
+            // a quorum, one of three does not.
+            owners: scenario.owners_at_most(),
+            counted: LOCAL
+                .iter()
+                .enumerate()
+                .map(|(home, id)| (*id, scenario.owners_at_most_in(home)))
+                .collect(),
+            fewest: scenario.owners(),
+            fewest_counted: LOCAL
+                .iter()
+                .enumerate()
+                .map(|(home, id)| (*id, scenario.owners_in(home)))
+                .collect(),
             levels,
             sloppy: state
                 .keyspaces()
@@ -81,6 +96,12 @@ impl Books {
         let is_strict = !self.sloppy.contains(&keyspace);
         let outranks = (is_strict && self.are_majorities(r, w)).then_some(self.counted(keyspace) + 1 - w);
         WritePromise { leaves: w, outranks }
+    }
+
+    /// How many owners hold at least what is acknowledged at this level, however few there are.
+    pub fn acknowledged_by(&self, keyspace: KeyspaceId, write: Option<Level>) -> usize {
+        let owners = self.fewest_counted.get(&keyspace).copied().unwrap_or(self.fewest);
+        count(write.unwrap_or(self.levels[&keyspace].1), owners)
     }
 
     fn counts(&self, keyspace: KeyspaceId, read: Option<Level>, write: Option<Level>) -> (usize, usize) {

@@ -114,7 +114,7 @@ impl Client {
         {
             figures.written += 1;
             let (owners, needed) =
-                (world.scenario().holders_max(), books.write_promise(task.keyspace, task.level).leaves);
+                (world.scenario().holders_max(), books.acknowledged_by(task.keyspace, task.level));
             let counted = usize::from(written.acknowledged);
             if counted < needed || counted > owners {
                 problems.push((LEVELS, of(format!("{counted} of {owners} owners, {needed} needed"))));
