@@ -30,6 +30,13 @@ fn a_node_that_leaves_is_let_go_though_it_is_one_of_five_voters() {
     check(&sim::run_caught(Scenario::from_seed(148), false));
 }
 
+/// A proposal reached the leader twice: the change was made, and refused the second time because it had been made. Its client, who
+/// was to be told of the first when his node went by it, was told of the second.
+#[test]
+fn a_change_that_was_made_is_not_said_to_be_refused() {
+    check(&sim::run_caught(Scenario::from_seed(102), false));
+}
+
 /// Runs what a seed stood for when it found something: without the kinds of fault that came later.
 fn replay(seed: u64) {
     check(&sim::run_caught(Scenario::from_seed(seed).without_later_faults(), false));
