@@ -37,6 +37,13 @@ fn a_change_that_was_made_is_not_said_to_be_refused() {
     check(&sim::run_caught(Scenario::from_seed(102), false));
 }
 
+/// Of three voters one had lost its log, and another was to leave. The one that was to leave was to go first, which would have left no
+/// majority: so neither ever went.
+#[test]
+fn a_voter_that_never_votes_goes_before_one_that_does() {
+    check(&sim::run_caught(Scenario::from_seed(232), false));
+}
+
 /// Runs what a seed stood for when it found something: without the kinds of fault that came later.
 fn replay(seed: u64) {
     check(&sim::run_caught(Scenario::from_seed(seed).without_later_faults(), false));
