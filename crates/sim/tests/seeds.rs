@@ -35,6 +35,18 @@ fn a_node_that_leaves_is_let_go_though_it_is_one_of_five_voters() {
 #[test]
 fn what_is_synced_already_waits_for_no_sync() {
     check(&sim::run_caught(Scenario::from_seed(144), false));
+/// A proposal reached the leader twice: the change was made, and refused the second time because it had been made. Its client, who
+/// was to be told of the first when his node went by it, was told of the second.
+#[test]
+fn a_change_that_was_made_is_not_said_to_be_refused() {
+    check(&sim::run_caught(Scenario::from_seed(102), false));
+}
+
+/// Of three voters one had lost its log, and another was to leave. The one that was to leave was to go first, which would have left no
+/// majority: so neither ever went.
+#[test]
+fn a_voter_that_never_votes_goes_before_one_that_does() {
+    check(&sim::run_caught(Scenario::from_seed(232), false));
 }
 
 /// Runs what a seed stood for when it found something: without the kinds of fault that came later.

@@ -140,6 +140,10 @@ impl Governing {
     /// What came of something that was proposed for a client of this node.
     pub(super) fn proposed(&mut self, number: u64, outcome: Proposed, out: &mut Vec<Act>) {
         let Some(asked) = self.asked.get_mut(&number) else { return };
+        if asked.done_in.is_some() {
+            // It was made. What comes now is of the same proposal, which reached the leader twice.
+            return;
+        }
         match outcome {
             Proposed::Done(epoch) => {
                 asked.done_in = Some(epoch);

@@ -225,12 +225,13 @@ impl Governing {
             && chosen
                 .iter()
                 .all(|node| votes(*node) && of_node(*node).is_some_and(|one| is_the_life_that_votes(*one)));
-        let useless = membership.voters().iter().copied().find(|voter| {
+        // Who never votes goes first: without one who does, what is left may be no majority.
+        let mut lives = membership.voters().iter().copied();
+        let useless = lives.find(|voter| !is_the_life_that_votes(*voter)).or_else(|| {
             // Where several are to be replaced, the group is full after the first: one goes before the next one comes.
             let is_full = membership.voters().len() >= voters::VOTERS_AT_ONCE_MAX;
-            let replaced = !chosen.contains(&voters::node_of(*voter)) && (complete || is_full);
-            let is_not_it = !is_the_life_that_votes(*voter);
-            replaced || is_not_it
+            let is_replaced = |voter: &MemberId| !chosen.contains(&voters::node_of(*voter));
+            membership.voters().iter().copied().find(is_replaced).filter(|_| complete || is_full)
         });
         let heir = membership.voters().iter().copied().find(|voter| {
             *voter != here
