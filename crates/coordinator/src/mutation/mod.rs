@@ -72,7 +72,10 @@ pub struct Mutation {
     read_level: Level,
     phase: Phase,
     answered: bool,
+    /// Whether readers here have been answered all the time with what was there before.
     hidden: bool,
+    /// Whether readers are promised never to go back in time over it, by the state that it was made by or any since.
+    promised: bool,
     /// What it was called by the node that passed it on.
     named: Option<Named>,
     naming: Naming,
@@ -155,6 +158,7 @@ impl Mutation {
             phase: Phase::Begun,
             answered: false,
             hidden: false,
+            promised: false,
             named,
             naming: if named.is_some() { Naming::Theirs } else { Naming::Ours },
             stand_ins: StandIns::begin(target, turn.topology, true),
@@ -321,7 +325,8 @@ impl Mutation {
         let may_stamp_again = has_others
             && !target.keyspace().policy.keeps_siblings()
             && !matches!(change, Change::Expire { .. });
-        self.hidden = may_stamp_again && self.needs_others(target) && self.readers_never_go_back(target);
+        self.promised = self.readers_never_go_back(target);
+        self.hidden = may_stamp_again && self.needs_others(target) && self.promised;
         let may_make_again = may_stamp_again || self.named.is_some();
         let kept =
             may_make_again.then(|| Box::new(Ingredients { change: change.clone(), base: base.clone() }));
@@ -401,6 +406,7 @@ impl Mutation {
             without: BTreeSet::new(),
             ahead: Vec::new(),
             former: BTreeSet::new(),
+            asked_again: BTreeSet::new(),
             problems: Vec::new(),
         };
         if turn.is_dropped(target) {
@@ -487,13 +493,13 @@ impl Mutation {
 
     /// W cannot be reached because owners hold greater stamps.
     fn stamp_again(&mut self, target: &Target, turn: &mut Turn<'_>) {
-        let promised = self.readers_never_go_back(target);
         let is_maker = self.is_still_maker(target);
         let Phase::Writing(writing) = &mut self.phase else {
             return;
         };
-        let seen_by_none = writing.nobody_else_may_have_it(target, &self.stand_ins);
-        let may = writing.round < FIRST_ROUND + STAMPINGS_MAX && (!promised || seen_by_none);
+        // What was not hidden from the first may have been seen here, though nobody else has it.
+        let seen_by_none = self.hidden && writing.nobody_else_may_have_it(target, &self.stand_ins);
+        let may = writing.round < FIRST_ROUND + STAMPINGS_MAX && (!self.promised || seen_by_none);
         // All owners are sent it once more: but for the first time, that comes out of the budget for what is asked again
         // (INVARIANTS J2).
         let is_free = writing.round < FIRST_ROUND + STAMPINGS_FREE;

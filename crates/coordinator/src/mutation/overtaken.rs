@@ -121,6 +121,7 @@ impl Mutation {
 
     fn go_by(&mut self, target: &Target, turn: &Turn<'_>) -> StandIns {
         self.levels_of(target);
+        self.promised |= self.readers_never_go_back(target);
         let stand_ins = self.stand_ins.by(target, turn.topology);
         std::mem::replace(&mut self.stand_ins, stand_ins)
     }
@@ -158,6 +159,10 @@ impl Mutation {
         }
         let is_made_here = self.made_for == self.stand_ins.owner_of(target.here);
         for node in writing.holding.awaited().filter(|node| *node != target.here || !is_made_here) {
+            let is_without = writing.refused.contains(&node) || writing.without.contains(&node);
+            if writing.former.contains(&node) && !is_without {
+                writing.asked_again.insert(node);
+            }
             writing.send(node, target, &self.stand_ins, turn);
         }
         self.consider(target, turn);

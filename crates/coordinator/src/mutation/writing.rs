@@ -33,6 +33,9 @@ pub(super) struct Writing {
     pub(super) ahead: Vec<(NodeId, Epoch)>,
     /// Who is none of the owners any more, and may have it.
     pub(super) former: BTreeSet<NodeId>,
+    /// Who was sent it once more, by a later state, and may have taken it the first time. If he refuses it the second time,
+    /// something has outranked it between, and that says nothing of whether it was seen.
+    pub(super) asked_again: BTreeSet<NodeId>,
     pub(super) problems: Vec<(NodeId, String)>,
 }
 
@@ -147,7 +150,10 @@ impl Writing {
             .filter(|node| Some(*node) != stand_ins.owner_of(target.here))
             .chain(self.former.iter().copied())
             .filter(|node| *node != target.here)
-            .all(|node| self.refused.contains(&node) || self.without.contains(&node))
+            .all(|node| {
+                let refuses = self.refused.contains(&node) || self.without.contains(&node);
+                refuses && !self.asked_again.contains(&node)
+            })
     }
 
     /// Who has not answered, or waits for this node to hear what he knows already, as messages say it.
