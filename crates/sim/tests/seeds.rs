@@ -35,6 +35,8 @@ fn a_node_that_leaves_is_let_go_though_it_is_one_of_five_voters() {
 #[test]
 fn what_is_synced_already_waits_for_no_sync() {
     check(&sim::run_caught(Scenario::from_seed(144), false));
+}
+
 /// A proposal reached the leader twice: the change was made, and refused the second time because it had been made. Its client, who
 /// was to be told of the first when his node went by it, was told of the second.
 #[test]
