@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use api::{Change, Outcome};
 use cluster::{ClusterState, Report};
-use types::{Epoch, Moment, NodeId};
+use types::{Epoch, Incarnation, Moment, NodeId};
 use wire::{Body, Envelope, Govern};
 
 use super::governing::Act;
@@ -145,6 +145,7 @@ impl Shard {
             return;
         };
         self.hello.epoch = state.epoch();
+        self.lives_are_over(state, out);
         self.replica.set_state(now, Arc::clone(state), &mut self.serves);
         if let Some(liveness) = &mut self.liveness {
             liveness.set_state(now, state);
@@ -152,6 +153,14 @@ impl Shard {
         self.set_topology(now, topology);
         self.take_held(now, out);
         self.tell_how_far(now, out);
+    }
+
+    /// Members that are none any more mint no more: what they wrote is settled by whoever agrees on it without them.
+    fn lives_are_over(&mut self, state: &ClusterState, out: &mut Vec<Output>) {
+        let were = self.topology.state.members().iter().map(|member| member.id);
+        let gone = were.filter(|node| state.member(*node).is_none());
+        let over: Vec<Incarnation> = gone.filter_map(|node| self.lives.latest_life(node)).collect();
+        self.learn(&over, out);
     }
 
     /// Tells who speaks for the node how far this shard is, if that has changed.

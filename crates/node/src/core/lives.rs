@@ -178,6 +178,11 @@ impl Lives {
         self.peers.get(&hello.node).is_none_or(|known| known.is_first && known.latest == Run::of(hello))
     }
 
+    /// The life of a peer that was met last.
+    pub(super) fn latest_life(&self, node: NodeId) -> Option<Incarnation> {
+        self.peers.get(&node).map(|known| known.latest.incarnation)
+    }
+
     /// The life of a peer, if it has had no other as far as is known here.
     pub(super) fn only_life(&self, node: NodeId) -> Option<Incarnation> {
         self.peers.get(&node).filter(|known| known.past.is_empty()).map(|known| known.latest.incarnation)
