@@ -255,9 +255,10 @@ impl Scenario {
         (0..self.data_centers).map(|data_center| self.owners_in(data_center)).sum()
     }
 
-    /// How many nodes may have to hold a key at once: while it moves, old owners and new ones.
+    /// How many nodes may say of one write that they hold it: while a key moves, old owners and new ones, and while the write is
+    /// under way it may move on.
     pub fn holders_max(&self) -> usize {
-        self.owners() * if self.changes { 2 } else { 1 }
+        self.owners() * if self.changes { 3 } else { 1 }
     }
 
     /// How many of them are in this data center.

@@ -119,7 +119,9 @@ impl Parts {
             }
         };
         self.members[place].standing = standing;
-        if standing == Standing::Leaving && self.has_something(self.members[place].id) {
+        // Whoever leaves may do so because this one was to come.
+        let others_leave = self.members.iter().any(|one| !one.standing.stays() && one.name != name);
+        if standing == Standing::Leaving && (others_leave || self.has_something(self.members[place].id)) {
             self.check_enough_stay(&[name.to_owned()], false)?;
         }
         self.lay_out_members()

@@ -183,6 +183,8 @@ impl Exchange {
         self.building.retain(|partition| kept.contains(&partition));
         unknown.into_iter().for_each(|partition| self.building.hurry(partition));
         self.pairs.adopt(self.here, state, self.trees.ids());
+        // What is compared by no pair any more is not waited for.
+        self.hurried = self.hurried.min(self.pairs.len());
     }
 
     /// What is stored under a key was one thing and is another. Told in the step in which it takes effect.
