@@ -273,7 +273,7 @@ impl Scenario {
     }
 
     /// How many of them are in this data center.
-    pub fn owners_at_most_in(&self, data_center: usize) -> usize {
+    fn owners_at_most_in(&self, data_center: usize) -> usize {
         let places = self.nodes.len() + if self.changes { self.spares } else { 0 };
         let there = (0..places).filter(|place| self.data_center_of(*place) == data_center);
         usize::from(self.replicas).min(there.count())

@@ -14,12 +14,11 @@ use crate::scenario::{LOCAL, SIBLINGS, Scenario};
 /// The books.
 #[derive(Debug)]
 pub struct Books {
+    /// The most owners that there come to be, and the fewest that there are.
     owners: usize,
-    /// The owners that levels count over, where these are not all.
-    counted: BTreeMap<KeyspaceId, usize>,
-    /// The fewest owners that there ever are, and of them those that levels count over where these are not all.
     fewest: usize,
-    fewest_counted: BTreeMap<KeyspaceId, usize>,
+    /// The owners that levels count over, where these are not all. There, all owners are the fewest.
+    counted: BTreeMap<KeyspaceId, usize>,
     levels: BTreeMap<KeyspaceId, (Level, Level)>,
     /// Keyspaces whose quorums need not overlap: nothing is promised of them but that what was acknowledged is there in the
     /// end.
@@ -41,17 +40,9 @@ impl Books {
             // What is promised where there are fewer, and nodes may join, may hold no longer once they have: one of two owners meets
             // a quorum, one of three does not.
             owners: scenario.owners_at_most(),
-            counted: LOCAL
-                .iter()
-                .enumerate()
-                .map(|(home, id)| (*id, scenario.owners_at_most_in(home)))
-                .collect(),
+            // Where levels are local, there are as many whoever joins.
+            counted: LOCAL.iter().enumerate().map(|(home, id)| (*id, scenario.owners_in(home))).collect(),
             fewest: scenario.owners(),
-            fewest_counted: LOCAL
-                .iter()
-                .enumerate()
-                .map(|(home, id)| (*id, scenario.owners_in(home)))
-                .collect(),
             levels,
             sloppy: state
                 .keyspaces()
@@ -87,20 +78,24 @@ impl Books {
             return ReadPromise { meets: OWNERS_MAX + 1, leaves: None };
         }
         let (r, w) = self.counts(keyspace, read, None);
-        ReadPromise { meets: self.counted(keyspace) + 1 - r, leaves: self.are_majorities(r, w).then_some(w) }
+        ReadPromise {
+            meets: self.counted(keyspace) + 1 - r,
+            leaves: self.are_majorities(keyspace, r, w).then_some(w),
+        }
     }
 
     /// What writes of the keyspace at this level promise.
     pub fn write_promise(&self, keyspace: KeyspaceId, write: Option<Level>) -> WritePromise {
         let (r, w) = self.counts(keyspace, None, write);
         let is_strict = !self.sloppy.contains(&keyspace);
-        let outranks = (is_strict && self.are_majorities(r, w)).then_some(self.counted(keyspace) + 1 - w);
+        let outranks =
+            (is_strict && self.are_majorities(keyspace, r, w)).then_some(self.counted(keyspace) + 1 - w);
         WritePromise { leaves: w, outranks }
     }
 
     /// How many owners hold at least what is acknowledged at this level, however few there are.
     pub fn acknowledged_by(&self, keyspace: KeyspaceId, write: Option<Level>) -> usize {
-        let owners = self.fewest_counted.get(&keyspace).copied().unwrap_or(self.fewest);
+        let owners = self.counted.get(&keyspace).copied().unwrap_or(self.fewest);
         count(write.unwrap_or(self.levels[&keyspace].1), owners)
     }
 
@@ -114,8 +109,9 @@ impl Books {
         self.counted.get(&keyspace).copied().unwrap_or(self.owners)
     }
 
-    fn are_majorities(&self, r: usize, w: usize) -> bool {
-        r.min(w) > self.owners / 2
+    fn are_majorities(&self, keyspace: KeyspaceId, r: usize, w: usize) -> bool {
+        let owners = if self.counted.contains_key(&keyspace) { self.fewest } else { self.owners };
+        r.min(w) > owners / 2
     }
 
     /// Keys of a keyspace that are certain to live now, for whoever reads at its own level.
