@@ -49,7 +49,7 @@ const REMOTE_REQUESTS_MAX: usize = 1024;
 pub struct Start {
     /// Which member it is.
     pub name: String,
-    /// The cluster that its configuration founds, or that it was told when it [joined](join); nothing where its directory knows.
+    /// The cluster that its configuration founds, or that it was told when it [joined](fn@join); nothing where its directory knows.
     pub state: Option<Arc<ClusterState>>,
     /// Where its data is.
     pub data_dir: PathBuf,

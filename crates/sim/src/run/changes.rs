@@ -220,10 +220,14 @@ impl Run {
 
     /// When all is healed: nothing is to move any more, all nodes go by one state, and it is what was acknowledged.
     pub(super) fn wait_for_changes(&mut self) {
-        while self.world.joins_at_last() {}
         let within = self.longer_where_lossy(CHANGED_WITHIN);
         let latest = self.world.now() + within;
-        while let Some(left) = self.left_to_change().filter(|_| self.world.violations().is_empty()) {
+        loop {
+            // Also who was made a member only now, by an asking that nobody heard the answer of, hears of it in the end.
+            while self.world.joins_at_last() {}
+            let Some(left) = self.left_to_change().filter(|_| self.world.violations().is_empty()) else {
+                break;
+            };
             if self.world.now() >= latest {
                 let what = format!("not after {within:?}: {left}");
                 return self.world.violated("every change ends, and all know of it (E6, I1, liveness)", what);
