@@ -15,9 +15,7 @@ fn peers_with_different_keyspaces_refuse_each_other_in_words() {
         servers.process(node).wait_for("the reason in the log", |process| {
             let log = process.logged();
             let says = |line: &str| {
-                line.contains("different cluster states")
-                    && line.contains(other)
-                    && line.contains("[[keyspaces]]")
+                line.contains("founded differently") && line.contains(other) && line.contains("[[keyspaces]]")
             };
             log.lines().any(says).then_some(())
         });

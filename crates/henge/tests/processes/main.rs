@@ -19,6 +19,7 @@ mod healing;
 mod hints;
 mod identity;
 mod laboratory;
+mod membership;
 mod outages;
 mod protocols;
 mod shards;

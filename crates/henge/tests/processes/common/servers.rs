@@ -64,6 +64,30 @@ impl Servers {
         std::fs::write(self.config_path(node), text).expect("the target directory takes files");
     }
 
+    /// Writes the configuration of a node that nobody names: it founds a cluster or joins one, as these lines of `[cluster]` say.
+    pub(crate) fn configure_alone(&self, node: u16, lines: &str) {
+        self.configure_named(node, &format!("n{node}"), lines);
+    }
+
+    /// The same for a node that takes this name.
+    pub(crate) fn configure_named(&self, node: u16, name: &str, lines: &str) {
+        let data = self.data(node);
+        let [resp, http, peer] =
+            [Listener::Resp, Listener::Http, Listener::Peer].map(|listener| self.address(node, listener));
+        let text = format!(
+            "[node]\nid = \"{name}\"\ndata_dir = {data:?}\nmemory = \"64MiB\"\n\
+             [listen]\nresp = \"{resp}\"\nhttp = \"{http}\"\npeer = \"{peer}\"\n\
+             [cluster]\nname = \"test\"\n{lines}"
+        );
+        std::fs::write(self.config_path(node), text).expect("the target directory takes files");
+    }
+
+    /// `seeds` of `[cluster]`: where these nodes hear their peers.
+    pub(crate) fn seeds(&self, nodes: &[u16]) -> String {
+        let each = nodes.iter().map(|&node| format!("\"{}\"", self.address(node, Listener::Peer)));
+        format!("seeds = [{}]", each.collect::<Vec<_>>().join(", "))
+    }
+
     /// `[[cluster.members]]`, the same for all.
     pub(crate) fn members(&self) -> String {
         (1..=self.count()).fold("[cluster]\nname = \"test\"\n".to_owned(), |mut text, node| {
