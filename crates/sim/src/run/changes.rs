@@ -96,7 +96,7 @@ impl Run {
         let name = *self.changes.rng.pick(&NAMES).unwrap_or(&NAMES[0]);
         let (change, asked) = match self.changes.rng.below(9) {
             0..=2 => {
-                let n = 1 + self.changes.rng.below(3);
+                let n = self.any_n();
                 let settings = KeyspaceSettings {
                     n: Some(n.to_string()),
                     policy: Some("lww".to_owned()),
@@ -106,7 +106,7 @@ impl Run {
                 (change, Asked::Create(name))
             }
             3 => {
-                let n = 1 + self.changes.rng.below(3);
+                let n = self.any_n();
                 let settings = KeyspaceSettings { n: Some(n.to_string()), ..KeyspaceSettings::default() };
                 let change = Change::AlterKeyspace { name: name.to_owned(), settings: Box::new(settings) };
                 (change, Asked::Other)
@@ -135,6 +135,13 @@ impl Run {
         let request = Request { command: Command::Change(Box::new(change)), timeout };
         let ask = self.world.ask(at, request);
         self.changes.under_way.insert(ask, asked);
+    }
+
+    /// How many replicas a keyspace is to have: what one node is made to lose others must have.
+    fn any_n(&mut self) -> u64 {
+        let needs_others = self.world.scenario().faults.iter().any(|kind| kind.needs_others());
+        let n = 1 + self.changes.rng.below(3);
+        if needs_others { n.max(2) } else { n }
     }
 
     fn any_member(&mut self) -> String {
