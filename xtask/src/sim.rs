@@ -17,6 +17,9 @@ pub(crate) struct Arguments {
     /// Only these kinds of fault strike, as in Pause,Ring; else what each seed stands for.
     #[arg(long)]
     faults: Option<String>,
+    /// Nobody changes the cluster: nodes neither join nor leave, and keyspaces stay as they are.
+    #[arg(long)]
+    without_changes: bool,
     /// How many seeds to run at once, each in one thread.
     #[arg(long, default_value_t = 1)]
     jobs: u16,
@@ -38,6 +41,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     if let Some(faults) = &arguments.faults {
         words.extend(["--faults", faults]);
+    }
+    if arguments.without_changes {
+        words.push("--without-changes");
     }
     if arguments.trace {
         words.push("--trace");

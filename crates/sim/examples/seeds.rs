@@ -25,6 +25,9 @@ struct Arguments {
     /// Only these kinds of fault strike, as in Pause,Ring; else what each seed stands for.
     #[arg(long, value_delimiter = ',', value_parser = FaultKind::named)]
     faults: Vec<FaultKind>,
+    /// Nobody changes the cluster: nodes neither join nor leave, and keyspaces stay as they are.
+    #[arg(long)]
+    without_changes: bool,
     /// How many seeds to run at once.
     #[arg(long, default_value_t = 1)]
     jobs: u16,
@@ -39,6 +42,7 @@ fn range(text: &str) -> Result<Range<u64>, String> {
 impl Arguments {
     fn scenario(&self, seed: u64) -> Scenario {
         let scenario = Scenario::from_seed(seed);
+        let scenario = if self.without_changes { scenario.without_changes() } else { scenario };
         if self.faults.is_empty() { scenario } else { scenario.with_faults(&self.faults) }
     }
 }

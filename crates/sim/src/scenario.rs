@@ -167,7 +167,13 @@ impl Scenario {
     #[must_use]
     pub fn without_later_faults(mut self) -> Scenario {
         self.faults.retain(|kind| !kind.is_later() && !kind.is_loss() && !kind.is_ailment());
-        Scenario { healthy_core: false, repairs: false, changes: false, spares: 0, ..self }
+        Scenario { healthy_core: false, repairs: false, ..self }.without_changes()
+    }
+
+    /// The same, and nobody changes the cluster.
+    #[must_use]
+    pub fn without_changes(self) -> Scenario {
+        Scenario { changes: false, spares: 0, ..self }
     }
 
     /// The same, where these kinds of fault strike as far as there are nodes enough for them, and no others.
@@ -245,9 +251,10 @@ impl Scenario {
         self.shards[place % self.shards.len()]
     }
 
-    /// The data center that a node is in.
+    /// The data center that a node is in. Who joins goes where others were before: in a data center that no keyspace has replicas
+    /// in no request with a local level can be met.
     pub fn data_center_of(&self, place: Place) -> usize {
-        place % self.data_centers
+        place % self.data_centers.min(self.nodes.len()).max(1)
     }
 
     /// How many owners a key has.

@@ -45,6 +45,13 @@ fn what_is_forgotten_while_much_else_goes_wrong_is_not_denied() {
     (0..6).for_each(|seed| check(&sim::run_caught(of_losses(seed, 4, &faults, None), false)));
 }
 
+/// A disk was rolled back to before its node came to own a partition. When the node heard of the later state it took itself for
+/// filled, which it had been in a life that it did not know of, and said *absent* of keys that it lacked.
+#[test]
+fn what_was_filled_before_a_roll_back_is_not_taken_for_here() {
+    check(&sim::run_caught(Scenario::from_seed(700_614), false));
+}
+
 /// A node that says *absent* of what it has forgotten is found out.
 #[test]
 fn denying_what_is_forgotten_is_noticed() {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use cluster::{ClusterState, Stage, Step};
-use storage::{Kind, ScanOutcome, SequenceNumber};
+use storage::{KeyRange, Kind, ScanOutcome, SequenceNumber};
 use types::{Epoch, KeyspaceId, Moment, NodeId, OperationId, PartitionId};
 use wire::{FetchAsk, ReplicaReply, ReplicaRequest, WritePath};
 
@@ -50,11 +50,36 @@ impl Replica {
         let unmarked: BTreeSet<PartitionId> = unmarked.collect();
         self.to_unmark.extend(unmarked);
         self.healing.adopt(&state, &self.partitions).into_iter().for_each(|range| self.db.is_whole(range));
+        self.lose_what_was_filled_before(&before, out);
         if let Some(founding) = &mut self.founding {
             founding.adopt(&state);
         }
         self.handoff.owners_changed(now);
         self.move_on(now, out);
+    }
+
+    /// This node is an owner now of partitions that it did not hold in the state before. It was filled, and said so, in a life that
+    /// its directory does not know of any more: a disk was rolled back beyond that. So all that they have is missing here.
+    fn lose_what_was_filled_before(&mut self, before: &ClusterState, out: &mut Vec<Effect>) {
+        let lives_anew = self.healing.figures().began_without;
+        let is_owner = |partition: PartitionId| {
+            // What was made meanwhile began with nothing, which is what is here, unless this life began with less than there was.
+            let may_have_had = |keyspace| lives_anew || before.keyspace(keyspace).is_some();
+            let mut keyspaces = self.state.keyspaces().iter().filter(|one| may_have_had(one.id));
+            keyspaces.any(|one| self.state.owners(one.id, partition).contains(&self.here))
+        };
+        let jumped = self.partitions.iter().copied();
+        let jumped = jumped.filter(|partition| !before.holds(self.here, *partition) && is_owner(*partition));
+        let ranges: Vec<KeyRange> = jumped.filter_map(|partition| self.healing.range_of(partition)).collect();
+        if ranges.is_empty() {
+            return;
+        }
+        for range in &ranges {
+            if let Err(error) = self.db.lose(range.clone()) {
+                return out.push(Effect::Stop(error.to_string()));
+            }
+        }
+        self.lost(&ranges, Vec::new());
     }
 
     /// The steps of movements that are done as far as this shard is concerned, by what is on its disk.

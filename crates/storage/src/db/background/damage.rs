@@ -82,7 +82,8 @@ impl Db {
     }
 
     /// Something of these keys may be missing, for another reason than damage: nothing is concluded from what is here until
-    /// [`is_whole`](Self::is_whole). On stable storage when this returns; blocks, and is for when the database was just opened.
+    /// [`is_whole`](Self::is_whole). On stable storage when this returns; blocks, and is for what is rare: an opening, or the
+    /// discovery that a disk was rolled back.
     ///
     /// # Errors
     /// What became of the manifest.
