@@ -5,6 +5,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::At;
+use super::node::How;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeyspaceCommand {
@@ -38,14 +39,8 @@ pub(crate) struct Alter {
     pub(crate) name: String,
     #[command(flatten)]
     pub(crate) settings: Settings,
-    /// Change nothing, and show which partitions would move.
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-    /// Do not wait until what is to move has moved.
-    #[arg(long)]
-    pub(crate) no_wait: bool,
     #[command(flatten)]
-    pub(crate) at: At,
+    pub(crate) how: How,
 }
 
 #[derive(Debug, Args)]

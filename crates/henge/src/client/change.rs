@@ -10,6 +10,7 @@ use super::plan;
 use super::show::{list, print, text};
 use super::watch::{self, Goal};
 use crate::cli::At;
+use crate::cli::node::How;
 
 /// How it is asked for.
 #[derive(Clone, Copy, Debug)]
@@ -52,14 +53,19 @@ impl Ask {
         serde_json::from_slice(&answered.body).context("the node did not answer with JSON")
     }
 
+    /// Has it made and watched, or only planned.
+    pub(crate) fn go(&self, how: &How, goal: &Goal) -> Result<ExitCode> {
+        if how.dry_run { self.show_plan(&how.at) } else { self.make_and_watch(&how.at, how.no_wait, goal) }
+    }
+
     /// Shows which partitions would move.
-    pub(crate) fn show_plan(&self, at: &At) -> Result<ExitCode> {
+    fn show_plan(&self, at: &At) -> Result<ExitCode> {
         let planned = self.plan(&Node::new(at.at))?;
         print(&if at.json { format!("{planned}\n") } else { plan::shown(&planned) })
     }
 
     /// Has it made, and watches what moves because of it, unless nobody wants to wait.
-    pub(crate) fn make_and_watch(&self, at: &At, no_wait: bool, goal: &Goal) -> Result<ExitCode> {
+    fn make_and_watch(&self, at: &At, no_wait: bool, goal: &Goal) -> Result<ExitCode> {
         let node = Node::new(at.at);
         // Only for the time left; what is wrong with the change itself is told when it is made.
         let predicted =

@@ -49,15 +49,12 @@ fn alter(arguments: &Alter) -> Result<ExitCode> {
         path: path(&arguments.name),
         body: Some(serde_json::to_value(&arguments.settings)?),
     };
-    if arguments.dry_run {
-        return ask.show_plan(&arguments.at);
-    }
     let goal = Goal {
         done: format!("keyspace {} is altered", arguments.name),
         leaving: Vec::new(),
         back: format!("`henge keyspace alter {}` with what it was before turns it round", arguments.name),
     };
-    ask.make_and_watch(&arguments.at, arguments.no_wait, &goal)
+    ask.go(&arguments.how, &goal)
 }
 
 fn list(at: &At) -> Result<ExitCode> {

@@ -52,8 +52,7 @@ pub(crate) fn run(command: &NodeCommand) -> Result<ExitCode> {
 }
 
 fn go(method: Method, path: &str, body: Option<Value>, how: &How, goal: &Goal) -> Result<ExitCode> {
-    let ask = Ask { method, path: path.to_owned(), body };
-    if how.dry_run { ask.show_plan(&how.at) } else { ask.make_and_watch(&how.at, how.no_wait, goal) }
+    Ask { method, path: path.to_owned(), body }.go(how, goal)
 }
 
 fn path(names: &str, what: &str) -> String {
