@@ -100,8 +100,10 @@ pub struct NodePlan {
     pub data_center: String,
     /// Its rack.
     pub rack: String,
-    /// Its weight beside the others'.
-    pub weight: f64,
+    /// Its weight beside the others'. Where nothing is said it follows from its capacity.
+    pub weight: Option<f64>,
+    /// What it has measured of its machine: in a cluster of which a node has weight 1 and half of this, it has weight 2.
+    pub capacity: f64,
     /// Where it speaks RESP as one store.
     pub resp: Option<SocketAddr>,
     /// Where it speaks RESP as a Redis Cluster.
@@ -110,8 +112,17 @@ pub struct NodePlan {
     pub http: Option<SocketAddr>,
     /// Where its peers reach it.
     pub peer: Option<SocketAddr>,
-    /// The member that is gone for good, and whose place it takes.
-    pub replaces: Option<String>,
+    /// The member whose place it takes.
+    pub replaces: Option<Replaced>,
+}
+
+/// A member in whose place another one comes.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Replaced {
+    /// What it is called.
+    pub name: String,
+    /// Whether it runs, and hands over what it has before it leaves. Else it is gone for good, and its data with it.
+    pub hands_over: bool,
 }
 
 /// What came of a change.

@@ -3,7 +3,8 @@
 //! What must hold: words are understood here, once, against the state that the asker sees, and the command says everything; whether
 //! it can be done is decided when it is applied ([`mod@crate::apply`]), by the state that it meets then.
 
-use api::{Change, KeyspaceSettings, NodePlan, Planned};
+use api::{Change, KeyspaceSettings, NodePlan, Planned, Replaced};
+use ring::WEIGHTS;
 use types::NodeId;
 
 use crate::command::{Command, Refused};
@@ -69,10 +70,30 @@ impl ClusterState {
             name: plan.name.clone(),
             data_center: plan.data_center.clone(),
             rack: plan.rack.clone(),
-            weight: plan.weight,
+            weight: plan.weight.unwrap_or(1.0),
             addresses,
         };
         Ok(Command::Join { plan: Box::new(member), replaces: plan.replaces.clone() })
+    }
+
+    /// The same plan, with a weight if it has none: it weighs as much beside a member as its capacity is beside that one's. Two digits
+    /// of it, so that machines that are alike in all but a few blocks weigh the same.
+    pub fn weighed(&self, plan: NodePlan, beside: NodeId, capacity: f64) -> NodePlan {
+        let weight = plan.weight.or_else(|| {
+            let weight = self.member(beside)?.weight * plan.capacity / capacity;
+            let weight: f64 = format!("{weight:.1e}").parse().ok()?;
+            weight.is_finite().then(|| weight.clamp(*WEIGHTS.start(), *WEIGHTS.end()))
+        });
+        NodePlan { weight, ..plan }
+    }
+
+    /// The same plan, by what a node sees: whether the member whose place it takes is there and can hand over what it has.
+    pub fn replacing(&self, plan: NodePlan, is_up: impl Fn(NodeId) -> bool) -> NodePlan {
+        let replaces = plan.replaces.map(|replaced| {
+            let hands_over = self.member_by_name(&replaced.name).is_some_and(|member| is_up(member.id));
+            Replaced { hands_over, ..replaced }
+        });
+        NodePlan { replaces, ..plan }
     }
 
     /// Whether a node that wants to join is a member already: it has joined before, and has not heard that it did or has lost

@@ -5,6 +5,7 @@
 //! not looked at the state that it will meet: what must be true of that is checked when it is applied, and not before
 //! (INVARIANTS E6, I1).
 
+use api::Replaced;
 use serde::{Deserialize, Serialize};
 use types::{Epoch, KeyspaceId};
 
@@ -36,12 +37,12 @@ pub enum Command {
         /// What it is called, so that nobody drops what he does not mean.
         name: String,
     },
-    /// A new member; in the place of one that is gone for good, if it says so.
+    /// A new member; in the place of another, if it says so.
     Join {
         /// Who.
         plan: Box<MemberPlan>,
-        /// The name of the member whose claims it takes.
-        replaces: Option<String>,
+        /// The member whose claims it takes.
+        replaces: Option<Replaced>,
     },
     /// Members hand over what they have, and leave.
     Drain {

@@ -29,7 +29,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use api::NodePlan;
+use api::{NodePlan, Replaced};
 use quorum::Level;
 use ring::{Partitions, ReplicaCount};
 use serde::Deserialize;
@@ -55,7 +55,7 @@ pub struct ClusterConfig {
     /// Where peers of nodes that are members are reached: this node joins at one of them, when it starts for the first time.
     #[serde(default)]
     pub seeds: Vec<String>,
-    /// The name of the member that is gone for good, and whose place this node takes when it joins.
+    /// The name of the member whose place this node takes when it joins.
     pub replaces: Option<String>,
     /// How many partitions the ring has.
     pub partitions: Option<u64>,
@@ -167,7 +167,8 @@ pub fn joins(cluster: &ClusterConfig) -> bool {
     !cluster.seeds.is_empty() && cluster.members.is_empty() && !cluster.bootstrap
 }
 
-/// How a node of this configuration speaks of itself when it wants to join. `this` is that node.
+/// How a node of this configuration speaks of itself when it wants to join. `this` is that node; `capacity` is what it has measured
+/// of its machine.
 ///
 /// # Errors
 /// The first key whose value cannot be served.
@@ -175,19 +176,21 @@ pub fn node_plan(
     cluster: &ClusterConfig,
     this: &MemberConfig,
     replaces: Option<String>,
+    capacity: f64,
 ) -> Result<NodePlan, ConfigError> {
-    let MemberPlan { name, data_center, rack, weight, addresses } = this.plan(true)?;
+    let MemberPlan { name, data_center, rack, addresses, .. } = this.plan(true)?;
     Ok(NodePlan {
         cluster: cluster.name.clone(),
         name,
         data_center,
         rack,
-        weight,
+        weight: this.weight,
+        capacity,
         resp: addresses.resp,
         cluster_address: addresses.cluster,
         http: addresses.http,
         peer: addresses.peer,
-        replaces,
+        replaces: replaces.map(|name| Replaced { name, hands_over: false }),
     })
 }
 

@@ -6,6 +6,7 @@ mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use api::Replaced;
 use cluster::{ClusterState, Command, Keyspace, Progress, Refused, Report, Stage, Standing, Step};
 use common::{found, member};
 use proptest::prelude::*;
@@ -18,7 +19,7 @@ enum Ask {
     Join {
         data_center: bool,
         rack: u8,
-        replace: Option<u8>,
+        replace: Option<(u8, bool)>,
     },
     Drain(u8),
     Remove(u8),
@@ -37,7 +38,7 @@ enum Ask {
 
 fn ask() -> impl Strategy<Value = Ask> {
     prop_oneof![
-        4 => (any::<bool>(), 0..3_u8, proptest::option::weighted(0.3, any::<u8>()))
+        4 => (any::<bool>(), 0..3_u8, proptest::option::weighted(0.3, any::<(u8, bool)>()))
             .prop_map(|(data_center, rack, replace)| Ask::Join { data_center, rack, replace }),
         2 => any::<u8>().prop_map(Ask::Drain),
         2 => any::<u8>().prop_map(Ask::Remove),
@@ -62,7 +63,8 @@ fn command(ask: &Ask, state: &ClusterState, fresh: &mut u32) -> Option<Command> 
             *fresh += 1;
             let data_center = if *data_center { "dc1" } else { "dc2" };
             let plan = member(&format!("new{fresh}"), data_center, &format!("r{rack}"));
-            Command::Join { plan: Box::new(plan), replaces: replace.map(name) }
+            let replaces = replace.map(|(who, hands_over)| Replaced { name: name(who), hands_over });
+            Command::Join { plan: Box::new(plan), replaces }
         }
         Ask::Drain(who) => Command::Drain { names: vec![name(*who)], below_n: who % 2 == 0 },
         Ask::Remove(who) => Command::Remove { name: name(*who), below_n: who % 2 == 0 },
@@ -302,18 +304,22 @@ fn keyspaces_change_in_one_order() {
     assert!(state.apply(&drop).is_err());
 }
 
-/// Whoever takes a dead one's place takes exactly his claims.
+/// Whoever takes another's place takes exactly his claims: a dead one's, and one's that hands over what it has.
 #[test]
 fn a_replacement_moves_nothing_else() {
     let state = found(5, Vec::new());
-    let dead = state.member_by_name("n2").unwrap().id;
-    let plan = Box::new(member("n9", "dc1", "r2"));
-    let next = state.apply(&Command::Join { plan, replaces: Some("n2".to_owned()) }).unwrap();
-    let fresh = next.member_by_name("n9").unwrap().id;
-    let put = |node: NodeId| if node == dead { fresh } else { node };
-    let claims = |state: &ClusterState| state.rings().ring("dc1").unwrap().claims().collect::<Vec<_>>();
-    assert_eq!(claims(&next), claims(&state).into_iter().map(put).collect::<Vec<_>>());
-    assert!(next.was_removed(dead) && next.member(dead).unwrap().standing == Standing::Gone);
+    let old = state.member_by_name("n2").unwrap().id;
+    for (hands_over, standing) in [(false, Standing::Gone), (true, Standing::Leaving)] {
+        let plan = Box::new(member("n9", "dc1", "r2"));
+        let replaces = Some(Replaced { name: "n2".to_owned(), hands_over });
+        let next = state.apply(&Command::Join { plan, replaces }).unwrap();
+        let fresh = next.member_by_name("n9").unwrap().id;
+        let put = |node: NodeId| if node == old { fresh } else { node };
+        let claims = |state: &ClusterState| state.rings().ring("dc1").unwrap().claims().collect::<Vec<_>>();
+        assert_eq!(claims(&next), claims(&state).into_iter().map(put).collect::<Vec<_>>());
+        assert_eq!(next.member(old).unwrap().standing, standing);
+        assert_eq!(next.was_removed(old), !hands_over);
+    }
 }
 
 /// A new owner is waited for, one that stays has nothing to do; but where a data center is to keep fewer copies, whoever stays may

@@ -221,7 +221,8 @@ pub(crate) struct Server {
     /// number than before rewrites the store at the start [node.shards]
     #[arg(long, value_name = "N", env = "HENGE_SHARDS")]
     pub(crate) shards: Option<u8>,
-    /// The node's capacity beside the others' [node.weight]
+    /// The node's capacity beside the others'. Where nothing is said, a node that joins weighs by its cores, memory and disk
+    /// beside those of the member that it asks, and one that founds a cluster weighs 1 [node.weight]
     #[arg(long, env = "HENGE_WEIGHT")]
     pub(crate) weight: Option<f64>,
     /// The node's data center [node.datacenter]
@@ -252,7 +253,8 @@ pub(crate) struct Server {
     /// Where peers of members are reached, to join their cluster at the first start [cluster.seeds]
     #[arg(long, value_name = "ADDRESS", env = "HENGE_SEEDS", value_delimiter = ',')]
     pub(crate) seeds: Option<Vec<String>>,
-    /// The member that is gone for good, and whose place this node takes when it joins [cluster.replaces]
+    /// The member whose place this node takes when it joins, one for one. If that one is up it hands over what it has and leaves;
+    /// else it is gone for good, and others give what they have of it [cluster.replaces]
     #[arg(long, value_name = "NODE", env = "HENGE_REPLACES")]
     pub(crate) replaces: Option<String>,
     /// Partitions of the ring, a power of two [cluster.partitions]

@@ -17,6 +17,7 @@ use serde::Deserialize;
 use crate::cli::Server;
 use crate::gossip::{self, GossipSection};
 use crate::limits::LimitsSection;
+use crate::machine;
 
 /// A whole `henge.toml`.
 #[derive(Clone, PartialEq, Debug, Default, Deserialize)]
@@ -87,6 +88,8 @@ pub(crate) struct NodeConfig {
     /// Room on the disk that only deletes and background work may use; nothing where storage is to choose.
     pub(crate) disk_reserve_bytes: Option<u64>,
     pub(crate) shards: Wanted,
+    /// What it has measured of its machine.
+    pub(crate) capacity: f64,
     pub(crate) listen: Listen,
     /// The keyspace that connections for Redis clients begin in, and that Redis Cluster clients are bound to; number 0
     /// where nothing is said.
@@ -217,7 +220,8 @@ fn resolve(file: &File, insecure: bool) -> Result<NodeConfig> {
     if let Some(listed) = listed {
         check_agreement(&file.node, listed)?;
     }
-    let first = first(file, &this)?;
+    let capacity = machine::capacity(&data_dir);
+    let first = first(file, &this, capacity)?;
     let founded = match &first {
         First::Founds(state) => Some(&**state),
         First::Joins { .. } => None,
@@ -238,13 +242,14 @@ fn resolve(file: &File, insecure: bool) -> Result<NodeConfig> {
         memory_bytes,
         disk_reserve_bytes,
         shards,
+        capacity,
         listen,
         first,
     })
 }
 
 /// Whether the node founds its cluster or joins one.
-fn first(file: &File, this: &MemberConfig) -> Result<First> {
+fn first(file: &File, this: &MemberConfig, capacity: f64) -> Result<First> {
     if !joins(&file.cluster) {
         let plan = founding_plan(&file.cluster, &file.keyspaces, this)?;
         return Ok(First::Founds(Arc::new(ClusterState::found(plan)?)));
@@ -258,7 +263,7 @@ fn first(file: &File, this: &MemberConfig) -> Result<First> {
     let seeds = file.cluster.seeds.iter().map(|seed| {
         seed.parse().map_err(|_| anyhow!("cluster.seeds: {seed:?} is no address: want an IP address and a port, such as \"127.0.0.1:9001\""))
     });
-    let plan = node_plan(&file.cluster, this, file.cluster.replaces.clone())?;
+    let plan = node_plan(&file.cluster, this, file.cluster.replaces.clone(), capacity)?;
     Ok(First::Joins { seeds: seeds.collect::<Result<_>>()?, plan: Box::new(plan) })
 }
 
@@ -335,7 +340,10 @@ fn this_member(file: &File, name: &str, listed: Option<&MemberConfig>) -> Member
 
 fn memory_bytes(memory: Option<&Size>) -> Result<u64> {
     let bytes = match memory {
-        None => (machine_memory_bytes() / 4).clamp(MEMORY_MIN_BYTES, MEMORY_DEFAULT_MAX_BYTES),
+        None => {
+            let there = machine::memory_bytes().unwrap_or_default();
+            (there / 4).clamp(MEMORY_MIN_BYTES, MEMORY_DEFAULT_MAX_BYTES)
+        }
         Some(size) => size.bytes("node.memory")?,
     };
     if bytes < MEMORY_MIN_BYTES {
@@ -360,20 +368,12 @@ pub(crate) fn shards(asked: Option<u8>, memory_bytes: u64, state: Option<&Cluste
         }
         return Ok(Wanted::Exactly(count));
     }
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as u64;
+    let cores = machine::cores();
     let partitions =
         state.map_or_else(|| u32::from(Partitions::default().count()), ClusterState::partition_count);
     let limits = [cores / 2, SHARDS_DEFAULT_MAX, most_by_memory, u64::from(partitions)];
     let most = limits.into_iter().min().unwrap_or(1).max(1);
     Ok(Wanted::AsFound { new: 1 << most.ilog2() })
-}
-
-/// The machine's memory as Linux tells it; where it does not, as much as the least that we would use a quarter of.
-fn machine_memory_bytes() -> u64 {
-    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
-    let kib = total.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<u64>().ok());
-    kib.map_or(4 * MEMORY_MIN_BYTES, |kib| kib * 1024)
 }
 
 /// A number of bytes such as `256MiB`, `1GiB`, `500MB` or `1048576`.

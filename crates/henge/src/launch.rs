@@ -58,7 +58,9 @@ impl Surroundings {
 
 /// Starts a node. Returns once it can serve.
 pub(crate) fn launch(config: NodeConfig, surroundings: Surroundings) -> Result<Launched> {
-    let NodeConfig { name, data_dir, memory_bytes, disk_reserve_bytes, shards, listen, first, .. } = config;
+    let NodeConfig {
+        name, data_dir, memory_bytes, disk_reserve_bytes, shards, capacity, listen, first, ..
+    } = config;
     let NodeConfig { resp_keyspace, cluster_keyspace, gossip, limits, secret, .. } = config;
     let bound = [resp_keyspace, cluster_keyspace];
     let brake = surroundings.brake;
@@ -101,6 +103,7 @@ pub(crate) fn launch(config: NodeConfig, surroundings: Surroundings) -> Result<L
         name: name.clone(),
         state: configured,
         data_dir: data_dir.clone(),
+        capacity,
         peer_listener,
         gossip_socket,
         options: NodeOptions {

@@ -18,6 +18,7 @@ mod gossip;
 mod lab;
 mod launch;
 mod limits;
+mod machine;
 mod server;
 mod signals;
 

@@ -16,6 +16,8 @@ use crate::core::{Governed, Liveness, Shard};
 pub struct Facts {
     /// Where its data is.
     pub data_dir: PathBuf,
+    /// What it has measured of its machine.
+    pub capacity: f64,
     /// When it was started.
     pub started: WallTime,
 }

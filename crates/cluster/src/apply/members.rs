@@ -4,6 +4,7 @@
 //! whatever name he comes back. Nothing leaves a data center with fewer nodes than the N of a keyspace there, unless that is asked
 //! for in so many words.
 
+use api::Replaced;
 use ring::{WEIGHTS, replace};
 use types::NodeId;
 
@@ -14,7 +15,7 @@ use crate::member::{Member, MemberPlan, Standing};
 use crate::state::MEMBERS_MAX;
 
 impl Parts {
-    pub(super) fn join(&mut self, plan: &MemberPlan, replaces: Option<&str>) -> Result<(), Refused> {
+    pub(super) fn join(&mut self, plan: &MemberPlan, replaces: Option<&Replaced>) -> Result<(), Refused> {
         if self.members.iter().any(|member| member.name == plan.name) {
             let wanted =
                 "give the new node a node.id of its own, or remove that one first (`henge node remove`)";
@@ -33,23 +34,24 @@ impl Parts {
             self.members.push(member);
             return self.lay_out_members();
         };
-        let place = self.place_of(replaces)?;
-        let dead = self.members[place].clone();
-        if dead.data_center != member.data_center {
+        let place = self.place_of(&replaces.name)?;
+        let old = self.members[place].clone();
+        if old.data_center != member.data_center {
             return Err(Refused::because(format!(
-                "{} is in data center {} and cannot take the place of {replaces}, which was in {}",
-                member.name, member.data_center, dead.data_center
+                "{} is in data center {} and cannot take the place of {}, which is in {}",
+                member.name, member.data_center, old.name, old.data_center
             )));
         }
-        let takes_a_place = dead.standing.stays();
-        self.members[place].standing = Standing::Gone;
+        let takes_a_place = old.standing.stays();
+        let hands_over = replaces.hands_over && old.standing != Standing::Gone;
+        self.members[place].standing = if hands_over { Standing::Leaving } else { Standing::Gone };
         let fresh = member.id;
         self.members.push(member);
         if !takes_a_place {
             return self.lay_out_members();
         }
         // One for one, as far as racks and loads allow it.
-        let rings = replace(&self.target().rings, &self.staying(), dead.id, fresh)
+        let rings = replace(&self.target().rings, &self.staying(), old.id, fresh)
             .map_err(|error| Refused::because(format!("the members cannot be placed: {error}")))?;
         self.lay_out(rings)
     }

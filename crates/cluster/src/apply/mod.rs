@@ -32,7 +32,7 @@ impl ClusterState {
             Command::CreateKeyspace { keyspace, number } => next.create_keyspace(keyspace, *number)?,
             Command::AlterKeyspace { keyspace, since } => next.alter_keyspace(keyspace, *since)?,
             Command::DropKeyspace { keyspace, name } => next.drop_keyspace(*keyspace, name)?,
-            Command::Join { plan, replaces } => next.join(plan, replaces.as_deref())?,
+            Command::Join { plan, replaces } => next.join(plan, replaces.as_ref())?,
             Command::Drain { names, below_n } => next.drain(names, *below_n)?,
             Command::Remove { name, below_n } => next.remove(name, *below_n)?,
             Command::Weigh { name, weight } => next.weigh(name, *weight)?,

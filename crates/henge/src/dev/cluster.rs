@@ -9,6 +9,7 @@ use node::Secret;
 
 use crate::cli::Dev;
 use crate::config::{self, First, Listen, NodeConfig};
+use crate::machine;
 
 /// Members on loopback, their ports one after the other.
 pub(super) fn members(arguments: &Dev) -> Result<Vec<MemberConfig>> {
@@ -69,6 +70,7 @@ pub(super) fn node_config(
         memory_bytes,
         disk_reserve_bytes: None,
         shards: config::shards(Some(arguments.shards), memory_bytes, Some(state))?,
+        capacity: machine::capacity(&arguments.data),
         listen: Listen {
             resp: address(&member.resp)?,
             cluster: address(&member.cluster)?,

@@ -10,6 +10,7 @@ use env::Rng;
 use node::Secret;
 
 use crate::config::{self, First, Listen, NodeConfig};
+use crate::machine;
 
 /// How many nodes there are.
 pub(super) const NODES: usize = 3;
@@ -104,6 +105,7 @@ pub(super) fn configs(data: &Path) -> Result<Vec<NodeConfig>> {
             memory_bytes: MEMORY_BYTES,
             disk_reserve_bytes: None,
             shards: config::shards(Some(1), MEMORY_BYTES, Some(&state))?,
+            capacity: machine::capacity(data),
             listen: Listen { resp: None, cluster: None, http: Some(http[place]), peer: peer[place] },
             resp_keyspace: None,
             cluster_keyspace: None,

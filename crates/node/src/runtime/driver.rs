@@ -16,7 +16,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use api::{Counter, Outcome, Request};
+use api::{Counter, NodePlan, Outcome, Request};
 use cluster::Topology;
 use env::Clock;
 use tokio::sync::Notify;
@@ -180,6 +180,14 @@ impl Driver {
 
     pub(super) fn topology(&self) -> Arc<Topology> {
         Arc::clone(&self.topology.borrow())
+    }
+
+    /// What a node wants that would join, with what this one knows of it: what it weighs beside this one, if it does not say, and
+    /// whether the member is up whose place it takes.
+    pub(super) fn completed(&self, plan: NodePlan) -> NodePlan {
+        let topology = self.topology();
+        let plan = topology.state.weighed(plan, topology.here, self.facts.capacity);
+        topology.state.replacing(plan, |node| node == topology.here || topology.is_reachable(node))
     }
 
     /// Whether who introduces himself may be let in.

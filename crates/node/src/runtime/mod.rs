@@ -53,6 +53,8 @@ pub struct Start {
     pub state: Option<Arc<ClusterState>>,
     /// Where its data is.
     pub data_dir: PathBuf,
+    /// What it has measured of its machine, by which those that join are weighed that do not say what they weigh.
+    pub capacity: f64,
     /// Where its peers reach it; bound already.
     pub peer_listener: std::net::TcpListener,
     /// Where their gossip reaches it, at the same address; nothing where it is never to have peers.
@@ -207,7 +209,18 @@ impl Running {
 /// # Errors
 /// As [`StartError`] says; then nothing of it runs any more.
 pub fn start(start: Start) -> Result<Running, StartError> {
-    let Start { name, state, data_dir, peer_listener, gossip_socket, options, readers, services, .. } = start;
+    let Start {
+        name,
+        state,
+        data_dir,
+        capacity,
+        peer_listener,
+        gossip_socket,
+        options,
+        readers,
+        services,
+        ..
+    } = start;
     let (disk, network) = (start.disk, start.network);
     disk.create_dir_all(&data_dir).map_err(StartError::Locked)?;
     let lock = Arc::from(disk.lock_dir(&data_dir).map_err(StartError::Locked)?);
@@ -217,7 +230,7 @@ pub fn start(start: Start) -> Result<Running, StartError> {
     let shards = directory.shards();
     let count = usize::from(shards.count());
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let facts = Facts { data_dir, started: clock.now().wall };
+    let facts = Facts { data_dir, capacity, started: clock.now().wall };
     let (mailboxes, incoming) = Mailboxes::new(count);
     let common = Common {
         published: Published::new(directory.topology(), &facts, count),

@@ -201,6 +201,7 @@ async fn take(driver: &Rc<Driver>, stream: TcpStream) -> Result<(), Error> {
 /// One that is no member wants to be: it is told the state in which it is, or why not.
 async fn welcome(driver: &Rc<Driver>, stream: &TcpStream, plan: NodePlan) -> Result<(), Error> {
     let name = plan.name.clone();
+    let plan = driver.completed(plan);
     let request = Request {
         command: Command::Change(Box::new(Change::Join(Box::new(plan)))),
         timeout: Some(JOIN_TIMEOUT),

@@ -7,7 +7,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use api::{Change, Command, Detail, KeyRequest, KeyspaceSettings, NodePlan, Operation, Reply, Request};
+use api::{
+    Change, Command, Detail, KeyRequest, KeyspaceSettings, NodePlan, Operation, Replaced, Reply, Request,
+};
 use bytes::Bytes;
 use env::Rng;
 use types::KeyspaceId;
@@ -149,7 +151,10 @@ impl Run {
         self.world.hosts()[place].name.clone()
     }
 
-    fn join_of(&self, place: Place) -> Change {
+    /// A spare machine joins; one of three takes the place of a member, which hands over what it has.
+    fn join_of(&mut self, place: Place) -> Change {
+        let takes_a_place = self.changes.rng.chance(1, 3);
+        let replaces = takes_a_place.then(|| Replaced { name: self.any_member(), hands_over: true });
         let scenario = self.world.scenario();
         let name = scenario.spare(place - scenario.nodes.len());
         // Nobody connects by addresses here; but a member has one, and it is its own.
@@ -159,12 +164,13 @@ impl Run {
             rack: name.clone(),
             name,
             data_center: format!("dc{}", scenario.data_center_of(place) + 1),
-            weight: 1.0,
+            weight: Some(1.0),
+            capacity: 1.0,
             resp: None,
             cluster_address: None,
             http: None,
             peer: Some(std::net::SocketAddr::from(([127, 0, 0, 1], port))),
-            replaces: None,
+            replaces,
         }))
     }
 

@@ -71,11 +71,20 @@ impl Servers {
 
     /// The same for a node that takes this name.
     pub(crate) fn configure_named(&self, node: u16, name: &str, lines: &str) {
+        self.configure_as(node, name, "", lines);
+    }
+
+    /// The same for one of this weight.
+    pub(crate) fn configure_weighing(&self, node: u16, weight: f64, lines: &str) {
+        self.configure_as(node, &format!("n{node}"), &format!("weight = {weight}\n"), lines);
+    }
+
+    fn configure_as(&self, node: u16, name: &str, node_lines: &str, lines: &str) {
         let data = self.data(node);
         let [resp, http, peer] =
             [Listener::Resp, Listener::Http, Listener::Peer].map(|listener| self.address(node, listener));
         let text = format!(
-            "[node]\nid = \"{name}\"\ndata_dir = {data:?}\nmemory = \"64MiB\"\n\
+            "[node]\nid = \"{name}\"\ndata_dir = {data:?}\nmemory = \"64MiB\"\n{node_lines}\
              [listen]\nresp = \"{resp}\"\nhttp = \"{http}\"\npeer = \"{peer}\"\n\
              [cluster]\nname = \"test\"\n{lines}"
         );
