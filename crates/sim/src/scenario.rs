@@ -401,7 +401,12 @@ fn storage_options(rng: &mut Rng) -> storage::Options {
         memory_bytes,
         ..tiny
     }
+    .with_values(MARK_BYTES)
 }
+
+/// What must fit into a store as one value: what is agreed on of a partition's deletes has an entry for each life of a node, and
+/// here nodes live through hundreds.
+const MARK_BYTES: usize = 16 << 10;
 
 /// Half of the clusters have nodes of one shard, the others of different numbers.
 fn shards(rng: &mut Rng) -> Vec<u8> {
