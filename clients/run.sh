@@ -6,14 +6,16 @@ here=$(cd "$(dirname "$0")" && pwd)
 root=$(dirname "$here")
 installed="$root/target/clients"
 
+# The program, unless one is given.
+if [ -z "${HENGE_BIN:-}" ]; then
+  cargo build --quiet --manifest-path "$root/Cargo.toml" --package henge
+  export HENGE_BIN=$root/target/debug/henge
+fi
+
 # The cluster for the tests, unless one is given.
 start_cluster() {
-  local henge=${HENGE_BIN:-$root/target/debug/henge}
-  if [ -z "${HENGE_BIN:-}" ]; then
-    cargo build --quiet --manifest-path "$root/Cargo.toml" --package henge
-  fi
   work=$(mktemp -d)
-  "$henge" dev --data "$work/data" --resp-port 17001 --cluster-port 17101 --http-port 18001 --peer-port 19001 \
+  "$HENGE_BIN" dev --data "$work/data" --resp-port 17001 --cluster-port 17101 --http-port 18001 --peer-port 19001 \
     >"$work/log" 2>&1 &
   cluster=$!
   trap 'kill "$cluster" 2>/dev/null || true; wait "$cluster" 2>/dev/null || true; rm -rf "$work"' EXIT
@@ -40,6 +42,7 @@ install_node() {
 
 install_python
 install_node
+export HENGE_NODE_CLIENT=$installed/node
 if [ -z "${HENGE_TEST_RESP:-}" ]; then start_cluster; fi
 
 echo "redis-py"

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use api::{Counter, KeyspaceStatus, Status};
 use quorum::Level;
-use types::{KeyspaceId, WallTime};
+use types::{Epoch, KeyspaceId, WallTime};
 
 use crate::acknowledgements::Acknowledgements;
 use crate::clients::{Client, Clients};
@@ -139,6 +139,8 @@ pub struct State {
     pub contexts: Contexts,
     /// Its recent writes, for WAIT.
     pub writes: Acknowledgements,
+    /// Since which epoch of the cluster state the client of a cluster listener has its map of slots, as far as is known.
+    pub map_of: Option<Epoch>,
     /// No more commands are taken; the connection ends when what was asked is answered.
     pub is_closing: bool,
 }
@@ -156,6 +158,7 @@ impl State {
             levels: Levels::default(),
             contexts: Contexts::default(),
             writes: Acknowledgements::default(),
+            map_of: None,
             is_closing: false,
         }
     }

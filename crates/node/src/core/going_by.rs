@@ -155,12 +155,17 @@ impl Shard {
         self.tell_how_far(now, out);
     }
 
-    /// Members that are none any more mint no more: what they wrote is settled by whoever agrees on it without them.
+    /// Members that are none any more mint no more: what they wrote is settled by whoever agrees on it without them. They are told.
     fn lives_are_over(&mut self, state: &ClusterState, out: &mut Vec<Output>) {
         let were = self.topology.state.members().iter().map(|member| member.id);
-        let gone = were.filter(|node| state.member(*node).is_none());
-        let over: Vec<Incarnation> = gone.filter_map(|node| self.lives.latest_life(node)).collect();
+        let gone: Vec<NodeId> = were.filter(|node| state.member(*node).is_none()).collect();
+        let over: Vec<Incarnation> = gone.iter().filter_map(|node| self.lives.latest_life(*node)).collect();
         self.learn(&over, out);
+        // Nobody keeps a connection with them for long. They hear of it while there is one, and let their clients go.
+        if let Some(governing) = &self.governing {
+            let have = governing.have();
+            gone.into_iter().for_each(|node| self.say(node, have.clone(), out));
+        }
     }
 
     /// Tells who speaks for the node how far this shard is, if that has changed.

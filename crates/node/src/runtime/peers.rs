@@ -13,7 +13,7 @@ use std::time::Duration;
 use api::{Change, Command, NodePlan, Request};
 use bytes::BytesMut;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{sleep, timeout};
+use tokio::time::{sleep, sleep_until, timeout};
 use types::{Epoch, NodeId, OperationId, PartitionId};
 use wire::{Body, Envelope, First, Frame, Hello, Refusal, decode_frame, encode_welcome};
 
@@ -34,6 +34,9 @@ const RETRY_MAX: Duration = Duration::from_secs(1);
 const PING_EVERY: Duration = Duration::from_millis(500);
 /// How long it may be silent on a connection that it should answer on.
 const SILENCE_MAX: Duration = Duration::from_secs(5);
+/// How long a peer that has left is still listened to and answered: it hears in that time that it has, and ends what its clients
+/// have under way.
+const PARTING: Duration = Duration::from_secs(3);
 const READ_BYTES: usize = 64 * 1024;
 
 /// Another member.
@@ -46,28 +49,44 @@ pub(super) struct Peer {
 
 /// Keeps connections with all members, whoever they are.
 pub(super) async fn follow_members(driver: Rc<Driver>) {
-    let mut kept: BTreeMap<NodeId, (Peer, tokio::task::JoinHandle<()>)> = BTreeMap::new();
+    let mut kept: BTreeMap<NodeId, Kept> = BTreeMap::new();
     while driver.stopped().is_none() {
-        let peers = peers_of(&driver);
-        let gone: Vec<NodeId> =
-            kept.iter().filter(|(_, (peer, _))| !peers.contains(peer)).map(|(id, _)| *id).collect();
-        for id in gone {
-            if let Some((peer, task)) = kept.remove(&id) {
-                task.abort();
-                if driver.links().break_off(id) {
-                    tracing::info!(peer = %peer.name, "is no member any more");
-                    driver.feed(Input::PeerLost(id));
+        let (peers, now) = (peers_of(&driver), tokio::time::Instant::now());
+        for kept in kept.values_mut().filter(|kept| !peers.contains(&kept.peer)) {
+            let has_left = driver.topology().state.member(kept.peer.id).is_none();
+            kept.until.get_or_insert(if has_left { now + PARTING } else { now });
+        }
+        kept.retain(|id, kept| {
+            let is_over = kept.until.is_some_and(|until| until <= now);
+            if is_over {
+                kept.task.abort();
+                if driver.links().break_off(*id) {
+                    tracing::info!(peer = %kept.peer.name, "is no member any more");
+                    driver.feed(Input::PeerLost(*id));
                 }
             }
-        }
+            !is_over
+        });
         for peer in peers {
             kept.entry(peer.id).or_insert_with(|| {
                 let task = tokio::task::spawn_local(keep_connected(Rc::clone(&driver), peer.clone()));
-                (peer, task)
+                Kept { peer, task, until: None }
             });
         }
-        driver.members_changed.notified().await;
+        let next = kept.values().filter_map(|kept| kept.until).min();
+        tokio::select! {
+            () = driver.members_changed.notified() => {}
+            () = sleep_until(next.unwrap_or(now)), if next.is_some() => {}
+        }
     }
+}
+
+/// A peer that this shard keeps a connection to.
+struct Kept {
+    peer: Peer,
+    task: tokio::task::JoinHandle<()>,
+    /// Until when, if it is no member any more.
+    until: Option<tokio::time::Instant>,
 }
 
 fn peers_of(driver: &Driver) -> Vec<Peer> {

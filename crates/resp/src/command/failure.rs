@@ -2,8 +2,9 @@
 //!
 //! What must hold: the prefix tells the truth about a write (INVARIANTS A5). `UNAVAILABLE` and `OVERLOADED` are said
 //! where nothing was and will be stored or changed, `UNKNOWN` where it may have been, `CONFLICT` where a read found siblings. No
-//! prefix that client libraries answer by trying again on their own (`TRYAGAIN`, `LOADING`, `MOVED`, `ASK`,
-//! `CLUSTERDOWN`, `BUSY`, `MASTERDOWN`): they would repeat writes that are not theirs to repeat.
+//! prefix that client libraries answer by trying again on their own (`TRYAGAIN`, `LOADING`, `ASK`,
+//! `CLUSTERDOWN`, `BUSY`, `MASTERDOWN`): they would repeat writes that are not theirs to repeat. `MOVED` is said before anything
+//! is done.
 
 use std::borrow::Cow;
 

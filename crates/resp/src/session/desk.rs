@@ -16,6 +16,7 @@ use crate::reply::{Protocol, Writer};
 use crate::session::dispatch;
 use crate::session::ground::Ground;
 use crate::session::holds::{Held, Holds};
+use crate::session::moved::moved;
 use crate::session::queue::{Queue, Waiting};
 use crate::session::transaction::RefusedTransaction;
 use crate::state::{Around, ListenerKind, Selected, State};
@@ -147,8 +148,9 @@ impl Desk {
         let out = if self.queue.is_empty() { &mut self.output } else { &mut aside };
         let start = out.len();
         let reply = Writer::new(out, protocol);
+        let elsewhere = moved(row, arguments, &mut self.state, around);
         let mut call = Call { arguments, state: &mut self.state, around, reply, received: self.received };
-        let ran = dispatch::run(row, &mut call);
+        let ran = elsewhere.map_or_else(|| dispatch::run(row, &mut call), Err);
         let ran = ran.and_then(|next| self.ground.check(next, &call.state.keyspace, around));
         match ran {
             Ok(Next::Replied) => {}

@@ -25,6 +25,7 @@ mod dispatch;
 mod ground;
 mod holds;
 mod intake;
+mod moved;
 mod queue;
 mod transaction;
 

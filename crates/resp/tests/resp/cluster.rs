@@ -73,6 +73,65 @@ fn what_is_shown_is_as_of_the_command() {
     assert!(connection.ask("CLUSTER SLOTS").starts_with("*1\r\n*3\r\n:0\r\n:16383\r\n"));
 }
 
+/// `foo` is in slot 12182, of which n3 is first owner, and `bar` in 5061, of which n1 is, who is asked.
+const MOVED: &str = "-MOVED 12182 127.0.0.1:7103\r\n";
+
+/// A client whose map of slots may be out of date is told so, once on each connection after each change of the cluster, and nothing
+/// is done of what it asked for. What it asks of the right node is never refused.
+#[test]
+fn a_change_of_the_cluster_is_told_once_to_each_connection() {
+    let store = FakeStore::new();
+    let (mut one, mut other) = (connection(&store), connection(&store));
+    assert_eq!(one.ask("SET foo v"), "+OK\r\n");
+    other.ask("GET foo");
+    store.asked();
+    store.change_status(|status| status.epoch = Epoch(9));
+    assert_eq!(one.ask("SET bar v"), "+OK\r\n");
+    assert_eq!(one.ask("SET foo w"), MOVED);
+    assert_eq!(store.asked().len(), 1, "only what was asked of the first owner");
+    assert_eq!(one.ask("SET foo w"), "+OK\r\n");
+    assert_eq!(other.ask("GET foo"), MOVED);
+    assert_eq!(other.ask("GET foo"), "$1\r\nw\r\n");
+    assert_eq!(
+        connection(&store).ask("GET foo"),
+        "$1\r\nw\r\n",
+        "it has just come, and may have the map of now"
+    );
+    let mut one_store = Connection::new(&store, &Rc::default(), ListenerKind::OneStore);
+    assert_eq!(one_store.ask("GET foo"), "$1\r\nw\r\n");
+    store.change_status(|status| status.epoch = Epoch(10));
+    assert_eq!(one_store.ask("GET foo"), "$1\r\nw\r\n");
+    assert_eq!(one.ask("GET foo"), MOVED);
+}
+
+/// Whoever leaves sends clients on until they have gone: what is under way with it when it ends is lost to them.
+#[test]
+fn a_node_that_leaves_sends_clients_to_who_takes_over() {
+    let store = FakeStore::new();
+    let mut connection = connection(&store);
+    store.change_status(|status| status.nodes[0].standing = api::NodeStanding::Leaving);
+    for _ in 0..3 {
+        assert_eq!(connection.ask("GET foo"), MOVED);
+    }
+    assert_eq!(connection.ask("GET bar"), "$-1\r\n");
+    store.change_status(|status| status.slots.iter_mut().for_each(|range| range.primary = 2));
+    assert_eq!(connection.ask("GET bar"), "-MOVED 5061 127.0.0.1:7103\r\n");
+}
+
+/// Nobody is sent to a node that he will not find.
+#[test]
+fn nobody_is_sent_to_a_node_that_is_not_there() {
+    let store = FakeStore::new();
+    let mut connection = connection(&store);
+    store.change_status(|status| {
+        status.nodes[0].standing = api::NodeStanding::Leaving;
+        status.nodes[2].state = NodeState::Down;
+    });
+    assert_eq!(connection.ask("GET foo"), "$-1\r\n");
+    store.change_status(|status| (status.nodes[2].state, status.nodes[2].cluster) = (NodeState::Up, None));
+    assert_eq!(connection.ask("GET foo"), "$-1\r\n");
+}
+
 /// Listening on all addresses means "where you found me" to clients, and is written as nothing.
 #[test]
 fn an_address_of_all_interfaces_is_not_named() {

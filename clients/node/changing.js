@@ -1,0 +1,46 @@
+// Programs of node-redis that write keys of their own and read what they have written, until standard input ends. Each line that
+// comes in names what happens to the cluster from then on. What came of it is printed as JSON.
+
+import { createInterface } from 'node:readline';
+import { createCluster } from 'redis';
+import { prefix, urls } from './nodes.js';
+
+const PROGRAMS = 4;
+const KEYS_EACH = 200;
+
+const rootNodes = urls('HENGE_TEST_CLUSTER').map((url) => ({ url }));
+const cluster = createCluster({ rootNodes });
+// A connection that ends is the client's to mend; what it cannot mend reaches the program as an error of its command.
+cluster.on('error', () => {});
+await cluster.connect();
+
+const done = {};
+const failed = [];
+let phase = 'at rest';
+let isOver = false;
+
+const run = async () => {
+  const keys = prefix();
+  const values = new Map();
+  for (let turn = 1; !isOver; turn++) {
+    const key = keys + ((turn * 7919) % KEYS_EACH);
+    try {
+      const found = await cluster.get(key);
+      const expected = values.get(key) ?? null;
+      if (found !== expected) throw new Error(`${key} is ${found}, and was written as ${expected}`);
+      await cluster.set(key, String(turn));
+      values.set(key, String(turn));
+      done[phase] = (done[phase] ?? 0) + 2;
+    } catch (error) {
+      failed.push(`${phase}: ${error}`);
+      values.set(key, await cluster.get(key).catch(() => null));
+    }
+  }
+};
+
+const programs = Array.from({ length: PROGRAMS }, run);
+for await (const line of createInterface({ input: process.stdin })) phase = line;
+isOver = true;
+await Promise.all(programs);
+cluster.destroy();
+console.log(JSON.stringify({ done, failed }));
