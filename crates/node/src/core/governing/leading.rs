@@ -247,8 +247,9 @@ impl Governing {
         let useless = lives.find(|voter| !is_the_life_that_votes(*voter)).or_else(|| {
             // Where several are to be replaced, the group is full after the first: one goes before the next one comes.
             let is_full = membership.voters().len() >= voters::VOTERS_AT_ONCE_MAX;
-            let is_replaced = |voter: &MemberId| !chosen.contains(&voters::node_of(*voter));
-            membership.voters().iter().copied().find(is_replaced).filter(|_| complete || is_full)
+            let replaced = membership.voters().iter().filter(|one| !chosen.contains(&voters::node_of(**one)));
+            // Who stops soon goes before who could vote on that.
+            replaced.copied().min_by_key(|one| stays(*one)).filter(|_| complete || is_full)
         });
         let heir = membership.voters().iter().copied().find(|voter| {
             *voter != here
