@@ -242,6 +242,11 @@ impl Handoff {
                 self.lines.retain(|owner, line| {
                     pass.seen.contains(owner) || self.reachable.contains(owner) || !is_at_rest(line)
                 });
+                // One that is empty and has something under way may be that of a node that is no member any more: it is never asked
+                // again, so whether the line is of use is looked at when what is under way has ended.
+                if self.lines.keys().any(|owner| !pass.seen.contains(owner)) {
+                    self.readdressing = Some(Readdressing::new(now.mono + PAUSE));
+                }
             }
         }
         Some(others)

@@ -51,6 +51,52 @@ fn a_voter_that_never_votes_goes_before_one_that_does() {
     check(&sim::run_caught(Scenario::from_seed(232), false));
 }
 
+/// A founding voter had not begun its log when the first state was changed, and so never did. Before that was noticed another voter's
+/// disk was rolled back, and of three voters one was left.
+#[test]
+fn a_founding_voter_that_never_began_is_replaced_as_soon_as_that_is_known() {
+    check(&sim::run_caught(Scenario::from_seed(700_834), false));
+}
+
+/// Of two nodes one keeps the cluster state, and its disk was lost before the other had heard of the last change.
+#[test]
+fn the_only_disk_that_has_a_change_is_not_lost() {
+    check(&sim::run_caught(Scenario::from_seed(701_381), false));
+}
+
+/// Nodes were killed before anybody had caught up with anybody, until the run was over.
+#[test]
+fn a_cluster_that_was_hardly_ever_up_is_left_alone_in_the_end() {
+    check(&sim::run_caught(Scenario::from_seed(700_327), false));
+}
+
+/// Of three voters one had joined and was about to leave again. Another was let go first, and then he stopped, and with him half of what
+/// was left.
+#[test]
+fn a_voter_that_stops_soon_goes_before_one_that_stays() {
+    check(&sim::run_caught(Scenario::from_seed(710_992), false));
+}
+
+/// A node had started as one of two, and before it met the other that one was removed: nobody was left to let it in, and it dropped no
+/// deletes.
+#[test]
+fn who_is_alone_needs_nobody_to_let_it_in() {
+    check(&sim::run_caught(Scenario::from_seed(711_068), false));
+}
+
+/// All hints for a node had gone to others since it left, but one was under way to it when that was looked at. What was kept for it
+/// counted as kept for ever.
+#[test]
+fn what_was_kept_for_a_node_that_is_gone_is_looked_at_again() {
+    check(&sim::run_caught(Scenario::from_seed(711_607), false));
+}
+
+/// Two people let the same machine join. It joined, left, and was then made a member again, unknown to itself.
+#[test]
+fn a_member_that_never_comes_is_removed() {
+    check(&sim::run_caught(Scenario::from_seed(710_517), false));
+}
+
 /// Runs what a seed stood for when it found something: without the kinds of fault that came later.
 fn replay(seed: u64) {
     check(&sim::run_caught(Scenario::from_seed(seed).without_later_faults(), false));

@@ -146,6 +146,10 @@ impl Shard {
         };
         self.hello.epoch = state.epoch();
         self.lives_are_over(state, out);
+        if state.members().iter().all(|member| member.id == self.topology.here) {
+            // Nobody is left who could let it in, or know of a later life of it.
+            self.let_in(now);
+        }
         self.replica.set_state(now, Arc::clone(state), &mut self.serves);
         if let Some(liveness) = &mut self.liveness {
             liveness.set_state(now, state);

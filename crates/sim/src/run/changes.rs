@@ -15,6 +15,7 @@ use env::Rng;
 use types::KeyspaceId;
 
 use super::Run;
+use crate::host::Host;
 use crate::network::Place;
 use crate::random::millis;
 use crate::world::{Answer, AskId};
@@ -238,6 +239,7 @@ impl Run {
         loop {
             // Also who was made a member only now, by an asking that nobody heard the answer of, hears of it in the end.
             while self.world.joins_at_last() {}
+            self.remove_who_never_comes();
             let Some(left) = self.left_to_change().filter(|_| self.world.violations().is_empty()) else {
                 break;
             };
@@ -262,6 +264,25 @@ impl Run {
         }
         for what in wrong {
             self.world.violated("of what is changed everybody knows, in one order (I1)", what);
+        }
+    }
+
+    /// Two people let the same machine join; it joined, left again, and was then made a member a second time, which it does not know.
+    /// Whoever sees that says that this member is gone (seed 710517).
+    fn remove_who_never_comes(&mut self) {
+        let latest = self.world.cluster();
+        let is_unknown_to = |host: &&Host| {
+            let member = latest.member_by_name(&host.name).filter(|member| member.standing.stays());
+            host.has_left && member.is_some_and(|member| member.id != host.id)
+        };
+        let Some(node) = self.world.hosts().iter().find(is_unknown_to).map(|host| host.name.clone()) else {
+            return;
+        };
+        if self.changes.under_way.is_empty() {
+            let at = self.any_place();
+            let change = Change::Remove { node, below_n: true };
+            let ask = self.world.ask(at, Request::new(Command::Change(Box::new(change))));
+            self.changes.under_way.insert(ask, Asked::Other);
         }
     }
 

@@ -12,7 +12,7 @@ use wire::Hello;
 
 use super::World;
 use crate::agreement;
-use crate::host::DATA_DIR;
+use crate::host::{DATA_DIR, Host};
 use crate::network::Place;
 
 /// What becomes of a disk.
@@ -47,7 +47,7 @@ impl World {
             });
             return false;
         }
-        if !self.can_lose_a_disk() {
+        if !self.can_lose_a_disk() || !self.others_keep_the_state(place) {
             return false;
         }
         let image = earlier.filter(|_| loss != Loss::Wiped).map(|earlier| earlier.image).unwrap_or_default();
@@ -79,6 +79,23 @@ impl World {
             && self.relapsed.iter().all(|relapsed| !relapsed)
             && agreement::hints(self) == 0
             && agreement::disagreements(self).is_empty()
+    }
+
+    /// Whether those who keep the cluster state can go on without what this machine has of it. Where a single one keeps it, changes
+    /// that nobody else has heard of are lost with its disk by right.
+    fn others_keep_the_state(&self, place: Place) -> bool {
+        if !self.scenario.changes {
+            return true;
+        }
+        let governed = |host: &Host| host.shards.first().and_then(|running| running.shard.governed());
+        let leads = |host: &&Host| governed(host).is_some_and(|shown| shown.keepers.leader == Some(host.id));
+        let Some(voters) = self.hosts.iter().filter(|host| host.is_up()).find(leads).and_then(governed) else {
+            return false;
+        };
+        let voters = voters.keepers.voters;
+        let others = self.hosts.iter().enumerate().filter(|(at, host)| *at != place && voters.contains(&host.id));
+        let able = others.filter(|(_, host)| governed(host).is_some_and(|shown| shown.has_log)).count();
+        able * 2 > voters.len()
     }
 
     /// Whether a node lacks something, or will as soon as its peers have told it that it was rolled back.

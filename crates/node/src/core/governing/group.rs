@@ -354,10 +354,10 @@ impl Governing {
     }
 
     fn make_log(&mut self, member: MemberId, stored: Stored, out: &mut Vec<Act>) {
-        if self.is_making_log {
+        if self.making_log.is_some() {
             return;
         }
-        self.is_making_log = true;
+        self.making_log = Some(member);
         let (place, incarnation, stored) = (self.place.clone(), self.incarnation, Box::new(stored));
         out.push(Act::Run(Work::Make { place, incarnation, member, stored }));
     }
@@ -369,7 +369,7 @@ impl Governing {
         outcome: Result<Opened, consensus::StoreError>,
         out: &mut Vec<Act>,
     ) {
-        self.is_making_log = false;
+        self.making_log = None;
         match outcome {
             Ok(opened) => {
                 self.keeper = Some(Keeper::new(opened));

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use cluster::{Progress, Report};
 use consensus::{Change, MemberId};
 use serde::{Deserialize, Serialize};
-use types::{Incarnation, Instant, Moment, NodeId, PartitionId};
+use types::{Epoch, Incarnation, Instant, Moment, NodeId, PartitionId};
 use wire::Govern;
 
 use super::group::Proposer;
@@ -19,14 +19,21 @@ use super::{Act, Governing, voters};
 /// How often it looks at what is to be done.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// How often it changes something about who votes, at most.
-const REGROUP_EVERY: Duration = Duration::from_secs(1);
+/// How often it changes something about who votes, at most. While one voter is replaced by another the group can lose fewer than
+/// before, so this is not to take long.
+const REGROUP_EVERY: Duration = Duration::from_millis(200);
+
+/// How often it tells all that it leads.
+const SAY_EVERY: Duration = Duration::from_secs(1);
 
 /// How long a node is heard nothing of before another votes in its place.
 const VOTER_SILENT_MAX: Duration = Duration::from_secs(30);
 
 /// How long after another has begun to lead a node may report that it has no part in the group, and be about to.
 const LIFE_UNSAID_MAX: Duration = Duration::from_secs(3);
+
+/// The epoch of the state with which a cluster is founded.
+const FIRST: Epoch = Epoch(1);
 
 /// How long a report stands.
 const REPORT_STANDS: Duration = Duration::from_secs(3);
@@ -49,8 +56,9 @@ pub(super) struct Leading {
     heard: BTreeMap<NodeId, Heard>,
     look_at: Option<Instant>,
     regroup_at: Option<Instant>,
+    say_at: Option<Instant>,
     /// The epoch of the state for which the next steps were proposed last.
-    proposed_for: Option<types::Epoch>,
+    proposed_for: Option<Epoch>,
     /// Since when it leads.
     since: Option<Instant>,
 }
@@ -58,6 +66,7 @@ pub(super) struct Leading {
 #[derive(Clone, Copy, Debug)]
 struct Heard {
     at: Instant,
+    adopted: Epoch,
     member: Option<MemberId>,
     incarnation: Incarnation,
 }
@@ -78,7 +87,7 @@ impl Governing {
     pub(super) fn report(&mut self, now: Moment, out: &mut Vec<Act>) {
         let report = NodeReport {
             report: self.own_report(),
-            member: self.keeper.as_ref().map(|keeper| keeper.member().0),
+            member: self.keeps_as().map(|member| member.0),
             incarnation: self.incarnation,
         };
         match self.leader {
@@ -101,8 +110,8 @@ impl Governing {
 
     fn take_report(&mut self, now: Moment, from: NodeId, report: NodeReport) {
         let NodeReport { report, member, incarnation } = report;
+        let heard = Heard { at: now.mono, adopted: report.adopted, member: member.map(MemberId), incarnation };
         self.leading.progress.report(from, report);
-        let heard = Heard { at: now.mono, member: member.map(MemberId), incarnation };
         self.leading.heard.insert(from, heard);
         // What it waits for may have come with this.
         self.leading.proposed_for = None;
@@ -134,9 +143,12 @@ impl Governing {
             self.report(now, out);
         }
         self.go_on_with_movements(now, out);
+        if self.leading.say_at.is_none_or(|at| at <= now.mono) {
+            self.leading.say_at = Some(now.mono + SAY_EVERY);
+            self.spread_word(out);
+        }
         if self.leading.regroup_at.is_none_or(|at| at <= now.mono) {
             self.leading.regroup_at = Some(now.mono + REGROUP_EVERY);
-            self.spread_word(out);
             self.regroup(now, out);
         }
     }
@@ -168,7 +180,7 @@ impl Governing {
         for peer in &self.reachable {
             let news = match &latest {
                 Some(command) => Govern::Commands {
-                    after: types::Epoch(epoch.0 - 1),
+                    after: Epoch(epoch.0 - 1),
                     commands: vec![command.clone()],
                     fingerprint: self.newest.fingerprint(),
                 },
@@ -200,10 +212,13 @@ impl Governing {
             Some(heard) => now.mono.since(heard.at) < within,
             None => leading.since.is_some_and(|since| now.mono.since(since) < within),
         };
-        // One that has just been founded or started may have yet to say so.
+        // A founding voter may be about to begin for as long as it knows of no change to the first state, and never after.
         let is_settled = leading.since.is_some_and(|since| now.mono.since(since) > LIFE_UNSAID_MAX);
         let is_the_life_that_votes = |member: MemberId| match leading.heard.get(&voters::node_of(member)) {
-            Some(heard) => heard.member.map_or(!is_settled, |goes_by| goes_by == member),
+            Some(heard) => {
+                let may_begin = heard.adopted == FIRST && !is_settled;
+                heard.member.map_or(may_begin, |goes_by| goes_by == member)
+            }
             None => true,
         };
         let votes = |node: NodeId| membership.voters().iter().any(|voter| voters::node_of(*voter) == node);
@@ -217,8 +232,10 @@ impl Governing {
         let of_node = |node: NodeId| {
             membership.voters().iter().chain(membership.learners()).find(|one| voters::node_of(**one) == node)
         };
-        let missing =
-            chosen.iter().find(|node| of_node(**node).is_none_or(|one| !is_the_life_that_votes(*one)));
+        let learns = |member: &MemberId| membership.learners().contains(member);
+        let missing = chosen
+            .iter()
+            .find(|node| of_node(**node).is_none_or(|one| !learns(one) && !is_the_life_that_votes(*one)));
         let learner =
             membership.learners().iter().copied().find(|one| chosen.contains(&voters::node_of(*one)));
         let complete = chosen.len() == wanted
@@ -230,8 +247,9 @@ impl Governing {
         let useless = lives.find(|voter| !is_the_life_that_votes(*voter)).or_else(|| {
             // Where several are to be replaced, the group is full after the first: one goes before the next one comes.
             let is_full = membership.voters().len() >= voters::VOTERS_AT_ONCE_MAX;
-            let is_replaced = |voter: &MemberId| !chosen.contains(&voters::node_of(*voter));
-            membership.voters().iter().copied().find(is_replaced).filter(|_| complete || is_full)
+            let replaced = membership.voters().iter().filter(|one| !chosen.contains(&voters::node_of(**one)));
+            // Who stops soon goes before who could vote on that.
+            replaced.copied().min_by_key(|one| stays(*one)).filter(|_| complete || is_full)
         });
         let heir = membership.voters().iter().copied().find(|voter| {
             *voter != here

@@ -74,7 +74,8 @@ pub(super) struct Governing {
     keeper: Option<Keeper>,
     /// Where its log is, or is to be made.
     place: Place,
-    is_making_log: bool,
+    /// The member whose log is being made.
+    making_log: Option<MemberId>,
     /// Founding voters that know of no other life of this node, while it is one and has no log.
     founding: Option<BTreeSet<NodeId>>,
     leading: Leading,
@@ -98,6 +99,8 @@ pub struct Shown {
     pub movements: BTreeMap<PartitionId, MovementFigures>,
     /// Who keeps the state.
     pub keepers: Keepers,
+    /// Whether this node has a log of it, or is making one.
+    pub has_log: bool,
 }
 
 /// The data directory.
@@ -134,7 +137,7 @@ impl Governing {
             keeping: Keeping::default(),
             keeper: stored.map(Keeper::new),
             place,
-            is_making_log: false,
+            making_log: None,
             founding: is_founder.then(|| BTreeSet::from([here])),
             leading: Leading::default(),
             leader: None,
@@ -161,7 +164,13 @@ impl Governing {
         Shown {
             movements: self.newest.movements().keys().map(|one| (*one, figures(one))).collect(),
             keepers: Keepers { voters: self.voters_known(), leader, term },
+            has_log: self.keeps_as().is_some(),
         }
+    }
+
+    /// Under which number this node keeps the state, or is about to.
+    fn keeps_as(&self) -> Option<MemberId> {
+        self.keeper.as_ref().map(Keeper::member).or(self.making_log)
     }
 
     pub(super) fn voters_known(&self) -> Vec<NodeId> {
