@@ -60,8 +60,10 @@ pub struct Figures {
     pub fetched: u64,
     /// Their bytes.
     pub fetched_bytes: u64,
-    /// Records that were dropped because they are not kept here, since the start.
+    /// Records that were dropped one by one because they are not kept here, since the start.
     pub dropped: u64,
+    /// Partitions that were dropped whole.
+    pub dropped_whole: u64,
     /// With whom one of the partitions is yet to be compared.
     pub waits_for: Option<NodeId>,
 }
@@ -203,6 +205,19 @@ impl Moving {
                 Phase::Done(_) => local.stage != Stage::Clearing,
                 Phase::Fetching(_) | Phase::Comparing(_) => true,
             })
+    }
+
+    /// The same of any keyspace.
+    pub(crate) fn keeps_any(&self, partition: PartitionId) -> bool {
+        self.state.keyspaces().iter().any(|keyspace| self.keeps(keyspace.id, partition))
+    }
+
+    /// Whether this node is to get a partition in a keyspace, and takes nothing in before what is left there is dropped.
+    pub(crate) fn is_emptying(&self, keyspace: KeyspaceId, partition: PartitionId) -> bool {
+        let is_now = |local: &Local| matches!(local.phase, Phase::Emptying);
+        self.steps.get(&partition).is_some_and(is_now)
+            && self.state.is_filled(self.here, keyspace, partition)
+            && !self.keeps(keyspace, partition)
     }
 
     /// Whether every owner of a partition has what this node had of it in a keyspace, and this node drops that or has.

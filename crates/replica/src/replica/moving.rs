@@ -102,6 +102,7 @@ impl Replica {
     /// Goes on with what is to be done for movements, as far as it is due.
     pub(super) fn move_on(&mut self, now: Moment, out: &mut Vec<Effect>) {
         self.forget_marks(now);
+        self.drop_what_is_waited_for(now);
         for partition in self.moving.partitions() {
             let Some(local) = self.moving.get(partition) else { continue };
             let (stage, moment) = (local.stage, self.exchange.moment());
@@ -116,6 +117,7 @@ impl Replica {
                 _ => {}
             }
         }
+        self.take_up_emptied(now, out);
         let token = self.moving.next_id();
         let partitions = self.state.partitions();
         let slots_of = |one| partitions.slots_of(one).map(|slots| (*slots.start(), *slots.end()));
@@ -323,6 +325,9 @@ impl Replica {
             let mark = |partition| collection.mark(partition).map(Standing::to_mark);
             let is_hidden = |key: &Bytes| recent.is_hidden(key);
             return self.pages.read(token, outcome, &self.state, is_hidden, mark, out);
+        }
+        if self.is_dropped_whole(now, token, &outcome) {
+            return;
         }
         let (state, moving, db) = (&self.state, &mut self.moving, &mut self.db);
         let recent = &mut self.recent;
