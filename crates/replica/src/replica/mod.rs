@@ -240,6 +240,7 @@ impl Replica {
             give_up_at: None,
             refusals: Refusals::default(),
         };
+        replica.count_what_was_fetched();
         let missing = replica.db.missing().to_vec();
         if !missing.is_empty() {
             let damages: Vec<Damage> = replica.db.damages().cloned().collect();
