@@ -180,6 +180,13 @@ fn to_begin(state: &ClusterState, is_up: impl Fn(NodeId) -> bool) -> Vec<Partiti
     begun
 }
 
+impl ClusterState {
+    /// Who gets a partition by going to where it is to be.
+    pub fn gaining(&self, partition: PartitionId) -> BTreeSet<NodeId> {
+        gains_and_loses(self, partition).0
+    }
+}
+
 /// Who gets a partition by going to where it is to be, and who gives it away.
 fn gains_and_loses(state: &ClusterState, partition: PartitionId) -> (BTreeSet<NodeId>, BTreeSet<NodeId>) {
     let parts = &state.parts;

@@ -160,6 +160,7 @@ pub fn counters(shard: &Shard, now: Moment) -> Vec<Counter> {
     let collection = shard.replica().collection(now);
     let oldest_delete = collection.oldest.map_or(0, |since| now.0.saturating_sub(since.0) / 1000);
     let healing = shard.replica().healing();
+    let moving = shard.replica().moving();
     let figures = shard.figures();
     let pace = shard.operations().pace_figures();
     let repairs = shard.operations().repair_figures();
@@ -378,6 +379,42 @@ pub fn counters(shard: &Shard, now: Moment) -> Vec<Counter> {
             "collection_refused_total",
             "Records not taken in, because all of them was settled and deleted or overwritten here.",
             collection.refused,
+        ),
+        counter(
+            "movements_filling",
+            "Partitions that this node is to get, and has not all of yet.",
+            moving.filling,
+        ),
+        counter(
+            "movements_clearing",
+            "Partitions that this node hands over and drops: it is none of their owners any more.",
+            moving.clearing,
+        ),
+        counter(
+            "movements_uncompared",
+            "Those of both that have yet to be compared with another node.",
+            moving.uncompared,
+        ),
+        counter(
+            "movements_fetched_records_total",
+            "Records fetched in whole runs for partitions that moved here.",
+            moving.fetched,
+        ),
+        counter("movements_fetched_bytes_total", "Bytes of their keys and values.", moving.fetched_bytes),
+        counter(
+            "movements_given_bytes_total",
+            "Bytes of keys and values given in whole runs to new owners of partitions.",
+            moving.given_bytes,
+        ),
+        counter(
+            "movements_dropped_partitions_total",
+            "Partitions dropped whole, because nothing of them is kept here.",
+            moving.dropped_whole,
+        ),
+        counter(
+            "movements_dropped_records_total",
+            "Records dropped one by one, because they are not kept here and others of their partition are.",
+            moving.dropped,
         ),
         counter("storage_gets_total", "Lookups of a record.", reads.gets),
         counter("storage_memtable_hits_total", "Lookups answered by a memtable.", reads.memtable_hits),

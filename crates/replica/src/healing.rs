@@ -270,9 +270,7 @@ impl Healing {
 
     /// All keys of a partition.
     pub(crate) fn range_of(&self, partition: PartitionId) -> Option<KeyRange> {
-        let slots = self.state.partitions().slots_of(partition)?;
-        let start = store_key::start_of_slot(*slots.start());
-        Some(KeyRange { start, end: store_key::end_of_slot(*slots.end()) })
+        store_key::range_of(&self.state, partition)
     }
 }
 

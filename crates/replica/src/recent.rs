@@ -10,7 +10,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use bytes::Bytes;
-use storage::SequenceNumber;
+use storage::{KeyRange, SequenceNumber};
 use types::{Epoch, OperationId};
 
 /// The keys written lately.
@@ -79,6 +79,11 @@ impl Recent {
         if !self.hidden.is_empty() {
             self.hidden.remove(key);
         }
+    }
+
+    /// The same for all keys of a range: nothing is stored of them any more.
+    pub fn show_all_of(&mut self, range: &KeyRange) {
+        self.hidden.retain(|key, _| !range.contains(key));
     }
 
     /// Whether something is stored of this key that readers are not shown.
@@ -170,6 +175,21 @@ mod tests {
         assert!(recent.hides_from_before(b"k", Epoch(7)) && !recent.hides_from_before(b"k", Epoch(4)));
         recent.show(b"k", OperationId(1));
         assert!(!recent.hides_from_before(b"k", Epoch(7)));
+    }
+
+    #[test]
+    fn of_a_range_that_is_dropped_nothing_is_hidden_and_of_others_it_is() {
+        let mut recent = Recent::default();
+        for key in [b"j", b"k", b"l"] {
+            recent.hide(
+                Bytes::from_static(key),
+                OperationId(1),
+                Epoch(1),
+                Some(Bytes::from_static(b"before")),
+            );
+        }
+        recent.show_all_of(&KeyRange::new(b"k", Some(b"l")));
+        assert_eq!([b"j", b"k", b"l"].map(|key| recent.is_hidden(key)), [true, false, true]);
     }
 
     #[test]

@@ -29,6 +29,7 @@
 //! And before those is how far this node is with partitions that move ([`note_key`]): the same under 0xFFFD.
 
 use bytes::{BufMut, Bytes, BytesMut};
+use cluster::ClusterState;
 use ring::Slot;
 use types::{KeyspaceId, NodeId, PartitionId};
 
@@ -182,6 +183,12 @@ pub fn start_of_slot(slot: u16) -> Bytes {
 /// The first storage key behind a slot; nothing where it is the last.
 pub fn end_of_slot(slot: u16) -> Option<Bytes> {
     slot.checked_add(1).map(|next| Bytes::copy_from_slice(&next.to_be_bytes()))
+}
+
+/// All storage keys of a partition's records, of all keyspaces; nothing where there is no such partition.
+pub(crate) fn range_of(state: &ClusterState, partition: PartitionId) -> Option<storage::KeyRange> {
+    let slots = state.partitions().slots_of(partition)?;
+    Some(storage::KeyRange { start: start_of_slot(*slots.start()), end: end_of_slot(*slots.end()) })
 }
 
 /// The parts of a storage key; nothing where the bytes are none.

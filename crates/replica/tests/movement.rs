@@ -7,14 +7,15 @@ mod support;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use api::ExpiryChange;
 use bytes::Bytes;
-use causality::Record;
+use causality::{Context, Record};
 use cluster::{Command, Keyspace, Stage};
 use replica::collection::CollectionOptions;
 use replica::{Change, ExchangeOptions, ReplicaOptions};
 use ring::ReplicaCount;
 use storage::Options;
-use support::movers::{key, keyspace_of, plan};
+use support::movers::{key, keyspace_of, plan, value};
 use support::owners::Owners;
 use support::{LWW, SIBLINGS};
 use types::{Epoch, NodeId, PartitionId, WallTime};
@@ -119,7 +120,11 @@ fn a_node_joins_and_another_leaves_while_clients_write_and_read() {
     drain(&mut owners, "n1");
     move_under_load(&mut owners, &mut keys, |_, _| {});
     owners.assert_at_rest(&keys);
-    assert!(owners.nodes[0].moving().dropped > 0);
+    let moving = owners.nodes[0].moving();
+    assert!(
+        moving.dropped_whole > 0 && moving.dropped == 0,
+        "nothing is kept, so whole partitions go: {moving:?}"
+    );
     assert!(keys.len() > KEYS as usize + 50, "clients were served: {}", keys.len());
 }
 
@@ -162,6 +167,75 @@ fn what_was_fetched_for_a_movement_that_is_given_up_is_dropped() {
     owners.adopt_all(|_, _| {});
     owners.pass(Duration::from_secs(5), STEP);
     assert_eq!(stored(&owners), 0);
+    owners.move_all();
+    owners.assert_at_rest(&keys);
+}
+
+/// A write that one owner has made, as it is sent to others.
+fn write_made_by(owners: &mut Owners, maker: usize, number: u32) -> (PartitionId, ReplicaRequest) {
+    let (keyspace, key) = (keyspace_of(number), key(number));
+    let put = Change::Put {
+        value: value(number),
+        context: Context::Empty,
+        expiry: ExpiryChange::Clear,
+        priority: 0,
+    };
+    let record = owners.make(maker, keyspace, &key, put).unwrap().record;
+    let partition = owners.state.partition_of(&key);
+    let key = Bytes::from(key);
+    (partition, ReplicaRequest::Write { keyspace, key, record, path: WritePath::Client, in_place_of: None })
+}
+
+/// INVARIANTS E3: a new owner takes writes from the moment at which it goes by the movement. Nothing was kept, so it is empty at once.
+#[test]
+fn a_new_owner_takes_writes_as_soon_as_it_goes_by_the_movement() {
+    let (mut owners, mut keys) = filled(3);
+    join(&mut owners, "n4");
+    let begin = owners.next().unwrap();
+    owners.commit(&begin);
+    let is_to_move = |number: &u32| {
+        let partition = owners.state.partition_of(&key(*number));
+        owners.state.is_filled(owners.id(3), keyspace_of(*number), partition)
+    };
+    let number = (50_000..60_000).find(is_to_move).unwrap();
+    let maker =
+        owners.place(owners.state.owners(keyspace_of(number), owners.state.partition_of(&key(number)))[0]);
+    let (partition, write) = write_made_by(&mut owners, maker, number);
+    let (waits, reply) = owners.adopt_while_asked(3, partition, write);
+    assert_eq!((waits, reply), (false, ReplicaReply::Stored));
+    keys.insert(number);
+    owners.adopt_all(|_, _| {});
+    owners.move_all();
+    owners.assert_at_rest(&keys);
+}
+
+/// INVARIANTS E3: where another keyspace of the partition is kept, what is left of an earlier time is looked for, and dropped, one by one.
+/// What is written meanwhile waits, and is stored behind that.
+#[test]
+fn a_write_waits_until_a_new_owner_is_empty() {
+    let (mut owners, mut keys) = filled(3);
+    let alter = |owners: &mut Owners, n| {
+        let keyspace = owners.state.keyspace(SIBLINGS).unwrap().clone();
+        let since = keyspace.since;
+        let keyspace = Box::new(Keyspace { n: ReplicaCount::Everywhere(n), ..keyspace });
+        owners.commit(&Command::AlterKeyspace { keyspace, since });
+    };
+    alter(&mut owners, 2);
+    owners.adopt_all(|_, _| {});
+    owners.move_all();
+    alter(&mut owners, 3);
+    owners.adopt_all(|_, _| {});
+    let begin = owners.next().unwrap();
+    owners.commit(&begin);
+    let number = (50_000..60_000).find(|number| keyspace_of(*number) == SIBLINGS).unwrap();
+    let partition = owners.state.partition_of(&key(number));
+    let fresh = (0..3).find(|node| owners.state.is_filled(owners.id(*node), SIBLINGS, partition)).unwrap();
+    let maker = owners.place(owners.state.owners(SIBLINGS, partition)[0]);
+    let (partition, write) = write_made_by(&mut owners, maker, number);
+    let (waits, reply) = owners.adopt_while_asked(fresh, partition, write);
+    assert_eq!((waits, reply), (true, ReplicaReply::Stored), "it waits for what is read, and is taken in");
+    keys.insert(number);
+    owners.adopt_all(|_, _| {});
     owners.move_all();
     owners.assert_at_rest(&keys);
 }

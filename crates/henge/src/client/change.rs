@@ -58,9 +58,19 @@ impl Ask {
         if how.dry_run { self.show_plan(&how.at) } else { self.make_and_watch(&how.at, how.no_wait, goal) }
     }
 
+    /// What it would come to, as the node says that leads, if it can be asked: it knows how many bytes there are of all partitions,
+    /// and others of those that they own.
+    fn plan_by_who_leads(&self, at: &At) -> Result<Value> {
+        let cluster = Node::new(at.at).document("/v1/cluster");
+        let leader = cluster.ok().and_then(|cluster| watch::leader(&cluster));
+        let planned =
+            leader.filter(|leader| *leader != at.at).and_then(|leader| self.plan(&Node::new(leader)).ok());
+        planned.map_or_else(|| self.plan(&Node::new(at.at)), Ok)
+    }
+
     /// Shows which partitions would move.
     fn show_plan(&self, at: &At) -> Result<ExitCode> {
-        let planned = self.plan(&Node::new(at.at))?;
+        let planned = self.plan_by_who_leads(at)?;
         print(&if at.json { format!("{planned}\n") } else { plan::shown(&planned) })
     }
 
@@ -69,7 +79,7 @@ impl Ask {
         let node = Node::new(at.at);
         // Only for the time left; what is wrong with the change itself is told when it is made.
         let predicted =
-            if no_wait { None } else { self.plan(&node).ok().and_then(|plan| plan::bytes(&plan)) };
+            if no_wait { None } else { self.plan_by_who_leads(at).ok().and_then(|plan| plan::bytes(&plan)) };
         let changed = self.make(&node)?;
         if at.json {
             print(&format!("{changed}\n"))?;

@@ -119,6 +119,12 @@ fn addresses(cluster: &Value) -> Vec<SocketAddr> {
     list(&cluster["nodes"]).iter().filter_map(address).collect()
 }
 
+/// Where the node is asked that leads, if anybody does.
+pub(super) fn leader(cluster: &Value) -> Option<SocketAddr> {
+    let leads = |node: &&Value| node["id"] == cluster["leader"];
+    list(&cluster["nodes"]).iter().find(leads).and_then(address)
+}
+
 fn address(node: &Value) -> Option<SocketAddr> {
     node["http"].as_str()?.parse().ok()
 }
@@ -284,6 +290,7 @@ mod tests {
         assert_eq!(better(&cluster(None), &[]), None);
         assert_eq!(better(&cluster(Some("n4")), &[]), None);
         assert_eq!(addresses(&cluster(None)).len(), 3);
+        assert_eq!((leader(&cluster(Some("n2"))), leader(&cluster(None))), (at(2), None));
         assert_eq!(better(&json!({}), &[]), None);
     }
 

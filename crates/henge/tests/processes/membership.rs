@@ -56,6 +56,7 @@ fn a_cluster_grows_by_starts_and_outlives_the_node_that_founded_it() {
     let at = servers.http_address(2).to_string();
     let foreseen = run(["node", "drain", "n1", "--dry-run", "--at", &at]);
     assert!(foreseen.code == Some(0) && foreseen.printed.contains("n1"), "{foreseen:?}");
+    wait_until_bytes_are_foretold(&at);
     wait_until_settled(&servers, &[1, 2, 3, 4]);
     let drained = run(["node", "drain", "n1", "--at", &at]);
     assert_eq!(drained.code, Some(0), "{drained:?}");
@@ -148,6 +149,16 @@ fn a_node_takes_the_place_of_one_that_is_up_and_of_one_that_is_dead() {
     wait_until_settled(&servers, &[1, 4, 5, 6]);
     assert_all_there(&servers, 4);
     assert_eq!(claims(&servers)["n6"], before["n3"]);
+/// Who leads hears in turn how much there is of each partition, and whichever node is asked, the plan says how many bytes would move.
+fn wait_until_bytes_are_foretold(at: &str) {
+    wait_until("all bytes that a drain would move to be known", || {
+        let foreseen = run(["node", "drain", "n1", "--dry-run", "--json", "--at", at]);
+        let Ok(planned) = serde_json::from_str::<serde_json::Value>(&foreseen.printed) else { return false };
+        let moves = planned["moves"].as_array().cloned().unwrap_or_default();
+        let bytes: Option<Vec<u64>> = moves.iter().map(|one| one["bytes"].as_u64()).collect();
+        // 120 keys of some bytes are there, in 16 partitions.
+        bytes.is_some_and(|bytes| bytes.iter().sum::<u64>() > 0 && bytes.iter().all(|bytes| *bytes < 1 << 20))
+    });
 }
 
 /// What cannot be is refused in words, and nothing is changed: a node under the name of a member, one that nobody knows, and a

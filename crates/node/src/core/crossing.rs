@@ -17,6 +17,7 @@ use replica::handoff::is_own;
 use types::{Incarnation, Moment, NodeId, ShardId};
 use wire::{Body, Envelope, ReplicaReply, ReplicaRequest};
 
+use super::amounts::Amounts;
 use super::hearing::SPEAKER;
 use super::lives::Run;
 use super::{Evidence, Output, Sender, Shard};
@@ -56,6 +57,8 @@ pub enum Passed {
     State(Arc<ClusterState>),
     /// For that shard: this one is so far.
     Progress(ShardId, Report),
+    /// For that shard: about so much this one has of its partitions.
+    Amounts(ShardId, Amounts),
     /// For that shard: a peer goes by a later state.
     Behind(NodeId),
 }
@@ -196,6 +199,7 @@ impl Shard {
             Passed::Disk(peer, is_full) => self.set_topology(now, self.topology.with_disk(peer, is_full)),
             Passed::State(state) => self.adopt(now, &state, out),
             Passed::Progress(shard, report) => self.shard_is_at(now, shard, report, out),
+            Passed::Amounts(shard, amounts) => self.shard_has(shard, amounts),
             Passed::Behind(peer) => self.ask_for_news(peer, out),
         }
     }
@@ -229,6 +233,7 @@ impl Shard {
             | Passed::Disk(..)
             | Passed::State(..)
             | Passed::Progress(..)
+            | Passed::Amounts(..)
             | Passed::Behind(..) => {}
         }
     }

@@ -11,6 +11,7 @@ use cluster::{ClusterState, Report};
 use types::{Epoch, Incarnation, Moment, NodeId};
 use wire::{Body, Envelope, Govern};
 
+use super::amounts::Amounts;
 use super::governing::Act;
 use super::hearing::SPEAKER;
 use super::{Output, Passed, Sender, Shard};
@@ -189,6 +190,25 @@ impl Shard {
             self.shard_is_at(now, SPEAKER, report, out);
         } else {
             out.push(Output::Pass(SPEAKER, Passed::Progress(self.index, report)));
+        }
+    }
+
+    /// Tells who speaks for the node about how much this shard has of its partitions, if it is time. It is never waited for: a shard
+    /// that has nothing to do tells when it has.
+    pub(super) fn tell_how_much(&mut self, now: Moment, out: &mut Vec<Output>) {
+        let Some(amounts) = self.looking.look(now.mono, &self.replica) else { return };
+        if self.index == SPEAKER {
+            self.shard_has(SPEAKER, amounts);
+        } else {
+            out.push(Output::Pass(SPEAKER, Passed::Amounts(self.index, amounts)));
+        }
+    }
+
+    /// A shard of the node has so much of its partitions.
+    pub(super) fn shard_has(&mut self, shard: types::ShardId, amounts: Amounts) {
+        let shards = self.shards;
+        if let Some(governing) = &mut self.governing {
+            governing.shard_has(amounts, |partition| shards.of_partition(partition) == shard);
         }
     }
 

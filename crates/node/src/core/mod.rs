@@ -9,6 +9,7 @@
 //! shard gossips for all: `liveness` is the gossip, `sights` what a shard makes of it, `hearing` how the two meet. `lives` is what
 //! the node remembers of its peers, and `tide` what they remember of it.
 
+mod amounts;
 mod batch;
 mod crossing;
 mod going_by;
@@ -158,6 +159,7 @@ pub struct Shard {
     governing: Option<Governing>,
     /// How far this shard is, as it was told last.
     told_report: Option<cluster::Report>,
+    looking: amounts::Looking,
     /// Reused from input to input.
     asks: Vec<coordinator::Effect>,
     serves: Vec<replica::Effect>,
@@ -362,6 +364,7 @@ impl Shard {
         self.replica.end_turn(now, &mut self.serves);
         self.settle(now, out);
         self.tell_how_far(now, out);
+        self.tell_how_much(now, out);
         if self.lacks && !self.replica.lacks_something() {
             self.lacks = false;
             self.replica.has_caught_up();

@@ -352,6 +352,7 @@ impl Directory {
         Ok(Shard {
             governing: speaks.then(|| self.governing()).transpose()?,
             told_report: None,
+            looking: super::amounts::Looking::default(),
             sights: Sights::default(),
             lacks: origin != Origin::Settled,
             lacking: if origin == Origin::Settled { 0 } else { usize::from(count) },

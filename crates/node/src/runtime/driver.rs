@@ -411,6 +411,7 @@ impl Driver {
             | Passed::Disk(..)
             | Passed::State(..)
             | Passed::Progress(..)
+            | Passed::Amounts(..)
             | Passed::Behind(..) => false,
         };
         if is_question && !self.node.mailboxes.has_room(to) {

@@ -24,9 +24,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use cluster::{ClusterState, Session, Stage, Standing, Step};
 use storage::SequenceNumber;
-use types::{Instant, KeyspaceId, NodeId, OperationId, PartitionId};
+use types::{Epoch, Instant, KeyspaceId, NodeId, OperationId, PartitionId};
 
 use self::fetching::Fetching;
 use self::note::{Done, Note};
@@ -60,8 +61,14 @@ pub struct Figures {
     pub fetched: u64,
     /// Their bytes.
     pub fetched_bytes: u64,
-    /// Records that were dropped because they are not kept here, since the start.
+    /// Records that were dropped one by one because they are not kept here, since the start.
     pub dropped: u64,
+    /// Partitions that were dropped whole.
+    pub dropped_whole: u64,
+    /// Bytes of pages that were given to new owners, since the start.
+    pub given_bytes: u64,
+    /// Partitions that are yet to be compared with somebody.
+    pub uncompared: u64,
     /// With whom one of the partitions is yet to be compared.
     pub waits_for: Option<NodeId>,
 }
@@ -83,6 +90,8 @@ pub(crate) struct Local {
     pub(crate) session: Session,
     pub(crate) stage: Stage,
     pub(crate) phase: Phase,
+    /// About how many bytes of keys and records were fetched.
+    pub(crate) fetched_bytes: u64,
 }
 
 /// How far it is.
@@ -182,7 +191,7 @@ impl Moving {
                         fresh.push(partition);
                     }
                     let phase = if is_new { Phase::Emptying } else { Phase::Comparing(Comparing::default()) };
-                    Local { session: movement.session, stage: movement.stage, phase }
+                    Local { session: movement.session, stage: movement.stage, phase, fetched_bytes: 0 }
                 }
             };
             self.steps.insert(partition, local);
@@ -203,6 +212,19 @@ impl Moving {
                 Phase::Done(_) => local.stage != Stage::Clearing,
                 Phase::Fetching(_) | Phase::Comparing(_) => true,
             })
+    }
+
+    /// The same of any keyspace.
+    pub(crate) fn keeps_any(&self, partition: PartitionId) -> bool {
+        self.state.keyspaces().iter().any(|keyspace| self.keeps(keyspace.id, partition))
+    }
+
+    /// Whether this node is to get a partition in a keyspace, and takes nothing in before what is left there is dropped.
+    pub(crate) fn is_emptying(&self, keyspace: KeyspaceId, partition: PartitionId) -> bool {
+        let is_now = |local: &Local| matches!(local.phase, Phase::Emptying);
+        self.steps.get(&partition).is_some_and(is_now)
+            && self.state.is_filled(self.here, keyspace, partition)
+            && !self.keeps(keyspace, partition)
     }
 
     /// Whether every owner of a partition has what this node had of it in a keyspace, and this node drops that or has.
@@ -294,20 +316,46 @@ impl Moving {
         .collect()
     }
 
+    /// What this node is doing for each movement that it has a part in, in words.
+    pub(crate) fn steps(&self) -> Vec<(PartitionId, Stage, &'static str)> {
+        let word = |local: &Local| match &local.phase {
+            Phase::Emptying => "emptying",
+            Phase::Fetching(_) if local.fetched_bytes == 0 => "beginning to fetch",
+            Phase::Fetching(_) => "fetching",
+            Phase::Comparing(_) => "comparing",
+            Phase::Dropping => "dropping",
+            Phase::Done(_) => "done",
+        };
+        self.steps.iter().map(|(partition, local)| (*partition, local.stage, word(local))).collect()
+    }
+
+    /// What was fetched so far of each partition that this node is to get.
+    pub(crate) fn fetched(&self) -> Vec<(PartitionId, Epoch, u64)> {
+        let filled = self.steps.iter().filter(|(_, local)| local.stage == Stage::Filling);
+        filled.map(|(partition, local)| (*partition, local.session.0, local.fetched_bytes)).collect()
+    }
+
+    /// Where a fetching goes on that was begun before the start.
+    pub(crate) fn fetched_to(&self) -> Vec<(PartitionId, Bytes)> {
+        let place = |local: &Local| match &local.phase {
+            Phase::Fetching(fetching) => Some(fetching.place().clone()),
+            _ => None,
+        };
+        self.steps.iter().filter_map(|(partition, local)| Some((*partition, place(local)?))).collect()
+    }
+
     /// How far it is.
     pub(crate) fn figures(&self) -> Figures {
         let count = |stage| {
             let is = |local: &&Local| local.stage == stage && !matches!(local.phase, Phase::Done(_));
             self.steps.values().filter(is).count() as u64
         };
-        let waits_for = self.steps.values().find_map(|local| match &local.phase {
-            Phase::Comparing(comparing) => comparing.waits_for,
-            _ => None,
-        });
+        let waits_for: Vec<NodeId> = self.steps.values().filter_map(Local::waits_for).collect();
         Figures {
             filling: count(Stage::Filling),
             clearing: count(Stage::Clearing),
-            waits_for,
+            uncompared: waits_for.len() as u64,
+            waits_for: waits_for.first().copied(),
             ..self.figures
         }
     }
@@ -344,6 +392,14 @@ pub(crate) enum Next {
 }
 
 impl Local {
+    /// With whom it is yet to be compared.
+    fn waits_for(&self) -> Option<NodeId> {
+        match &self.phase {
+            Phase::Comparing(comparing) => comparing.waits_for,
+            _ => None,
+        }
+    }
+
     /// What is next, if it is time for it. `moment` is that of the exchange.
     pub(crate) fn next(&mut self, now: Instant, moment: (u64, u64)) -> Option<Next> {
         match &mut self.phase {
@@ -372,7 +428,7 @@ fn is_there(state: &ClusterState, node: NodeId) -> bool {
 }
 
 /// Where a partition begins in the store.
-pub(crate) fn start_of(state: &ClusterState, partition: PartitionId) -> Option<bytes::Bytes> {
+pub(crate) fn start_of(state: &ClusterState, partition: PartitionId) -> Option<Bytes> {
     let slots = state.partitions().slots_of(partition)?;
     Some(store_key::position(*slots.start(), KeyspaceId(0), 0))
 }

@@ -62,7 +62,7 @@ impl Pages {
         out.push(Effect::Scan(token, db.scan(KeyRange::new(&from, end.as_deref()), limit)));
     }
 
-    /// It was read. `is_hidden` says which records nobody is to be shown yet, and `mark` what the owners have agreed on.
+    /// It was read. What comes back is how many bytes of keys and records are given. `is_hidden` says which records nobody is to be shown yet, and `mark` what the owners have agreed on.
     pub(crate) fn read(
         &mut self,
         token: u64,
@@ -71,9 +71,10 @@ impl Pages {
         is_hidden: impl Fn(&Bytes) -> bool,
         mark: impl FnOnce(PartitionId) -> Option<wire::Mark>,
         out: &mut Vec<Effect>,
-    ) {
-        let Some((ticket, session)) = self.by_token.remove(&token) else { return };
+    ) -> usize {
+        let Some((ticket, session)) = self.by_token.remove(&token) else { return 0 };
         let partition = ticket.partition;
+        let mut given = 0;
         let reply = match outcome {
             _ if !is_open(state, partition, session) => {
                 ReplicaReply::StaleEpoch { newest: state.since(partition) }
@@ -87,11 +88,13 @@ impl Pages {
                     };
                     store_key::keyspace_of(key).is_some_and(is_for) && !is_hidden(key)
                 });
+                given = entries.iter().map(|(key, record)| key.len() + record.len()).sum();
                 let mark = if next.is_none() { mark(partition) } else { None };
                 ReplicaReply::Fetched(Box::new(FetchAnswer { entries, next, mark }))
             }
         };
         out.push(Effect::Reply(ticket, reply));
+        given
     }
 }
 

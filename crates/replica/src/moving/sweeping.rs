@@ -1,15 +1,17 @@
 //! Dropping what this node does not keep: of partitions that have left it, of movements that were given up, of keyspaces that were
 //! dropped.
 //!
-//! A partition is read, a page and then a pause, and what is not kept of it is named. What must hold: whether something is kept is
-//! asked when it is dropped, not before; and a partition counts as clean only once all of it was read since it was last said to
-//! have something to be dropped.
+//! Where nothing of a partition is kept, all of it goes at once, as one range of the store: before anything is read where a movement
+//! waits for it, else once a page was read that has something. Where something is kept, of another keyspace, a partition is read, a
+//! page and then a pause, and what is not kept of it is named. (A keyspace lies within each slot, so what is to go is as many ranges
+//! as there are slots.) What must hold: whether something is kept is asked when it is dropped, not before; and a partition counts as
+//! clean only once all of it was dropped, or read, since it was last said to have something to be dropped.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
-use storage::{Db, KeyRange, ScanJob, ScanLimit, ScanOutcome};
+use storage::{Db, KeyRange, PutError, ScanJob, ScanLimit, ScanOutcome};
 use types::{Instant, KeyspaceId, PartitionId};
 
 use crate::store_key;
@@ -22,6 +24,9 @@ const PAUSE: Duration = Duration::from_millis(5);
 
 /// How long after something could not be read, or there was no room for deletes, it is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
+
+/// The same after storage has to catch up with its background work before it drops a range.
+const SOON: Duration = Duration::from_millis(50);
 
 /// Partitions that may have something to be dropped.
 #[derive(Debug)]
@@ -60,6 +65,38 @@ impl Sweeping {
     pub(crate) fn next_timer(&self) -> Option<Instant> {
         let is_reading = self.pass.as_ref().is_some_and(|pass| pass.token.is_some());
         (!self.waiting.is_empty() && !is_reading).then_some(self.rest_until)
+    }
+
+    /// All that are to be dropped whole, if it is time. `is_whole` says whether that is waited for, and nothing of it is kept.
+    pub(crate) fn to_drop_whole(
+        &self,
+        now: Instant,
+        is_whole: impl Fn(PartitionId) -> bool,
+    ) -> Vec<PartitionId> {
+        if self.rest_until > now {
+            return Vec::new();
+        }
+        self.waiting.iter().copied().filter(|one| is_whole(*one)).collect()
+    }
+
+    /// Of which partition a page is that is read under this token.
+    pub(crate) fn is_reading(&self, token: u64) -> Option<PartitionId> {
+        self.pass.as_ref().filter(|pass| pass.token == Some(token)).map(|pass| pass.partition)
+    }
+
+    /// It was dropped whole, or could not be.
+    pub(crate) fn dropped_whole(
+        &mut self,
+        now: Instant,
+        partition: PartitionId,
+        outcome: Result<(), &PutError>,
+    ) {
+        self.pass.take_if(|pass| pass.partition == partition);
+        match outcome {
+            Ok(()) => drop(self.waiting.remove(&partition)),
+            Err(PutError::Stalled { .. }) => self.rest_until = now + SOON,
+            Err(_) => self.rest_until = now + AGAIN,
+        }
     }
 
     /// The next page, under this token, if it is time for one. `first` says of which partitions it is waited for.

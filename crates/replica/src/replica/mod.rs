@@ -7,12 +7,13 @@
 //! A request comes in by [`serving`]; [`reaching`] is its way to the record, [`arriving`] is what becomes of a record that another
 //! node made, [`making`] how this one makes its own, [`storing`] how either is stored and acknowledged. [`asking`] is what this node
 //! asks by itself, [`collecting`] how deletes are dropped, [`healing`] what becomes of what was lost to damage, [`moving`] what it
-//! does while partitions move, [`readdressing`] what becomes of hints by that. [`turn`] ends
+//! does while partitions move, [`dropping`] how those go that it does not keep, [`readdressing`] what becomes of hints by that. [`turn`] ends
 //! it all: the log is written once, and what is to be done next is said.
 
 mod arriving;
 mod asking;
 mod collecting;
+mod dropping;
 mod healing;
 mod making;
 mod moving;
@@ -142,6 +143,8 @@ pub struct Replica {
     /// Pages that are read for new owners.
     pages: Pages,
     sweeping: Sweeping,
+    /// Writes to partitions that are being emptied.
+    to_empty: Stalled,
     /// Partitions whose marks and notes are to be deleted.
     to_unmark: Vec<PartitionId>,
     /// Until it is known whether this node had anything to forget.
@@ -223,6 +226,7 @@ impl Replica {
             moving,
             pages: Pages::default(),
             sweeping,
+            to_empty: Stalled::new(options.stalled_max, options.waiting_bytes_max),
             to_unmark,
             founding: None,
             is_being_founded: false,
@@ -236,6 +240,7 @@ impl Replica {
             give_up_at: None,
             refusals: Refusals::default(),
         };
+        replica.count_what_was_fetched();
         let missing = replica.db.missing().to_vec();
         if !missing.is_empty() {
             let damages: Vec<Damage> = replica.db.damages().cloned().collect();

@@ -18,6 +18,9 @@ use crate::moving::{self, Comparing, Next, Phase, start_of};
 use crate::store_key;
 use crate::waiting::{Task, Waiting};
 
+/// At how many partitions is looked at once, whether this node holds them or not.
+const LOOKED_AT_MAX: usize = 1024;
+
 impl Replica {
     /// The node goes by this state from now on, which is on its disk already.
     ///
@@ -92,6 +95,47 @@ impl Replica {
         self.moving.figures()
     }
 
+    /// What this shard is doing for each movement that it has a part in: at which stage, and what.
+    pub fn steps(&self) -> Vec<(PartitionId, Stage, &'static str)> {
+        self.moving.steps()
+    }
+
+    /// What was fetched so far of each partition that this shard is to get: by which movement, and about how many bytes of keys and
+    /// records.
+    pub fn fetched(&self) -> Vec<(PartitionId, Epoch, u64)> {
+        self.moving.fetched()
+    }
+
+    /// About how many bytes of keys and records there are of each of so many partitions of those that this shard holds, from the one at
+    /// this place on; and where to go on.
+    pub fn amounts(&self, from: usize, count_max: usize) -> (Vec<(PartitionId, u64)>, usize) {
+        let mut amounts = Vec::new();
+        let looked_at = self.partitions.iter().enumerate().skip(from).take(LOOKED_AT_MAX);
+        for (place, partition) in looked_at {
+            if amounts.len() >= count_max {
+                return (amounts, place);
+            }
+            if self.state.holds(self.here, *partition)
+                && let Some(range) = store_key::range_of(&self.state, *partition)
+            {
+                amounts.push((*partition, self.db.bytes_of(&range).bytes));
+            }
+        }
+        let next = from + LOOKED_AT_MAX;
+        (amounts, if next < self.partitions.len() { next } else { 0 })
+    }
+
+    /// What was fetched before the start counts as it is found.
+    pub(super) fn count_what_was_fetched(&mut self) {
+        for (partition, place) in self.moving.fetched_to() {
+            let Some(start) = start_of(&self.state, partition) else { continue };
+            let bytes = self.db.bytes_of(&KeyRange { start, end: Some(place) }).bytes;
+            if let Some(local) = self.moving.get(partition) {
+                local.fetched_bytes = bytes;
+            }
+        }
+    }
+
     /// There are trees of what is kept, and of nothing else.
     fn keep_trees(&mut self, now: Moment) {
         let moving = &self.moving;
@@ -102,6 +146,7 @@ impl Replica {
     /// Goes on with what is to be done for movements, as far as it is due.
     pub(super) fn move_on(&mut self, now: Moment, out: &mut Vec<Effect>) {
         self.forget_marks(now);
+        self.drop_what_is_waited_for(now);
         for partition in self.moving.partitions() {
             let Some(local) = self.moving.get(partition) else { continue };
             let (stage, moment) = (local.stage, self.exchange.moment());
@@ -116,10 +161,19 @@ impl Replica {
                 _ => {}
             }
         }
+        self.take_up_emptied(now, out);
         let token = self.moving.next_id();
         let partitions = self.state.partitions();
         let slots_of = |one| partitions.slots_of(one).map(|slots| (*slots.start(), *slots.end()));
         let is_waited_for = |one| self.moving.waits_for_sweep(one);
+        if !self
+            .sweeping
+            .to_drop_whole(now.mono, |one| is_waited_for(one) && !self.moving.keeps_any(one))
+            .is_empty()
+        {
+            // At the next turn, which is now: nothing of it need be read.
+            return;
+        }
         if let Some(job) = self.sweeping.turn(now.mono, token, slots_of, is_waited_for, &self.db) {
             out.push(Effect::Scan(token, job));
         }
@@ -231,9 +285,13 @@ impl Replica {
             let stored = fetching.stored(now.mono, None);
             return self.page_stored(now, partition, stored);
         }
+        let bytes: usize = entries.iter().map(|(key, record)| key.len() + record.len()).sum();
+        self.moving.figures.fetched_bytes += bytes as u64;
+        if let Some(local) = self.moving.get(partition) {
+            local.fetched_bytes += bytes as u64;
+        }
         for (key, record) in entries {
             self.moving.figures.fetched += 1;
-            self.moving.figures.fetched_bytes += record.len() as u64;
             let keyspace = store_key::keyspace_of(&key).expect("looked at when the page came");
             let epoch = self.state.since_in(keyspace, partition);
             let until = now.mono + PATIENCE;
@@ -322,7 +380,12 @@ impl Replica {
             let (recent, collection) = (&self.recent, &self.collection);
             let mark = |partition| collection.mark(partition).map(Standing::to_mark);
             let is_hidden = |key: &Bytes| recent.is_hidden(key);
-            return self.pages.read(token, outcome, &self.state, is_hidden, mark, out);
+            let given = self.pages.read(token, outcome, &self.state, is_hidden, mark, out);
+            self.moving.figures.given_bytes += given as u64;
+            return;
+        }
+        if self.is_dropped_whole(now, token, &outcome) {
+            return;
         }
         let (state, moving, db) = (&self.state, &mut self.moving, &mut self.db);
         let recent = &mut self.recent;

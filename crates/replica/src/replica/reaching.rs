@@ -72,13 +72,16 @@ impl Replica {
             return;
         }
         let stalled = self.stalled.give_up(now, out, &mut self.refusals);
+        let emptying = self.to_empty.give_up(now, out, &mut self.refusals);
         let cold = self.cold.give_up(now, out, &mut self.refusals);
-        self.give_up_at = stalled.into_iter().chain(cold).min().map(|at| at.max(now.mono + LOOK_EVERY));
+        self.give_up_at =
+            stalled.into_iter().chain(emptying).chain(cold).min().map(|at| at.max(now.mono + LOOK_EVERY));
     }
 
     /// When that is to be done next.
     pub(super) fn gives_up_at(&self) -> Option<Instant> {
-        self.give_up_at.filter(|at| *at != NEVER && !(self.stalled.is_empty() && self.cold.is_empty()))
+        let nothing_waits = self.stalled.is_empty() && self.to_empty.is_empty() && self.cold.is_empty();
+        self.give_up_at.filter(|at| *at != NEVER && !nothing_waits)
     }
 
     /// Runs a task on what is held of its key: at once where memory knows, else in its turn once the disk has said.
@@ -125,9 +128,8 @@ impl Replica {
         one: Waiting,
         out: &mut Vec<Effect>,
     ) {
+        self.give_up_by(&one);
         let refusals = &mut self.refusals;
-        let gives_up_at = one.gives_up_at();
-        self.give_up_at = Some(self.give_up_at.map_or(gives_up_at, |at| at.min(gives_up_at)));
         match why {
             NotNow::Stalled => out.extend(self.stalled.push(now, key, one, refusals)),
             NotNow::BehindARead => out.extend(self.cold.push(&key, one, refusals)),
@@ -137,6 +139,12 @@ impl Replica {
                 out.push(one.fail(&error.to_string()));
             }
         }
+    }
+
+    /// This task waits: who does is looked through when it has no time left.
+    pub(super) fn give_up_by(&mut self, one: &Waiting) {
+        let gives_up_at = one.gives_up_at();
+        self.give_up_at = Some(self.give_up_at.map_or(gives_up_at, |at| at.min(gives_up_at)));
     }
 }
 

@@ -49,12 +49,14 @@ impl Replica {
                 }
             }
             ReplicaRequest::Write { keyspace, key, record, path, in_place_of } => {
+                let task = Task::Write { keyspace, record, path };
+                if in_place_of.is_none() && self.moving.is_emptying(keyspace, ticket.partition) {
+                    let key = store_key(keyspace, &key);
+                    return self.wait_until_empty(now, key, Waiting::new(now, ticket, task), out);
+                }
                 match self.place_to_keep(keyspace, &key, ticket.partition, in_place_of) {
                     Err(why) => out.push(Effect::Reply(ticket, ReplicaReply::Failed { why })),
-                    Ok(key) => {
-                        let task = Task::Write { keyspace, record, path };
-                        self.with_held(now, key, Waiting::new(now, ticket, task), out);
-                    }
+                    Ok(key) => self.with_held(now, key, Waiting::new(now, ticket, task), out),
                 }
             }
             // Where clients' writes wait for storage nothing else is taken in.

@@ -143,6 +143,29 @@ impl Owners {
         self.settle();
     }
 
+    /// The same, and it is asked something by that state before any page that it reads for it has come. What it says in the end.
+    pub(crate) fn adopt_while_asked(
+        &mut self,
+        node: usize,
+        partition: PartitionId,
+        request: ReplicaRequest,
+    ) -> (bool, ReplicaReply) {
+        self.states[node] = Arc::clone(&self.state);
+        let (now, here, state) = (self.now, self.id(node), Arc::clone(&self.state));
+        let epoch = request.keyspace().map_or(state.since(partition), |one| state.since_in(one, partition));
+        let ticket = Ticket { partition, epoch, ..ticket_of(here, OperationId(OURS)) };
+        let (mut adopted, mut served) = (Vec::new(), Vec::new());
+        self.nodes[node].set_state(now, state, &mut adopted);
+        self.nodes[node].serve(now, ticket, request, &mut served);
+        self.nodes[node].end_turn(now, &mut served);
+        let is_reply = |effect: &Effect| matches!(effect, Effect::Reply(..) | Effect::Sync(_));
+        let waits = !served.iter().any(is_reply);
+        adopted.extend(served);
+        self.carry(node, adopted);
+        self.settle();
+        (waits, self.replies.pop().expect("it answers").1)
+    }
+
     /// Starts the nodes that the last state has and that are not there yet, on empty disks.
     pub(crate) fn start_new(&mut self, options: ReplicaOptions, storage: &Options) {
         let all: Vec<PartitionId> = self.state.partitions().iter().collect();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use api::{Change, Changed, Error, Outcome, Reply};
 use bytes::Bytes;
 use cluster::{Command, Refused};
-use types::{Epoch, Instant, Moment, NodeId};
+use types::{Epoch, Instant, Moment, NodeId, PartitionId};
 use wire::{Govern, Proposed};
 
 use super::group::Proposer;
@@ -84,7 +84,11 @@ impl Governing {
     /// Says what a change would come to.
     pub(in crate::core) fn plan(&self, change: &Change) -> Outcome {
         let planned = self.newest.command_of(change).and_then(|command| self.newest.plan_of(&command));
-        planned.map(Reply::Planned).map_err(|error| refused(&error))
+        let mut planned = planned.map_err(|error| refused(&error))?;
+        for one in &mut planned.moves {
+            one.bytes = self.bytes_of(PartitionId(one.partition));
+        }
+        Ok(Reply::Planned(planned))
     }
 
     fn propose_for(&mut self, now: Moment, number: u64, out: &mut Vec<Act>) {

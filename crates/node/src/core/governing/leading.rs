@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use types::{Epoch, Incarnation, Instant, Moment, NodeId, PartitionId};
 use wire::Govern;
 
+use super::super::amounts::{Amounts, Told};
 use super::group::Proposer;
 use super::{Act, Governing, voters};
 
@@ -47,12 +48,15 @@ pub(super) struct NodeReport {
     pub(super) member: Option<u64>,
     /// Which life of its data directory it is.
     pub(super) incarnation: Incarnation,
+    /// About how much it has of some of its partitions, and of those that it is to get.
+    pub(super) amounts: Amounts,
 }
 
 /// What the leader knows for now.
 #[derive(Debug, Default)]
 pub(super) struct Leading {
     progress: Progress,
+    amounts: Told,
     heard: BTreeMap<NodeId, Heard>,
     look_at: Option<Instant>,
     regroup_at: Option<Instant>,
@@ -85,10 +89,14 @@ impl Leading {
 impl Governing {
     /// Tells whoever leads how far this node is.
     pub(super) fn report(&mut self, now: Moment, out: &mut Vec<Act>) {
+        if self.leader.is_none() {
+            return;
+        }
         let report = NodeReport {
             report: self.own_report(),
             member: self.keeps_as().map(|member| member.0),
             incarnation: self.incarnation,
+            amounts: self.amounts.tell_of_some(),
         };
         match self.leader {
             Some((_, leader)) if leader == self.here => self.take_report(now, self.here, report),
@@ -109,9 +117,10 @@ impl Governing {
     }
 
     fn take_report(&mut self, now: Moment, from: NodeId, report: NodeReport) {
-        let NodeReport { report, member, incarnation } = report;
+        let NodeReport { report, member, incarnation, amounts } = report;
         let heard = Heard { at: now.mono, adopted: report.adopted, member: member.map(MemberId), incarnation };
         self.leading.progress.report(from, report);
+        self.leading.amounts.take(&self.newest, from, amounts);
         self.leading.heard.insert(from, heard);
         // What it waits for may have come with this.
         self.leading.proposed_for = None;
@@ -199,6 +208,18 @@ impl Governing {
     /// Of whom a movement waits to hear; nothing where this node does not lead, and cannot know.
     pub(super) fn waits_for(&self, partition: PartitionId) -> Option<Vec<NodeId>> {
         self.leads().map(|_| self.leading.progress.waits_for(&self.newest, partition))
+    }
+
+    /// About how many bytes all who get a partition are to be sent, and how many of those they have; nothing where this node does not
+    /// lead, or has not heard.
+    pub(super) fn bytes_of_movement(&self, partition: PartitionId) -> Option<(u64, u64)> {
+        self.leads().and_then(|_| self.leading.amounts.of_movement(&self.newest, partition))
+    }
+
+    /// About how many bytes there are of a partition, as far as this node knows: who leads knows of all, others of their own.
+    pub(super) fn bytes_of(&self, partition: PartitionId) -> Option<u64> {
+        let told = self.leads().and_then(|_| self.leading.amounts.of(&self.newest, partition));
+        told.or_else(|| self.amounts.of(&self.newest, self.here, partition))
     }
 
     /// Takes one step, at the most, toward those voting who should.

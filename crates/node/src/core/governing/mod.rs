@@ -39,6 +39,7 @@ use self::asking::Asked;
 use self::group::Keeper;
 use self::keeping::Keeping;
 use self::leading::Leading;
+use super::amounts::{Amounts, Own};
 
 /// How often a node says what it knows, and how far it is.
 const SPEAK_EVERY: Duration = Duration::from_secs(1);
@@ -87,6 +88,8 @@ pub(super) struct Governing {
     next_number: u64,
     /// How far each shard is.
     shards: BTreeMap<ShardId, Report>,
+    /// About how much all of them have.
+    amounts: Own,
     reachable: BTreeSet<NodeId>,
     next_word: Option<Instant>,
     rng: Rng,
@@ -146,6 +149,7 @@ impl Governing {
             // Answers to what an earlier run has asked must not be taken for answers to this one.
             next_number: rng.next_u64() >> 1,
             shards: (0..shards).map(|shard| (ShardId(shard), at_start.clone())).collect(),
+            amounts: Own::default(),
             reachable: BTreeSet::new(),
             recent: VecDeque::new(),
             next_word: None,
@@ -157,9 +161,13 @@ impl Governing {
     /// What is shown of movements and of who keeps the state, beside what that says itself.
     pub(super) fn shown(&self) -> Shown {
         let (term, leader) = self.leader.map_or((0, None), |(term, leader)| (term, Some(leader)));
-        let figures = |partition: &PartitionId| MovementFigures {
-            waits_for: self.waits_for(*partition),
-            ..MovementFigures::default()
+        let figures = |partition: &PartitionId| {
+            let bytes = self.bytes_of_movement(*partition);
+            MovementFigures {
+                bytes_total: bytes.map(|(total, _)| total),
+                bytes_done: bytes.map(|(_, done)| done),
+                waits_for: self.waits_for(*partition),
+            }
         };
         Shown {
             movements: self.newest.movements().keys().map(|one| (*one, figures(one))).collect(),
@@ -262,6 +270,11 @@ impl Governing {
             self.shards.insert(shard, report);
             self.report(now, out);
         }
+    }
+
+    /// A shard of this node has so much of its partitions.
+    pub(super) fn shard_has(&mut self, amounts: Amounts, is_its: impl Fn(PartitionId) -> bool) {
+        self.amounts.take(amounts, is_its);
     }
 
     /// How far the node is: as far as the last of its shards has adopted, with what each has done.
