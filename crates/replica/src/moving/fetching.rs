@@ -56,6 +56,11 @@ impl Fetching {
         Fetching { from, step: Step::Resting, rest_until: Instant::default(), failed: None }
     }
 
+    /// Where it has come to.
+    pub(crate) fn place(&self) -> &Bytes {
+        &self.from
+    }
+
     /// When [`is_due`](Self::is_due) has something to say.
     pub(crate) fn next_timer(&self) -> Option<Instant> {
         match &self.step {
