@@ -58,6 +58,11 @@ pub enum Change {
         /// What it is called.
         node: String,
     },
+    /// Each partition is to become two.
+    Halve {
+        /// How many there are, as far as the asker knows: where there are others by now it is refused.
+        partitions: Option<u16>,
+    },
 }
 
 /// Settings of a keyspace, in words. See `henge keyspace create --help`.

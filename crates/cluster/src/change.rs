@@ -46,6 +46,9 @@ impl ClusterState {
             Change::Remove { node, below_n } => Command::Remove { name: node.clone(), below_n: *below_n },
             Change::Weigh { node, weight } => Command::Weigh { name: node.clone(), weight: *weight },
             Change::Cancel { node } => Command::Cancel { name: node.clone() },
+            Change::Halve { partitions } => {
+                Command::Halve { partitions: partitions.unwrap_or(self.partitions().count()) }
+            }
         })
     }
 
@@ -112,6 +115,13 @@ impl ClusterState {
         let next = self.apply(command)?;
         let moves = next.planned_moves();
         let mut planned = Planned { epoch: self.epoch(), moves, notes: Vec::new() };
+        if self.partitions() != next.partitions() {
+            planned.notes.push(format!(
+                "{} partitions would be {}; both halves of each stay with its owners",
+                self.partition_count(),
+                next.partition_count()
+            ));
+        }
         let moving = self.movements().len() + self.waiting_to_move().count();
         if moving > 0 {
             planned.notes.push(format!(

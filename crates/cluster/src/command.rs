@@ -79,6 +79,13 @@ pub enum Command {
     Advance {
         /// Which, each with the stage that it leaves.
         steps: Vec<Step>,
+        /// How many partitions there were when they were numbered so.
+        of: u16,
+    },
+    /// Each partition becomes two.
+    Halve {
+        /// How many there were when it was asked for: who was overtaken looks again.
+        partitions: u16,
     },
 }
 

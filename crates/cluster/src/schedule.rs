@@ -71,7 +71,7 @@ impl Progress {
             .collect();
         let mut commands = Vec::new();
         if !steps.is_empty() {
-            commands.push(Command::Advance { steps });
+            commands.push(Command::Advance { steps, of: state.partitions().count() });
         }
         let partitions = to_begin(state, is_up);
         if !partitions.is_empty() {
@@ -109,7 +109,12 @@ impl Progress {
     /// Who has yet to say that he is done with this stage.
     fn not_done(&self, state: &ClusterState, partition: PartitionId, movement: &Movement) -> Vec<NodeId> {
         let step = step_of(partition, movement);
-        let has_said = |node: &NodeId| self.reports.get(node).is_some_and(|(_, done)| done.contains(&step));
+        // Who has not gone by the stage says nothing of it; and partitions may have had other numbers then.
+        let goes_by = state.since(partition)..=state.epoch();
+        let has_said = |node: &NodeId| {
+            let report = self.reports.get(node).filter(|(adopted, _)| goes_by.contains(adopted));
+            report.is_some_and(|(_, done)| done.contains(&step))
+        };
         let mut concerned: BTreeSet<NodeId> = BTreeSet::new();
         for keyspace in state.keyspaces() {
             let owners = state.all_owners(keyspace.id, partition);

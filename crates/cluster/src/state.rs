@@ -254,9 +254,23 @@ impl ClusterState {
         self.owners.iter().any(|table| table.all_of(partition).holders().any(|holder| holder == node))
     }
 
-    /// Since when the owners of a partition are who they are: what was routed by an earlier state is refused (INVARIANTS E1).
+    /// Since when the owners of a partition are who they are: what was routed by an earlier state is refused (INVARIANTS E1). All
+    /// that was routed by another number of partitions is: by fewer or more of before, or by those of a state that is yet to come.
     pub fn since(&self, partition: PartitionId) -> Epoch {
-        self.parts.since.get(usize::from(partition.0)).copied().unwrap_or_default()
+        let since = &self.parts.since;
+        let earliest = || since.iter().min().copied().unwrap_or_default();
+        since.get(usize::from(partition.0)).copied().unwrap_or_else(earliest)
+    }
+
+    /// The same owners and movements, of so many partitions, where that is more than there are: each part of one goes by what the
+    /// whole went by. Nothing where it is fewer.
+    pub fn cut_finer(&self, partitions: Partitions) -> Option<ClusterState> {
+        let mut parts = self.parts.clone();
+        while parts.target().rings.partitions().count() < partitions.count() {
+            parts.cut_in_halves().ok()?;
+        }
+        let is_cut = parts.target().rings.partitions() == partitions;
+        if is_cut { ClusterState::assemble(parts).ok() } else { None }
     }
 
     /// The same for a keyspace: since its last settings too.

@@ -32,6 +32,7 @@ enum Ask {
         n: u8,
     },
     Drop,
+    Halve,
     /// The cluster goes on by itself, by so many commands.
     GoOn(u8),
 }
@@ -47,6 +48,7 @@ fn ask() -> impl Strategy<Value = Ask> {
         1 => (1..5_u8).prop_map(|n| Ask::Create { n }),
         2 => (1..5_u8).prop_map(|n| Ask::Alter { n }),
         1 => Just(Ask::Drop),
+        1 => Just(Ask::Halve),
         12 => (1..20_u8).prop_map(Ask::GoOn),
     ]
 }
@@ -81,6 +83,9 @@ fn command(ask: &Ask, state: &ClusterState, fresh: &mut u32) -> Option<Command> 
             Command::AlterKeyspace { keyspace: Box::new(keyspace), since: last.since }
         }
         Ask::Drop => Command::DropKeyspace { keyspace: last.id, name: last.name.clone() },
+        // As many as a test has time for.
+        Ask::Halve if state.partition_count() >= 128 => return None,
+        Ask::Halve => Command::Halve { partitions: state.partitions().count() },
         Ask::GoOn(_) => return None,
     })
 }
@@ -120,6 +125,18 @@ fn go_on(
 /// What holds of every state, and of every step from one to the next.
 fn check(before: &ClusterState, after: &ClusterState) {
     assert_eq!(after.epoch(), Epoch(before.epoch().0 + 1));
+    let is_halved = before.partitions() != after.partitions();
+    if is_halved {
+        assert_eq!(after.partition_count(), 2 * before.partition_count());
+        assert!(after.partitions().iter().all(|half| after.since(half) == after.epoch()), "all is refused");
+    }
+    // In what follows a half is compared with what the whole was.
+    let before = &before.cut_finer(after.partitions()).unwrap();
+    if is_halved {
+        assert_eq!(before.movements(), after.movements());
+        let waiting = |state: &ClusterState| state.waiting_to_move().collect::<Vec<_>>();
+        assert_eq!(waiting(before), waiting(after));
+    }
     assert_eq!(after.founding(), before.founding());
     assert_eq!(&ClusterState::decode(&after.encode()).unwrap(), after);
     let staying = |data_center: &str| {
@@ -228,10 +245,61 @@ fn steps_are_taken_once() {
     assert!(matches!(state.apply(&begin), Err(Refused::Because(_))));
     let session = state.movement(partition).unwrap().session;
     let step = Step { partition, session, stage: Stage::Filling };
-    let advance = Command::Advance { steps: vec![step] };
+    let advance = Command::Advance { steps: vec![step], of: state.partitions().count() };
     let state = state.apply(&advance).unwrap();
     assert_eq!(state.movement(partition).unwrap().stage, Stage::Switched);
     assert!(state.apply(&advance).is_err());
+}
+
+/// Partitions that began to move at once have one session. What was said of one of them by the numbers of before a split is not
+/// said of the one that has its number now.
+#[test]
+fn steps_and_reports_of_before_a_split_are_of_other_partitions() {
+    let state = found(3, Vec::new());
+    let state =
+        state.apply(&Command::Join { plan: Box::new(member("n4", "dc1", "r4")), replaces: None }).unwrap();
+    let state = state.apply(&Command::Begin { partitions: state.waiting_to_move().collect() }).unwrap();
+    let steps: Vec<Step> = state
+        .movements()
+        .iter()
+        .map(|(partition, movement)| Step {
+            partition: *partition,
+            session: movement.session,
+            stage: movement.stage,
+        })
+        .collect();
+    let late = Command::Advance { steps: steps.clone(), of: state.partitions().count() };
+    let mut progress = Progress::default();
+    for one in state.members() {
+        progress.report(one.id, Report { adopted: state.epoch(), done: steps.clone() });
+    }
+    let is_going_on = |state: &ClusterState| {
+        let next = progress.next(state, |_| false, |_| false);
+        next.iter().any(|command| matches!(command, Command::Advance { .. }))
+    };
+    assert!(is_going_on(&state));
+    let halved = state.apply(&Command::Halve { partitions: state.partitions().count() }).unwrap();
+    let of_another = |step: &&Step| {
+        halved.movement(step.partition).is_some_and(|movement| movement.session == step.session)
+    };
+    assert!(steps.iter().any(|step| of_another(&step)), "the numbers are used again under the same session");
+    assert!(!is_going_on(&halved));
+    assert!(halved.apply(&late).is_err());
+    assert_eq!(halved.movements().len(), 2 * state.movements().len(), "both halves go on");
+}
+
+/// Who asked when there were fewer partitions has been overtaken, and a slot is not halved.
+#[test]
+fn partitions_are_halved_once_for_each_who_asks_for_it() {
+    let mut state = found(3, Vec::new());
+    let halve = Command::Halve { partitions: state.partitions().count() };
+    state = state.apply(&halve).unwrap();
+    assert!(matches!(state.apply(&halve), Err(Refused::Because(why)) if why.contains("look again")));
+    while state.partition_count() < 16_384 {
+        state = state.apply(&Command::Halve { partitions: state.partitions().count() }).unwrap();
+    }
+    let refused = state.apply(&Command::Halve { partitions: 16_384 }).unwrap_err();
+    assert!(refused.to_string().contains("single slot"), "{refused}");
 }
 
 /// A switch waits until no quorum of the old owners may answer what was routed before, whoever seems to be up.
@@ -244,7 +312,7 @@ fn a_switch_waits_for_refusals() {
     let state = state.apply(&Command::Begin { partitions: vec![partition] }).unwrap();
     let session = state.movement(partition).unwrap().session;
     let step = Step { partition, session, stage: Stage::Filling };
-    let state = state.apply(&Command::Advance { steps: vec![step] }).unwrap();
+    let state = state.apply(&Command::Advance { steps: vec![step], of: state.partitions().count() }).unwrap();
     let old = state.all_owners(state.default_keyspace().id, partition).also_written.to_vec();
     let mut progress = Progress::default();
     let goes_on = |progress: &Progress| {

@@ -86,9 +86,10 @@ impl Target {
         self
     }
 
-    /// The same by a later state; nothing where the keyspace is no more.
+    /// The same by a later state, in which the key may be in a partition of another number; nothing where the keyspace is no more.
     pub fn by(&self, topology: &Arc<Topology>) -> Option<Target> {
-        Target::of(topology, self.coordinator, self.keyspace_id, self.key.clone(), self.partition)
+        let partition = topology.state.partition_of(&self.key);
+        Target::of(topology, self.coordinator, self.keyspace_id, self.key.clone(), partition)
     }
 
     /// Since which epoch its owners and settings are what they are: what it is routed by.

@@ -58,6 +58,8 @@ enum Purpose {
 #[derive(Debug)]
 struct Part {
     owners: Target,
+    /// The last slot that they are asked about: partitions may be others when they have answered.
+    last_slot: u16,
     level: Level,
     tracker: Tracker,
     unasked: Vec<NodeId>,
@@ -101,7 +103,9 @@ impl Walk {
     pub fn overtaken(&mut self, turn: &mut Turn<'_>) {
         let Some(part) = self.part.take() else { return };
         match self.partition_here(turn) {
-            Some((partition, last_slot)) if partition == part.owners.partition => {
+            Some((partition, last_slot))
+                if (partition, last_slot) == (part.owners.partition, part.last_slot) =>
+            {
                 self.ask(partition, last_slot, turn);
             }
             _ => self.next_partition(turn),
@@ -209,6 +213,7 @@ impl Walk {
         self.round += 1;
         self.part = Some(Part {
             owners: target,
+            last_slot,
             level,
             tracker,
             unasked,
@@ -224,10 +229,8 @@ impl Walk {
     fn ask_another_if_needed(&mut self, turn: &mut Turn<'_>) {
         let Some(part) = &self.part else { return };
         let under_way = part.tracker.awaited().filter(|node| !part.unasked.contains(node)).count();
-        if part.tracker.got() + under_way < part.tracker.needed()
-            && let Some((_, last_slot)) = self.partition_here(turn)
-        {
-            self.ask_one(last_slot, turn);
+        if part.tracker.got() + under_way < part.tracker.needed() {
+            self.ask_one(part.last_slot, turn);
         }
     }
 
@@ -250,7 +253,7 @@ impl Walk {
 
     fn part_done(&mut self, turn: &mut Turn<'_>) {
         let Some(part) = self.part.take() else { return };
-        let last_slot = self.partition_here(turn).map_or(SLOTS - 1, |(_, last)| last);
+        let last_slot = part.last_slot;
         let next = match &mut self.purpose {
             Purpose::Count { live } => {
                 let (counted, next) = part.counted.unwrap_or_default();

@@ -238,7 +238,7 @@ impl Test {
                     session: movement.session,
                     stage: movement.stage,
                 });
-                cluster::Command::Advance { steps: steps.collect() }
+                cluster::Command::Advance { steps: steps.collect(), of: state.partitions().count() }
             }
         };
         let Ok(next) = state.apply(&command) else { return };

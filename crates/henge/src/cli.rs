@@ -2,6 +2,7 @@
 
 pub(crate) mod keyspace;
 pub(crate) mod node;
+pub(crate) mod partition;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use crate::lab::order::{self, Nodes, parse_delay};
 
 use keyspace::KeyspaceCommand;
 use node::NodeCommand;
+use partition::PartitionCommand;
 
 /// A distributed key-value store: a ring of equal nodes that any Redis client talks to and that keeps answering while
 /// nodes, racks and data centers fail.
@@ -77,6 +79,9 @@ pub(crate) enum Command {
     /// Let nodes leave, take them for gone, weigh them, and turn that round. Nodes join by being started.
     #[command(subcommand)]
     Node(NodeCommand),
+    /// Halve all partitions.
+    #[command(subcommand)]
+    Partition(PartitionCommand),
     /// Measure a server that speaks the Redis protocol: this one, or another.
     Bench(Box<bench::Args>),
     /// Print a completion script for a shell.

@@ -23,6 +23,7 @@
 //! belongs to nobody's manifest alone. To change how a node uses its cores is rare; it may take as long as reading and
 //! writing the data once, and needs room for both copies meanwhile.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -307,16 +308,9 @@ impl Copy<'_> {
                 let Page { entries, next } = page(&mut source, &begin)?;
                 for (key, value) in entries {
                     bytes += (key.len() + value.len()) as u64;
-                    let partition = match store_key::parse_mark(&key).or_else(|| store_key::parse_note(&key))
-                    {
-                        Some(partition) => partition,
-                        None => {
-                            let slot = store_key::slot_of(&key).ok_or(CopyError::Foreign)?;
-                            self.state.partition_of_slot(slot).0
-                        }
-                    };
-                    let target = &mut targets[usize::from(self.shards.of_partition(partition).0)];
-                    put(target, &key, value)?;
+                    for shard in self.homes(&key)? {
+                        put(&mut targets[usize::from(shard.0)], &key, value.clone())?;
+                    }
                 }
                 for target in &mut targets {
                     settle(target)?;
@@ -336,6 +330,19 @@ impl Copy<'_> {
         targets.into_iter().try_for_each(Db::close)?;
         tracing::info!(mib = bytes >> 20, "the store is divided anew");
         Ok(())
+    }
+
+    /// The shards that an entry belongs to. What is noted of a partition that was halved since may be of the halves of several.
+    fn homes(&self, key: &Bytes) -> Result<BTreeSet<ShardId>, CopyError> {
+        let of = self.state.partitions();
+        let home = |partition| self.shards.of_partition(partition, of);
+        match store_key::parse_mark(key).or_else(|| store_key::parse_note(key)) {
+            Some(slots) => Ok(slots.partitions(of).map(home).collect()),
+            None => {
+                let slot = store_key::slot_of(key).ok_or(CopyError::Foreign)?;
+                Ok(BTreeSet::from([home(self.state.partition_of_slot(slot).0)]))
+            }
+        }
     }
 
     fn open(&self, division: Division, shard: ShardId) -> Result<Db, storage::OpenError> {

@@ -7,10 +7,10 @@
 //! A shard has a run of partitions, not every n-th: an n-th of a run is again a run, so a store that is divided further is
 //! cut in two, and placement, which deals partitions out in turns, would meet a rule of turns with one of its own: with
 //! N=1 on two nodes and two shards, one shard of each node would have nothing. Therefore the count is a power of two, as
-//! that of partitions is.
+//! that of partitions is. It is a run of slots, whatever the number of partitions: the halves of a partition stay where it was.
 
 use api::Command;
-use ring::Partitions;
+use ring::{Partitions, SLOTS, Slot};
 use types::{OperationId, PartitionId, ShardId};
 
 /// The most shards that a node may have.
@@ -21,7 +21,6 @@ pub const SHARDS_MAX: u8 = 64;
 pub struct Shards {
     /// A power of two, at most [`SHARDS_MAX`] and at most the number of partitions.
     count: u8,
-    partitions: Partitions,
 }
 
 /// A count that cannot be the number of a node's shards.
@@ -59,7 +58,7 @@ impl Shards {
     /// Unless `count` is a power of two, at most [`SHARDS_MAX`] and at most the number of partitions.
     pub fn new(count: u8, partitions: Partitions) -> Result<Shards, ShardsError> {
         if count.is_power_of_two() && u16::from(count) <= most(partitions) {
-            Ok(Shards { count, partitions })
+            Ok(Shards { count })
         } else {
             Err(ShardsError { asked: count, partitions })
         }
@@ -75,15 +74,19 @@ impl Shards {
         (0..self.count).map(ShardId)
     }
 
-    /// The shard that has this partition.
-    pub fn of_partition(self, partition: PartitionId) -> ShardId {
-        let partitions_each = self.partitions.count() / u16::from(self.count);
-        ShardId(u8::try_from(partition.0 / partitions_each).unwrap_or(u8::MAX).min(self.count - 1))
+    /// The shard that has this partition, of so many.
+    pub fn of_partition(self, partition: PartitionId, of: Partitions) -> ShardId {
+        self.of_slot(partition.0.saturating_mul(of.slots_each()))
     }
 
     /// The shard that has this key.
     pub fn of_key(self, key: &[u8]) -> ShardId {
-        if self.count == 1 { ShardId(0) } else { self.of_partition(self.partitions.of_key(key)) }
+        if self.count == 1 { ShardId(0) } else { self.of_slot(Slot::of_key(key).number()) }
+    }
+
+    fn of_slot(self, slot: u16) -> ShardId {
+        let slots_each = SLOTS / u16::from(self.count);
+        ShardId(u8::try_from(slot / slots_each).unwrap_or(u8::MAX).min(self.count - 1))
     }
 
     /// The shard whose operation this is. Ids are minted so that it can be told (`coordinator::Ids`).
@@ -152,9 +155,13 @@ mod tests {
             let doubled = Shards::new(2 << exponent, partitions).expect("divides it");
             let each = partitions.count() / u16::from(shards.count());
             for partition in partitions.iter() {
-                let shard = shards.of_partition(partition);
+                let shard = shards.of_partition(partition, partitions);
                 prop_assert_eq!(u16::from(shard.0), partition.0 / each);
-                prop_assert_eq!(doubled.of_partition(partition).0 / 2, shard.0);
+                prop_assert_eq!(doubled.of_partition(partition, partitions).0 / 2, shard.0);
+                let halved = Partitions::new(2 << (exponent + more)).expect("a power of two");
+                for half in halved.parts_of(partition, partitions) {
+                    prop_assert_eq!(shards.of_partition(half, halved), shard);
+                }
             }
         }
 

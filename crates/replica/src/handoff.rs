@@ -150,6 +150,13 @@ pub enum Settled {
 }
 
 impl Handoff {
+    /// Each partition is in parts from now on.
+    pub fn part<I: Iterator<Item = PartitionId>>(&mut self, parts: impl Fn(PartitionId) -> I) {
+        for line in self.lines.values_mut() {
+            line.partition = parts(line.partition).next().unwrap_or(line.partition);
+        }
+    }
+
     /// Of the shard with this number, of so many, of this node. What is kept for the node itself, since it has become an owner, it
     /// reaches at any time.
     pub fn new(here: NodeId, shard: u64, shards: u64) -> Handoff {

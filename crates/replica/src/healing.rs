@@ -140,6 +140,26 @@ impl Healing {
         gone.into_iter().filter_map(|partition| self.range_of(partition)).collect()
     }
 
+    /// Each partition is in parts from now on, and something of each may be missing. They are compared by trees that are yet to be
+    /// built.
+    pub(crate) fn part<I: Iterator<Item = PartitionId>>(
+        &mut self,
+        state: &Arc<ClusterState>,
+        partitions: &[PartitionId],
+        parts: impl Fn(PartitionId) -> I,
+    ) {
+        self.state = Arc::clone(state);
+        self.owned = partitions.iter().copied().filter(|one| state.holds(self.here, *one)).collect();
+        let stages = std::mem::take(&mut self.stages).into_iter();
+        let again = |stage| match stage {
+            Stage::Building | Stage::Comparing(..) => Stage::Building,
+            Stage::Alone => Stage::Alone,
+        };
+        self.stages =
+            stages.flat_map(|(one, stage)| parts(one).map(move |part| (part, again(stage)))).collect();
+        (self.looked_at, self.to_look_at, self.next) = (None, 0, PartitionId(0));
+    }
+
     /// This life of the node began without what is missing.
     pub(crate) fn began_without(&mut self, it_did: bool) {
         self.began_without = it_did;

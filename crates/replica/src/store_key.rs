@@ -19,18 +19,20 @@
 //!   4  the storage key that the record has with him
 //! ```
 //!
-//! Before these are the marks of partitions, up to which their deletes were collected ([`mark_key`]).
+//! Before these are the marks of partitions, up to which their deletes were collected ([`mark_key`]). They are named by their slots,
+//! for their numbers become those of others when partitions are halved.
 //!
 //! ```text
 //!   0  0xFFFE
-//!   2  partition  u16, big endian
+//!   2  first slot  u16, big endian
+//!   4  slots       u16, big endian: how many
 //! ```
 //!
 //! And before those is how far this node is with partitions that move ([`note_key`]): the same under 0xFFFD.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use cluster::ClusterState;
-use ring::Slot;
+use ring::{Partitions, Slot};
 use types::{KeyspaceId, NodeId, PartitionId};
 
 /// Bytes before the key itself.
@@ -88,45 +90,85 @@ pub fn hint_key(owner: NodeId, key: &[u8]) -> Bytes {
 /// Where marks are: behind all slots, before the hints.
 const MARKS: u16 = u16::MAX - 1;
 
-/// The storage key of the mark of a partition.
-pub fn mark_key(partition: PartitionId) -> Bytes {
-    let mut bytes = BytesMut::with_capacity(4);
-    bytes.put_u16(MARKS);
-    bytes.put_u16(partition.0);
-    bytes.freeze()
+/// The slots of a partition, whatever its number is by now.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Slots {
+    /// The first.
+    pub first: u16,
+    /// How many there are.
+    pub count: u16,
+}
+
+impl Slots {
+    /// Those of a partition, of so many.
+    pub fn of(partition: PartitionId, of: Partitions) -> Slots {
+        let count = of.slots_each();
+        Slots { first: partition.0.saturating_mul(count), count }
+    }
+
+    /// Whether all of those are among these.
+    pub fn contain(self, other: Slots) -> bool {
+        self.first <= other.first && other.end() <= self.end()
+    }
+
+    /// The partitions that have some of these, of so many.
+    pub fn partitions(self, of: Partitions) -> impl Iterator<Item = PartitionId> + use<> {
+        let each = of.slots_each();
+        let last = u16::try_from(self.end().saturating_sub(1) / u32::from(each)).unwrap_or(u16::MAX);
+        (self.first / each..=last.min(of.count() - 1)).map(PartitionId)
+    }
+
+    fn end(self) -> u32 {
+        u32::from(self.first) + u32::from(self.count)
+    }
+
+    fn key(self, kind: u16) -> Bytes {
+        let mut bytes = BytesMut::with_capacity(6);
+        bytes.put_u16(kind);
+        bytes.put_u16(self.first);
+        bytes.put_u16(self.count);
+        bytes.freeze()
+    }
+
+    fn parse(bytes: &[u8], kind: u16) -> Option<Slots> {
+        let [a, b, c, d, e, f] = *<&[u8; 6]>::try_from(bytes).ok()?;
+        let slots = Slots { first: u16::from_be_bytes([c, d]), count: u16::from_be_bytes([e, f]) };
+        let are_slots = slots.count > 0 && slots.end() <= u32::from(ring::SLOTS);
+        (u16::from_be_bytes([a, b]) == kind && are_slots).then_some(slots)
+    }
+}
+
+/// The storage key of the mark of a partition with these slots.
+pub fn mark_key(slots: Slots) -> Bytes {
+    slots.key(MARKS)
 }
 
 /// Where it is noted how far partitions are that move: before the marks.
 const NOTES: u16 = u16::MAX - 2;
 
-/// The storage key of the note on a partition that moves.
-pub fn note_key(partition: PartitionId) -> Bytes {
-    let mut bytes = BytesMut::with_capacity(4);
-    bytes.put_u16(NOTES);
-    bytes.put_u16(partition.0);
-    bytes.freeze()
+/// The storage key of the note on a partition that moves, with these slots.
+pub fn note_key(slots: Slots) -> Bytes {
+    slots.key(NOTES)
 }
 
 /// The first key of all notes, and their end.
 pub fn notes() -> (Bytes, Bytes) {
-    (note_key(PartitionId(0)), mark_key(PartitionId(0)))
+    (note_key(Slots { first: 0, count: 0 }), mark_key(Slots { first: 0, count: 0 }))
 }
 
-/// On which partition a note is; nothing where the bytes are no note's key.
-pub fn parse_note(bytes: &[u8]) -> Option<PartitionId> {
-    let [a, b, c, d] = *<&[u8; 4]>::try_from(bytes).ok()?;
-    (u16::from_be_bytes([a, b]) == NOTES).then(|| PartitionId(u16::from_be_bytes([c, d])))
+/// On which slots a note is; nothing where the bytes are no note's key.
+pub fn parse_note(bytes: &[u8]) -> Option<Slots> {
+    Slots::parse(bytes, NOTES)
 }
 
 /// The first key of all marks, and their end.
 pub fn marks() -> (Bytes, Bytes) {
-    (mark_key(PartitionId(0)), hints())
+    (mark_key(Slots { first: 0, count: 0 }), hints())
 }
 
-/// Of which partition a mark is; nothing where the bytes are no mark's.
-pub fn parse_mark(bytes: &[u8]) -> Option<PartitionId> {
-    let [a, b, c, d] = *<&[u8; 4]>::try_from(bytes).ok()?;
-    (u16::from_be_bytes([a, b]) == MARKS).then(|| PartitionId(u16::from_be_bytes([c, d])))
+/// Of which slots a mark is; nothing where the bytes are no mark's.
+pub fn parse_mark(bytes: &[u8]) -> Option<Slots> {
+    Slots::parse(bytes, MARKS)
 }
 
 /// The first key of all hints.
@@ -228,6 +270,21 @@ mod tests {
             prop_assert!(hint > own);
             let (start, end) = hints_of(NodeId(owner));
             prop_assert!(start <= hint && end.is_none_or(|end| hint < end));
+        }
+
+        /// Marks and notes name slots, and from these the partitions that have them are found, however many there are by then.
+        #[test]
+        fn marks_and_notes_are_found_by_their_slots(exponent in 0_u32..=14, by_then in 0_u32..=14, at in any::<u16>()) {
+            let (of, now) = (Partitions::new(1 << exponent).unwrap(), Partitions::new(1 << by_then).unwrap());
+            let slots = Slots::of(PartitionId(at % of.count()), of);
+            prop_assert_eq!(parse_mark(&mark_key(slots)), Some(slots));
+            prop_assert_eq!(parse_note(&note_key(slots)), Some(slots));
+            prop_assert_eq!((parse_note(&mark_key(slots)), parse_mark(&note_key(slots))), (None, None));
+            for partition in now.iter() {
+                let its = Slots::of(partition, now);
+                let has_some = slots.partitions(now).any(|one| one == partition);
+                prop_assert_eq!(has_some, slots.contain(its) || its.contain(slots));
+            }
         }
 
         /// The order of storage keys is that of (slot, keyspace, hash, key).

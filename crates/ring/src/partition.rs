@@ -71,6 +71,18 @@ impl Partitions {
         Some(first..=first + (self.slots_each() - 1))
     }
 
+    /// The parts of `partition`, which is one of fewer partitions: itself where there are as many, its halves where there are twice
+    /// as many.
+    pub fn parts_of(
+        self,
+        partition: PartitionId,
+        of: Partitions,
+    ) -> impl Iterator<Item = PartitionId> + use<> {
+        let each = self.count / of.count.min(self.count);
+        let first = partition.0.saturating_mul(each);
+        (first..first.saturating_add(each)).map(PartitionId)
+    }
+
     /// Every partition, in ring order.
     pub fn iter(self) -> impl DoubleEndedIterator<Item = PartitionId> + ExactSizeIterator {
         (0..self.count).map(PartitionId)
@@ -109,6 +121,17 @@ mod tests {
             let holders: Vec<_> =
                 partitions.iter().filter(|&p| partitions.slots_of(p).unwrap().contains(&number)).collect();
             prop_assert_eq!(holders, vec![home]);
+        }
+
+        /// The parts of a partition have its slots, in order, and none is left over.
+        #[test]
+        fn parts_have_the_slots_of_the_whole(exponent in 0_u32..=12, more in 0_u32..=2, at in any::<u16>()) {
+            let whole = Partitions::new(1 << exponent).unwrap();
+            let finer = Partitions::new(1 << (exponent + more)).unwrap();
+            let partition = PartitionId(at % whole.count());
+            let slots: Vec<u16> =
+                finer.parts_of(partition, whole).flat_map(|part| finer.slots_of(part).unwrap()).collect();
+            prop_assert_eq!(slots, whole.slots_of(partition).unwrap().collect::<Vec<_>>());
         }
 
         #[test]

@@ -92,6 +92,8 @@ pub struct Scenario {
     pub repairs: bool,
     /// Whether people change the cluster meanwhile: its keyspaces, its members and their weights.
     pub changes: bool,
+    /// Whether they halve its partitions too.
+    pub halves: bool,
     /// How many machines there are that may join it.
     pub spares: usize,
     /// How long the cluster works undisturbed afterwards.
@@ -145,6 +147,7 @@ impl Scenario {
             healthy_core: true,
             repairs: Rng::from_seed(seed ^ 0x7265_7061_6972_7321).chance(1, 2),
             changes: Rng::from_seed(seed ^ 0x6368_616e_6765_7321).chance(1, 2),
+            halves: Rng::from_seed(seed ^ 0x6861_6c76_6573_2121).chance(1, 2),
             ..Scenario::calm(seed, nodes)
         };
         if !scenario.faults.is_empty() {
@@ -173,7 +176,7 @@ impl Scenario {
     /// The same, and nobody changes the cluster.
     #[must_use]
     pub fn without_changes(self) -> Scenario {
-        Scenario { changes: false, spares: 0, ..self }
+        Scenario { changes: false, halves: false, spares: 0, ..self }
     }
 
     /// The same, where these kinds of fault strike as far as there are nodes enough for them, and no others.
@@ -214,6 +217,7 @@ impl Scenario {
             healthy_core: false,
             repairs: false,
             changes: false,
+            halves: false,
             spares: 0,
             liveness: Duration::from_secs(2),
             sabotage: None,

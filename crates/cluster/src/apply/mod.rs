@@ -5,8 +5,9 @@
 //! nothing. What it needs is looked up in the state that it meets, never remembered from when it was proposed (E6).
 //!
 //! `keyspaces` are changed at once: nobody has data in a new one, and nobody may look into a dropped one. Changes to `members` and
-//! to an N make a [layout](crate::layout); how partitions get there is in `movements`.
+//! to an N make a [layout](crate::layout); how partitions get there is in `movements`, and how there come to be more in `halving`.
 
+mod halving;
 mod keyspaces;
 mod members;
 mod movements;
@@ -38,7 +39,8 @@ impl ClusterState {
             Command::Weigh { name, weight } => next.weigh(name, *weight)?,
             Command::Cancel { name } => next.cancel(name)?,
             Command::Begin { partitions } => next.begin(partitions)?,
-            Command::Advance { steps } => next.advance(steps)?,
+            Command::Advance { steps, of } => next.advance(steps, *of)?,
+            Command::Halve { partitions } => next.halve(*partitions)?,
         }
         next.tidy();
         Ok(ClusterState::assemble(next)?)

@@ -228,6 +228,7 @@ impl Play {
             "cancel" => cluster::Command::Cancel { name: name() },
             "begin" => cluster::Command::Begin { partitions: self.state.waiting_to_move().collect() },
             "advance" => cluster::Command::Advance {
+                of: self.state.partitions().count(),
                 steps: self
                     .state
                     .movements()

@@ -149,6 +149,8 @@ fn a_node_takes_the_place_of_one_that_is_up_and_of_one_that_is_dead() {
     wait_until_settled(&servers, &[1, 4, 5, 6]);
     assert_all_there(&servers, 4);
     assert_eq!(claims(&servers)["n6"], before["n3"]);
+}
+
 /// Who leads hears in turn how much there is of each partition, and whichever node is asked, the plan says how many bytes would move.
 fn wait_until_bytes_are_foretold(at: &str) {
     wait_until("all bytes that a drain would move to be known", || {

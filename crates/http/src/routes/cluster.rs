@@ -13,7 +13,7 @@ use crate::problem::ProblemDocument;
 /// The cluster as one node sees it.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({
-    "name": "example", "epoch": 1, "node": "n1", "version": "0.1.0", "started": 1767225600000_u64,
+    "name": "example", "epoch": 1, "partitions": 256, "node": "n1", "version": "0.1.0", "started": 1767225600000_u64,
     "nodes": [{
         "id": "n1", "number": 1, "state": "up", "standing": "settled", "datacenter": "dc1", "rack": "r1", "weight": 1.0,
         "partitions": 86, "replicas": 256, "resp": "127.0.0.1:7001", "cluster": "127.0.0.1:7101",
@@ -30,6 +30,8 @@ pub(crate) struct ClusterDocument {
     name: String,
     /// The number of the committed version of the cluster state.
     epoch: u64,
+    /// How many partitions there are.
+    partitions: u32,
     /// The node that says so.
     node: String,
     /// Its version.
@@ -152,6 +154,7 @@ impl From<&Status> for ClusterDocument {
         ClusterDocument {
             name: status.name.clone(),
             epoch: status.epoch.0,
+            partitions: status.partitions,
             node: status.this_node().name.clone(),
             version: status.version.clone(),
             started: status.started.0,

@@ -4,6 +4,7 @@
 pub(crate) mod change;
 pub(crate) mod cluster;
 pub(crate) mod explain;
+pub(crate) mod halve;
 pub(crate) mod hashed;
 pub(crate) mod health;
 pub(crate) mod hot;

@@ -119,7 +119,7 @@ async fn a_keyspace_is_dropped_by_those_who_know_whether_it_is_there() {
 }
 
 #[tokio::test]
-async fn nodes_leave_are_removed_turn_round_and_weigh() {
+async fn nodes_leave_are_removed_turn_round_and_weigh_and_partitions_are_halved() {
     let site = Site::new();
     let name = |name: &str| name.to_owned();
     for (line, body, expected) in [
@@ -132,6 +132,8 @@ async fn nodes_leave_are_removed_turn_round_and_weigh() {
         ("POST /v1/nodes/n%33/remove", "{}", Change::Remove { node: name("n3"), below_n: false }),
         ("POST /v1/nodes/n3/cancel", "", Change::Cancel { node: name("n3") }),
         ("PUT /v1/nodes/n3/weight", r#"{"weight": 2}"#, Change::Weigh { node: name("n3"), weight: 2.0 }),
+        ("POST /v1/partitions/halve", "", Change::Halve { partitions: None }),
+        ("POST /v1/partitions/halve", r#"{"partitions": 256}"#, Change::Halve { partitions: Some(256) }),
     ] {
         let answer = site.ask(line, body).await;
         assert_eq!(answer.status, StatusCode::ACCEPTED, "{line}");

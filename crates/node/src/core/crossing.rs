@@ -4,8 +4,10 @@
 //! comes by it. Whoever takes something in that is another shard's passes it on whole, once, and what comes of it returns
 //! the same way: an answer to the shard of the client, a reply to the shard of the connection that the question came by.
 //!
-//! What must hold: a thing is passed on at most once in each direction, for which shard has a partition or an operation
-//! depends on nothing that changes ([`Shards`](crate::shards::Shards)); and a shard of a node with one passes nothing.
+//! What must hold: a thing is passed on at most once in each direction, for which shard has a key or an operation
+//! depends on nothing that changes ([`Shards`](crate::shards::Shards)); and a shard of a node with one passes nothing. But a
+//! question names a partition, and what that is may not have been known to who passed it on: then it is passed on once more
+//! ([`Passed::Turned`]), by whoever knows, and is answered the way that it came.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +16,7 @@ use api::{Command, Error, Outcome, Request};
 use cluster::{ClusterState, Report};
 use replica::Ticket;
 use replica::handoff::is_own;
-use types::{Incarnation, Moment, NodeId, ShardId};
+use types::{Incarnation, Moment, NodeId, PartitionId, ShardId};
 use wire::{Body, Envelope, ReplicaReply, ReplicaRequest};
 
 use super::amounts::Amounts;
@@ -35,6 +37,8 @@ pub enum Passed {
     Answer(Asker, Outcome),
     /// A message of this node or a peer: a question about a partition of this shard, or a reply to an operation of its.
     Message(Sender, Envelope),
+    /// A question that came by a connection of another shard, and is this one's by the partitions that there are now.
+    Turned(ShardId, Sender, Envelope),
     /// A reply for a peer whose question came by a connection of this shard.
     Reply(Sender, Envelope),
     /// A client of the node wants all that it owns compared with other owners.
@@ -179,10 +183,13 @@ impl Shard {
                 }
             }
             Passed::Answer(asker, outcome) => self.answered(asker, outcome, out),
-            Passed::Message(sender, mut envelope) => {
-                let waited = u32::try_from(waited.as_millis()).unwrap_or(u32::MAX);
-                envelope.deadline_ms = envelope.deadline_ms.saturating_sub(waited);
+            Passed::Message(sender, envelope) => {
+                let envelope = shortened(envelope, waited);
                 self.message(now, from, sender, envelope, out);
+            }
+            Passed::Turned(via, sender, envelope) => {
+                let envelope = shortened(envelope, waited);
+                self.hear(now, via, sender, envelope, out);
             }
             Passed::Reply(to, envelope) => out.push(Output::Reply(to, envelope)),
             Passed::Repair => {
@@ -219,6 +226,10 @@ impl Shard {
                     self.reply(now, ticket, ReplicaReply::Failed { why: why() }, out);
                 }
             }
+            Passed::Turned(via, from, envelope) => {
+                let ticket = super::ticket(now, via, from, &envelope);
+                self.reply(now, ticket, ReplicaReply::Failed { why: why() }, out);
+            }
             // What answers something was counted when it was asked, and is always taken in.
             Passed::Answer(..)
             | Passed::Message(..)
@@ -248,7 +259,7 @@ impl Shard {
         out: &mut Vec<Output>,
     ) {
         let at = match &envelope.body {
-            Body::Request(_) => self.shards.of_partition(envelope.partition),
+            Body::Request(_) => self.shard_of(envelope.partition),
             Body::Reply(_) => self.shards.of_operation(envelope.operation),
             Body::Govern(_) => SPEAKER,
             Body::Ping | Body::Pong => self.index,
@@ -260,6 +271,11 @@ impl Shard {
         }
     }
 
+    /// The shard that has a partition, as they are numbered by what this one goes by.
+    pub(super) fn shard_of(&self, partition: PartitionId) -> ShardId {
+        self.shards.of_partition(partition, self.topology.state.partitions())
+    }
+
     /// Hands a question of one of this shard's operations to the shard of this node that has the partition.
     pub(super) fn serve(
         &mut self,
@@ -268,7 +284,7 @@ impl Shard {
         request: ReplicaRequest,
         out: &mut Vec<Output>,
     ) {
-        let at = self.shards.of_partition(ticket.partition);
+        let at = self.shard_of(ticket.partition);
         let left: Duration = ticket.until.since(now.mono);
         let deadline_ms = u32::try_from(left.as_millis()).unwrap_or(u32::MAX);
         if at == self.index {
@@ -316,6 +332,13 @@ impl Shard {
             Output::Pass(ticket.via, Passed::Reply(to, envelope))
         });
     }
+}
+
+/// What is left of the time of a message that has waited.
+fn shortened(mut envelope: Envelope, waited: Duration) -> Envelope {
+    let waited = u32::try_from(waited.as_millis()).unwrap_or(u32::MAX);
+    envelope.deadline_ms = envelope.deadline_ms.saturating_sub(waited);
+    envelope
 }
 
 fn asker_of(ticket: Ticket) -> Sender {

@@ -145,6 +145,11 @@ impl Shard {
             out.push(Output::Left(why));
             return;
         };
+        if state.partitions() != self.topology.state.partitions() {
+            // What is yet to be sent names partitions as they were, and is to say so.
+            self.settle(now, out);
+            self.heat.part(self.topology.state.partitions(), state.partitions());
+        }
         self.hello.epoch = state.epoch();
         self.lives_are_over(state, out);
         if state.members().iter().all(|member| member.id == self.topology.here) {

@@ -51,10 +51,15 @@ pub(super) enum Routed {
     Ahead,
 }
 
+/// Whether a question is about what a partition's owners have, and not about what is under way here.
+pub(super) fn is_by_partition(request: &ReplicaRequest) -> bool {
+    !matches!(request, ReplicaRequest::Grant { .. } | ReplicaRequest::Unname)
+}
+
 impl Shard {
     /// How what a question was routed by compares with what this node goes by.
     pub(super) fn routed(&self, envelope: &Envelope, request: &ReplicaRequest) -> Routed {
-        if matches!(request, ReplicaRequest::Grant { .. } | ReplicaRequest::Unname) {
+        if !is_by_partition(request) {
             return Routed::Alike;
         }
         let state = &self.topology.state;

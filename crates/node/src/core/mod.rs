@@ -43,7 +43,7 @@ pub use open::{Directory, NodeOptions, OpenError, Secret};
 
 use self::batch::Batches;
 use self::governing::Governing;
-use self::held::{HeldBack, Routed};
+use self::held::{HeldBack, Routed, is_by_partition};
 use self::sights::Sights;
 use self::tide::Tide;
 use crate::heat::{Access, Heat};
@@ -258,7 +258,7 @@ impl Shard {
             return None;
         };
         let alone = answer::alone(&self.topology, request)?;
-        if self.shards.of_partition(alone.partition) != self.index {
+        if self.shard_of(alone.partition) != self.index {
             return None;
         }
         let policy = self.topology.state.keyspace(request.keyspace)?.policy;
@@ -405,6 +405,14 @@ impl Shard {
             && ticket.until > now.mono
         {
             match self.routed(&envelope, request) {
+                // Who passed it on took the partition for another.
+                Routed::Alike
+                    if is_by_partition(request) && self.shard_of(envelope.partition) != self.index =>
+                {
+                    let at = self.shard_of(envelope.partition);
+                    out.push(Output::Pass(at, Passed::Turned(via, from, envelope)));
+                    return;
+                }
                 Routed::Alike => {}
                 Routed::Before(newest) => {
                     return self.reply(now, ticket, ReplicaReply::StaleEpoch { newest }, out);

@@ -335,7 +335,7 @@ impl Directory {
         let partitions: Vec<PartitionId> = state
             .partitions()
             .iter()
-            .filter(|partition| self.shards.of_partition(*partition) == index)
+            .filter(|partition| self.shards.of_partition(*partition, state.partitions()) == index)
             .collect();
         let options = self.options.replica.of_shard(index.0, count);
         let mut replica = Replica::new(here, state, &partitions, db, actors, options)?;

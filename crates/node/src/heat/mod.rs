@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use api::{HeatStatus, HotKey, PartitionHeat};
 use bytes::Bytes;
 use env::Rng;
+use ring::Partitions;
 use types::{Instant, KeyspaceId, PartitionId};
 
 use self::decay::Decay;
@@ -136,6 +137,19 @@ impl Heat {
         let weight = self.weight(now);
         let bytes = f64::from(u32::try_from(bytes).unwrap_or(u32::MAX));
         self.partitions.entry(partition).or_default().bytes += weight * bytes;
+    }
+
+    /// Each partition is in parts from now on. What it had to do is taken to be theirs in equal shares, until it is seen.
+    pub fn part(&mut self, was: Partitions, of: Partitions) {
+        self.keys.part(of);
+        let share = f64::from(was.count()) / f64::from(of.count());
+        let whole = std::mem::take(&mut self.partitions).into_iter();
+        let shares = whole.flat_map(|(partition, mut load)| {
+            load.operations.scale(share);
+            load.bytes *= share;
+            of.parts_of(partition, was).map(move |part| (part, load))
+        });
+        self.partitions = shares.collect();
     }
 
     fn weight(&mut self, now: Instant) -> f64 {

@@ -12,6 +12,7 @@
 //! heap and no table to keep in step.
 
 use bytes::Bytes;
+use ring::Partitions;
 use types::{KeyspaceId, PartitionId};
 
 use super::{Access, own};
@@ -108,6 +109,13 @@ impl TopKeys {
         let coldest = self.watched.iter_mut().min_by(|a, b| a.at_most().total_cmp(&b.at_most()));
         if let Some(coldest) = coldest {
             *coldest = Watched { missed: coldest.at_most(), ..fresh };
+        }
+    }
+
+    /// There are so many partitions from now on.
+    pub fn part(&mut self, of: Partitions) {
+        for one in &mut self.watched {
+            one.partition = of.of_key(&one.key);
         }
     }
 

@@ -397,7 +397,7 @@ impl Driver {
     /// Puts something into the letter to another shard; a question only where that has not too much to take in.
     fn gather(&self, to: ShardId, passed: Passed) {
         let is_question = match &passed {
-            Passed::Ask(..) => true,
+            Passed::Ask(..) | Passed::Turned(..) => true,
             Passed::Message(_, envelope) => matches!(envelope.body, Body::Request(_)),
             Passed::Answer(..)
             | Passed::Reply(..)

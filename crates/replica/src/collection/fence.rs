@@ -83,6 +83,14 @@ impl Fences {
         self.by_partition.retain(|partition, _| !is_to_go(*partition));
     }
 
+    /// Each partition is in parts from now on. No round goes on; what one has begun to settle it has of each part.
+    pub fn part<I: Iterator<Item = PartitionId>>(&mut self, parts: impl Fn(PartitionId) -> I) {
+        self.by_partition.clear();
+        let closed = std::mem::take(&mut self.closed).into_iter();
+        self.closed =
+            closed.flat_map(|(one, closed)| parts(one).map(move |part| (part, closed.clone()))).collect();
+    }
+
     /// Whether a step of a round is done here. Those of [`CollectStep::Fence`] and [`CollectStep::Adopt`] are no questions of
     /// this kind.
     pub fn ask<F: FnMut(Instant) -> Option<NodeId>>(

@@ -2,17 +2,19 @@
 //!
 //! A mark lies in the store like a record, under a key of its own, so it is synced with the log and survives what the records
 //! survive. What must hold: a mark never falls; and a life of a node that was not among the owners which agreed on it never
-//! keeps it, because it may lack what is settled, and would refuse it.
+//! keeps it, because it may lack what is settled, and would refuse it. When partitions are halved, what was agreed on of a whole
+//! counts for both halves; it is stored under their keys before the whole's is dropped, so a start finds one or the other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use causality::{Actor, Frontier, Stamp};
+use ring::Partitions;
 use storage::{BackgroundKind, Db, Installed, KeyRange, ReadError, ScanLimit, ScanOutcome};
 use types::{Incarnation, PartitionId, WallTime};
 use wire::{Mark, Written};
 
-use crate::store_key;
+use crate::store_key::{self, Slots};
 
 /// A mark, as it is asked of.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -94,9 +96,22 @@ fn written_of((actor, counter): (Actor, u64)) -> Written {
 }
 
 /// The marks of one shard's partitions.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Marks {
+    /// How many partitions there are.
+    of: Partitions,
     by_partition: BTreeMap<PartitionId, Standing>,
+    /// Of parts of partitions: the state that the node goes by is older than these, and is yet to follow.
+    of_parts: Vec<(Slots, Standing)>,
+}
+
+/// What of the marks is in the store under the keys of other partitions than there are: of those that these are halves of.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Outdated {
+    /// Partitions whose marks are to be stored under keys of their own.
+    pub unwritten: BTreeSet<PartitionId>,
+    /// The keys that are of no use after that.
+    pub keys: Vec<Bytes>,
 }
 
 /// Marks that cannot be read: what they refuse would be taken in again.
@@ -106,22 +121,22 @@ pub enum MarksError {
     #[error("the marks of what was deleted cannot be read: {0}")]
     Unreadable(#[from] ReadError),
     /// An entry is none.
-    #[error("the mark of {0} is not one that this version writes")]
-    Malformed(PartitionId),
+    #[error("the mark of {} slots from slot {} on is not one that this version writes", .0.count, .0.first)]
+    Malformed(Slots),
 }
 
 /// How many marks are read at once: as many as a ring has partitions at most.
 const MARKS_MAX: usize = 1 << 14;
 
 impl Marks {
-    /// Reads those that the store keeps. Blocks.
+    /// Those of so many partitions that the store keeps, and what of them it keeps under other keys. Blocks.
     ///
     /// # Errors
     /// As [`MarksError`] says.
-    pub fn load(db: &mut Db) -> Result<Marks, MarksError> {
+    pub fn load(db: &mut Db, of: Partitions) -> Result<(Marks, Outdated), MarksError> {
         let (start, end) = store_key::marks();
         let limit = ScanLimit { entries: MARKS_MAX, bytes: usize::MAX };
-        let mut by_partition = BTreeMap::new();
+        let mut found = Vec::new();
         let mut from = Some(start);
         while let Some(start) = from {
             match db.scan_what_is_left(KeyRange::new(&start, Some(&end)), limit).run() {
@@ -130,9 +145,8 @@ impl Marks {
                 ScanOutcome::Unreadable(error) => return Err(error.into()),
                 ScanOutcome::Page { entries, next } => {
                     for (key, bytes) in entries {
-                        let Some(partition) = store_key::parse_mark(&key) else { continue };
-                        let mark = Standing::decode(&bytes).ok_or(MarksError::Malformed(partition))?;
-                        by_partition.insert(partition, mark);
+                        let Some(slots) = store_key::parse_mark(&key) else { continue };
+                        found.push((slots, Standing::decode(&bytes).ok_or(MarksError::Malformed(slots))?));
                     }
                     from = next;
                     continue;
@@ -140,12 +154,61 @@ impl Marks {
             }
             from = Some(start);
         }
-        Ok(Marks { by_partition })
+        Ok(Marks::found(found, of))
     }
 
-    /// All that is kept, as it is stored.
-    pub fn stored(&self) -> impl Iterator<Item = (PartitionId, Bytes)> + '_ {
-        self.by_partition.iter().map(|(partition, standing)| (*partition, encode(&standing.to_mark())))
+    /// Of what was agreed on of these slots.
+    fn found(mut found: Vec<(Slots, Standing)>, of: Partitions) -> (Marks, Outdated) {
+        let mut marks = Marks { of, by_partition: BTreeMap::new(), of_parts: Vec::new() };
+        let mut outdated = Outdated::default();
+        // What was agreed on of a half was agreed on after the whole was one.
+        found.sort_by_key(|(slots, _)| std::cmp::Reverse(slots.count));
+        for (slots, standing) in found {
+            if slots.count < of.slots_each() {
+                marks.of_parts.push((slots, standing));
+                continue;
+            }
+            if slots.count > of.slots_each() {
+                outdated.keys.push(store_key::mark_key(slots));
+                outdated.unwritten.extend(slots.partitions(of));
+            }
+            for partition in slots.partitions(of) {
+                marks.by_partition.entry(partition).or_default().absorb(&standing);
+            }
+        }
+        (marks, outdated)
+    }
+
+    /// Each partition is in parts from now on, so that there are this many: what was agreed on of the whole was agreed on of each.
+    pub fn part(&mut self, of: Partitions) -> Outdated {
+        let was = std::mem::replace(&mut self.of, of);
+        let whole = std::mem::take(&mut self.by_partition).into_iter();
+        let found = whole.map(|(partition, standing)| (Slots::of(partition, was), standing));
+        let found = found.chain(std::mem::take(&mut self.of_parts)).collect();
+        let (marks, outdated) = Marks::found(found, of);
+        *self = marks;
+        outdated
+    }
+
+    /// Those of other partitions than these are not kept.
+    pub fn retain(&mut self, is_kept: impl Fn(PartitionId) -> bool) {
+        self.by_partition.retain(|partition, _| is_kept(*partition));
+    }
+
+    /// All that is kept, with the keys under which it is stored.
+    pub fn stored(&self) -> impl Iterator<Item = (Bytes, Bytes)> + '_ {
+        let of = self.of;
+        let of_parts = self.of_parts.iter().map(|(slots, standing)| (*slots, standing));
+        let of_wholes = self.by_partition.iter().map(move |(one, standing)| (Slots::of(*one, of), standing));
+        of_wholes
+            .chain(of_parts)
+            .map(|(slots, standing)| (store_key::mark_key(slots), encode(&standing.to_mark())))
+    }
+
+    /// What is kept of a partition, with the key under which it is stored.
+    pub fn stored_of(&self, partition: PartitionId) -> Option<(Bytes, Bytes)> {
+        let standing = self.by_partition.get(&partition)?;
+        Some((store_key::mark_key(Slots::of(partition, self.of)), encode(&standing.to_mark())))
     }
 
     /// What is kept of a partition, if anything.

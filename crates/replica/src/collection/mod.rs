@@ -29,7 +29,7 @@ use types::{Incarnation, Instant, Moment, NodeId, OperationId, PartitionId, Wall
 use wire::{CollectAnswer, CollectAsk, ReplicaReply, ReplicaRequest};
 
 use self::fence::Fences;
-use self::mark::{Marks, Standing};
+use self::mark::{Marks, Outdated, Standing};
 use self::round::{Blocked, Progress, Round};
 use self::sweep::Sweep;
 use crate::handoff::OWN_ID;
@@ -129,7 +129,7 @@ pub(crate) struct Collection {
 }
 
 /// What is known of the deletes of a partition that are not dropped.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Dead {
     /// From when on the first of them is one.
     from: WallTime,
@@ -234,6 +234,30 @@ impl Collection {
         self.sweep_again.retain(|partition, _| self.owners.contains_key(partition));
         self.sweep.take_if(|sweep| !self.owners.contains_key(&sweep.partition));
         gone
+    }
+
+    /// Each partition is in parts from now on: what is known of the whole is known of each. All rounds come to nothing. What comes back
+    /// is to be stored under other keys.
+    pub(crate) fn part(&mut self, state: &Arc<ClusterState>, partitions: &[PartitionId]) -> Outdated {
+        let (was, of) = (self.state.partitions(), state.partitions());
+        let parts = |partition| of.parts_of(partition, was);
+        self.state = Arc::clone(state);
+        self.owners = owned(self.here, state, partitions);
+        let outdated = self.marks.part(of);
+        let dead = std::mem::take(&mut self.dead).into_iter();
+        self.dead = dead.flat_map(|(one, dead)| parts(one).map(move |part| (part, dead.clone()))).collect();
+        let each = |at: BTreeMap<PartitionId, Instant>| {
+            at.into_iter().flat_map(|(one, at)| parts(one).map(move |part| (part, at))).collect()
+        };
+        self.not_before = each(std::mem::take(&mut self.not_before));
+        self.sweep_again = each(std::mem::take(&mut self.sweep_again));
+        self.rounds.clear();
+        self.asked.clear();
+        self.fences.part(parts);
+        self.to_bring = std::mem::take(&mut self.to_bring).into_iter().flat_map(parts).collect();
+        let to_sweep = self.sweep.take().map(|sweep| sweep.partition).into_iter();
+        self.to_sweep = to_sweep.chain(std::mem::take(&mut self.to_sweep)).flat_map(parts).collect();
+        outdated
     }
 
     /// What the mark of a partition and this one, of other owners, come to, as it is stored. This life of the node is one of those
@@ -496,8 +520,13 @@ impl Collection {
         }
     }
 
-    /// All marks that are kept, as they are stored.
-    pub(crate) fn kept_marks(&self) -> Vec<(PartitionId, Bytes)> {
+    /// The mark of a partition, with the key under which it is stored.
+    pub(crate) fn stored_mark(&self, partition: PartitionId) -> Option<(Bytes, Bytes)> {
+        self.marks.stored_of(partition)
+    }
+
+    /// All marks that are kept, with the keys under which they are stored.
+    pub(crate) fn kept_marks(&self) -> Vec<(Bytes, Bytes)> {
         self.marks.stored().collect()
     }
 

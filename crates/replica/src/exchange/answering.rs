@@ -36,6 +36,11 @@ impl Answers {
         self.by_token.contains_key(&token)
     }
 
+    /// What is read is of partitions that there are no more. Whoever asked is to be told so.
+    pub(crate) fn give_up(&mut self) -> Vec<Ticket> {
+        std::mem::take(&mut self.by_token).into_values().map(|work| work.ticket).collect()
+    }
+
     /// A question came. `token` is used where something must be read. True if it is answered with *the same*, without a doubt.
     pub(crate) fn ask(
         &mut self,

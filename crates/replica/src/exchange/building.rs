@@ -73,6 +73,12 @@ impl Building {
         }
     }
 
+    /// These are to be built, instead of all others.
+    pub(crate) fn begin_anew(&mut self, partitions: impl IntoIterator<Item = PartitionId>) {
+        self.waiting = partitions.into_iter().collect();
+        self.pass = None;
+    }
+
     pub(crate) fn figures(&self) -> Figures {
         self.figures
     }

@@ -187,6 +187,35 @@ impl Exchange {
         self.hurried = self.hurried.min(self.pairs.len());
     }
 
+    /// Partitions are others from now on. Nothing is known of their trees yet, with nobody were they compared, and what is under way of
+    /// those of before comes to nothing.
+    pub(crate) fn begin_anew(
+        &mut self,
+        now: Moment,
+        state: &Arc<ClusterState>,
+        partitions: &[PartitionId],
+        keeps: impl Fn(KeyspaceId, PartitionId) -> bool,
+        out: &mut Vec<Effect>,
+    ) {
+        if let Some(round) = self.round.take() {
+            self.round_token = None;
+            self.ended(now, &round, round.given_up());
+        }
+        for ticket in self.answers.give_up() {
+            let why = "the partition was halved while it was compared".to_owned();
+            out.push(Effect::Reply(ticket, ReplicaReply::Failed { why }));
+        }
+        self.state = Arc::clone(state);
+        self.trees = Trees::none(state);
+        self.trees.adopt(state, partitions, keeps);
+        let kept: BTreeSet<PartitionId> = self.trees.ids().map(|id| id.partition).collect();
+        self.building.begin_anew(kept);
+        self.pairs.begin_anew(self.here, state, self.trees.ids());
+        if self.hurried > 0 {
+            self.hurried = self.pairs.len();
+        }
+    }
+
     /// What is stored under a key was one thing and is another. Told in the step in which it takes effect.
     pub(crate) fn changed(&mut self, key: &[u8], before: Option<&Bytes>, after: Option<&Bytes>) {
         self.trees.changed(key, before.map(|record| &record[..]), after.map(|record| &record[..]));

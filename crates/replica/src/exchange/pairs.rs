@@ -141,6 +141,17 @@ impl Pairs {
         self.next = self.next.min(self.pairs.len().saturating_sub(1));
     }
 
+    /// These are compared, of which nothing is known yet, instead of all others.
+    pub(crate) fn begin_anew(
+        &mut self,
+        here: NodeId,
+        state: &ClusterState,
+        ids: impl Iterator<Item = TreeId>,
+    ) {
+        self.pairs.clear();
+        self.adopt(here, state, ids);
+    }
+
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.pairs.len()

@@ -56,7 +56,7 @@ impl Fetching {
         Fetching { from, step: Step::Resting, rest_until: Instant::default(), failed: None }
     }
 
-    /// Where the next page begins.
+    /// Where it has come to: where the next page begins.
     pub(crate) fn place(&self) -> &Bytes {
         &self.from
     }

@@ -26,13 +26,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cluster::{ClusterState, Session, Stage, Standing, Step};
+use ring::Partitions;
 use storage::SequenceNumber;
 use types::{Epoch, Instant, KeyspaceId, NodeId, OperationId, PartitionId};
 
 use self::fetching::Fetching;
-use self::note::{Done, Note};
+use self::note::{Done, Notes};
 use crate::handoff::OWN_ID;
-use crate::store_key;
+use crate::store_key::{self, Slots};
 
 /// What it asks by itself, and reads, is named by ids with this bit beside that of all of a replica's own.
 const MOVING_ID: u64 = 1 << 60;
@@ -126,7 +127,7 @@ impl Moving {
         here: NodeId,
         state: &Arc<ClusterState>,
         partitions: &[PartitionId],
-        notes: &BTreeMap<PartitionId, Note>,
+        notes: &Notes,
         (shard, shards): (u8, u8),
     ) -> Moving {
         let mut moving = Moving {
@@ -138,18 +139,14 @@ impl Moving {
             figures: Figures::default(),
         };
         moving.adopt(state, partitions);
-        for (partition, note) in notes {
-            let start = start_of(state, *partition);
-            let Some(local) = moving.steps.get_mut(partition) else { continue };
-            if note.session() != local.session {
-                continue;
-            }
+        let of = state.partitions();
+        for (partition, local) in &mut moving.steps {
+            let Some(note) = notes.of(Slots::of(*partition, of), local.session) else { continue };
             // What is found on the disk at the start is on stable storage.
             let on_disk = Phase::Done(SequenceNumber::default());
             local.phase = match (local.stage, &note.done) {
                 (Stage::Filling, Done::FetchedTo(from)) => {
-                    let from = start.map_or_else(|| from.clone(), |start| start.max(from.clone()));
-                    Phase::Fetching(Fetching::from(from))
+                    Phase::Fetching(Fetching::from(within(state, *partition, from)))
                 }
                 (Stage::Filling, Done::Fetched) => Phase::Comparing(Comparing::default()),
                 (Stage::Filling, Done::Filled) | (Stage::Clearing, Done::Cleared) => on_disk,
@@ -158,6 +155,27 @@ impl Moving {
             };
         }
         moving
+    }
+
+    /// Each partition is in parts from now on, and each goes on where the whole was. What was compared is compared again, by trees that
+    /// are yet to be built; a page that is under way is asked for again.
+    pub(crate) fn part(&mut self, state: &Arc<ClusterState>, was: Partitions) {
+        self.state = Arc::clone(state);
+        let of = state.partitions();
+        for (whole, local) in std::mem::take(&mut self.steps) {
+            for partition in of.parts_of(whole, was) {
+                let phase = match &local.phase {
+                    Phase::Emptying => Phase::Emptying,
+                    Phase::Fetching(fetching) => {
+                        Phase::Fetching(Fetching::from(within(state, partition, fetching.place())))
+                    }
+                    Phase::Comparing(_) => Phase::Comparing(Comparing::default()),
+                    Phase::Dropping => Phase::Dropping,
+                    Phase::Done(sequence) => Phase::Done(*sequence),
+                };
+                self.steps.insert(partition, Local { session: local.session, stage: local.stage, phase });
+            }
+        }
     }
 
     /// From now on it is as this state says. What comes back are partitions that this node is to get and did not own: it has
@@ -425,6 +443,14 @@ impl Comparing {
 
 fn is_there(state: &ClusterState, node: NodeId) -> bool {
     state.member(node).is_some_and(|member| member.standing != Standing::Gone)
+}
+
+/// A place of the store, or the end of a partition that is nearer to it: where fetching the partition goes on.
+fn within(state: &ClusterState, partition: PartitionId, place: &Bytes) -> Bytes {
+    let Some(slots) = state.partitions().slots_of(partition) else { return place.clone() };
+    let start = store_key::position(*slots.start(), KeyspaceId(0), 0);
+    let place = start.max(place.clone());
+    store_key::end_of_slot(*slots.end()).map_or(place.clone(), |end| end.min(place))
 }
 
 /// Where a partition begins in the store.

@@ -2,18 +2,19 @@
 //!
 //! A note lies in the store under a key of its own ([`store_key::note_key`]), so it is in the log behind the records that it speaks
 //! of: once it is on stable storage, so are they. What must hold: a note says nothing of another movement than the one that it
-//! names; and before the first record of a partition is taken in for a movement there is one.
+//! names; and before the first record of a partition is taken in for a movement there is one. A note of a partition that was halved
+//! since says of each half what it said of the whole, for the movement goes on under its session.
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use cluster::Session;
+use cluster::{ClusterState, Session};
 use serde::{Deserialize, Serialize};
 use storage::{Db, KeyRange, ReadError, ScanLimit, ScanOutcome};
-use types::{Epoch, PartitionId};
+use types::Epoch;
 
 use crate::collection::mark;
-use crate::store_key;
+use crate::store_key::{self, Slots};
 
 /// What is noted of a partition.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -62,6 +63,40 @@ impl Note {
     }
 }
 
+/// All notes of a store.
+#[derive(Debug, Default)]
+pub(crate) struct Notes {
+    by_slots: BTreeMap<Slots, Note>,
+}
+
+impl Notes {
+    /// What is noted of a partition with these slots in a movement: of it, or where it is half of one that was, of that.
+    pub(crate) fn of(&self, slots: Slots, session: Session) -> Option<&Note> {
+        let all = self.by_slots.iter();
+        let of_it = all.filter(|(noted, note)| noted.contain(slots) && note.session() == session);
+        of_it.min_by_key(|(noted, _)| noted.count).map(|(_, note)| note)
+    }
+
+    /// Whether there is a note under the key of these slots.
+    pub(crate) fn has(&self, slots: Slots) -> bool {
+        self.by_slots.contains_key(&slots)
+    }
+
+    /// The keys of notes that say nothing of any movement that there is.
+    pub(crate) fn outdated(&self, state: &ClusterState) -> Vec<Bytes> {
+        let of = state.partitions();
+        let is_of_use = |slots: &Slots, note: &Note| {
+            // One that is of a partition there is goes with that.
+            *slots == Slots { first: slots.first, count: of.slots_each() }
+                || slots
+                    .partitions(of)
+                    .any(|one| state.movement(one).is_some_and(|movement| movement.session == note.session()))
+        };
+        let outdated = self.by_slots.iter().filter(|(slots, note)| !is_of_use(slots, note));
+        outdated.map(|(slots, _)| store_key::note_key(*slots)).collect()
+    }
+}
+
 /// The first byte of what is kept, so that a later version can tell.
 const FORMAT: u8 = 1;
 
@@ -73,10 +108,10 @@ const NOTES_MAX: usize = 1 << 14;
 ///
 /// # Errors
 /// If they cannot be read.
-pub(crate) fn load(db: &mut Db) -> Result<BTreeMap<PartitionId, Note>, ReadError> {
+pub(crate) fn load(db: &mut Db) -> Result<Notes, ReadError> {
     let (start, end) = store_key::notes();
     let limit = ScanLimit { entries: NOTES_MAX, bytes: usize::MAX };
-    let mut notes = BTreeMap::new();
+    let mut notes = Notes::default();
     let mut from = Some(start);
     while let Some(start) = from {
         match db.scan_what_is_left(KeyRange::new(&start, Some(&end)), limit).run() {
@@ -88,7 +123,7 @@ pub(crate) fn load(db: &mut Db) -> Result<BTreeMap<PartitionId, Note>, ReadError
             ScanOutcome::Page { entries, next } => {
                 let parse =
                     |(key, bytes): &(Bytes, Bytes)| store_key::parse_note(key).zip(Note::decode(bytes));
-                notes.extend(entries.iter().filter_map(parse));
+                notes.by_slots.extend(entries.iter().filter_map(parse));
                 from = next;
             }
         }

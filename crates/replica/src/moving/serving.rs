@@ -33,6 +33,11 @@ impl Pages {
         self.by_token.contains_key(&token)
     }
 
+    /// What is read is of partitions that were halved. Whoever asked for it is to be told so.
+    pub(crate) fn give_up(&mut self) -> Vec<Ticket> {
+        std::mem::take(&mut self.by_token).into_values().map(|(ticket, _)| ticket).collect()
+    }
+
     /// A page is asked for, to be read under this token.
     pub(crate) fn ask(
         &mut self,
@@ -56,6 +61,7 @@ impl Pages {
         }
         let end = store_key::end_of_slot(*slots.end());
         let from = start.max(ask.from.clone());
+        let from = end.as_ref().map_or_else(|| from.clone(), |end| from.clone().min(end.clone()));
         let bytes = ask.limit_bytes.min(FETCH_BYTES_MAX) as usize;
         let limit = ScanLimit { entries: ENTRIES_MAX, bytes };
         self.by_token.insert(token, (ticket, ask.session));

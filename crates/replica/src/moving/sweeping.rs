@@ -57,6 +57,12 @@ impl Sweeping {
         self.waiting.insert(partition);
     }
 
+    /// Each partition is in parts from now on. What was read of one is read again.
+    pub(crate) fn part<I: Iterator<Item = PartitionId>>(&mut self, parts: impl Fn(PartitionId) -> I) {
+        self.pass = None;
+        self.waiting = std::mem::take(&mut self.waiting).into_iter().flat_map(parts).collect();
+    }
+
     /// Whether nothing of a partition is left that is to be dropped.
     pub(crate) fn is_clean(&self, partition: PartitionId) -> bool {
         !self.waiting.contains(&partition)

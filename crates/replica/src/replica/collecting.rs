@@ -69,7 +69,7 @@ impl Replica {
             out.push(Effect::Reply(ticket, ReplicaReply::Collected(answer)));
             return;
         };
-        match self.db.put(&store_key::mark_key(partition), bytes, storage::Kind::Full) {
+        match self.db.put(&store_key::mark_key(self.slots(partition)), bytes, storage::Kind::Full) {
             Ok(sequence) => {
                 self.collection.keep(partition, mark);
                 let done = ReplicaReply::Collected(Box::new(CollectAnswer::Done));

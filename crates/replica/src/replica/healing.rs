@@ -93,8 +93,8 @@ impl Replica {
             None if self.marks_again_at > now.mono => {}
             None => {
                 let mut last = SequenceNumber::default();
-                for (partition, bytes) in self.collection.kept_marks() {
-                    match self.db.put(&store_key::mark_key(partition), bytes, storage::Kind::Full) {
+                for (key, bytes) in self.collection.kept_marks() {
+                    match self.db.put(&key, bytes, storage::Kind::Full) {
                         Ok(sequence) => last = sequence,
                         // There is no room for the moment.
                         Err(_) => {

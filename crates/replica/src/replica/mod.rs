@@ -7,7 +7,8 @@
 //! A request comes in by [`serving`]; [`reaching`] is its way to the record, [`arriving`] is what becomes of a record that another
 //! node made, [`making`] how this one makes its own, [`storing`] how either is stored and acknowledged. [`asking`] is what this node
 //! asks by itself, [`collecting`] how deletes are dropped, [`healing`] what becomes of what was lost to damage, [`moving`] what it
-//! does while partitions move, [`dropping`] how those go that it does not keep, [`readdressing`] what becomes of hints by that. [`turn`] ends
+//! does while partitions move, [`dropping`] how those go that it does not keep, [`parting`] what becomes of it all when they are
+//! halved, [`readdressing`] of hints. [`turn`] ends
 //! it all: the log is written once, and what is to be done next is said.
 
 mod arriving;
@@ -19,6 +20,7 @@ mod making;
 mod moving;
 mod naming;
 mod options;
+mod parting;
 mod reaching;
 mod readdressing;
 mod room;
@@ -58,6 +60,8 @@ use crate::recent::Recent;
 use crate::scan::Scans;
 use crate::store_key;
 use crate::waiting::{Cold, Stalled, Task, Waiting};
+
+use self::parting::Rewriting;
 
 pub use self::options::ReplicaOptions;
 
@@ -147,6 +151,8 @@ pub struct Replica {
     to_empty: Stalled,
     /// Partitions whose marks and notes are to be deleted.
     to_unmark: Vec<PartitionId>,
+    /// What is stored under the keys of partitions that were halved.
+    rewriting: Rewriting,
     /// Until it is known whether this node had anything to forget.
     founding: Option<Founding>,
     /// Whether it had not, and that is being written down.
@@ -191,7 +197,7 @@ impl Replica {
             shard: options.shard,
             shards: options.shards,
         };
-        let marks = Marks::load(&mut db)?;
+        let (mut marks, outdated) = Marks::load(&mut db, state.partitions())?;
         let notes = note::load(&mut db)?;
         let shard = (options.shard, options.shards);
         let moving = Moving::new(here, &state, partitions, &notes, shard);
@@ -200,9 +206,13 @@ impl Replica {
         // Of what this node does not hold it may have something that it had no time to drop.
         let is_swept = |one: &PartitionId| !state.holds(here, *one) || moving.waits_for_sweep(*one);
         let sweeping = Sweeping::of(partitions.iter().copied().filter(is_swept));
-        let is_noted = |one: &PartitionId| notes.contains_key(one) || marks.get(*one).is_some();
+        let slots = |one| store_key::Slots::of(one, state.partitions());
+        let is_noted = |one: &PartitionId| notes.has(slots(*one)) || marks.get(*one).is_some();
         let to_unmark = partitions.iter().copied();
         let to_unmark = to_unmark.filter(|one| !state.holds(here, *one) && is_noted(one)).collect();
+        marks.retain(|one| state.holds(here, one));
+        let mut rewriting = Rewriting::new(outdated);
+        rewriting.drop_keys(notes.outdated(&state));
         let collection = Collection::new(who, Arc::clone(&state), partitions, marks, options.collection);
         let healing = Healing::new(here, Arc::clone(&state), partitions);
         let mut replica = Replica {
@@ -228,6 +238,7 @@ impl Replica {
             sweeping,
             to_empty: Stalled::new(options.stalled_max, options.waiting_bytes_max),
             to_unmark,
+            rewriting,
             founding: None,
             is_being_founded: false,
             marks_kept: None,

@@ -27,6 +27,18 @@ impl Replica {
     /// What waits here and was routed by the owners or settings of before is refused when its turn comes. What this node does not
     /// keep any more it drops, in pieces, and what it is to get it begins to fetch.
     pub fn set_state(&mut self, now: Moment, state: Arc<ClusterState>, out: &mut Vec<Effect>) {
+        if state.partitions() != self.state.partitions() {
+            match self.state.cut_finer(state.partitions()) {
+                Some(parted) => self.part(now, parted, out),
+                None => {
+                    let (had, has) = (self.state.partition_count(), state.partition_count());
+                    let why = format!(
+                        "the cluster has {has} partitions and had {had}: they are halved, and never fewer"
+                    );
+                    return out.push(Effect::Stop(why));
+                }
+            }
+        }
         let before = std::mem::replace(&mut self.state, state);
         let state = Arc::clone(&self.state);
         let fresh = self.moving.adopt(&state, &self.partitions);
@@ -152,7 +164,9 @@ impl Replica {
             let (stage, moment) = (local.stage, self.exchange.moment());
             let is_clean = self.sweeping.is_clean(partition);
             match local.next(now.mono, moment) {
-                Some(Next::Emptied) if is_clean && !self.to_unmark.contains(&partition) => {
+                Some(Next::Emptied)
+                    if is_clean && self.rewriting.is_done() && !self.to_unmark.contains(&partition) =>
+                {
                     self.begin_to_fetch(now, partition);
                 }
                 Some(Next::Fetch) => self.fetch(now, partition, out),
@@ -189,7 +203,10 @@ impl Replica {
     ) {
         let Some(local) = self.moving.get(partition) else { return };
         let note = Note::new(local.session, done).encode();
-        if let Ok(sequence) = self.db.put(&store_key::note_key(partition), note, Kind::Full) {
+        let key = store_key::note_key(self.slots(partition));
+        if let Ok(sequence) = self.db.put(&key, note, Kind::Full)
+            && let Some(local) = self.moving.get(partition)
+        {
             local.phase = next(sequence);
             self.sync_due = Some(now.mono);
         }
@@ -308,14 +325,14 @@ impl Replica {
             Stored::To(place) => {
                 // Where there is no room for the note, the next one says as much and more.
                 let note = Note::new(local.session, Done::FetchedTo(place)).encode();
-                let _ = self.db.put(&store_key::note_key(partition), note, Kind::Full);
+                let _ = self.db.put(&store_key::note_key(self.slots(partition)), note, Kind::Full);
                 self.sync_due.get_or_insert(now.mono + self.options.sync_interval);
             }
             Stored::All(mark) => {
                 // All that these agreed on they had when it came, and this node has it once it has compared with all of them.
                 if let Some(mark) = mark {
                     let (mark, bytes) = self.collection.joining(partition, &mark);
-                    if self.db.put(&store_key::mark_key(partition), bytes, Kind::Full).is_ok() {
+                    if self.db.put(&store_key::mark_key(self.slots(partition)), bytes, Kind::Full).is_ok() {
                         self.collection.keep(partition, &mark);
                     }
                 }
@@ -414,10 +431,14 @@ impl Replica {
         }
     }
 
-    /// Marks and notes of partitions that this node does not hold go.
+    /// Marks and notes of partitions that this node does not hold go: after what is yet to be written under their keys.
     fn forget_marks(&mut self, now: Moment) {
+        if !self.rewrite(now) {
+            return;
+        }
         while let Some(partition) = self.to_unmark.last() {
-            let (mark, note) = (store_key::mark_key(*partition), store_key::note_key(*partition));
+            let slots = self.slots(*partition);
+            let (mark, note) = (store_key::mark_key(slots), store_key::note_key(slots));
             if self.db.delete(&mark).is_err() || self.db.delete(&note).is_err() {
                 return;
             }

@@ -122,7 +122,7 @@ impl Owners {
         let (id, disk) = (self.id(node), self.disks[node].clone());
         disk.crash(CrashMode::LoseUnsynced, &mut Rng::from_seed(1));
         meanwhile(&disk);
-        let all: Vec<PartitionId> = self.state.partitions().iter().collect();
+        let all: Vec<PartitionId> = self.states[node].partitions().iter().collect();
         self.nodes[node] = open(&disk, &self.states[node], &all, id, options, storage);
         let now = self.now;
         self.nodes[node].peer_up(now, id);
@@ -263,7 +263,7 @@ impl Owners {
             in_place_of: None,
         };
         let here = self.id(node);
-        let partition = self.state.partition_of(key);
+        let partition = self.states[node].partition_of(key);
         let epoch = self.states[node].since_in(keyspace, partition);
         let ticket = Ticket { partition, epoch, ..ticket_of(here, OperationId(OURS)) };
         let (now, mut out) = (self.now, Vec::new());
@@ -299,7 +299,7 @@ impl Owners {
     }
 
     fn ask(&mut self, node: usize, key: &[u8], request: ReplicaRequest) -> ReplicaReply {
-        let partition = self.state.partition_of(key);
+        let partition = self.states[node].partition_of(key);
         self.queue.push_back(Message::Request(node, node, OperationId(OURS), partition, request));
         self.settle();
         self.replies.pop().expect("it answers").1

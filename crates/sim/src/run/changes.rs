@@ -1,5 +1,5 @@
 //! People change the cluster while clients work and faults strike: keyspaces are made, altered and dropped, machines join and
-//! leave, weights change; two administrators at a time, at any nodes.
+//! leave, weights change, partitions are halved; two administrators at a time, at any nodes.
 //!
 //! What must hold (INVARIANTS D4, E6, I1): of what was acknowledged everybody comes to know, in one order; of two who make the same
 //! keyspace one does; a value of a dropped keyspace is never read in its successor; and when all is healed, every change ends.
@@ -29,6 +29,12 @@ const USUAL_GAP_MS: u64 = 300;
 /// When all is healed, whatever is to move has moved within this time.
 const CHANGED_WITHIN: Duration = Duration::from_secs(240);
 
+/// One in so many times something is changed, partitions are halved as well.
+const HALVED_ONE_IN: u64 = 10;
+
+/// When there are so many partitions, they are halved no more.
+const PARTITIONS_MAX: u32 = 128;
+
 /// Keyspaces that are made and dropped.
 const NAMES: [&str; 3] = ["x1", "x2", "x3"];
 
@@ -38,6 +44,8 @@ const KEYS: [&[u8]; 2] = [b"a", b"b"];
 /// Who asked what, and what came of it.
 pub(super) struct Changes {
     rng: Rng,
+    /// When partitions are halved: of a stream of its own, so that the other changes of a seed are what they were without.
+    halving: Rng,
     under_way: BTreeMap<AskId, Asked>,
     /// How often keyspaces of a name were made and dropped, as far as was acknowledged; nothing where that is not known.
     balances: BTreeMap<&'static str, Option<i64>>,
@@ -60,6 +68,7 @@ impl Changes {
     pub(super) fn new(seed: u64) -> Changes {
         Changes {
             rng: Rng::from_seed(seed ^ 0x6368_616e_6765_7320),
+            halving: Rng::from_seed(seed ^ 0x6861_6c76_6573_2120),
             under_way: BTreeMap::new(),
             balances: BTreeMap::new(),
             made: 0,
@@ -86,7 +95,27 @@ impl Run {
         for _ in 0..2 {
             if self.changes.rng.chance(1, 2) { self.ask_to_change() } else { self.look_into_one() }
         }
+        if self.world.scenario().halves && self.changes.halving.chance(1, HALVED_ONE_IN) {
+            self.ask_to_halve();
+        }
         self.set_change_alarm();
+    }
+
+    /// Each partition is to become two, if there are not as many as a run has time for. Whoever asks may know of fewer than there are.
+    fn ask_to_halve(&mut self) {
+        let places: Vec<Place> = self.world.members().collect();
+        let at = self.changes.halving.pick(&places).copied().unwrap_or(0);
+        let known =
+            self.world.hosts()[at].shards.first().map(|running| running.shard.topology().state.partitions());
+        let count = known.map_or(0, ring::Partitions::count);
+        if self.world.cluster().partition_count() >= PARTITIONS_MAX {
+            return;
+        }
+        let change = Change::Halve { partitions: self.changes.halving.chance(1, 2).then_some(count) };
+        let timeout = Some(self.world.scenario().timeout);
+        let request = Request { command: Command::Change(Box::new(change)), timeout };
+        let ask = self.world.ask(at, request);
+        self.changes.under_way.insert(ask, Asked::Other);
     }
 
     fn any_place(&mut self) -> Place {

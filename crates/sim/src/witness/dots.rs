@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use causality::{Dot, Payload, Record};
-use types::{OperationId, PartitionId};
+use types::OperationId;
 
 use super::Place;
 
@@ -19,7 +19,8 @@ struct Named {
 /// The global set of dots.
 #[derive(Debug, Default)]
 pub struct Dots {
-    named: BTreeMap<(PartitionId, Dot), Named>,
+    /// By slot: a dot is new among those of its partition, and which slots that has changes.
+    named: BTreeMap<(u16, Dot), Named>,
 }
 
 impl Dots {
@@ -37,20 +38,21 @@ impl Dots {
     ///
     /// # Errors
     /// If a dot named another write before, in words.
-    pub fn saw(&mut self, partition: PartitionId, place: &Place, record: &Record) -> Result<(), String> {
+    pub fn saw(&mut self, place: &Place, record: &Record) -> Result<(), String> {
+        let slot = ring::Slot::of_key(&place.1).number();
         for version in record.versions() {
             let now = Named {
                 place: place.clone(),
                 payload: version.payload.clone(),
                 operation: version.operation,
             };
-            match self.named.get(&(partition, version.dot)) {
+            match self.named.get(&(slot, version.dot)) {
                 Some(before) if *before != now => {
                     return Err(format!("{} named {before:?} and names {now:?}", version.dot));
                 }
                 Some(_) => {}
                 None => {
-                    self.named.insert((partition, version.dot), now);
+                    self.named.insert((slot, version.dot), now);
                 }
             }
         }

@@ -96,7 +96,7 @@ impl Witness {
                     );
                 };
                 let place = (*keyspace, key.clone());
-                if let Err(what) = self.dots.saw(envelope.partition, &place, &record) {
+                if let Err(what) = self.dots.saw(&place, &record) {
                     report("no dot is issued twice (B1)", what);
                 }
                 // What a stand-in keeps it gives away again; whether it arrives is seen in the end.
@@ -170,7 +170,7 @@ impl Witness {
         found: &mut Vec<Violation>,
         now: Instant,
     ) {
-        for what in self.promises.broken(&self.state, host, contents) {
+        for what in self.promises.broken(host, contents) {
             found.push(Violation { at: now, rule: "what was acknowledged is on stable storage (A4)", what });
         }
     }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use causality::Record;
 use cluster::{ClusterState, Stage};
 use replica::collection::mark::Standing;
-use replica::store_key::{own_slot, parse, parse_mark, store_key};
+use replica::store_key::{Slots, own_slot, parse, parse_mark, store_key};
 use types::{Epoch, KeyspaceId, NodeId, OperationId, PartitionId};
 
 use super::Place;
@@ -64,9 +64,9 @@ impl Promises {
         let is_still_bound = |node: &NodeId, key: &Bytes| {
             parse(key).is_some_and(|place| {
                 let (partition, _) = state.partition_of_slot(place.slot);
-                let was_under_way = |session| {
-                    before.movement(partition).is_some_and(|movement| movement.session.0 == session)
-                };
+                let (was_in, _) = before.partition_of_slot(place.slot);
+                let was_under_way =
+                    |session| before.movement(was_in).is_some_and(|movement| movement.session.0 == session);
                 is_bound(state, *node, place.keyspace, partition, was_under_way)
             })
         };
@@ -76,19 +76,23 @@ impl Promises {
     }
 
     /// What of it a store with these contents (in the order of keys) does not hold, in words.
-    pub fn broken(&self, state: &ClusterState, node: NodeId, contents: &[(Bytes, Bytes)]) -> Vec<String> {
+    pub fn broken(&self, node: NodeId, contents: &[(Bytes, Bytes)]) -> Vec<String> {
         let Some(promised) = self.kept.get(&node) else {
             return Vec::new();
         };
-        let marks: BTreeMap<PartitionId, Standing> = contents
+        let marks: Vec<(Slots, Standing)> = contents
             .iter()
             .filter_map(|(key, mark)| Some((parse_mark(key)?, Standing::decode(mark)?)))
             .collect();
+        // Where a partition was halved, there may be that of the whole still.
+        let mark_of = |slot: u16| {
+            let of_it = marks.iter().filter(|(slots, _)| slots.contain(Slots { first: slot, count: 1 }));
+            of_it.min_by_key(|(slots, _)| slots.count).map(|(_, mark)| mark)
+        };
         let holds = |key: &Bytes, record: &Record| {
             let place = contents.binary_search_by(|(held, _)| held.cmp(key)).ok();
             let held = place.map(|place| Record::decode(contents[place].1.clone())).transpose().ok()?;
-            let (partition, _) = state.partition_of_slot(own_slot(key)?);
-            let settled = marks.get(&partition).map(|mark| mark.settled.clone()).unwrap_or_default();
+            let settled = mark_of(own_slot(key)?).map(|mark| mark.settled.clone()).unwrap_or_default();
             match (&held, record.clone().unsettled(held.as_ref(), &settled)) {
                 (_, None) => Some(true),
                 (None, Some(_)) => Some(false),
@@ -107,7 +111,7 @@ impl Promises {
             .map(|(key, record)| {
                 let place = contents.binary_search_by(|(held, _)| held.cmp(key)).ok();
                 let held = place.map(|place| Record::decode(contents[place].1.clone()));
-                let mark = own_slot(key).and_then(|slot| marks.get(&state.partition_of_slot(slot).0));
+                let mark = own_slot(key).and_then(mark_of);
                 let name = key.escape_ascii();
                 format!("{node} has lost {name} {record:?}, and holds {held:?}, with {mark:?}")
             })

@@ -1,0 +1,41 @@
+//! `henge partition`: halves all partitions.
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use serde_json::json;
+
+use super::Node;
+use super::change::{Ask, Method};
+use super::show::{list, print, text};
+use crate::cli::partition::{Halve, PartitionCommand};
+
+pub(crate) fn run(command: &PartitionCommand) -> Result<ExitCode> {
+    match command {
+        PartitionCommand::Halve(halve) => run_halve(halve),
+    }
+}
+
+/// For as many partitions as there are now: who is overtaken halves none a second time.
+fn run_halve(halve: &Halve) -> Result<ExitCode> {
+    let node = Node::new(halve.at.at);
+    let Some(partitions) = node.document("/v1/cluster")?["partitions"].as_u64() else {
+        bail!("the node at {} does not say how many partitions there are", halve.at.at);
+    };
+    let path = if halve.dry_run { "/v1/partitions/halve?dry-run=true" } else { "/v1/partitions/halve" };
+    let ask =
+        Ask { method: Method::Post, path: path.to_owned(), body: Some(json!({ "partitions": partitions })) };
+    let answer = ask.make(&node)?;
+    if halve.at.json {
+        return print(&format!("{answer}\n"));
+    }
+    let mut said = if halve.dry_run {
+        format!("{partitions} partitions would become {}\n", 2 * partitions)
+    } else {
+        format!("agreed on in epoch {}: {} partitions\n", text(&answer["epoch"]), 2 * partitions)
+    };
+    for note in list(&answer["notes"]) {
+        said.push_str(&format!("note: {}\n", text(note)));
+    }
+    print(&said)
+}
