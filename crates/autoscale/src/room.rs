@@ -100,8 +100,9 @@ pub fn spare<'a>(
     });
     let mut why = String::new();
     for node in candidates {
-        let racks = has_racks(view, node.id, data_center);
-        match racks.and_then(|()| after(view, policy, node.id, data_center, demand)) {
+        let pressure = after(view, policy, node.id, data_center, demand)
+            .and_then(|pressure| has_racks(view, node.id, data_center).map(|()| pressure));
+        match pressure {
             Ok(pressure) if pressure < u64::from(policy.low_percent) * 10 => return Ok((node, pressure)),
             Ok(pressure) => {
                 let low = u64::from(policy.low_percent) * 10;
@@ -131,10 +132,8 @@ pub fn can_do_without(
 ) -> Result<(), String> {
     // What it had is copied anew, whatever its disk says.
     let disk_used_bytes = demand.disk_used_bytes.saturating_add(dead.disk_used_bytes);
-    if needs_racks {
-        has_racks(view, dead.id, &dead.data_center)?;
-    }
-    after(view, policy, dead.id, &dead.data_center, Demand { disk_used_bytes, ..demand }).map(|_| ())
+    after(view, policy, dead.id, &dead.data_center, Demand { disk_used_bytes, ..demand })?;
+    if needs_racks { has_racks(view, dead.id, &dead.data_center) } else { Ok(()) }
 }
 
 /// Whether a data center has as many racks without a node as its N needs, or as there were.
