@@ -107,7 +107,7 @@ fn check_pace(seen: &[Seen], policy: &Policy) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
     /// Whatever load, failures and provider: no change is outside of the limits, none comes within a cool-down of another or
     /// while another is under way, and each says why and on which figures.

@@ -5,5 +5,6 @@
 #![allow(clippy::unwrap_used, reason = "a model that is wrong fails its test")]
 
 mod deciding;
+mod heating;
 mod model;
 mod settings;
