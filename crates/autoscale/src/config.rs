@@ -16,7 +16,7 @@
 //! ```
 //!
 //! What must hold: an error names the key, its value and what would be right, and a key that is not known is an error too.
-//! The sections of the providers are theirs to read; here they are kept as they are.
+//! What the [sections](crate::sections) of the providers come to is theirs to say.
 
 use std::time::Duration;
 
@@ -24,6 +24,7 @@ use serde::Deserialize;
 
 use crate::error::PolicyError;
 use crate::policy::{Percentages, Policy, PoolEntry, ProviderKind};
+use crate::sections::{CommandConfig, KubernetesConfig, LocalConfig};
 
 /// `[autoscaler]`. What is left out is as usual.
 #[derive(Clone, PartialEq, Debug, Default, Deserialize)]
@@ -65,6 +66,15 @@ pub struct AutoscalerConfig {
     /// What nodes may be started.
     #[serde(default)]
     pub pool: Vec<PoolConfig>,
+    /// What the provider `local` is told.
+    #[serde(default)]
+    pub local: LocalConfig,
+    /// What the provider `command` is told.
+    #[serde(default)]
+    pub command: CommandConfig,
+    /// What the provider `kubernetes` is told.
+    #[serde(default)]
+    pub kubernetes: KubernetesConfig,
 }
 
 /// `target` of `[autoscaler]`.
@@ -163,7 +173,10 @@ fn thousandths(weight: f64) -> Result<u32, PolicyError> {
 }
 
 /// Names appear in files, commands and addresses, so they are plain.
-fn check_name(key: &str, name: &str) -> Result<(), PolicyError> {
+///
+/// # Errors
+/// Unless it is 1 to 48 of the letters `A-Z a-z 0-9 . _ -`, the first a letter or a digit.
+pub fn check_name(key: &str, name: &str) -> Result<(), PolicyError> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     let starts_plain = name.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
     if starts_plain && name.len() <= NAME_BYTES_MAX && name.bytes().all(plain) {
@@ -180,7 +193,11 @@ fn provider(word: &str) -> Result<ProviderKind, PolicyError> {
     found.map(|(_, kind)| kind).ok_or_else(|| PolicyError::new("provider", format!("{word:?}"), wanted))
 }
 
-fn wait(key: &str, text: Option<&str>, usual: Duration) -> Result<Duration, PolicyError> {
+/// A wait such as `500ms`, `90s`, `15m` or `2h`; the usual one where nothing is said.
+///
+/// # Errors
+/// If it is no such thing.
+pub fn wait(key: &str, text: Option<&str>, usual: Duration) -> Result<Duration, PolicyError> {
     let Some(text) = text else {
         return Ok(usual);
     };

@@ -18,7 +18,7 @@
 //! Pure: no clock, no I/O. The one limit that is kept for people rather than by them: a data center of which half the
 //! nodes are down is taken for cut off, and nobody in it is replaced.
 //!
-//! In reading order: [`policy`] (read from [`config`]), [`view`], [`action`], [`decision`], [`decider`]; then its parts:
+//! In reading order: [`policy`] (read from [`config`] with [`sections`]), [`view`], [`action`], [`decision`], [`decider`]; then its parts:
 //! [`load`] with [`window`], [`change`], [`room`], [`hot`].
 //!
 //! Written about in `docs/autoscaler.md`.
@@ -33,6 +33,7 @@ pub mod hot;
 pub mod load;
 pub mod policy;
 pub mod room;
+pub mod sections;
 pub mod text;
 pub mod view;
 pub mod window;
@@ -44,4 +45,5 @@ pub use decider::Decider;
 pub use decision::{DataCenterFigures, Decision, Figures};
 pub use error::PolicyError;
 pub use policy::{Percentages, Policy, PoolEntry, ProviderKind};
+pub use sections::{CommandConfig, KubernetesConfig, LocalConfig, StatefulSetConfig};
 pub use view::{DataCenterNeeds, HotPartition, MovementView, NodeState, NodeView, Requested, View};

@@ -138,11 +138,13 @@ proptest! {
         let mut model = Model::new(nodes, Curve::Noise { mean, percent: 10, seed });
         let mut decider = Decider::new(policy.clone());
         let seen = model.live(&mut decider, STEPS);
-        let kinds: BTreeSet<bool> =
-            changes(&seen).iter().map(|one| matches!(one.decision.action, Action::AddNode(_))).collect();
-        prop_assert!(kinds.len() <= 1, "there and back again");
         let later = model.live(&mut decider, STEPS);
-        prop_assert!(changes(&later).is_empty(), "{}", changes(&later)[0].decision);
+        let all: Vec<&Seen> = changes(&seen).into_iter().chain(changes(&later)).collect();
+        let kinds: BTreeSet<bool> =
+            all.iter().map(|one| matches!(one.decision.action, Action::AddNode(_))).collect();
+        prop_assert!(kinds.len() <= 1, "there and back again");
+        // At the very edge jitter says when the last one goes.
+        prop_assert!(all.len() <= 5 && changes(&later).len() <= 1, "{}", changes(&later)[0].decision);
         let figures = &later.last().unwrap().decision.figures;
         let pressure = figures.data_centers[0].pressure_permille;
         let members = u64::try_from(figures.members).unwrap();
