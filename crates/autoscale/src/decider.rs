@@ -13,7 +13,7 @@ use crate::action::{Action, Replacement};
 use crate::change::{Changes, Kind, Outcome};
 use crate::decision::{Decision, Figures};
 use crate::hot;
-use crate::load::{Capacity, Load, Use};
+use crate::load::{Load, Pressure, Use};
 use crate::policy::Policy;
 use crate::room;
 use crate::text::{count, percent, time};
@@ -231,6 +231,15 @@ impl Decider {
     /// What the provider started, and did not become a member in time, is ended.
     fn leftover(&self, view: &View, obstacles: &mut Obstacles) -> Option<Verdict> {
         let one = view.requested.first()?;
+        let all = view.nodes.len() + view.requested.len();
+        if all <= usize::try_from(self.policy.min).unwrap_or(usize::MAX) {
+            let there_are = count(wide(all), "node");
+            obstacles.add(format!(
+                "{} is no member, and is left alone: with it there are {there_are}, and min is {}",
+                one.name, self.policy.min
+            ));
+            return None;
+        }
         if let Some(pause) = self.changes.pause(view.now, Kind::End) {
             obstacles.add(pause);
             return None;
@@ -282,8 +291,7 @@ impl Decider {
     fn too_much(&self, view: &View, obstacles: &mut Obstacles) -> Option<Verdict> {
         let names = self.by_pressure(view);
         names.iter().rev().take_while(|(permille, _)| *permille > 1_000).find_map(|(_, name)| {
-            let capacity = self.capacity(view, name);
-            let pressure = Use::of(self.load.demand(view, name), capacity).pressure(self.policy.target);
+            let pressure = self.pressure(view, name);
             self.add(view, name, &format!("{name} is at {pressure}"), obstacles)
         })
     }
@@ -362,19 +370,15 @@ impl Decider {
             view.nodes.iter().filter(|node| node.is_up()).map(|node| node.data_center.as_str()).collect();
         names.sort_unstable();
         names.dedup();
-        let pressure = |name: &str| {
-            Use::of(self.load.demand(view, name), self.capacity(view, name))
-                .pressure(self.policy.target)
-                .permille
-        };
         let mut by_pressure: Vec<(u64, &str)> =
-            names.into_iter().map(|name| (pressure(name), name)).collect();
+            names.into_iter().map(|name| (self.pressure(view, name).permille, name)).collect();
         by_pressure.sort_unstable();
         by_pressure
     }
 
-    fn capacity(&self, view: &View, data_center: &str) -> Capacity {
-        Capacity::of(view.within(data_center).filter(|node| node.is_up()), &self.policy)
+    fn pressure(&self, view: &View, data_center: &str) -> Pressure {
+        let demand = self.load.demand(view, data_center);
+        Use::now(view, data_center, demand, &self.policy).pressure(self.policy.target)
     }
 }
 

@@ -81,6 +81,8 @@ pub struct DataCenterFigures {
     pub disk_used_bytes: u64,
     /// What they hold, if that is known.
     pub disk_bytes: Option<u64>,
+    /// How full they are, or the fullest of them, in thousandths.
+    pub disk_permille: Option<u64>,
     /// The use of what is scarcest over its target, in thousandths.
     pub pressure_permille: u64,
     /// The same by the most that was asked for of late.
@@ -119,7 +121,7 @@ impl DataCenterFigures {
     fn of(view: &View, load: &Load, policy: &Policy, name: &str) -> DataCenterFigures {
         let (demand, peak) = (load.demand(view, name), load.peak_demand(view, name));
         let capacity = Capacity::of(view.within(name).filter(|node| node.is_up()), policy);
-        let now = Use::of(demand, capacity);
+        let now = Use::now(view, name, demand, policy);
         DataCenterFigures {
             name: name.to_owned(),
             up: view.within(name).filter(|node| node.is_up()).count(),
@@ -131,8 +133,9 @@ impl DataCenterFigures {
             cpu_permille: now.cpu_permille,
             disk_used_bytes: demand.disk_used_bytes,
             disk_bytes: capacity.disk_bytes,
+            disk_permille: now.disk_permille,
             pressure_permille: now.pressure(policy.target).permille,
-            pressure_peak_permille: Use::of(peak, capacity).pressure(policy.target).permille,
+            pressure_peak_permille: Use::now(view, name, peak, policy).pressure(policy.target).permille,
         }
     }
 }
@@ -172,8 +175,8 @@ impl fmt::Display for DataCenterFigures {
             write!(f, " of {most} ({})", percent(permille))?;
         }
         write!(f, ", cpu {}", percent(self.cpu_permille))?;
-        if let Some(bytes) = self.disk_bytes.filter(|bytes| *bytes > 0) {
-            write!(f, ", disk {}", percent(crate::load::share(self.disk_used_bytes, 1_000, bytes)))?;
+        if let Some(permille) = self.disk_permille.filter(|permille| *permille > 0) {
+            write!(f, ", disk {}", percent(permille))?;
         }
         write!(
             f,

@@ -3,6 +3,7 @@
 //! What is asked (operations, busy cores, bytes) is added up over all nodes that run, and smoothed; what they are good for
 //! counts only the nodes that serve and stay. So the load of a smaller or larger data center can be foretold: the same is
 //! asked of fewer or more. Balance between the nodes is the placement's matter, and single hot partitions are [`hot`]'s.
+//! Disks are the exception: one that is full stops its node, so the fullest counts where it is above the mean.
 //!
 //! Pressure is the use of whatever is scarcest over its target: 1000 thousandths are just at the target.
 //!
@@ -50,7 +51,7 @@ pub struct Use {
     pub operations_permille: Option<u64>,
     /// Of the cores.
     pub cpu_permille: u64,
-    /// Of the disks.
+    /// Of the disks, or of the fullest of them.
     pub disk_permille: Option<u64>,
 }
 
@@ -109,6 +110,17 @@ impl Use {
         }
     }
 
+    /// What is asked of a data center now, over what its nodes that serve and stay are good for.
+    pub fn now(view: &View, data_center: &str, demand: Demand, policy: &Policy) -> Use {
+        let up = || view.within(data_center).filter(|node| node.is_up());
+        Use::of(demand, Capacity::of(up(), policy)).or_fullest(fullest_permille(up()))
+    }
+
+    /// With the fullest disk, where it is above the mean.
+    pub fn or_fullest(self, fullest_permille: Option<u64>) -> Use {
+        Use { disk_permille: self.disk_permille.max(fullest_permille), ..self }
+    }
+
     /// What is scarcest by these targets.
     pub fn pressure(&self, target: Percentages) -> Pressure {
         let of = |of: &'static str, use_permille: u64, target_percent: u32| Pressure {
@@ -119,11 +131,17 @@ impl Use {
         };
         let cpu = of("cores", self.cpu_permille, target.cpu);
         let operations = self.operations_permille.map(|use_| of("operations", use_, target.operations));
-        let disk = self.disk_permille.map(|use_| of("disks", use_, target.disk));
+        let disk = self.disk_permille.map(|use_| of("fullest disk", use_, target.disk));
         // Of equal ones the first.
         let more = |most: Pressure, one: Pressure| if one.permille > most.permille { one } else { most };
         [operations, disk].into_iter().flatten().fold(cpu, more)
     }
+}
+
+/// How full the fullest disk is, in thousandths, if that is known of any.
+pub fn fullest_permille<'a>(nodes: impl Iterator<Item = &'a NodeView>) -> Option<u64> {
+    let known = nodes.filter(|node| node.disk_bytes > 0);
+    known.map(|node| share(node.disk_used_bytes, 1_000, node.disk_bytes)).max()
 }
 
 /// `value * part / whole`, as much as fits where there is no whole and something is asked.

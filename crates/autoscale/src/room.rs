@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use types::NodeId;
 
 use crate::action::Wanted;
-use crate::load::{Capacity, Demand, Use, share};
+use crate::load::{Capacity, Demand, Use, fullest_permille, share};
 use crate::policy::{Policy, PoolEntry};
 use crate::text::{count, percent};
 use crate::view::{NodeView, View};
@@ -175,7 +175,11 @@ fn after(
             return Err(format!("the disk of {} would be full to {used} (target {target} %)", node.name));
         }
     }
-    Ok(Use::of(demand, capacity).pressure(policy.target).permille)
+    // Whatever makes one disk fuller than others now will make it so then.
+    let is_up = || view.within(data_center).filter(|node| node.is_up());
+    let weights = Capacity::of(is_up(), policy).weight_thousandths;
+    let fullest = fullest_permille(remaining()).map(|now| share(now, weights, capacity.weight_thousandths));
+    Ok(Use::of(demand, capacity).or_fullest(fullest).pressure(policy.target).permille)
 }
 
 fn wide(number: usize) -> u64 {
