@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use autoscale::{Action, Decider, NodeState, Policy, Replacement};
+use autoscale::{Action, Decider, NodeState, NodeView, Policy, Replacement};
 use proptest::prelude::*;
 
 use crate::model::{Curve, Delivers, Failure, Model, STEP, Seen, policy};
@@ -58,6 +58,7 @@ fn changes(seen: &[Seen]) -> Vec<&Seen> {
 fn check_limits(one: &Seen, policy: &Policy) {
     let view = &one.view;
     let is = |wanted: NodeState| view.nodes.iter().any(|node| node.state == wanted);
+    let replicas = usize::try_from(view.replicas("dc1")).unwrap();
     let in_rack = |rack: &str| view.nodes.iter().filter(|node| node.rack == rack).count();
     match &one.decision.action {
         Action::AddNode(wanted) => {
@@ -71,11 +72,18 @@ fn check_limits(one: &Seen, policy: &Policy) {
             assert!(policy.pool.iter().any(|entry| entry.rack == wanted.rack));
         }
         Action::RetireNode { node, .. } => {
-            let remaining: Vec<_> = view.nodes.iter().filter(|other| other.id != *node).collect();
+            let remaining: Vec<&NodeView> = view.nodes.iter().filter(|other| other.id != *node).collect();
             assert!(remaining.len() >= usize::try_from(policy.min).unwrap(), "{}", one.decision);
             assert!(remaining.iter().all(|node| node.state == NodeState::Up), "{}", one.decision);
-            let racks: BTreeSet<&str> = remaining.iter().map(|node| node.rack.as_str()).collect();
-            assert!(remaining.len() >= 3 && racks.len() >= 3, "N is 3: {}", one.decision);
+            let racks = |nodes: &[&NodeView]| {
+                nodes.iter().map(|node| node.rack.as_str()).collect::<BTreeSet<_>>().len()
+            };
+            let all: Vec<&NodeView> = view.nodes.iter().collect();
+            assert!(
+                remaining.len() >= replicas && racks(&remaining) >= racks(&all).min(replicas),
+                "{}",
+                one.decision
+            );
             let used: u64 = view.nodes.iter().map(|node| node.disk_used_bytes).sum();
             let all: u64 = remaining.iter().map(|node| node.disk_bytes).sum();
             assert!(used * 100 <= all * u64::from(policy.target.disk), "{}", one.decision);
@@ -86,7 +94,7 @@ fn check_limits(one: &Seen, policy: &Policy) {
             let NodeState::Down { since } = node.state else { panic!("it lives: {}", one.decision) };
             assert!(view.now.since(since) >= policy.replace_after, "{}", one.decision);
             let up = view.nodes.iter().filter(|node| node.state == NodeState::Up).count();
-            assert!(*by != Replacement::Remaining || up >= 3, "N is 3: {}", one.decision);
+            assert!(*by != Replacement::Remaining || up >= replicas, "{}", one.decision);
         }
         _ => {}
     }
@@ -118,9 +126,11 @@ proptest! {
         failures in failures(),
         delivers in provider(),
         data_bytes in 0_u64..4_000,
+        (min, max_per_rack, replicas, others) in (1_u32..7, 1_u32..4, 1_u32..4, 0_usize..4),
     ) {
-        let policy = policy();
-        let mut model = Model::new(nodes, curve).failing(failures).delivering(delivers).holding(data_bytes);
+        let policy = Policy { min, max_per_rack: Some(max_per_rack), ..policy() };
+        let model = Model::new(nodes, curve).failing(failures).delivering(delivers).holding(data_bytes);
+        let mut model = model.needing(replicas).provided_but(others);
         let seen = model.live(&mut Decider::new(policy.clone()), STEPS);
         for one in &seen {
             prop_assert!(!one.decision.reason.is_empty());
@@ -191,6 +201,9 @@ proptest! {
         let seen = model.live(&mut Decider::new(policy.clone()), STEPS);
         let watching = usize::try_from(policy.window.as_secs() / STEP.as_secs()).unwrap();
         prop_assert!(changes(&seen[..watching]).is_empty());
+        // It would have had reason to.
+        let busy = Model::new(3, Curve::Flat(40_000)).live(&mut Decider::new(policy.clone()), STEPS);
+        prop_assert!(changes(&busy[..watching]).is_empty() && !changes(&busy[..=watching]).is_empty());
         changes(&seen).into_iter().for_each(|one| check_limits(one, &policy));
         check_pace(&seen, &policy);
     }

@@ -47,7 +47,7 @@ impl Heat {
                 name: format!("n{}", id.0),
                 state: NodeState::Up,
                 data_center: "dc1".to_owned(),
-                rack: format!("r{}", id.0 % 3),
+                rack: format!("r{}", id.0 % 2),
                 weight_thousandths: 1_000,
                 cpu_permille: 100,
                 operations_per_second: self.of(id),
@@ -100,8 +100,8 @@ proptest! {
                     let place = usize::from(partition.0);
                     let owners = &mut heat.partitions[place].1;
                     prop_assert!(owners.contains(&from) && !owners.contains(&to));
-                    let in_rack = |rack: u16| owners.iter().filter(|owner| **owner != from && owner.0 % 3 == rack).count();
-                    prop_assert!(in_rack(to.0 % 3) <= in_rack(from.0 % 3));
+                    let in_rack = |rack: u16| owners.iter().filter(|owner| **owner != from && owner.0 % 2 == rack).count();
+                    prop_assert!(in_rack(to.0 % 2) <= in_rack(from.0 % 2));
                     owners.retain(|owner| *owner != from);
                     owners.push(to);
                     prop_assert!(heat.of(to) <= target, "{decision}");

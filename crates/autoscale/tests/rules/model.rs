@@ -76,6 +76,7 @@ pub(crate) struct Model {
     failures: Vec<Failure>,
     delivers: Vec<Delivers>,
     data_bytes: u64,
+    replicas: u32,
     step: u64,
     nodes: Vec<Node>,
     starting: Vec<Starting>,
@@ -110,7 +111,7 @@ pub(crate) fn policy() -> Policy {
     let entry = |rack: &str| PoolEntry {
         data_center: "dc1".to_owned(),
         rack: rack.to_owned(),
-        nodes: 2,
+        nodes: 4,
         weight_thousandths: 1_000,
         name: "auto".to_owned(),
     };
@@ -133,6 +134,7 @@ impl Model {
             failures: Vec::new(),
             delivers: vec![Delivers::Yes],
             data_bytes: 0,
+            replicas: 3,
             step: 0,
             nodes: Vec::new(),
             starting: Vec::new(),
@@ -158,6 +160,17 @@ impl Model {
     /// So many bytes on all disks together.
     pub(crate) fn holding(self, data_bytes: u64) -> Model {
         Model { data_bytes, ..self }
+    }
+
+    /// With keyspaces of this N.
+    pub(crate) fn needing(self, replicas: u32) -> Model {
+        Model { replicas, ..self }
+    }
+
+    /// Of the nodes that there are, the provider has started all but so many.
+    pub(crate) fn provided_but(mut self, others: usize) -> Model {
+        self.nodes.iter_mut().enumerate().for_each(|(number, node)| node.is_provided = number >= others);
+        self
     }
 
     fn join(&mut self, name: String, rack: String, is_provided: bool, joining_until: u64) {
@@ -268,7 +281,7 @@ impl Model {
             epoch: Epoch(self.epoch),
             movements: nodes.iter().filter(moves).map(movement).collect(),
             nodes,
-            needs: vec![DataCenterNeeds { data_center: "dc1".to_owned(), replicas: 3 }],
+            needs: vec![DataCenterNeeds { data_center: "dc1".to_owned(), replicas: self.replicas }],
             requested: self.starting.iter().map(requested).collect(),
         }
     }
