@@ -4,7 +4,7 @@
 //! it can be done is decided when it is applied ([`mod@crate::apply`]), by the state that it meets then.
 
 use api::{Change, KeyspaceSettings, NodePlan, Planned};
-use types::NodeId;
+use types::{NodeId, PartitionId};
 
 use crate::command::{Command, Refused};
 use crate::config::{CountConfig, LevelConfig, word};
@@ -45,6 +45,11 @@ impl ClusterState {
             Change::Remove { node, below_n } => Command::Remove { name: node.clone(), below_n: *below_n },
             Change::Weigh { node, weight } => Command::Weigh { name: node.clone(), weight: *weight },
             Change::Cancel { node } => Command::Cancel { name: node.clone() },
+            Change::MovePartition { partition, from, to } => Command::MovePartition {
+                partition: PartitionId(*partition),
+                from: from.clone(),
+                to: to.clone(),
+            },
         })
     }
 

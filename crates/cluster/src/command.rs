@@ -79,6 +79,15 @@ pub enum Command {
         /// Which, each with the stage that it leaves.
         steps: Vec<Step>,
     },
+    /// A partition goes to a node of somebody's choice.
+    MovePartition {
+        /// Which.
+        partition: types::PartitionId,
+        /// Who gives it up, by name; whoever gives way where nobody is said.
+        from: Option<String>,
+        /// Who gets it, by name.
+        to: String,
+    },
 }
 
 /// The most partitions that one command begins to move, or advances.

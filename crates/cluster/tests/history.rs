@@ -31,6 +31,7 @@ enum Ask {
         n: u8,
     },
     Drop,
+    MovePartition(u16, Option<u8>, u8),
     /// The cluster goes on by itself, by so many commands.
     GoOn(u8),
 }
@@ -46,6 +47,8 @@ fn ask() -> impl Strategy<Value = Ask> {
         1 => (1..5_u8).prop_map(|n| Ask::Create { n }),
         2 => (1..5_u8).prop_map(|n| Ask::Alter { n }),
         1 => Just(Ask::Drop),
+        3 => (any::<u16>(), proptest::option::weighted(0.3, any::<u8>()), any::<u8>())
+            .prop_map(|(partition, from, to)| Ask::MovePartition(partition, from, to)),
         12 => (1..20_u8).prop_map(Ask::GoOn),
     ]
 }
@@ -79,6 +82,11 @@ fn command(ask: &Ask, state: &ClusterState, fresh: &mut u32) -> Option<Command> 
             Command::AlterKeyspace { keyspace: Box::new(keyspace), since: last.since }
         }
         Ask::Drop => Command::DropKeyspace { keyspace: last.id, name: last.name.clone() },
+        Ask::MovePartition(partition, from, to) => {
+            // Now and then one that there is not.
+            let partition = types::PartitionId(partition % (state.partitions().count() + 1));
+            Command::MovePartition { partition, from: from.map(name), to: name(*to) }
+        }
         Ask::GoOn(_) => return None,
     })
 }

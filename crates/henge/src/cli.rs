@@ -2,6 +2,7 @@
 
 pub(crate) mod keyspace;
 pub(crate) mod node;
+pub(crate) mod partition;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use crate::lab::order::{self, Nodes, parse_delay};
 
 use keyspace::KeyspaceCommand;
 use node::NodeCommand;
+use partition::PartitionCommand;
 
 /// A distributed key-value store: a ring of equal nodes that any Redis client talks to and that keeps answering while
 /// nodes, racks and data centers fail.
@@ -77,6 +79,9 @@ pub(crate) enum Command {
     /// Let nodes leave, take them for gone, weigh them, and turn that round. Nodes join by being started.
     #[command(subcommand)]
     Node(NodeCommand),
+    /// Move single partitions.
+    #[command(subcommand)]
+    Partition(PartitionCommand),
     /// Measure a server that speaks the Redis protocol: this one, or another.
     Bench(Box<bench::Args>),
     /// Print a completion script for a shell.
@@ -197,8 +202,8 @@ impl Durability {
     }
 }
 
-/// Every key of the configuration file is also a flag and an environment variable; a flag wins over a variable, and that
-/// over the file.
+/// Every key of the configuration file, but for lists and the section [autoscaler], is also a flag and an environment variable; a
+/// flag wins over a variable, and that over the file.
 #[derive(Debug, Args)]
 pub(crate) struct Server {
     /// The configuration file (TOML).
@@ -391,7 +396,7 @@ mod tests {
     #[test]
     fn every_example_is_a_command() {
         let all = Cli::command();
-        for name in ["keyspace", "node"] {
+        for name in ["keyspace", "node", "partition"] {
             for command in ends(all.find_subcommand(name).unwrap()) {
                 let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
                 let words: Vec<&str> = help.strip_prefix("Example: ").unwrap().split_whitespace().collect();

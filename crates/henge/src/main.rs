@@ -52,6 +52,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Repair(at) => client::repair::run(&at),
         Command::Keyspace(command) => client::keyspace::run(&command),
         Command::Node(command) => client::node::run(&command),
+        Command::Partition(command) => client::partition::run(&command),
         Command::Bench(arguments) => {
             bench::run(&arguments)?;
             Ok(ExitCode::SUCCESS)

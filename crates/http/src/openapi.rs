@@ -17,8 +17,8 @@ use crate::guard;
 use crate::options::HttpOptions;
 use crate::problem::{self, Kind, Problem};
 use crate::routes::{
-    cluster, explain, hashed, health, hot, keys, keyspaces, landing, members, metrics, nodes, problems,
-    repair, ring,
+    cluster, explain, hashed, health, hot, keys, keyspaces, landing, members, metrics, nodes,
+    partitions, problems, repair, ring,
 };
 
 #[derive(OpenApi)]
@@ -73,6 +73,7 @@ fn described() -> OpenApiRouter<Shared> {
         .routes(routes!(nodes::remove))
         .routes(routes!(nodes::cancel))
         .routes(routes!(nodes::weigh))
+        .routes(routes!(partitions::relocate))
         .routes(routes!(explain::get))
         .routes(routes!(metrics::get))
         .routes(routes!(health::healthy))

@@ -10,6 +10,7 @@
 mod keyspaces;
 mod members;
 mod movements;
+mod partitions;
 
 use ring::{PlacementMember, Rings, place};
 use types::{Epoch, PartitionId};
@@ -39,6 +40,9 @@ impl ClusterState {
             Command::Cancel { name } => next.cancel(name)?,
             Command::Begin { partitions } => next.begin(partitions)?,
             Command::Advance { steps } => next.advance(steps)?,
+            Command::MovePartition { partition, from, to } => {
+                next.move_partition(*partition, from.as_deref(), to)?;
+            }
         }
         next.tidy();
         Ok(ClusterState::assemble(next)?)

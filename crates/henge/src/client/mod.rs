@@ -6,6 +6,7 @@ pub(crate) mod keys;
 pub(crate) mod keyspace;
 pub(crate) mod members;
 pub(crate) mod node;
+pub(crate) mod partition;
 mod plan;
 pub(crate) mod repair;
 pub(crate) mod show;

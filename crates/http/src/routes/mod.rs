@@ -13,6 +13,7 @@ pub(crate) mod landing;
 pub(crate) mod members;
 pub(crate) mod metrics;
 pub(crate) mod nodes;
+pub(crate) mod partitions;
 pub(crate) mod problems;
 pub(crate) mod repair;
 pub(crate) mod ring;
