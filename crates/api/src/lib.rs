@@ -7,8 +7,9 @@
 //! never become visible; everything that may have left a copy somewhere is *unknown* (INVARIANTS A5).
 //!
 //! In reading order: [`request`], [`change`], [`reply`], [`error`], [`status`], [`heat`] and [`load`] for what is shown of the cluster and
-//! of the load, [`store`].
+//! of the load, [`autoscaler`], [`store`].
 
+pub mod autoscaler;
 pub mod change;
 pub mod error;
 pub mod heat;
@@ -18,6 +19,9 @@ pub mod request;
 pub mod status;
 pub mod store;
 
+pub use autoscaler::{
+    AutoscalerFigures, AutoscalerStatus, Autoscaling, DataCenterLoad, DecisionOutcome, DecisionStatus,
+};
 pub use change::{Change, Changed, KeyspaceSettings, NodePlan, Planned, PlannedMove};
 pub use error::{Action, Error, Fate, Part};
 pub use heat::{HeatStatus, HotKey, PartitionHeat};

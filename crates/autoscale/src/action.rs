@@ -66,8 +66,12 @@ pub enum Action {
         partition: PartitionId,
         /// Who owns it and does too much.
         from: NodeId,
+        /// Its name.
+        from_name: String,
         /// Who is to own it instead.
         to: NodeId,
+        /// Its name.
+        to_name: String,
     },
     /// A partition is to be halved.
     SplitPartition {
@@ -91,8 +95,8 @@ impl fmt::Display for Action {
                 write!(f, "replace {name} by {wanted}")
             }
             Action::EndRequested { name } => write!(f, "end {name}, which is no member"),
-            Action::MovePartition { partition, from, to } => {
-                write!(f, "move {partition} from {from} to {to}")
+            Action::MovePartition { partition, from_name, to_name, .. } => {
+                write!(f, "move {partition} from {from_name} to {to_name}")
             }
             Action::SplitPartition { partition, .. } => write!(f, "split {partition}"),
         }

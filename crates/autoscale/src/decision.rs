@@ -44,7 +44,7 @@ pub struct Figures {
     pub down: usize,
     /// What the provider has started and is no member.
     pub requested: usize,
-    /// Movements under way.
+    /// Partitions that move, or are to.
     pub movements: usize,
     /// The fewest members that there may be.
     pub min: u32,
@@ -104,7 +104,7 @@ impl Figures {
             leaving: count(|state| matches!(state, NodeState::Leaving)),
             down: count(|state| matches!(state, NodeState::Down { .. })),
             requested: view.requested.len(),
-            movements: view.movements.len(),
+            movements: view.movements.len().saturating_add(view.waiting),
             min: policy.min,
             max: policy.max,
             cool_down_out_left_ms: 0,

@@ -67,7 +67,13 @@ fn relieve<'a>(
     };
     for (rate, hot) in &hottest {
         if let Some(to) = receiver(view, policy, load, node, hot, *rate) {
-            let action = Action::MovePartition { partition: hot.partition, from: node.id, to: to.id };
+            let action = Action::MovePartition {
+                partition: hot.partition,
+                from: node.id,
+                from_name: node.name.clone(),
+                to: to.id,
+                to_name: to.name.clone(),
+            };
             return Some((action, format!("{}; {} has room for it", told(hot.partition, *rate), to.name)));
         }
     }

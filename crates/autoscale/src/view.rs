@@ -19,6 +19,8 @@ pub struct View {
     pub needs: Vec<DataCenterNeeds>,
     /// The movements of partitions that are under way.
     pub movements: Vec<MovementView>,
+    /// How many more partitions are to move, and do not yet.
+    pub waiting: usize,
     /// What the provider has started, or is about to, and is no member: nodes that are yet to join, that never will, or
     /// that have left and still run.
     pub requested: Vec<Requested>,
@@ -106,6 +108,8 @@ pub struct MovementView {
     pub from: NodeId,
     /// Who takes it over.
     pub to: NodeId,
+    /// A node that is down and without which it does not go on.
+    pub held_up_by: Option<NodeId>,
 }
 
 /// A node of the provider's that is no member.
@@ -134,6 +138,13 @@ impl View {
     pub fn replicas(&self, data_center: &str) -> u32 {
         let needs = self.needs.iter().filter(|needs| needs.data_center == data_center);
         needs.map(|needs| needs.replicas).max().unwrap_or(0)
+    }
+}
+
+impl MovementView {
+    /// Whether it will not end without a node.
+    pub fn waits_for(&self, node: NodeId) -> bool {
+        self.from == node || self.to == node || self.held_up_by == Some(node)
     }
 }
 

@@ -82,6 +82,8 @@ pub(crate) enum Command {
     /// Move single partitions.
     #[command(subcommand)]
     Partition(PartitionCommand),
+    /// Show whether the autoscaler decides, on which figures, and what it has decided of late.
+    Autoscaler(At),
     /// Measure a server that speaks the Redis protocol: this one, or another.
     Bench(Box<bench::Args>),
     /// Print a completion script for a shell.

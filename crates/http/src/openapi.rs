@@ -17,7 +17,7 @@ use crate::guard;
 use crate::options::HttpOptions;
 use crate::problem::{self, Kind, Problem};
 use crate::routes::{
-    cluster, explain, hashed, health, hot, keys, keyspaces, landing, members, metrics, nodes,
+    autoscaler, cluster, explain, hashed, health, hot, keys, keyspaces, landing, members, metrics, nodes,
     partitions, problems, repair, ring,
 };
 
@@ -74,6 +74,7 @@ fn described() -> OpenApiRouter<Shared> {
         .routes(routes!(nodes::cancel))
         .routes(routes!(nodes::weigh))
         .routes(routes!(partitions::relocate))
+        .routes(routes!(autoscaler::get))
         .routes(routes!(explain::get))
         .routes(routes!(metrics::get))
         .routes(routes!(health::healthy))

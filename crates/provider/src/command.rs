@@ -51,6 +51,8 @@ struct Asked<'a> {
     cluster: Option<&'a str>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     seeds: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replaces: Option<&'a str>,
 }
 
 #[derive(Deserialize)]
@@ -144,6 +146,7 @@ fn environment(asked: &Asked<'_>) -> Vec<(String, String)> {
         ("WEIGHT", weight.as_deref()),
         ("CLUSTER", asked.cluster),
         ("SEEDS", seeds.as_deref()),
+        ("REPLACES", asked.replaces),
     ];
     let told = pairs.into_iter().filter_map(|(key, value)| Some((key, value?)));
     told.map(|(key, value)| (format!("HENGE_AUTOSCALER_{key}"), value.to_owned())).collect()
@@ -161,6 +164,7 @@ fn nothing(action: &str) -> Asked<'_> {
         weight: None,
         cluster: None,
         seeds: &[],
+        replaces: None,
     }
 }
 
@@ -200,6 +204,7 @@ impl Provider for Command {
             weight: Some(f64::from(wanted.weight_thousandths) / 1_000.0),
             cluster: Some(&order.cluster),
             seeds: &order.seeds,
+            replaces: order.replaces.as_deref(),
             ..nothing("add")
         };
         let answer = self.ask(&what, &self.add, &asked)?;

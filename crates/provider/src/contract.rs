@@ -13,6 +13,9 @@ pub struct Order {
     pub cluster: String,
     /// Where members listen for peers: the node joins at any of them.
     pub seeds: Vec<String>,
+    /// The member that is gone for good, and whose place it takes when it joins. A provider that cannot tell a single node so passes
+    /// it over: then the node joins as one more, and the dead one is taken out when it has.
+    pub replaces: Option<String>,
 }
 
 /// A node that a provider has started.

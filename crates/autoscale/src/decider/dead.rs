@@ -35,7 +35,7 @@ impl Decider {
         }
         let others_work =
             view.nodes.iter().any(|other| matches!(other.state, NodeState::Joining | NodeState::Leaving))
-                || view.movements.iter().any(|movement| movement.from != node.id && movement.to != node.id)
+                || view.movements.iter().any(|movement| !movement.waits_for(node.id))
                 || self.requested_since.values().any(|since| now.since(*since) < self.policy.join_within);
         // Movements from or to the dead would never end by themselves, and have no cool-down.
         let waits_for_it = !view.movements.is_empty();

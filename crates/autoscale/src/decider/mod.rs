@@ -152,7 +152,7 @@ impl Decider {
             found.map(|node| format!("{} is {what}", node.name))
         };
         let moving = || {
-            let moving = u64::try_from(view.movements.len()).unwrap_or(u64::MAX);
+            let moving = wide(view.movements.len().saturating_add(view.waiting));
             (moving > 0).then(|| count(moving, "movement"))
         };
         let requested = || {

@@ -57,7 +57,12 @@ impl Stage {
             "hot" => self.hot(&words, &pairs),
             "moving" => {
                 let (from, to) = (self.id(words[2]), self.id(words[3]));
-                self.view.movements.push(MovementView { partition: partition(words[1]), from, to });
+                self.view.movements.push(MovementView {
+                    partition: partition(words[1]),
+                    from,
+                    to,
+                    held_up_by: None,
+                });
                 self.view.epoch.0 += 1;
             }
             "moved" => {

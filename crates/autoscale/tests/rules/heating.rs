@@ -65,6 +65,7 @@ impl Heat {
             epoch: Epoch(u64::try_from(self.partitions.len() + step).unwrap()),
             nodes: (0..nodes).map(node).collect(),
             needs: vec![DataCenterNeeds { data_center: "dc1".to_owned(), replicas: 2 }],
+            waiting: 0,
             movements: Vec::new(),
             requested: Vec::new(),
         }
@@ -96,7 +97,7 @@ proptest! {
             let decision = decider.decide(&view);
             match decision.action {
                 Action::Nothing => continue,
-                Action::MovePartition { partition, from, to } => {
+                Action::MovePartition { partition, from, to, .. } => {
                     let place = usize::from(partition.0);
                     let owners = &mut heat.partitions[place].1;
                     prop_assert!(owners.contains(&from) && !owners.contains(&to));

@@ -269,8 +269,12 @@ impl Model {
             })
             .collect();
         let moves = |node: &&NodeView| matches!(node.state, NodeState::Joining | NodeState::Leaving);
-        let movement =
-            |node: &NodeView| MovementView { partition: PartitionId(0), from: node.id, to: node.id };
+        let movement = |node: &NodeView| MovementView {
+            partition: PartitionId(0),
+            from: node.id,
+            to: node.id,
+            held_up_by: None,
+        };
         let requested = |one: &Starting| Requested {
             name: one.name.clone(),
             data_center: "dc1".to_owned(),
@@ -282,6 +286,7 @@ impl Model {
             movements: nodes.iter().filter(moves).map(movement).collect(),
             nodes,
             needs: vec![DataCenterNeeds { data_center: "dc1".to_owned(), replicas: self.replicas }],
+            waiting: 0,
             requested: self.starting.iter().map(requested).collect(),
         }
     }

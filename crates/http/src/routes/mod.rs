@@ -1,6 +1,7 @@
 //! What can be asked, one file per concept. Each handler turns a request into the node's words, asks, and turns the
 //! reply back; none of them decides anything.
 
+pub(crate) mod autoscaler;
 pub(crate) mod change;
 pub(crate) mod cluster;
 pub(crate) mod explain;

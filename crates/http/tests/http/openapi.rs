@@ -39,6 +39,7 @@ async fn every_route_of_the_contract_is_described() {
         "GET /metrics",
         "GET /problems/{name}",
         "GET /readyz",
+        "GET /v1/autoscaler",
         "GET /v1/cluster",
         "GET /v1/explain/{keyspace}/{key}",
         "GET /v1/hot",

@@ -33,7 +33,7 @@ fn order(request: &str) -> Order {
         rack: "r1".to_owned(),
         weight_thousandths: 1_000,
     };
-    Order { wanted, cluster: "example".to_owned(), seeds: Vec::new() }
+    Order { wanted, cluster: "example".to_owned(), seeds: Vec::new(), replaces: None }
 }
 
 fn not_done(result: Result<impl std::fmt::Debug, ProviderError>) -> String {

@@ -174,6 +174,9 @@ impl Local {
         ] {
             command.arg(key).arg(value);
         }
+        if let Some(dead) = &order.replaces {
+            command.arg("--replaces").arg(dead);
+        }
         command.args(&self.arguments).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         process::apart(&mut command);
         let peer = ports.peer.address();

@@ -47,6 +47,7 @@ fn order(request: &str) -> Order {
         wanted,
         cluster: "example".to_owned(),
         seeds: vec!["127.0.0.1:9001".to_owned(), "127.0.0.1:9002".to_owned()],
+        replaces: None,
     }
 }
 
@@ -119,6 +120,9 @@ fn a_hook_is_told_all_that_was_decided() {
         "{\"version\":1,\"action\":\"add\",\"request\":\"e7-dc1-r4-1\",\"name\":\"auto\",\"datacenter\":\"dc1\",\"rack\":\"r4\",\
          \"weight\":2.5,\"cluster\":\"example\",\"seeds\":[\"127.0.0.1:9001\",\"127.0.0.1:9002\"]}\n"
     );
+    provider.add(&Order { replaces: Some("n4".to_owned()), ..order("e8-dc1-r4-1") }).unwrap();
+    let told = std::fs::read_to_string(directory.join("told.json")).unwrap();
+    assert!(told.contains(",\"replaces\":\"n4\"}"), "{told}");
     provider.retire("auto-1").unwrap();
     let told = std::fs::read_to_string(directory.join("told.json")).unwrap();
     assert_eq!(told, "{\"version\":1,\"action\":\"retire\",\"node\":\"auto-1\"}\n");

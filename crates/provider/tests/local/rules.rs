@@ -79,7 +79,8 @@ fn order(request: &str) -> Order {
         rack: "r4".to_owned(),
         weight_thousandths: 500,
     };
-    Order { wanted, cluster: "example".to_owned(), seeds: vec!["127.0.0.1:9001".to_owned()] }
+    let seeds = vec!["127.0.0.1:9001".to_owned()];
+    Order { wanted, cluster: "example".to_owned(), seeds, replaces: None }
 }
 
 fn not_done(result: Result<impl std::fmt::Debug, ProviderError>) -> String {
@@ -131,6 +132,7 @@ fn a_node_is_told_who_it_is() {
     let mut provider = local(&root);
     let name = provider.add(&order("e1")).unwrap();
     let words = std::fs::read_to_string(root.join(&name).join("words")).unwrap();
+    assert!(!words.contains("--replaces"), "{words}");
     for pair in [
         "--node-id\nauto-1",
         "--datacenter\ndc1",
@@ -144,7 +146,11 @@ fn a_node_is_told_who_it_is() {
     }
     let environment = std::fs::read_to_string(root.join(&name).join("environment")).unwrap();
     assert_eq!(environment, "HENGE_CLUSTER_SECRET=s");
+    let heir = provider.add(&Order { replaces: Some("n4".to_owned()), ..order("e2") }).unwrap();
+    let words = std::fs::read_to_string(root.join(&heir).join("words")).unwrap();
+    assert!(words.contains("--replaces\nn4"), "{words}");
     provider.retire(&name).unwrap();
+    provider.retire(&heir).unwrap();
 }
 
 /// A provider that begins anew lists what was started before it and ends it; what has ended stays so.
