@@ -53,6 +53,15 @@ pub enum Change {
         /// Its weight beside the others'.
         weight: f64,
     },
+    /// A partition is to be another node's.
+    MovePartition {
+        /// Its number.
+        partition: u16,
+        /// Who is to give it up; whoever gives way where nobody is said.
+        from: Option<String>,
+        /// Who is to get it.
+        to: String,
+    },
     /// A member that joins or leaves is to do so no more.
     Cancel {
         /// What it is called.

@@ -8,6 +8,8 @@ use std::time::Duration;
 use quorum::Level;
 use types::{Epoch, KeyspaceId, NodeId, WallTime};
 
+use crate::load::NodeLoad;
+
 /// The cluster as one node sees it.
 #[derive(Clone, Debug)]
 pub struct Status {
@@ -213,6 +215,8 @@ pub struct MemberStatus {
     pub suspected_by: Vec<String>,
     /// Whether it says that its disk is full: it takes deletes, and no values.
     pub disk_is_full: bool,
+    /// How much it says that it has to do, if it has said so.
+    pub load: Option<NodeLoad>,
 }
 
 /// A keyspace and what it promises.

@@ -5,7 +5,7 @@
 
 use api::{Change, KeyspaceSettings, NodePlan, Planned, Replaced};
 use ring::WEIGHTS;
-use types::NodeId;
+use types::{NodeId, PartitionId};
 
 use crate::command::{Command, Refused};
 use crate::config::{CountConfig, LevelConfig, word};
@@ -49,6 +49,13 @@ impl ClusterState {
             Change::Halve { partitions } => {
                 Command::Halve { partitions: partitions.unwrap_or(self.partitions().count()) }
             }
+
+            Change::MovePartition { partition, from, to } => Command::MovePartition {
+                partition: PartitionId(*partition),
+                of: self.partitions().count(),
+                from: from.clone(),
+                to: to.clone(),
+            },
         })
     }
 

@@ -87,6 +87,17 @@ pub enum Command {
         /// How many there were when it was asked for: who was overtaken looks again.
         partitions: u16,
     },
+    /// A partition goes to a node of somebody's choice.
+    MovePartition {
+        /// Which.
+        partition: types::PartitionId,
+        /// How many there were when it was numbered so.
+        of: u16,
+        /// Who gives it up, by name; whoever gives way where nobody is said.
+        from: Option<String>,
+        /// Who gets it, by name.
+        to: String,
+    },
 }
 
 /// The most partitions that one command begins to move, or advances.

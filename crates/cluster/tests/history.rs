@@ -33,6 +33,7 @@ enum Ask {
     },
     Drop,
     Halve,
+    MovePartition(u16, Option<u8>, u8),
     /// The cluster goes on by itself, by so many commands.
     GoOn(u8),
 }
@@ -49,6 +50,8 @@ fn ask() -> impl Strategy<Value = Ask> {
         2 => (1..5_u8).prop_map(|n| Ask::Alter { n }),
         1 => Just(Ask::Drop),
         1 => Just(Ask::Halve),
+        3 => (any::<u16>(), proptest::option::weighted(0.3, any::<u8>()), any::<u8>())
+            .prop_map(|(partition, from, to)| Ask::MovePartition(partition, from, to)),
         12 => (1..20_u8).prop_map(Ask::GoOn),
     ]
 }
@@ -86,6 +89,12 @@ fn command(ask: &Ask, state: &ClusterState, fresh: &mut u32) -> Option<Command> 
         // As many as a test has time for.
         Ask::Halve if state.partition_count() >= 128 => return None,
         Ask::Halve => Command::Halve { partitions: state.partitions().count() },
+        Ask::MovePartition(partition, from, to) => {
+            // Now and then one that there is not.
+            let partition = types::PartitionId(partition % (state.partitions().count() + 1));
+            let of = state.partitions().count();
+            Command::MovePartition { partition, of, from: from.map(name), to: name(*to) }
+        }
         Ask::GoOn(_) => return None,
     })
 }

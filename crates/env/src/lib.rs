@@ -5,6 +5,7 @@
 //! Each seam has a real form and a simulated one, and the same production code runs on either.
 
 pub mod clock;
+pub mod cpu;
 pub mod disk;
 pub mod rng;
 

@@ -79,9 +79,11 @@ pub(crate) enum Command {
     /// Let nodes leave, take them for gone, weigh them, and turn that round. Nodes join by being started.
     #[command(subcommand)]
     Node(NodeCommand),
-    /// Halve all partitions.
+    /// Halve all partitions, or move single ones.
     #[command(subcommand)]
     Partition(PartitionCommand),
+    /// Show whether the autoscaler decides, on which figures, and what it has decided of late.
+    Autoscaler(At),
     /// Measure a server that speaks the Redis protocol: this one, or another.
     Bench(Box<bench::Args>),
     /// Print a completion script for a shell.
@@ -202,8 +204,8 @@ impl Durability {
     }
 }
 
-/// Every key of the configuration file is also a flag and an environment variable; a flag wins over a variable, and that
-/// over the file.
+/// Every key of the configuration file, but for lists and the section [autoscaler], is also a flag and an environment variable; a
+/// flag wins over a variable, and that over the file.
 #[derive(Debug, Args)]
 pub(crate) struct Server {
     /// The configuration file (TOML).
@@ -398,7 +400,7 @@ mod tests {
     #[test]
     fn every_example_is_a_command() {
         let all = Cli::command();
-        for name in ["keyspace", "node"] {
+        for name in ["keyspace", "node", "partition"] {
             for command in ends(all.find_subcommand(name).unwrap()) {
                 let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
                 let words: Vec<&str> = help.strip_prefix("Example: ").unwrap().split_whitespace().collect();

@@ -9,11 +9,13 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail};
 use api::NodePlan;
+use autoscale::AutoscalerConfig;
 use cluster::{ClusterConfig, ClusterState, KeyspaceConfig, MemberConfig, founding_plan, joins, node_plan};
 use node::{CoordinatorOptions, Secret, Shards, Wanted};
 use ring::Partitions;
 use serde::Deserialize;
 
+use crate::autoscaler;
 use crate::cli::Server;
 use crate::gossip::{self, GossipSection};
 use crate::limits::LimitsSection;
@@ -33,6 +35,8 @@ pub(crate) struct File {
     gossip: GossipSection,
     #[serde(default)]
     limits: LimitsSection,
+    #[serde(default)]
+    autoscaler: AutoscalerConfig,
     #[serde(default)]
     keyspaces: Vec<KeyspaceConfig>,
 }
@@ -102,6 +106,8 @@ pub(crate) struct NodeConfig {
     pub(crate) secret: Option<Secret>,
     /// How the node comes to know its cluster, when it starts for the first time.
     pub(crate) first: First,
+    /// What decides how many nodes there are, where this node leads; nothing where it is turned off.
+    pub(crate) autoscaler: Option<autoscaler::Settings>,
 }
 
 /// How a node comes to know its cluster.
@@ -237,6 +243,7 @@ fn resolve(file: &File, insecure: bool) -> Result<NodeConfig> {
         gossip: file.gossip.options()?,
         limits: file.limits.options(memory_bytes)?,
         secret: None,
+        autoscaler: autoscaler::Settings::of(&file.autoscaler)?,
         name,
         data_dir,
         memory_bytes,

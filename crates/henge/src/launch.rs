@@ -266,10 +266,11 @@ impl Front {
 pub(crate) async fn serve_http(
     listener: TcpListener,
     handle: RemoteHandle,
+    options: HttpOptions,
     shutdown: impl Future<Output = ()>,
 ) -> std::io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    let router = http_front::router(handle, HttpOptions::default());
+    let router = http_front::router(handle, options);
     http_front::serve(listener, router, ConnectionLimits::default(), shutdown).await;
     Ok(())
 }

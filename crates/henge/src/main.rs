@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 use clap::CommandFactory;
 
+mod autoscaler;
 mod cli;
 mod client;
 mod config;
@@ -54,6 +55,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Keyspace(command) => client::keyspace::run(&command),
         Command::Node(command) => client::node::run(&command),
         Command::Partition(command) => client::partition::run(&command),
+        Command::Autoscaler(at) => client::autoscaler::run(&at),
         Command::Bench(arguments) => {
             bench::run(&arguments)?;
             Ok(ExitCode::SUCCESS)

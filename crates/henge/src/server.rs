@@ -5,11 +5,12 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Result;
+use http_front::HttpOptions;
 
 use crate::cli::Server;
 use crate::config::NodeConfig;
 use crate::launch::{Surroundings, launch, serve_http};
-use crate::{config, signals};
+use crate::{autoscaler, config, signals};
 
 /// How often a node is looked at for having stopped by itself.
 const WATCH_EVERY: Duration = Duration::from_millis(100);
@@ -47,7 +48,7 @@ enum Ended {
 
 /// Runs the node through one life of its data directory.
 fn serve(runtime: &tokio::runtime::Runtime, config: NodeConfig) -> Result<Ended> {
-    let listen = config.listen;
+    let (listen, autoscaler) = (config.listen, config.autoscaler.clone());
     let mut launched = launch(config, Surroundings::of_the_machine())?;
     let address = |address: Option<std::net::SocketAddr>| {
         address.map_or_else(|| "-".to_owned(), |address| address.to_string())
@@ -60,11 +61,15 @@ fn serve(runtime: &tokio::runtime::Runtime, config: NodeConfig) -> Result<Ended>
         peer = %listen.peer,
         "serving"
     );
+    let autoscaler = autoscaler.map(|settings| autoscaler::start(&settings, launched.running.handle.clone()));
+    let autoscaler = autoscaler.transpose()?;
+    let shown = autoscaler.as_ref().map(autoscaler::Running::shown);
+    let options = HttpOptions { autoscaler: shown, ..HttpOptions::default() };
     runtime.block_on(async {
         let (stop_http, http_stopped) = tokio::sync::oneshot::channel::<()>();
         let http = launched.http.take().map(|listener| {
             let handle = launched.running.handle.clone();
-            tokio::spawn(serve_http(listener, handle, async {
+            tokio::spawn(serve_http(listener, handle, options, async {
                 let _ = http_stopped.await;
             }))
         });
@@ -81,6 +86,9 @@ fn serve(runtime: &tokio::runtime::Runtime, config: NodeConfig) -> Result<Ended>
             let _ = http.await;
         }
     });
+    if let Some(autoscaler) = autoscaler {
+        autoscaler.stop();
+    }
     launched.running.stop();
     let renounced = launched.running.has_renounced();
     match launched.running.join() {

@@ -17,7 +17,7 @@ use crate::percent;
 use crate::problem::Problem;
 
 /// `/v1/keyspaces/{keyspace}/...` and `/v1/explain/{keyspace}/...` name the keyspace in this segment, and `/v1/nodes/{name}/...`
-/// the node. The segment before the first slash is empty.
+/// the node, `/v1/partitions/{partition}/...` the partition. The segment before the first slash is empty.
 const NAME_SEGMENT: usize = 3;
 
 /// A keyspace that exists.
@@ -107,6 +107,22 @@ impl FromRequestParts<Shared> for NodeName {
     }
 }
 
+/// A partition, by number; there too others say whether there is one.
+pub(crate) struct PartitionNumber(pub(crate) u16);
+
+impl FromRequestParts<Shared> for PartitionNumber {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Shared) -> Result<PartitionNumber, Problem> {
+        let number = name(parts, "the number of the partition")?;
+        number.parse().map(PartitionNumber).map_err(|_| {
+            Problem::invalid(format!(
+                "`{number}` is no partition: want its number, such as 17 (GET /v1/hot names some)"
+            ))
+        })
+    }
+}
+
 impl FromRequestParts<Shared> for KeyAddress {
     type Rejection = Problem;
 
@@ -133,6 +149,12 @@ impl IntoParams for KeyspaceName {
 impl IntoParams for NodeName {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
         vec![parameter("name", "Name of the node", "n4")]
+    }
+}
+
+impl IntoParams for PartitionNumber {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        vec![parameter("partition", "Number of the partition", "17")]
     }
 }
 

@@ -39,9 +39,11 @@ impl Front {
         self.door.status()
     }
 
-    /// The node's figures.
+    /// The node's figures, those of its autoscaler among them.
     pub(crate) fn counters(&self) -> Vec<Counter> {
-        self.door.counters()
+        let mut counters = self.door.counters();
+        counters.extend(self.options.autoscaler.iter().flat_map(|autoscaler| autoscaler.counters()));
+        counters
     }
 
     /// What the node has heard of all members.

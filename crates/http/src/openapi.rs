@@ -17,8 +17,8 @@ use crate::guard;
 use crate::options::HttpOptions;
 use crate::problem::{self, Kind, Problem};
 use crate::routes::{
-    cluster, explain, halve, hashed, health, hot, keys, keyspaces, landing, members, metrics, nodes,
-    problems, repair, ring,
+    autoscaler, cluster, explain, halve, hashed, health, hot, keys, keyspaces, landing, members, metrics, nodes,
+    partitions, problems, repair, ring,
 };
 
 #[derive(OpenApi)]
@@ -74,6 +74,8 @@ fn described() -> OpenApiRouter<Shared> {
         .routes(routes!(nodes::cancel))
         .routes(routes!(nodes::weigh))
         .routes(routes!(halve::halve))
+        .routes(routes!(partitions::relocate))
+        .routes(routes!(autoscaler::get))
         .routes(routes!(explain::get))
         .routes(routes!(metrics::get))
         .routes(routes!(health::healthy))

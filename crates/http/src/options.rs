@@ -1,6 +1,9 @@
 //! What can be set of this front end.
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use api::Autoscaling;
 
 /// The settings of the router.
 #[derive(Clone, Debug)]
@@ -12,6 +15,8 @@ pub struct HttpOptions {
     pub body_timeout: Duration,
     /// How many bytes of bodies may be in memory at once, over all connections; more are refused as overload.
     pub body_bytes_max: usize,
+    /// The node's autoscaler, if it has one.
+    pub autoscaler: Option<Arc<dyn Autoscaling>>,
 }
 
 impl Default for HttpOptions {
@@ -21,6 +26,7 @@ impl Default for HttpOptions {
             body_timeout: Duration::from_secs(60),
             // Four of the largest values that any keyspace may allow (64 MiB).
             body_bytes_max: 256 * 1024 * 1024,
+            autoscaler: None,
         }
     }
 }

@@ -59,6 +59,7 @@ pub fn members(topology: &Topology, liveness: &Liveness, now: Instant) -> Arc<[M
         phi: row.phi,
         suspected_by: row.suspected_by.into_iter().map(name).collect(),
         disk_is_full: liveness.has_full_disk(row.node),
+        load: liveness.load(row.node),
     })
     .collect()
 }
@@ -76,6 +77,7 @@ pub fn members_alone(topology: &Topology) -> Arc<[MemberStatus]> {
             phi: 0.0,
             suspected_by: Vec::new(),
             disk_is_full: false,
+            load: None,
         }
     };
     topology.state.members().iter().map(member).collect()

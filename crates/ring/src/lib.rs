@@ -29,7 +29,10 @@ pub use bounds::validate_plan;
 pub use halves::JoinHalvesError;
 pub use moves::{Move, moves, moves_between};
 pub use partition::{Partitions, PartitionsError};
-pub use placement::{PlacementError, PlacementMember, REPLICAS_BALANCED, WEIGHTS, merged, place, replace};
+pub use placement::{
+    PlacementError, PlacementMember, REPLICAS_BALANCED, RelocateError, WEIGHTS, merged, place, relocate,
+    replace,
+};
 pub use preference::{PreferenceList, ReplicaCount};
 pub use rings::{Ring, RingError, RingMember, Rings};
 pub use slot::{SLOTS, Slot, key_hash};

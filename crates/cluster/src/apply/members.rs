@@ -134,7 +134,7 @@ impl Parts {
         self.at.iter().any(|at| self.layout(*at).is_some_and(|layout| layout.has(node)))
     }
 
-    fn place_of(&self, name: &str) -> Result<usize, Refused> {
+    pub(super) fn place_of(&self, name: &str) -> Result<usize, Refused> {
         self.members.iter().position(|member| member.name == name).ok_or_else(|| {
             let known: Vec<&str> = self.members.iter().map(|member| member.name.as_str()).collect();
             Refused::Unknown { what: "member", name: name.to_owned(), known: known.join(", ") }

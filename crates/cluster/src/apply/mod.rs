@@ -11,6 +11,7 @@ mod halving;
 mod keyspaces;
 mod members;
 mod movements;
+mod partitions;
 
 use ring::{PlacementMember, Rings, place};
 use types::{Epoch, PartitionId};
@@ -41,6 +42,10 @@ impl ClusterState {
             Command::Begin { partitions } => next.begin(partitions)?,
             Command::Advance { steps, of } => next.advance(steps, *of)?,
             Command::Halve { partitions } => next.halve(*partitions)?,
+            Command::MovePartition { partition, of, from, to } => {
+                next.is_of(*of)?;
+                next.move_partition(*partition, from.as_deref(), to)?;
+            }
         }
         next.tidy();
         Ok(ClusterState::assemble(next)?)

@@ -27,12 +27,17 @@ impl Parts {
         if begun == 0 { Err(Refused::because("none of these is to move, or all do already")) } else { Ok(()) }
     }
 
+    /// Whether there are still so many partitions: else numbers mean others now, and one session may be that of many.
+    pub(super) fn is_of(&self, of: u16) -> Result<(), Refused> {
+        if usize::from(of) == self.at.len() {
+            return Ok(());
+        }
+        Err(Refused::because(format!("there are {} partitions by now, not {of}: look again", self.at.len())))
+    }
+
     pub(super) fn advance(&mut self, steps: &[Step], of: u16) -> Result<(), Refused> {
         check_number(steps.len())?;
-        if usize::from(of) != self.at.len() {
-            // One session may be that of many partitions, and their numbers mean others now.
-            return Err(Refused::because(format!("there are {} partitions by now, not {of}", self.at.len())));
-        }
+        self.is_of(of)?;
         let mut taken = 0;
         for step in steps {
             let Some(movement) = self.movements.get_mut(&step.partition) else { continue };

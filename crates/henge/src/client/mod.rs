@@ -1,6 +1,7 @@
 //! The commands that ask a node: all through its public HTTP API, so that they can say nothing that an operator's own
 //! program could not find out.
 
+pub(crate) mod autoscaler;
 mod change;
 pub(crate) mod keys;
 pub(crate) mod keyspace;

@@ -1,4 +1,4 @@
-//! `henge partition`: halves all partitions.
+//! `henge partition`: halves all partitions, or moves single ones.
 
 use std::process::ExitCode;
 
@@ -8,12 +8,26 @@ use serde_json::json;
 use super::Node;
 use super::change::{Ask, Method};
 use super::show::{list, print, text};
-use crate::cli::partition::{Halve, PartitionCommand};
+use super::watch::Goal;
+use crate::cli::partition::{Halve, Move, PartitionCommand};
 
 pub(crate) fn run(command: &PartitionCommand) -> Result<ExitCode> {
     match command {
         PartitionCommand::Halve(halve) => run_halve(halve),
+        PartitionCommand::Move(asked) => run_move(asked),
     }
+}
+
+fn run_move(asked: &Move) -> Result<ExitCode> {
+    let (partition, to) = (asked.partition, &asked.to);
+    let back = match &asked.from {
+        Some(from) => format!("`henge partition move {partition} --to {from} --from {to}` turns it round"),
+        None => format!("`henge partition move {partition} --from {to} --to` with who had it turns it round"),
+    };
+    let goal = Goal { done: format!("{to} owns partition {partition}"), leaving: Vec::new(), back };
+    let body = json!({ "to": to, "from": asked.from });
+    let path = format!("/v1/partitions/{partition}/move");
+    Ask { method: Method::Post, path, body: Some(body) }.go(&asked.how, &goal)
 }
 
 /// For as many partitions as there are now: who is overtaken halves none a second time.

@@ -82,6 +82,7 @@ pub(super) fn node_config(
         gossip: gossip::Options::default(),
         limits: node::CoordinatorOptions::default(),
         secret: Some(secret.clone()),
+        autoscaler: None,
         first: First::Founds(Arc::clone(state)),
     })
 }

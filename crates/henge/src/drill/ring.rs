@@ -112,6 +112,7 @@ pub(super) fn configs(data: &Path) -> Result<Vec<NodeConfig>> {
             gossip: gossip::Options::default(),
             limits: node::CoordinatorOptions::default(),
             secret: Some(secret.clone()),
+            autoscaler: None,
             first: First::Founds(Arc::clone(&state)),
         })
     };

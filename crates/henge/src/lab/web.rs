@@ -5,6 +5,7 @@ use std::io;
 use std::net::TcpListener;
 use std::thread::JoinHandle;
 
+use http_front::HttpOptions;
 use node::runtime::RemoteHandle;
 use tokio::sync::watch;
 
@@ -50,7 +51,7 @@ impl Web {
                     biased;
                     _ = die.wait_for(|wish| *wish == Wish::Die) => {}
                     () = brake.obey() => {}
-                    ended = serve_http(listener, handle, until_stopped) => {
+                    ended = serve_http(listener, handle, HttpOptions::default(), until_stopped) => {
                         if let Err(error) = ended {
                             tracing::error!(%error, "an HTTP listener ended");
                         }

@@ -6,6 +6,7 @@
 
 mod common;
 
+mod autoscaling;
 mod command_line;
 mod configuration;
 mod contexts;

@@ -1,6 +1,6 @@
 //! `GET /v1/members`: what this node has heard of all members by gossip.
 
-use api::MemberStatus;
+use api::{MemberStatus, NodeLoad};
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
@@ -15,8 +15,10 @@ use crate::problem::ProblemDocument;
 #[schema(example = json!({
     "cluster": "example", "node": "n1",
     "members": [
-        { "id": "n1", "verdict": "up", "generation": 1767225600000_u64, "heartbeat": 3600, "age_ms": 0, "phi": 0.0, "suspected_by": [], "disk_is_full": false },
-        { "id": "n2", "verdict": "down", "generation": 1767225600321_u64, "heartbeat": 3581, "age_ms": 19250, "phi": 34.2, "suspected_by": ["n1", "n3"], "disk_is_full": false }
+        { "id": "n1", "verdict": "up", "generation": 1767225600000_u64, "heartbeat": 3600, "age_ms": 0, "phi": 0.0, "suspected_by": [], "disk_is_full": false,
+          "load": { "operations_per_second": 1200, "cpu_permille": 340, "disk_used_bytes": 123000000, "disk_bytes": 98000000000_u64,
+                    "hottest": [{ "partition": 17, "operations_per_second": 410 }] } },
+        { "id": "n2", "verdict": "down", "generation": 1767225600321_u64, "heartbeat": 3581, "age_ms": 19250, "phi": 34.2, "suspected_by": ["n1", "n3"], "disk_is_full": false, "load": null }
     ]
 }))]
 pub(crate) struct MembersDocument {
@@ -49,6 +51,48 @@ pub(crate) struct MemberDocument {
     suspected_by: Vec<String>,
     /// Whether it says that its disk is full: it takes deletes, and no values.
     disk_is_full: bool,
+    /// How much it says that it has to do, rounded; null if it has not said so.
+    load: Option<LoadDocument>,
+}
+
+/// How much a member has to do, as it says itself.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct LoadDocument {
+    /// Reads and writes of clients that reach its records.
+    operations_per_second: u32,
+    /// How much of its cores its process keeps busy, in thousandths of all of them.
+    cpu_permille: u16,
+    /// What its store takes of the disk.
+    disk_used_bytes: u64,
+    /// What its store may come to: what it takes, and what is free; 0 where that is not known.
+    disk_bytes: u64,
+    /// The partitions on which it does most, the hottest first, with operations per second.
+    hottest: Vec<RateDocument>,
+}
+
+/// How much is done on a partition.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct RateDocument {
+    /// Its number.
+    partition: u16,
+    /// Operations each second, of those of its node.
+    operations_per_second: u32,
+}
+
+impl From<&NodeLoad> for LoadDocument {
+    fn from(load: &NodeLoad) -> LoadDocument {
+        let rate = |hot: &api::PartitionRate| RateDocument {
+            partition: hot.partition.0,
+            operations_per_second: hot.operations_per_second,
+        };
+        LoadDocument {
+            operations_per_second: load.operations_per_second,
+            cpu_permille: load.cpu_permille,
+            disk_used_bytes: load.disk_used_bytes,
+            disk_bytes: load.disk_bytes,
+            hottest: load.hottest.iter().map(rate).collect(),
+        }
+    }
 }
 
 impl From<&MemberStatus> for MemberDocument {
@@ -63,6 +107,7 @@ impl From<&MemberStatus> for MemberDocument {
             phi: (member.phi.min(1e6) * 100.0).round() / 100.0,
             suspected_by: member.suspected_by.clone(),
             disk_is_full: member.disk_is_full,
+            load: member.load.as_ref().map(LoadDocument::from),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What can be asked, one file per concept. Each handler turns a request into the node's words, asks, and turns the
 //! reply back; none of them decides anything.
 
+pub(crate) mod autoscaler;
 pub(crate) mod change;
 pub(crate) mod cluster;
 pub(crate) mod explain;
@@ -14,6 +15,7 @@ pub(crate) mod landing;
 pub(crate) mod members;
 pub(crate) mod metrics;
 pub(crate) mod nodes;
+pub(crate) mod partitions;
 pub(crate) mod problems;
 pub(crate) mod repair;
 pub(crate) mod ring;

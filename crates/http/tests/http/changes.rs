@@ -66,6 +66,8 @@ async fn what_is_not_known_is_refused_in_words() {
         ("POST /v1/nodes/n1/remove", r#"{"below_n": 1}"#, "boolean"),
         ("POST /v1/nodes/n1/cancel", r#"{"below_n": true}"#, "below_n"),
         ("PUT /v1/nodes/n1/weight", "", "JSON"),
+        ("POST /v1/partitions/first/move", r#"{"to": "n3"}"#, "`first`"),
+        ("POST /v1/partitions/17/move", r#"{"from": "n3"}"#, "to"),
         ("PUT /v1/nodes/n1/weight", r#"{"weight": "2"}"#, "f64"),
         ("POST /v1/nodes/n1/drain?dry_run=true", "", "dry-run"),
         ("POST /v1/nodes/n1/drain?dry-run=1", "", "dry-run"),
@@ -134,6 +136,16 @@ async fn nodes_leave_are_removed_turn_round_and_weigh_and_partitions_are_halved(
         ("PUT /v1/nodes/n3/weight", r#"{"weight": 2}"#, Change::Weigh { node: name("n3"), weight: 2.0 }),
         ("POST /v1/partitions/halve", "", Change::Halve { partitions: None }),
         ("POST /v1/partitions/halve", r#"{"partitions": 256}"#, Change::Halve { partitions: Some(256) }),
+        (
+            "POST /v1/partitions/17/move",
+            r#"{"to": "n3"}"#,
+            Change::MovePartition { partition: 17, from: None, to: name("n3") },
+        ),
+        (
+            "POST /v1/partitions/0/move",
+            r#"{"to": "n3", "from": "n1"}"#,
+            Change::MovePartition { partition: 0, from: Some(name("n1")), to: name("n3") },
+        ),
     ] {
         let answer = site.ask(line, body).await;
         assert_eq!(answer.status, StatusCode::ACCEPTED, "{line}");

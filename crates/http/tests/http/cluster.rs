@@ -86,7 +86,10 @@ async fn members_are_shown_as_this_node_has_heard_of_them() {
     let document = Site::new().get("/v1/members").await.json();
     let expected = json!({
         "id": "n2", "verdict": "up", "generation": 1, "heartbeat": 7, "age_ms": 250, "phi": 0.13, "suspected_by": [],
-        "disk_is_full": true
+        "disk_is_full": true, "load": {
+            "operations_per_second": 1200, "cpu_permille": 340, "disk_used_bytes": 5, "disk_bytes": 50,
+            "hottest": [{"partition": 17, "operations_per_second": 410}]
+        }
     });
     assert_eq!((&document["cluster"], &document["node"]), (&json!("test"), &json!("n1")));
     assert_eq!(document["members"][1], expected);

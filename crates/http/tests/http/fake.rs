@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex};
 
 use api::{
     Answer, Change, Changed, Command, Counter, Deleted, Detail, Error, ExpiryChange, Explanation, Found,
-    GroupStatus, HeatStatus, HotKey, KeyRequest, KeyspaceStatus, Marks, MemberStatus, NodeStanding,
-    NodeState, NodeStatus, Operation, Outcome, OwnerAnswer, PartitionHeat, Planned, PlannedMove, Reply,
-    Request, ShownValue, SlotRange, Status, Store, Written,
+    GroupStatus, HeatStatus, HotKey, KeyRequest, KeyspaceStatus, Marks, MemberStatus, NodeLoad, NodeStanding,
+    NodeState, NodeStatus, Operation, Outcome, OwnerAnswer, PartitionHeat, PartitionRate, Planned,
+    PlannedMove, Reply, Request, ShownValue, SlotRange, Status, Store, Written,
 };
 use bytes::Bytes;
 use causality::{Actor, Context, Dot, Payload, Policy, Record, Stamp, Version, View, clock_entries};
@@ -132,6 +132,13 @@ impl Store for Fake {
             age: Some(std::time::Duration::from_millis(250)),
             phi: 0.125,
             suspected_by: Vec::new(),
+            load: Some(NodeLoad {
+                cpu_permille: 340,
+                operations_per_second: 1_200,
+                disk_used_bytes: 5,
+                disk_bytes: 50,
+                hottest: vec![PartitionRate { partition: PartitionId(17), operations_per_second: 410 }],
+            }),
             disk_is_full: true,
         };
         self.status().nodes.iter().map(member).collect()

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // A helper that panics fails its test, as it should.
 
+mod autoscaler;
 mod changes;
 mod client;
 mod cluster;

@@ -39,6 +39,7 @@ async fn every_route_of_the_contract_is_described() {
         "GET /metrics",
         "GET /problems/{name}",
         "GET /readyz",
+        "GET /v1/autoscaler",
         "GET /v1/cluster",
         "GET /v1/explain/{keyspace}/{key}",
         "GET /v1/hot",
@@ -51,6 +52,7 @@ async fn every_route_of_the_contract_is_described() {
         "POST /v1/nodes/{name}/drain",
         "POST /v1/nodes/{name}/remove",
         "PUT /v1/nodes/{name}/weight",
+        "POST /v1/partitions/{partition}/move",
         "GET /v1/members",
         "GET /v1/repair",
         "POST /v1/repair",
@@ -69,7 +71,11 @@ async fn every_route_of_the_contract_is_described() {
 async fn what_is_described_is_served() {
     let site = Site::new();
     for (method, path, operation) in operations(&description().await) {
-        let path = path.replace("{keyspace}", "default").replace("{key}", "k").replace("{name}", "unknown");
+        let path = path
+            .replace("{keyspace}", "default")
+            .replace("{key}", "k")
+            .replace("{name}", "unknown")
+            .replace("{partition}", "17");
         let answer = site.ask(&format!("{method} {path}"), Body::empty()).await;
         assert_ne!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{method} {path}");
         assert!(!String::from_utf8_lossy(&answer.body).contains("no-such-route"), "{method} {path}");

@@ -211,9 +211,9 @@ impl Shard {
 
     /// A shard of the node has so much of its partitions.
     pub(super) fn shard_has(&mut self, shard: types::ShardId, amounts: Amounts) {
-        let shards = self.shards;
+        let (shards, of) = (self.shards, self.topology.state.partitions());
         if let Some(governing) = &mut self.governing {
-            governing.shard_has(amounts, |partition| shards.of_partition(partition) == shard);
+            governing.shard_has(amounts, |partition| shards.of_partition(partition, of) == shard);
         }
     }
 

@@ -9,6 +9,7 @@
 
 use std::sync::Arc;
 
+use api::NodeLoad;
 use cluster::ClusterState;
 use env::Rng;
 use gossip::{
@@ -17,6 +18,7 @@ use gossip::{
 use types::{Incarnation, Instant, Moment, NodeId};
 
 use super::lives::Run;
+use super::load;
 
 /// What gossip is sealed with where the cluster has no secret. It keeps clusters apart, and nobody out.
 const NO_SECRET: &[u8] = b"this cluster has no secret";
@@ -192,6 +194,19 @@ impl Liveness {
     /// Whether the disk of a peer is full, as far as that was heard.
     pub fn has_full_disk(&self, peer: NodeId) -> bool {
         self.gossip.as_ref().and_then(|gossip| gossip.fact(peer, Key::DISK)) == Some(DISK_FULL)
+    }
+
+    /// This node has so much to do: peers are told in the next rounds, if it is news.
+    pub(super) fn set_load(&mut self, now: Moment, load: &NodeLoad) {
+        let gossip = self.settings.speak(&mut self.gossip, now);
+        if let Err(error) = gossip.set_fact(Key::LOAD, &load::encode(&load::stated(load))) {
+            tracing::warn!(%error, "peers are not told how much this node has to do");
+        }
+    }
+
+    /// How much a member has to do, as far as that was heard.
+    pub fn load(&self, of: NodeId) -> Option<NodeLoad> {
+        load::decode(self.gossip.as_ref()?.fact(of, Key::LOAD)?)
     }
 
     /// When there is something to do.

@@ -18,6 +18,7 @@ mod hearing;
 mod held;
 mod liveness;
 mod lives;
+mod load;
 mod open;
 mod sights;
 mod tide;
@@ -81,6 +82,8 @@ pub enum Input {
     Evidence(NodeId, Evidence),
     /// A datagram came; who sent it is known once it is opened. For the shard that gossips.
     Datagram(Vec<u8>),
+    /// The node has so much to do. For the shard that gossips.
+    Load(api::NodeLoad),
     /// A job has ended.
     Completed(Completion),
     /// The time that [`Shard::next_timer`] named has come.
@@ -347,6 +350,11 @@ impl Shard {
             Input::PeerLost(peer) => self.peer_lost(now, peer, out),
             Input::Evidence(peer, evidence) => self.tell(now, peer, evidence, out),
             Input::Datagram(sealed) => self.hear_gossip(now, &sealed, out),
+            Input::Load(load) => {
+                if let Some(liveness) = &mut self.liveness {
+                    liveness.set_load(now, &load);
+                }
+            }
             Input::Completed(completion) => self.completed(now, completion, out),
             Input::Timer => {
                 self.operations.timer(now, &mut self.asks);

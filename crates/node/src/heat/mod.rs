@@ -92,6 +92,8 @@ pub struct Heat {
     decay: Decay,
     keys: TopKeys,
     partitions: BTreeMap<PartitionId, Load>,
+    /// All requests since the start, looked at or not.
+    asked: u64,
 }
 
 impl Heat {
@@ -109,7 +111,13 @@ impl Heat {
             decay: Decay::default(),
             keys: TopKeys::new(KEYS_WATCHED),
             partitions: BTreeMap::new(),
+            asked: 0,
         }
+    }
+
+    /// How many requests of clients have reached records since the start: all of them, not samples.
+    pub fn asked_in_all(&self) -> u64 {
+        self.asked
     }
 
     /// A client's request reached the records of a partition.
@@ -121,6 +129,7 @@ impl Heat {
         key: &[u8],
         access: Access,
     ) {
+        self.asked += 1;
         if !self.operations.draws() {
             return;
         }

@@ -30,6 +30,7 @@ use super::handle::{Notices, Published};
 use super::jobs::JobThreads;
 use super::links::Links;
 use super::mail::Mailboxes;
+use super::meter::ShardLoad;
 use super::network::Way;
 use super::news;
 use crate::core::{Input, Noticed, Output, Passed, Shard};
@@ -226,6 +227,7 @@ impl Driver {
             {
                 self.node.published.set_topology(self.index, shard.topology(), &self.facts);
             }
+            self.node.published.set_load(self.index, ShardLoad::of(shard));
             self.node.published.set_heat(self.index, shard.heat().status(now.mono));
             if let Some(liveness) = shard.liveness() {
                 let members = status::members(shard.topology(), liveness, now.mono);

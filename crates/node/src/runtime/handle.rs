@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use types::{Instant, ShardId, WallTime};
 
 use super::driver::Driver;
+use super::meter::ShardLoad;
 use crate::core::Governed;
 use crate::heat;
 use crate::shards::{Home, Shards};
@@ -42,6 +43,8 @@ pub(super) struct Published {
     notices: Arc<Mutex<Vec<Notices>>>,
     /// Of each shard, in the same order.
     heats: Arc<Mutex<Vec<HeatStatus>>>,
+    /// Of each shard, in the same order.
+    loads: Arc<Mutex<Vec<ShardLoad>>>,
     /// As the shard that gossips knows them.
     members: Arc<RwLock<Arc<[MemberStatus]>>>,
     /// Requests of other threads that no shard has seen: too many waited for its thread.
@@ -59,6 +62,7 @@ impl Published {
             counters: Arc::new(RwLock::new(vec![Vec::new(); shards])),
             notices: Arc::new(Mutex::new(vec![Notices::default(); shards])),
             heats: Arc::new(Mutex::new(vec![HeatStatus::default(); shards])),
+            loads: Arc::new(Mutex::new(vec![ShardLoad::default(); shards])),
             members: Arc::new(RwLock::new(status::members_alone(topology))),
             refused: Arc::default(),
         }
@@ -75,6 +79,15 @@ impl Published {
 
     pub(super) fn set_members(&self, members: Arc<[MemberStatus]>) {
         *self.members.write().unwrap_or_else(PoisonError::into_inner) = members;
+    }
+
+    pub(super) fn set_load(&self, of: ShardId, load: ShardLoad) {
+        self.loads.lock().unwrap_or_else(PoisonError::into_inner)[usize::from(of.0)] = load;
+    }
+
+    /// What each shard has done and holds.
+    pub(super) fn loads(&self) -> Vec<ShardLoad> {
+        self.loads.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn set_heat(&self, of: ShardId, heat: HeatStatus) {

@@ -12,6 +12,7 @@ mod jobs;
 mod join;
 mod links;
 mod mail;
+mod meter;
 mod network;
 mod news;
 mod peers;

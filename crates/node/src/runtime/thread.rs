@@ -19,6 +19,7 @@ use super::driver::Driver;
 use super::handle::{Asked, LocalHandle};
 use super::jobs::{Ended, JobThreads};
 use super::mail::{Incoming, Mail};
+use super::meter;
 use super::news;
 use super::peers;
 use super::{Common, Phase, ShardServices, StartError, Stopping};
@@ -150,6 +151,9 @@ async fn serve(mut seat: Seat) -> Option<String> {
     own.spawn_local(serve_other_threads(Rc::clone(&driver), asked));
     own.spawn_local(publish(Rc::clone(&driver)));
     own.spawn_local(measure_delay(Rc::clone(&driver)));
+    if index == ShardId(0) {
+        own.spawn_local(meter::measure(Rc::clone(&driver)));
+    }
     let cause = tokio::select! {
         biased;
         _ = phase.wait_for(|phase| phase.is_over()) => None,

@@ -162,7 +162,10 @@ impl Moving {
     pub(crate) fn part(&mut self, state: &Arc<ClusterState>, was: Partitions) {
         self.state = Arc::clone(state);
         let of = state.partitions();
+        let parts = u64::from(of.count() / was.count());
         for (whole, local) in std::mem::take(&mut self.steps) {
+            // About; it is shown to people.
+            let fetched_bytes = local.fetched_bytes / parts.max(1);
             for partition in of.parts_of(whole, was) {
                 let phase = match &local.phase {
                     Phase::Emptying => Phase::Emptying,
@@ -173,7 +176,8 @@ impl Moving {
                     Phase::Dropping => Phase::Dropping,
                     Phase::Done(sequence) => Phase::Done(*sequence),
                 };
-                self.steps.insert(partition, Local { session: local.session, stage: local.stage, phase });
+                let (session, stage) = (local.session, local.stage);
+                self.steps.insert(partition, Local { session, stage, phase, fetched_bytes });
             }
         }
     }

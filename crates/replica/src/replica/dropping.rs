@@ -67,7 +67,8 @@ impl Replica {
         let (mut wait_on, mut kept) = (std::collections::VecDeque::new(), self.to_empty.take());
         while let Some((key, one)) = kept.pop_front() {
             let is_emptying = matches!(&one.task, Task::Write { keyspace, .. }
-                if self.moving.is_emptying(*keyspace, one.ticket.partition));
+                if self.moving.is_emptying(*keyspace, one.ticket.partition)
+                    && self.newer_epoch(*keyspace, &one.ticket).is_none());
             if is_emptying {
                 wait_on.push_back((key, one));
             } else if one.is_late(now) {

@@ -19,6 +19,7 @@ mod claim;
 mod lattice;
 mod plan;
 mod quota;
+mod relocate;
 mod repair;
 mod settle;
 mod spacing;
@@ -36,6 +37,7 @@ use crate::validate::RingFault;
 
 pub use change::{merged, replace};
 use plan::{Before, place_ring};
+pub use relocate::{RelocateError, relocate};
 use spacing::FREE;
 
 /// The N that rings are balanced for. Any other N has its owners from the same rings, by the same walk, with the same

@@ -1,0 +1,77 @@
+//! A node that stays down: who takes its place, and when nobody does.
+//!
+//! What must hold: copies come first. It is replaced by those that remain where they can, for that needs nobody from outside; by
+//! a new node where they cannot; and by those that remain in fewer racks where there is no new one. And a data center of
+//! which half is down is not dead, but cut off from whoever looks.
+
+use std::time::Duration;
+
+use super::{Decider, DownCount, Obstacles, Verdict};
+use crate::action::{Action, Replacement};
+use crate::change::Kind;
+use crate::room;
+use crate::text::time;
+use crate::view::{NodeState, NodeView, View};
+
+impl Decider {
+    /// A node that has been down for too long is replaced, even where movements wait for it.
+    pub(super) fn dead(&self, view: &View, obstacles: &mut Obstacles) -> Option<Verdict> {
+        let now = view.now;
+        let silent = |node: &NodeView| match node.state {
+            NodeState::Down { since } => Some(now.since(since)),
+            _ => None,
+        };
+        let (node, silent) = view
+            .nodes
+            .iter()
+            .filter_map(|node| Some((node, silent(node)?)))
+            .filter(|(_, silent)| *silent >= self.policy.replace_after)
+            .max_by_key(|(node, silent)| (*silent, std::cmp::Reverse(node.id)))?;
+        let DownCount { down, all } = DownCount::of(view, &node.data_center);
+        if down * 2 >= all {
+            let data_center = &node.data_center;
+            obstacles.add(format!("{down} of {all} nodes of {data_center} are down: it may be cut off, so nobody there is replaced by itself"));
+            return None;
+        }
+        let others_work =
+            view.nodes.iter().any(|other| matches!(other.state, NodeState::Joining | NodeState::Leaving))
+                || view.movements.iter().any(|movement| !movement.waits_for(node.id))
+                || self.requested_since.values().any(|since| now.since(*since) < self.policy.join_within);
+        // Movements from or to the dead would never end by themselves, and have no cool-down.
+        let waits_for_it = !view.movements.is_empty();
+        let left = self.changes.left_of(now, self.policy.cool_down_out);
+        if others_work || (left > Duration::ZERO && !waits_for_it) {
+            return None;
+        }
+        if let Some(pause) = self.changes.pause(now, Kind::Replace) {
+            obstacles.add(pause);
+            return None;
+        }
+        let told = format!(
+            "{} has been down for {} (replace_after {})",
+            node.name,
+            time(silent),
+            time(self.policy.replace_after)
+        );
+        let replace = |by: Replacement, reason: String| {
+            Some((Action::ReplaceNode { dead: node.id, name: node.name.clone(), by }, reason))
+        };
+        let demand = self.load.demand(view, &node.data_center);
+        let Err(why) = room::can_do_without(view, &self.policy, node, demand, true) else {
+            return replace(Replacement::Remaining, format!("{told}; those that remain hold all copies"));
+        };
+        let why_no_place = match room::place(view, &self.policy, &node.data_center, Some(node.id)) {
+            Ok(entry) => {
+                let wanted = room::wanted(view, entry, self.changes.attempts(Kind::Replace) + 1);
+                return replace(Replacement::New(wanted), format!("{told}; {why}"));
+            }
+            Err(no) => no,
+        };
+        // Copies in few racks are better than few copies.
+        if room::can_do_without(view, &self.policy, node, demand, false).is_ok() {
+            return replace(Replacement::Remaining, format!("{told}; {why}, but {why_no_place}"));
+        }
+        obstacles.add(format!("{told}, and cannot be replaced: {why}, and {why_no_place}"));
+        None
+    }
+}
