@@ -102,9 +102,11 @@ class Changes(unittest.TestCase):
         time.sleep(2)
         python.end()
         reported = node.end()
-        print("redis-py", dict(python.done), python.failed[:3], "node-redis", reported["done"], reported["failed"][:5])
+        print("redis-py", dict(python.done), python.failed[:3], "node-redis", reported)
         self.assertEqual(python.failed, [])
         self.assertEqual(reported["failed"], [])
+        # Each of its programs may have had one command under way with the node that was killed.
+        self.assertLessEqual(reported["lost"], THREADS)
         for phase in ("at rest", "joins", "drain", "kill", "at rest again"):
             self.assertGreater(python.done[phase], 0, phase)
             self.assertGreater(reported["done"].get(phase, 0), 0, phase)
