@@ -82,6 +82,10 @@ fn clients_and_a_node_that_was_down_notice_nothing_of_a_split() {
     wait_until("both to see that the third is down", || {
         (1..=2).all(|node| servers.http(node).states().is_some_and(|states| states[2] == "down"))
     });
+    wait_until("one of the two to lead", || {
+        let leader = servers.http(1).get("/v1/cluster", &[]).with_status(200).json()["leader"].clone();
+        leader == "n1" || leader == "n2"
+    });
     let clients = [Client::begin("a", servers.http(1)), Client::begin("b", servers.http(2))];
     let mut scanner = servers.resp(1, "0");
     let Reply::Array(page) = scanner.ask(&["SCAN", "0", "COUNT", "20"]) else { panic!("SCAN gives a page") };
