@@ -75,6 +75,12 @@ fn clients_and_a_node_that_was_down_notice_nothing_of_a_split() {
         servers.launch(node);
     }
     servers.wait_until_seen();
+    // Those who keep the cluster state begin when all of them have met.
+    wait_until("all to know who leads", || {
+        let leads =
+            |node| servers.http(node).get("/v1/cluster", &[]).with_status(200).json()["leader"].clone();
+        (1..=3).all(|node| leads(node).is_string() && leads(node) == leads(1))
+    });
     for key in 0..KEYS {
         assert!(servers.http(1).put(&key_path("default", &format!("old-{key}")), &[], "old").status < 300);
     }
