@@ -261,7 +261,8 @@ impl Read {
             | ReplicaReply::Collected(_)
             | ReplicaReply::Fetched(_)
             | ReplicaReply::Forwarded(_)
-            | ReplicaReply::NotAsNamed => {
+            | ReplicaReply::NotAsNamed
+            | ReplicaReply::NotPassedOn { .. } => {
                 self.refused(target, from, "it answered something else than what was asked".to_owned(), turn);
             }
         }
