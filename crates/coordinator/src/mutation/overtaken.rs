@@ -158,13 +158,16 @@ impl Mutation {
             return;
         }
         let is_made_here = self.made_for == self.stand_ins.owner_of(target.here);
-        for node in writing.holding.awaited().filter(|node| *node != target.here || !is_made_here) {
-            let is_without = writing.refused.contains(&node) || writing.without.contains(&node);
-            if writing.former.contains(&node) && !is_without {
-                writing.asked_again.insert(node);
+        writing.passing.clear();
+        let awaited: Vec<NodeId> =
+            writing.holding.awaited().filter(|node| *node != target.here || !is_made_here).collect();
+        for node in &awaited {
+            let is_without = writing.refused.contains(node) || writing.without.contains(node);
+            if writing.former.contains(node) && !is_without {
+                writing.asked_again.insert(*node);
             }
-            writing.send(node, target, &self.stand_ins, turn);
         }
+        writing.send_to(&awaited, target, &self.stand_ins, turn);
         self.consider(target, turn);
     }
 }

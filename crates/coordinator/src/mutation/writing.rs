@@ -9,6 +9,7 @@ use types::{Epoch, NodeId};
 use wire::{ReplicaReply, ReplicaRequest};
 
 use super::Ingredients;
+use super::relays::Passing;
 use crate::stand_ins::StandIns;
 use crate::target::{Failure, Target, Turn};
 
@@ -33,18 +34,19 @@ pub(super) struct Writing {
     pub(super) ahead: Vec<(NodeId, Epoch)>,
     /// Who is none of the owners any more, and may have it.
     pub(super) former: BTreeSet<NodeId>,
-    /// Who was sent it once more, by a later state, and may have taken it the first time. If he refuses it the second time,
+    /// Who was sent it once more, by a later state or because a relay failed, and may have taken it the first time. If he refuses it the second time,
     /// something has outranked it between, and that says nothing of whether it was seen.
     pub(super) asked_again: BTreeSet<NodeId>,
+    /// Whom relays are to pass it on to.
+    pub(super) passing: Vec<Passing>,
     pub(super) problems: Vec<(NodeId, String)>,
 }
 
 impl Writing {
     pub(super) fn send_to_others(&mut self, target: &Target, stand_ins: &StandIns, turn: &mut Turn<'_>) {
         self.is_sent = true;
-        for node in self.holding.awaited().filter(|node| *node != target.here) {
-            self.send(node, target, stand_ins, turn);
-        }
+        let others: Vec<NodeId> = self.holding.awaited().filter(|node| *node != target.here).collect();
+        self.send_to(&others, target, stand_ins, turn);
     }
 
     pub(super) fn send(&self, node: NodeId, target: &Target, stand_ins: &StandIns, turn: &mut Turn<'_>) {
@@ -106,7 +108,8 @@ impl Writing {
             | ReplicaReply::Collected(_)
             | ReplicaReply::Fetched(_)
             | ReplicaReply::Forwarded(_)
-            | ReplicaReply::NotAsNamed => {}
+            | ReplicaReply::NotAsNamed
+            | ReplicaReply::NotPassedOn { .. } => {}
         }
     }
 
