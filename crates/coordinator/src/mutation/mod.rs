@@ -406,6 +406,7 @@ impl Mutation {
             holding: self.stand_ins.joint(self.level, target),
             refused: BTreeSet::new(),
             refused_with: Stamp::default(),
+            later: BTreeSet::new(),
             without: BTreeSet::new(),
             ahead: Vec::new(),
             former: BTreeSet::new(),
@@ -474,6 +475,7 @@ impl Mutation {
         let Phase::Writing(writing) = &mut self.phase else {
             return;
         };
+        writing.send_on(target, &self.stand_ins, turn);
         match writing.holding.decided() {
             Decision::Met if !self.answered => {
                 self.answered = true;
