@@ -174,6 +174,8 @@ pub struct PlannedMove {
     pub from: Vec<String>,
     /// The nodes that would get it.
     pub to: Vec<String>,
+    /// Because of what, for people.
+    pub why: String,
     /// About how many bytes each of those would get; nothing where the node asked does not know.
     pub bytes: Option<u64>,
 }

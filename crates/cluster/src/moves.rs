@@ -10,6 +10,7 @@ use api::{GroupStatus, MovementStatus, PlannedMove};
 use types::{NodeId, PartitionId};
 
 use crate::layout::LayoutId;
+use crate::member::Standing;
 use crate::movement::Movement;
 use crate::state::ClusterState;
 
@@ -94,12 +95,41 @@ impl ClusterState {
                 }
             }
         }
+        let why = self.why(&from, &gains);
         PlannedMove {
             partition: partition.0,
             keyspaces,
             from: self.names(from.into_iter()),
             to: self.names(gains.into_iter()),
+            why,
             bytes: None,
+        }
+    }
+
+    /// Because of what a partition moves from these to those. What is plain from who they are is told, the gravest first; else it is
+    /// for the sake of what each is to own by its weight, and of racks.
+    fn why(&self, from: &BTreeSet<NodeId>, to: &BTreeSet<NodeId>) -> String {
+        let of = |nodes: &BTreeSet<NodeId>, standing: Standing| -> Vec<NodeId> {
+            let stands = |node: &NodeId| self.member(*node).is_some_and(|one| one.standing == standing);
+            nodes.iter().copied().filter(stands).collect()
+        };
+        let causes = [(from, Standing::Gone), (from, Standing::Leaving), (to, Standing::Joining)];
+        let plain = causes.into_iter().map(|(nodes, standing)| (of(nodes, standing), standing));
+        let Some((nodes, standing)) = plain.into_iter().find(|(nodes, _)| !nodes.is_empty()) else {
+            let why = match (from.is_empty(), to.is_empty()) {
+                (true, _) => "there are to be more copies",
+                (_, true) => "there are to be fewer copies",
+                _ => "weights and racks",
+            };
+            return why.to_owned();
+        };
+        let names = self.names(nodes.iter().copied()).join(" ");
+        match (standing, nodes.len()) {
+            (Standing::Gone, _) => format!("{names} gone for good"),
+            (Standing::Leaving, 1) => format!("{names} leaves"),
+            (Standing::Leaving, _) => format!("{names} leave"),
+            (_, 1) => format!("{names} joins"),
+            _ => format!("{names} join"),
         }
     }
 

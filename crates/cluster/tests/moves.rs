@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use api::{NodeStanding, NodeState};
@@ -56,6 +56,7 @@ fn moves_name_who_gives_to_whom() {
     for one in &planned {
         assert_eq!((one.to.as_slice(), one.from.len()), (&["new".to_owned()][..], 1), "{one:?}");
         assert_eq!((one.keyspaces.as_slice(), one.bytes), (&["default".to_owned()][..], None));
+        assert_eq!(one.why, "new joins");
     }
     let partitions = state.waiting_to_move().take(2).collect();
     let state = changed(&state, &Command::Begin { partitions });
@@ -66,6 +67,21 @@ fn moves_name_who_gives_to_whom() {
         assert_eq!((one.bytes_total, one.bytes_done, &one.waits_for), (None, None, &None), "it is not known");
     }
     assert_eq!(state.waiting_count() as usize + moving.len(), planned.len());
+}
+
+/// A plan says because of what each partition moves: who leaves or is gone outweighs who joins, and where it is neither it is for balance.
+#[test]
+fn moves_say_why() {
+    let why = |state: &ClusterState| -> BTreeSet<String> {
+        state.planned_moves().into_iter().map(|one| one.why).collect()
+    };
+    let rest = found(5, Vec::new());
+    let drained = changed(&rest, &Command::Drain { names: vec!["n2".to_owned()], below_n: false });
+    assert!(why(&drained).contains("n2 leaves"), "{:?}", why(&drained));
+    let removed = changed(&rest, &Command::Remove { name: "n3".to_owned(), below_n: false });
+    assert!(why(&removed).contains("n3 gone for good"), "{:?}", why(&removed));
+    let heavier = changed(&rest, &Command::Weigh { name: "n1".to_owned(), weight: 3.0 });
+    assert_eq!(why(&heavier), BTreeSet::from(["weights and racks".to_owned()]));
 }
 
 /// What some node knows beside the state is shown with the movement that it is about.

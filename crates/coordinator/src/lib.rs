@@ -9,7 +9,7 @@
 //! majorities of a strict keyspace, what a read returned is held by a write quorum before it is returned (C2).
 //!
 //! In reading order: [`target`] (a key and its owners), [`pace`] (how fast owners answer, and what may be asked twice),
-//! [`read`] (collect R answers), [`settle`]
+//! [`relaying`] (how a write crosses between data centers), [`read`] (collect R answers), [`settle`]
 //! (make sure that what was found stays found), [`repairs`] (what is on its way to owners that are behind), [`get`],
 //! [`mutation`] (put, delete, expire at the maker), [`forward`] (to a maker), [`walk`] (scan, count), [`explain`], and
 //! [`operations`], which keeps them all.
@@ -27,5 +27,7 @@ pub mod settle;
 pub mod stand_ins;
 pub mod target;
 pub mod walk;
+
+mod relaying;
 
 pub use operations::{Alone, Beside, Effect, Ids, Operations, Options, Origin};

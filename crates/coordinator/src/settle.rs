@@ -16,9 +16,10 @@
 use api::{Action, Error};
 use quorum::{Decision, Joint, Level};
 use types::NodeId;
-use wire::{ReplicaReply, ReplicaRequest, WritePath};
+use wire::{Holder, Relay, ReplicaReply, ReplicaRequest, Write, WritePath};
 
 use crate::read::{Merged, READ_ROUND};
+use crate::relaying::{Way, ways};
 use crate::target::{Event, Target, Turn};
 
 /// The round of questions that repairs are sent in.
@@ -49,7 +50,7 @@ impl Settling {
         if !never_goes_back || holding.decided() == Decision::Met {
             let key = (target.keyspace_id, &target.key);
             if turn.repairs.begin(turn.now.mono, turn.id, key, &merged.behind) {
-                repair(target, merged, &merged.behind, turn);
+                repair_in_passing(target, merged, turn);
             }
             return None;
         }
@@ -99,7 +100,29 @@ pub(crate) fn count(of: usize) -> u8 {
     u8::try_from(of).unwrap_or(u8::MAX)
 }
 
-/// Sends what all said together to those that have less.
+/// Sends what all said together to those that have less, once to each other data center. Nobody waits for it, so nothing is done
+/// about a relay that fails: the exchange brings it.
+fn repair_in_passing(target: &Target, merged: &Merged, turn: &mut Turn<'_>) {
+    let Some(record) = &merged.encoded else { return };
+    for way in ways(merged.behind.iter().copied(), target, turn) {
+        let write = Write {
+            keyspace: target.keyspace_id,
+            key: target.key.clone(),
+            record: record.clone(),
+            path: WritePath::Merge,
+        };
+        match way {
+            Way::Directly(node) => turn.send(node, REPAIR_ROUND, write.asked(None)),
+            Way::Through(relay, others) => {
+                let others = others.into_iter().map(|node| Holder { node, in_place_of: None }).collect();
+                let request = Relay { write, in_place_of: None, others };
+                turn.send(relay, REPAIR_ROUND, ReplicaRequest::Relay(Box::new(request)));
+            }
+        }
+    }
+}
+
+/// The same with a client waiting for it: to each by itself, for a relay is one more that may fail.
 fn repair(target: &Target, merged: &Merged, lacking: &[NodeId], turn: &mut Turn<'_>) {
     let Some(record) = &merged.encoded else { return };
     for node in lacking {

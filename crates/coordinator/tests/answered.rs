@@ -54,7 +54,7 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(what, key, level)| Step::Ask { what, key, level }),
         1 => proptest::collection::vec((0u8..4, 0u8..4), 0..4).prop_map(Step::Batch),
         1 => (any::<Index>(), 0u8..5).prop_map(|(operation, replicas)| Step::Wait { operation, replicas }),
-        20 => (any::<Index>(), 0u8..17, 0u64..2000)
+        20 => (any::<Index>(), 0u8..18, 0u64..2000)
             .prop_map(|(which, how, stamp)| Step::Answer { which, how, stamp }),
         1 => any::<Index>().prop_map(Step::NotSent),
         1 => (2u16..4).prop_map(Step::Lost),
@@ -110,9 +110,14 @@ impl Beside for Lacking {
 
 impl Test {
     fn new() -> Test {
+        Test::over(1)
+    }
+
+    /// Over so many data centers.
+    fn over(data_centers: u16) -> Test {
         let member = |number: u16| MemberPlan {
             name: format!("n{number}"),
-            data_center: "dc1".to_owned(),
+            data_center: format!("dc{}", number % data_centers + 1),
             rack: format!("r{number}"),
             weight: 1.0,
             addresses: Addresses::default(),
@@ -281,6 +286,7 @@ impl Test {
                 }
                 ReplicaReply::StaleEpoch { newest }
             }
+            16 => ReplicaReply::NotPassedOn { to: NodeId(u16::try_from(stamp % 7).unwrap_or(0)) },
             _ => {
                 let error = MakeError::Overloaded(why());
                 return self.operations.made(self.now, operation, Err(error), out);
@@ -295,6 +301,10 @@ impl Test {
                 Effect::Send(to, envelope) => {
                     assert!(matches!(envelope.body, Body::Request(_)));
                     self.asked.push((to, envelope.operation, envelope.round));
+                    if let Body::Request(ReplicaRequest::Relay(relay)) = envelope.body {
+                        let others = relay.others.iter();
+                        self.asked.extend(others.map(|one| (one.node, envelope.operation, envelope.round)));
+                    }
                 }
                 Effect::Serve(ticket, _) | Effect::Make(ticket, _) => {
                     self.asked.push((ticket.from, ticket.operation, ticket.round));
@@ -312,8 +322,11 @@ impl Test {
 
 proptest! {
     #[test]
-    fn every_request_is_answered_once_and_by_its_deadline(steps in proptest::collection::vec(step(), 0..300)) {
-        let mut test = Test::new();
+    fn every_request_is_answered_once_and_by_its_deadline(
+        steps in proptest::collection::vec(step(), 0..300),
+        data_centers in 1_u16..=2,
+    ) {
+        let mut test = Test::over(data_centers);
         for step in &steps {
             test.step(step);
             prop_assert!(test.operations.len() <= 20 + 4 + 1, "more is under way than may be");

@@ -238,6 +238,21 @@ pub fn counters(shard: &Shard, now: Moment) -> Vec<Counter> {
             "Requests not passed on to another shard of the node, because that had too much to take in.",
             figures.refused_crossing,
         ),
+        counter(
+            "relayed_writes_total",
+            "Owners in other data centers to whom a write went through an owner beside them.",
+            pace.relayed,
+        ),
+        counter(
+            "relayed_writes_again_total",
+            "Those that were sent it once more, because that one failed or nothing was heard of them.",
+            pace.relays_failed,
+        ),
+        counter(
+            "writes_passed_on_total",
+            "Writes from other data centers that this node passed on to owners beside it.",
+            figures.relayed,
+        ),
         counter("hedges_sent_total", "Owners asked in addition, because another was late.", pace.hedges_sent),
         counter("hedges_won_total", "Reads decided by such an owner before the late one.", pace.hedges_won),
         counter("hedges_withheld_total", "Owners not asked so, for want of budget.", pace.hedges_withheld),

@@ -274,13 +274,17 @@ mod tests {
 
         /// Marks and notes name slots, and from these the partitions that have them are found, however many there are by then.
         #[test]
-        fn marks_and_notes_are_found_by_their_slots(exponent in 0_u32..=14, by_then in 0_u32..=14, at in any::<u16>()) {
+        fn marks_and_notes_are_found_by_their_slots(
+            (exponent, at) in (0_u32..=14, any::<u16>()),
+            (by_then, other) in (0_u32..=14, any::<u16>()),
+        ) {
             let (of, now) = (Partitions::new(1 << exponent).unwrap(), Partitions::new(1 << by_then).unwrap());
             let slots = Slots::of(PartitionId(at % of.count()), of);
             prop_assert_eq!(parse_mark(&mark_key(slots)), Some(slots));
             prop_assert_eq!(parse_note(&note_key(slots)), Some(slots));
             prop_assert_eq!((parse_note(&mark_key(slots)), parse_mark(&note_key(slots))), (None, None));
-            for partition in now.iter() {
+            let first = now.of_slot(Slot::new(slots.first).unwrap());
+            for partition in [first, PartitionId(other % now.count())] {
                 let its = Slots::of(partition, now);
                 let has_some = slots.partitions(now).any(|one| one == partition);
                 prop_assert_eq!(has_some, slots.contain(its) || its.contain(slots));

@@ -88,6 +88,10 @@ pub enum FaultKind {
     SpoiltFile,
     /// A second process runs under the name of a node, on a copy or a clone of its disk, and comes to its peers.
     Clone,
+    /// A data center is cut off from the others, for longer than other cuts last.
+    DataCenterCut,
+    /// A node dies when the next write reaches it that it is to pass on, before it has.
+    RelayDies,
 }
 
 impl FaultKind {
@@ -118,6 +122,9 @@ impl FaultKind {
     /// What a machine may ail of until the next heal: drawn and struck apart too.
     pub const AILMENTS: [FaultKind; 3] = [FaultKind::SlowNode, FaultKind::FailedSync, FaultKind::FullDisk];
 
+    /// What goes wrong between data centers: drawn and struck apart as well.
+    pub const BETWEEN: [FaultKind; 2] = [FaultKind::DataCenterCut, FaultKind::RelayDies];
+
     /// The kinds that no seed draws, for scenarios of their own: they break what some keyspaces promise, unless all else goes
     /// well enough.
     pub const ASKED_FOR: [FaultKind; 5] = [
@@ -138,6 +145,7 @@ impl FaultKind {
             .chain(FaultKind::LATER)
             .chain(FaultKind::LOSSES)
             .chain(FaultKind::AILMENTS)
+            .chain(FaultKind::BETWEEN)
             .chain(FaultKind::ASKED_FOR);
         all.clone().find(|kind| format!("{kind:?}").eq_ignore_ascii_case(name)).ok_or_else(|| {
             let names: Vec<String> = all.by_ref().map(|kind| format!("{kind:?}")).collect();
@@ -159,7 +167,8 @@ impl FaultKind {
             | FaultKind::RollBack
             | FaultKind::Copy
             | FaultKind::SpoiltFile
-            | FaultKind::Clone => 2,
+            | FaultKind::Clone
+            | FaultKind::RelayDies => 2,
             kind if kind.is_damage() => 3,
             _ => self.shape().map_or(1, Shape::nodes_needed),
         }
@@ -172,14 +181,17 @@ impl FaultKind {
             FaultKind::Bridge => Some(Shape::Bridge),
             FaultKind::Ring => Some(Shape::Ring),
             FaultKind::LinkCut => Some(Shape::Link),
+            FaultKind::DataCenterCut => Some(Shape::DataCenters),
             _ => None,
         }
     }
 
     /// Whether a run may have nothing that it could happen to: one that has written little, or is never at rest.
     pub fn needs_luck(self) -> bool {
-        matches!(self, FaultKind::ReadErrors | FaultKind::SpoiltFile | FaultKind::Clone)
-            || self.is_damage()
+        matches!(
+            self,
+            FaultKind::ReadErrors | FaultKind::SpoiltFile | FaultKind::Clone | FaultKind::RelayDies
+        ) || self.is_damage()
             || self.is_loss()
     }
 
@@ -201,6 +213,11 @@ impl FaultKind {
     /// Whether a machine ails of it, until it is healed.
     pub fn is_ailment(self) -> bool {
         FaultKind::AILMENTS.contains(&self)
+    }
+
+    /// Whether it is of the ways between data centers.
+    pub fn is_between(self) -> bool {
+        FaultKind::BETWEEN.contains(&self)
     }
 
     /// What becomes of a machine's disk by it.
@@ -256,6 +273,7 @@ impl FaultKind {
                 let (after, stays) = (millis(rng, 0, 3_000), millis(rng, 500, CLONE_STAYS_MS_MAX));
                 return world.clone_node(victim, rng.chance(1, 2), after, stays);
             }
+            FaultKind::RelayDies => return world.let_a_relay_die(),
             FaultKind::SlowNode => world.slow_node(victim, *rng.pick(&SLOWER).unwrap_or(&SLOWER[0])),
             FaultKind::FailedSync => world.fail_syncs(victim),
             FaultKind::FullDisk => return world.fill_disk(victim, rng.below(ROOM_LEFT_MAX)),
@@ -269,6 +287,7 @@ impl FaultKind {
             | FaultKind::Bridge
             | FaultKind::Ring
             | FaultKind::LinkCut
+            | FaultKind::DataCenterCut
             | FaultKind::Wipe
             | FaultKind::RollBack
             | FaultKind::Copy => return false,

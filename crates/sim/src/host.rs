@@ -83,6 +83,8 @@ pub struct Outgoing {
     pub to: NodeId,
     /// To which of its shards, where it is a reply.
     pub shard: Option<ShardId>,
+    /// Whether it is passed on for another node.
+    pub passed_on: bool,
     /// What it says.
     pub envelope: Envelope,
 }

@@ -94,6 +94,10 @@ struct Link {
 pub struct Network {
     options: NetworkOptions,
     places: usize,
+    /// In which data center each node is.
+    homes: Vec<usize>,
+    /// By how much longer it takes from one to another.
+    apart: Duration,
     links: Vec<Link>,
     /// (from, to): nothing gets through that way.
     cuts: BTreeSet<(Place, Place)>,
@@ -106,14 +110,17 @@ pub struct Network {
 }
 
 impl Network {
-    /// No connections yet between so many nodes.
-    pub fn new(places: usize, options: NetworkOptions, rng: Rng) -> Network {
+    /// No connections yet between nodes in these data centers, which are so far apart.
+    pub fn new(homes: Vec<usize>, apart_micros: u64, options: NetworkOptions, rng: Rng) -> Network {
+        let places = homes.len();
         let links = vec![Link::default(); places * places];
         let cuts = BTreeSet::new();
         let slow = vec![false; places];
         Network {
             options,
             places,
+            homes,
+            apart: Duration::from_micros(apart_micros),
             links,
             cuts,
             slow,
@@ -212,7 +219,7 @@ impl Network {
         let copies = if self.rng.chance(1, 100) { 2 } else { 1 };
         (0..copies)
             .map(|_| {
-                let takes = heavy_tailed(&mut self.rng, self.options.usual_micros) * self.slower((from, to));
+                let takes = self.takes((from, to));
                 let slow = self.slow[from] || self.slow[to];
                 now + takes + if slow { millis(&mut self.rng, 1, 200) } else { Duration::ZERO }
             })
@@ -334,6 +341,17 @@ impl Network {
         self.slower[place] = factor;
     }
 
+    /// How long a message is under way, unless its ends are slow.
+    fn takes(&mut self, (from, to): (Place, Place)) -> Duration {
+        let near = heavy_tailed(&mut self.rng, self.options.usual_micros) * self.slower((from, to));
+        near + if self.is_between((from, to)) { self.apart } else { Duration::ZERO }
+    }
+
+    /// Whether they are in different data centers.
+    pub fn is_between(&self, (from, to): (Place, Place)) -> bool {
+        self.homes[from] != self.homes[to]
+    }
+
     fn slower(&self, (from, to): (Place, Place)) -> u32 {
         self.slower[from].max(self.slower[to])
     }
@@ -385,7 +403,7 @@ impl Network {
 
     fn put_under_way(&mut self, now: Instant, packet: Packet, queue: &mut Queue<Event>) {
         let (from, to) = packet.ends();
-        let mut takes = heavy_tailed(&mut self.rng, self.options.usual_micros) * self.slower((from, to));
+        let mut takes = self.takes((from, to));
         let is_slow = self.slow[from] || self.slow[to];
         if is_slow {
             takes += millis(&mut self.rng, 1, 200);

@@ -30,7 +30,7 @@ use crate::workload::{Figures, Workload, read_all};
 use crate::world::{Clones, Happening, World};
 
 /// The alarms of the next faults; clients have the numbers from zero.
-const ALARMS: [u64; 4] = [u64::MAX, u64::MAX - 1, u64::MAX - 2, u64::MAX - 3];
+const ALARMS: [u64; 5] = [u64::MAX, u64::MAX - 1, u64::MAX - 2, u64::MAX - 3, u64::MAX - 16];
 
 /// A cluster that has healed must be whole again within this time: everybody reaches everybody, and lacks nothing.
 const WHOLE_WITHIN: Duration = Duration::from_secs(60);
@@ -117,9 +117,12 @@ pub fn run_scenario(scenario: Scenario, print: bool) -> Report {
     let later_rng = Rng::from_seed(world.scenario().seed ^ 0x6c61_7465_7200_0000);
     let losses_rng = Rng::from_seed(world.scenario().seed ^ 0x6c6f_7373_6573_0000);
     let ailments_rng = Rng::from_seed(world.scenario().seed ^ 0x6169_6c6d_0000_0000);
+    let between_rng = Rng::from_seed(world.scenario().seed ^ 0x6265_7477_6565_6e00);
     let (losses, others): (Vec<_>, Vec<_>) = world.scenario().faults.iter().partition(|kind| kind.is_loss());
     let (ailments, others): (Vec<_>, Vec<_>) =
         others.into_iter().partition(|kind: &FaultKind| kind.is_ailment());
+    let (between, others): (Vec<_>, Vec<_>) =
+        others.into_iter().partition(|kind: &FaultKind| kind.is_between());
     let (later, early) = others.into_iter().partition(|kind: &FaultKind| kind.is_later());
     let repairs = repairs::Repairs::new(world.scenario().seed);
     let changes = changes::Changes::new(world.scenario().seed);
@@ -131,6 +134,7 @@ pub fn run_scenario(scenario: Scenario, print: bool) -> Report {
             Schedule::new(ALARMS[1], later, later_rng),
             Schedule::new(ALARMS[2], losses, losses_rng),
             Schedule::new(ALARMS[3], ailments, ailments_rng),
+            Schedule::new(ALARMS[4], between, between_rng),
         ],
         struck: Vec::new(),
         power_losses: 0,
@@ -152,8 +156,9 @@ pub fn run_scenario(scenario: Scenario, print: bool) -> Report {
 struct Run {
     world: World,
     workload: Workload,
-    /// When faults strike: the first kinds, those that came later, losses of disks, and what machines ail of.
-    schedules: [Schedule; 4],
+    /// When faults strike: the first kinds, those that came later, losses of disks, what machines ail of, and what goes wrong between
+    /// data centers.
+    schedules: [Schedule; 5],
     struck: Vec<FaultKind>,
     /// Whether no more faults strike.
     healed: bool,
@@ -325,7 +330,8 @@ impl Run {
         if self.healed {
             return;
         }
-        if over || (self.world.has_cuts() || self.world.ails()) && schedule.rng.chance(1, 2) {
+        let may_heal = (self.world.has_cuts() || self.world.ails()) && schedule.rng.chance(1, 2);
+        if over || may_heal && !self.world.is_cut_for_long() {
             self.world.heal();
         }
         if !over {

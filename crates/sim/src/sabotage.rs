@@ -7,6 +7,8 @@ pub enum Sabotage {
     AcknowledgeBeforeSync,
     /// What one owner acknowledged is acknowledged in every other node's name too (A2).
     AcknowledgeTwice,
+    /// A relay passes nothing on, and acknowledges in the name of those that it was to pass a write on to (A2).
+    AcknowledgeForOthers,
     /// A node that starts again finds its identity as it was at its second start, and mints under stints that it has
     /// used before (B1).
     ReuseStints,

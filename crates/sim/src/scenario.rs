@@ -78,6 +78,10 @@ pub struct Scenario {
     pub turn_max: Duration,
     /// How messages travel.
     pub network: NetworkOptions,
+    /// How far data centers are apart: by so much longer a message between them is under way, in microseconds.
+    pub apart_micros: u64,
+    /// How long owners take to compare all that they have with each other once.
+    pub exchange_cycle: Duration,
     /// How long a sync takes, usually, in microseconds.
     pub sync_micros: u64,
     /// What goes wrong; each kind at least once.
@@ -154,6 +158,11 @@ impl Scenario {
             scenario.faults.extend(later_faults(seed, nodes));
             scenario.faults.extend(losses(seed, &scenario));
             scenario.faults.extend(ailments(seed, nodes));
+            scenario.faults.extend(between(seed, &scenario));
+        }
+        if scenario.data_centers > 1 {
+            let rng = &mut Rng::from_seed(seed ^ 0x6170_6172_7421_2121);
+            scenario.apart_micros = *rng.pick(&[0, 1_000, 5_000, 15_000]).unwrap_or(&0);
         }
         if scenario.changes {
             // A change takes its time, and so does it until those who keep the state are agreed on who leads them.
@@ -169,8 +178,9 @@ impl Scenario {
     /// The same without the kinds of fault that came later, a core and repairs: what the seed stood for before there were any.
     #[must_use]
     pub fn without_later_faults(mut self) -> Scenario {
-        self.faults.retain(|kind| !kind.is_later() && !kind.is_loss() && !kind.is_ailment());
-        Scenario { healthy_core: false, repairs: false, ..self }.without_changes()
+        self.faults
+            .retain(|kind| !kind.is_later() && !kind.is_loss() && !kind.is_ailment() && !kind.is_between());
+        Scenario { healthy_core: false, repairs: false, apart_micros: 0, ..self }.without_changes()
     }
 
     /// The same, and nobody changes the cluster.
@@ -185,6 +195,7 @@ impl Scenario {
         let mut faults = possible(kinds, self.nodes.len());
         // What one node has lost others must have.
         faults.retain(|kind| !kind.needs_others() || self.owners() > 1);
+        faults.retain(|kind| !kind.is_between() || self.has_several_data_centers());
         Scenario { faults, ..self }
     }
 
@@ -210,6 +221,8 @@ impl Scenario {
             skew_ms_max: 0,
             turn_max: Duration::from_micros(50),
             network: NetworkOptions { usual_micros: 300, unruly: false, lost_one_in: 0 },
+            apart_micros: 0,
+            exchange_cycle: EXCHANGE_CYCLE,
             sync_micros: 300,
             faults: Vec::new(),
             fault_gap: Duration::from_secs(1),
@@ -259,6 +272,11 @@ impl Scenario {
     /// in no request with a local level can be met.
     pub fn data_center_of(&self, place: Place) -> usize {
         place % self.data_centers.min(self.nodes.len()).max(1)
+    }
+
+    /// Whether there are nodes in more than one data center.
+    pub fn has_several_data_centers(&self) -> bool {
+        self.data_centers.min(self.nodes.len()) > 1
     }
 
     /// How many owners a key has.
@@ -321,7 +339,7 @@ impl Scenario {
                 sync_interval: self.sync_interval,
                 clock_drift_ms_max: drift,
                 exchange: replica::ExchangeOptions {
-                    cycle: EXCHANGE_CYCLE,
+                    cycle: self.exchange_cycle,
                     ..replica::ExchangeOptions::default()
                 },
                 collection: COLLECTION,
@@ -472,6 +490,15 @@ fn ailments(seed: u64, nodes: usize) -> Vec<FaultKind> {
     kinds.truncate(if rng.chance(1, 2) { 0 } else { usize::try_from(1 + rng.below(2)).unwrap_or(1) });
     kinds.sort_unstable();
     kinds
+}
+
+/// What goes wrong between data centers, in two thirds of the clusters that have several.
+fn between(seed: u64, scenario: &Scenario) -> Vec<FaultKind> {
+    let rng = &mut Rng::from_seed(seed ^ 0x6265_7477_6565_6e21);
+    if !scenario.has_several_data_centers() || rng.chance(1, 3) {
+        return Vec::new();
+    }
+    possible(&FaultKind::BETWEEN, scenario.nodes.len())
 }
 
 fn possible(kinds: &[FaultKind], nodes: usize) -> Vec<FaultKind> {

@@ -57,6 +57,32 @@ fn acknowledging_in_another_name_is_noticed() {
     assert_eq!(rule(report), "an acknowledgement counts distinct owners (A2)");
 }
 
+/// A2: a relay that acknowledges for those that it did not reach is found out.
+#[test]
+fn acknowledging_for_those_behind_a_relay_is_noticed() {
+    let report = (0..10).find_map(|seed| {
+        let report =
+            sim::run_scenario(over_two_data_centers(seed, Some(Sabotage::AcknowledgeForOthers)), false);
+        (!report.is_clean()).then_some(report)
+    });
+    assert_eq!(rule(report), "an acknowledgement counts distinct owners (A2)");
+}
+
+/// The same without sabotage is clean, with relays that die and a data center that is cut off.
+#[test]
+fn relays_do_no_harm() {
+    for seed in 0..3 {
+        let faults = FaultKind::BETWEEN.to_vec();
+        let report = sim::run_scenario(Scenario { faults, ..over_two_data_centers(seed, None) }, false);
+        assert!(report.is_clean(), "seed {seed}:\n{}", report.complaints());
+    }
+}
+
+/// Three nodes in each of two data centers, a little apart.
+fn over_two_data_centers(seed: u64, sabotage: Option<Sabotage>) -> Scenario {
+    Scenario { sabotage, data_centers: 2, apart_micros: 5_000, keys: 2, ..Scenario::calm(seed, 6) }
+}
+
 /// B1, E7: a node that mints under stints that it has used before is found out: by who watches dots, or before that by its
 /// peers, who do not let it in as who it was.
 #[test]

@@ -16,6 +16,8 @@
 //!  24 Compare       postcard merkle::Ask
 //!  25 ReadCovering  postcard (keyspace, key, context)
 //!  26 ReadHeld      as Read
+//!  27 Relay         holder's place | count u8 | (node u16 | holder's place) each | as Write
+//!  31 Relayed       asker u16 | shard u8 | holder's place | as Write
 //!  28 Collect       postcard CollectAsk
 //!  29 Unname        -
 //!  30 Fetch         postcard FetchAsk
@@ -34,17 +36,21 @@
 //!  44 Covering      synced u8 | holds one u8 | record ..
 //!  45 NotAsNamed    -
 //!  46 Fetched       postcard FetchAnswer
+//!  47 NotPassedOn   node u16
 //!  48 Collected     postcard CollectAnswer
 //!  49 Settled       -
 //! ```
+//!
+//! A holder's place is `stands in u8 | of node u16`.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use causality::Stamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use types::{Epoch, KeyspaceId, NodeId};
+use types::{Epoch, KeyspaceId, NodeId, ShardId};
 
 use crate::message::{Body, ReplicaReply, ReplicaRequest, WritePath};
+use crate::relay::{Holder, Relay, Relayed, Write};
 
 /// A body that does not say what its kind should. The connection that it came by is of no more use.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -71,9 +77,11 @@ mod kind {
     pub(super) const COMPARE: u8 = 24;
     pub(super) const READ_COVERING: u8 = 25;
     pub(super) const READ_HELD: u8 = 26;
+    pub(super) const RELAY: u8 = 27;
     pub(super) const COLLECT: u8 = 28;
     pub(super) const UNNAME: u8 = 29;
     pub(super) const FETCH: u8 = 30;
+    pub(super) const RELAYED: u8 = 31;
     pub(super) const FOUND: u8 = 32;
     pub(super) const ABSENT: u8 = 33;
     pub(super) const CANNOT_SAY: u8 = 34;
@@ -89,6 +97,7 @@ mod kind {
     pub(super) const COVERING: u8 = 44;
     pub(super) const NOT_AS_NAMED: u8 = 45;
     pub(super) const FETCHED: u8 = 46;
+    pub(super) const NOT_PASSED_ON: u8 = 47;
     pub(super) const COLLECTED: u8 = 48;
     pub(super) const SETTLED: u8 = 49;
 }
@@ -106,6 +115,8 @@ pub fn kind_of(body: &Body) -> u8 {
             ReplicaRequest::ReadHeld { .. } => kind::READ_HELD,
             ReplicaRequest::Write { in_place_of: None, .. } => kind::WRITE,
             ReplicaRequest::Write { .. } => kind::WRITE_IN_PLACE,
+            ReplicaRequest::Relay(_) => kind::RELAY,
+            ReplicaRequest::Relayed(_) => kind::RELAYED,
             ReplicaRequest::Scan(_) => kind::SCAN,
             ReplicaRequest::Count(_) => kind::COUNT,
             ReplicaRequest::Forward(_) => kind::FORWARD,
@@ -123,6 +134,7 @@ pub fn kind_of(body: &Body) -> u8 {
             ReplicaReply::Stored => kind::STORED,
             ReplicaReply::Refused { .. } => kind::REFUSED,
             ReplicaReply::Failed { .. } => kind::FAILED,
+            ReplicaReply::NotPassedOn { .. } => kind::NOT_PASSED_ON,
             ReplicaReply::Scanned(_) => kind::SCANNED,
             ReplicaReply::Counted { .. } => kind::COUNTED,
             ReplicaReply::Forwarded(_) => kind::FORWARDED,
@@ -163,18 +175,24 @@ fn encode_request(request: &ReplicaRequest, out: &mut BytesMut) {
         }
         ReplicaRequest::Write { keyspace, key, record, path, in_place_of } => {
             in_place_of.iter().for_each(|node| out.put_u16_le(node.0));
-            out.reserve(9 + key.len() + record.len());
-            out.put_u32_le(keyspace.0);
-            out.put_u8(match path {
-                WritePath::Client => 0,
-                WritePath::Merge => 1,
-                WritePath::ClientAboveHeld => 2,
-            });
-            out.put_u32_le(
-                u32::try_from(key.len()).expect("keys are far below 4 GiB: limits are checked at the edge"),
-            );
-            out.put_slice(key);
-            out.put_slice(record);
+            encode_write((*keyspace, *path), key, record, out);
+        }
+        ReplicaRequest::Relay(relay) => {
+            let Relay { write, in_place_of, others } = &**relay;
+            put_place(*in_place_of, out);
+            out.put_u8(u8::try_from(others.len()).expect("a relay passes on to so many at most"));
+            for Holder { node, in_place_of } in others {
+                out.put_u16_le(node.0);
+                put_place(*in_place_of, out);
+            }
+            encode_write((write.keyspace, write.path), &write.key, &write.record, out);
+        }
+        ReplicaRequest::Relayed(relayed) => {
+            let Relayed { asker, shard, write, in_place_of } = &**relayed;
+            out.put_u16_le(asker.0);
+            out.put_u8(shard.0);
+            put_place(*in_place_of, out);
+            encode_write((write.keyspace, write.path), &write.key, &write.record, out);
         }
         ReplicaRequest::Scan(ask) | ReplicaRequest::Count(ask) => put_postcard(ask, out),
         ReplicaRequest::Forward(forward) => put_postcard(forward, out),
@@ -184,6 +202,26 @@ fn encode_request(request: &ReplicaRequest, out: &mut BytesMut) {
         ReplicaRequest::Grant { wanted } => out.put_u32_le(*wanted),
         ReplicaRequest::Unname => {}
     }
+}
+
+fn put_place(in_place_of: Option<NodeId>, out: &mut BytesMut) {
+    out.put_u8(u8::from(in_place_of.is_some()));
+    out.put_u16_le(in_place_of.unwrap_or_default().0);
+}
+
+fn encode_write((keyspace, path): (KeyspaceId, WritePath), key: &[u8], record: &[u8], out: &mut BytesMut) {
+    out.reserve(9 + key.len() + record.len());
+    out.put_u32_le(keyspace.0);
+    out.put_u8(match path {
+        WritePath::Client => 0,
+        WritePath::Merge => 1,
+        WritePath::ClientAboveHeld => 2,
+    });
+    out.put_u32_le(
+        u32::try_from(key.len()).expect("keys are far below 4 GiB: limits are checked at the edge"),
+    );
+    out.put_slice(key);
+    out.put_slice(record);
 }
 
 fn encode_reply(reply: &ReplicaReply, out: &mut BytesMut) {
@@ -201,6 +239,7 @@ fn encode_reply(reply: &ReplicaReply, out: &mut BytesMut) {
         ReplicaReply::Absent | ReplicaReply::Stored | ReplicaReply::Settled | ReplicaReply::NotAsNamed => {}
         ReplicaReply::CannotSay { why } | ReplicaReply::Failed { why } => out.put_slice(why.as_bytes()),
         ReplicaReply::Refused { held } => out.put_u64_le(held.0),
+        ReplicaReply::NotPassedOn { to } => out.put_u16_le(to.0),
         ReplicaReply::Scanned(answer) => put_postcard(answer, out),
         ReplicaReply::Counted { live, next } => {
             let (slot, hash) = next.unwrap_or_default();
@@ -243,7 +282,12 @@ pub fn decode_body(kind: u8, mut bytes: Bytes) -> Result<Body, DecodeError> {
             let keyspace = KeyspaceId(bytes.try_get_u32_le().map_err(short)?);
             Body::Request(ReplicaRequest::ReadHeld { keyspace, key: bytes })
         }
-        kind::WRITE | kind::WRITE_IN_PLACE => Body::Request(decode_write(kind, bytes)?),
+        kind::WRITE | kind::WRITE_IN_PLACE => {
+            let in_place_of = decode_in_place_of(kind, &mut bytes)?;
+            Body::Request(decode_write(kind, bytes)?.asked(in_place_of))
+        }
+        kind::RELAY => Body::Request(decode_relay(bytes)?),
+        kind::RELAYED => Body::Request(decode_relayed(bytes)?),
         kind::GRANT => {
             Body::Request(ReplicaRequest::Grant { wanted: bytes.try_get_u32_le().map_err(short)? })
         }
@@ -270,6 +314,10 @@ pub fn decode_body(kind: u8, mut bytes: Bytes) -> Result<Body, DecodeError> {
             Body::Reply(ReplicaReply::Refused { held: Stamp(bytes.try_get_u64_le().map_err(short)?) })
         }
         kind::FAILED => Body::Reply(ReplicaReply::Failed { why: text(&bytes) }),
+        kind::NOT_PASSED_ON => {
+            let to = NodeId(bytes.try_get_u16_le().map_err(short)?);
+            Body::Reply(ReplicaReply::NotPassedOn { to })
+        }
         kind::SCANNED => Body::Reply(ReplicaReply::Scanned(get_postcard(kind, &bytes)?)),
         kind::COUNTED => Body::Reply(decode_counted(bytes)?),
         kind::FORWARDED => Body::Reply(ReplicaReply::Forwarded(get_postcard(kind, &bytes)?)),
@@ -297,10 +345,37 @@ fn decode_in_place_of(kind: u8, bytes: &mut Bytes) -> Result<Option<NodeId>, Dec
     Ok(Some(NodeId(bytes.try_get_u16_le().map_err(short)?)))
 }
 
-fn decode_write(kind: u8, mut bytes: Bytes) -> Result<ReplicaRequest, DecodeError> {
+fn decode_relay(mut bytes: Bytes) -> Result<ReplicaRequest, DecodeError> {
+    let short = |_| DecodeError { kind: kind::RELAY, why: "it is too short" };
+    let in_place_of = decode_place(kind::RELAY, &mut bytes)?;
+    let mut others = Vec::new();
+    for _ in 0..bytes.try_get_u8().map_err(short)? {
+        let node = NodeId(bytes.try_get_u16_le().map_err(short)?);
+        others.push(Holder { node, in_place_of: decode_place(kind::RELAY, &mut bytes)? });
+    }
+    let write = decode_write(kind::RELAY, bytes)?;
+    Ok(ReplicaRequest::Relay(Box::new(Relay { write, in_place_of, others })))
+}
+
+fn decode_relayed(mut bytes: Bytes) -> Result<ReplicaRequest, DecodeError> {
+    let short = |_| DecodeError { kind: kind::RELAYED, why: "it is too short" };
+    let asker = NodeId(bytes.try_get_u16_le().map_err(short)?);
+    let shard = ShardId(bytes.try_get_u8().map_err(short)?);
+    let in_place_of = decode_place(kind::RELAYED, &mut bytes)?;
+    let write = decode_write(kind::RELAYED, bytes)?;
+    Ok(ReplicaRequest::Relayed(Box::new(Relayed { asker, shard, write, in_place_of })))
+}
+
+fn decode_place(kind: u8, bytes: &mut Bytes) -> Result<Option<NodeId>, DecodeError> {
+    let short = |_| DecodeError { kind, why: "it is too short" };
+    let stands_in = bytes.try_get_u8().map_err(short)? != 0;
+    let owner = NodeId(bytes.try_get_u16_le().map_err(short)?);
+    Ok(stands_in.then_some(owner))
+}
+
+fn decode_write(kind: u8, mut bytes: Bytes) -> Result<Write, DecodeError> {
     let error = |why| DecodeError { kind, why };
     let short = |_| error("it is too short");
-    let in_place_of = decode_in_place_of(kind, &mut bytes)?;
     let keyspace = KeyspaceId(bytes.try_get_u32_le().map_err(short)?);
     let path = match bytes.try_get_u8().map_err(short)? {
         0 => WritePath::Client,
@@ -313,7 +388,7 @@ fn decode_write(kind: u8, mut bytes: Bytes) -> Result<ReplicaRequest, DecodeErro
         return Err(error("its key is longer than the message"));
     }
     let key = bytes.split_to(key_len);
-    Ok(ReplicaRequest::Write { keyspace, key, record: bytes, path, in_place_of })
+    Ok(Write { keyspace, key, record: bytes, path })
 }
 
 fn decode_counted(mut bytes: Bytes) -> Result<ReplicaReply, DecodeError> {

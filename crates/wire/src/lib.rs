@@ -1,4 +1,4 @@
-//! Every message between nodes: what it says ([`message`], [`collect`], [`fetch`], [`govern`]), how its body is laid out ([`codec`]), how it travels
+//! Every message between nodes: what it says ([`message`], [`collect`], [`fetch`], [`govern`], [`relay`]), how its body is laid out ([`codec`]), how it travels
 //! ([`frame`]), and how two nodes make sure that they belong together ([`hello`]).
 //!
 //! What must hold: no byte of a frame is believed before its checksum, its length and its version are; decoding is total,
@@ -15,6 +15,7 @@ pub mod frame;
 pub mod govern;
 pub mod hello;
 pub mod message;
+pub mod relay;
 
 pub use codec::DecodeError;
 pub use collect::{CollectAnswer, CollectAsk, CollectStep, CollectWait, Mark, Written};
@@ -26,3 +27,4 @@ pub use message::{
     Body, Envelope, Forward, ReplicaReply, ReplicaRequest, ScanAnswer, ScanAsk, ScanEntry, WriteName,
     WritePath,
 };
+pub use relay::{Holder, Relay, Relayed, Write};

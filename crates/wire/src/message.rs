@@ -12,6 +12,7 @@ use types::{Epoch, Incarnation, KeyspaceId, NodeId, OperationId, PartitionId, St
 use crate::collect::{CollectAnswer, CollectAsk};
 use crate::fetch::{FetchAnswer, FetchAsk};
 use crate::govern::Govern;
+use crate::relay::{Relay, Relayed};
 
 /// A message and where it belongs.
 #[derive(Clone, PartialEq, Debug)]
@@ -89,6 +90,10 @@ pub enum ReplicaRequest {
         /// For which owner the node asked stands in, and keeps it as a hint; nothing where it is one itself.
         in_place_of: Option<NodeId>,
     },
+    /// A write for an owner in another data center, who passes it on to others there.
+    Relay(Box<Relay>),
+    /// Such a write, passed on.
+    Relayed(Box<Relayed>),
     /// A run of keys of a partition, with their records stripped of values.
     Scan(ScanAsk),
     /// How many live keys there are in such a run.
@@ -120,6 +125,8 @@ impl ReplicaRequest {
             | ReplicaRequest::ReadCovering { keyspace, .. }
             | ReplicaRequest::ReadHeld { keyspace, .. }
             | ReplicaRequest::Write { keyspace, .. } => Some(*keyspace),
+            ReplicaRequest::Relay(relay) => Some(relay.write.keyspace),
+            ReplicaRequest::Relayed(relayed) => Some(relayed.write.keyspace),
             ReplicaRequest::Scan(ask) | ReplicaRequest::Count(ask) => Some(ask.keyspace),
             ReplicaRequest::Forward(passed) => Some(passed.request.keyspace),
             ReplicaRequest::Compare(ask) => Some(ask.terms.keyspace),
@@ -230,6 +237,11 @@ pub enum ReplicaReply {
     Failed {
         /// Why, for people.
         why: String,
+    },
+    /// To a write that was to be passed on: this node was not sent it. What the relay says of itself it says apart.
+    NotPassedOn {
+        /// Who was not.
+        to: NodeId,
     },
     /// Some keys.
     Scanned(ScanAnswer),

@@ -2,7 +2,8 @@
 //! write by it.
 //!
 //! 1. Where the change rests on what there is (a delete, an expiry, a put that keeps the time to live), R owners are read.
-//! 2. The maker makes the record and stores it, and sends it to all other owners at once.
+//! 2. The maker makes the record and stores it, and sends it to all other owners at once: once to each other data center, where one
+//!    owner passes it on to the others ([`relays`]).
 //! 3. When W distinct owners hold it as durably as the keyspace asks, the client is told; the others go on being counted.
 //!
 //! What must hold: *not done* is said only before step 2 has stored anything; after that a write that falls short is
@@ -21,6 +22,7 @@
 
 mod overtaken;
 mod refusal;
+mod relays;
 mod writing;
 
 use std::collections::BTreeSet;
@@ -33,6 +35,7 @@ use quorum::{Decision, Level};
 use replica::make::Again;
 use replica::{Change, Made, Make, MakeError, Named};
 use types::{Epoch, NodeId};
+use wire::ReplicaReply;
 
 use self::refusal::{NEWS_DID_NOT_COME, not_made, refusal, too_few_reachable};
 use self::writing::Writing;
@@ -56,7 +59,7 @@ const NAME_NOT_LEFT: &str =
     "it cannot be made as it is named, and the node that named it did not leave that to this one in time";
 
 /// A record up to this size is kept while owners have not answered, though the client has been.
-const KEPT_FOR_HINTS_BYTES_MAX: usize = 16 * 1024;
+const KEPT_BYTES_MAX: usize = 16 * 1024;
 
 /// The first round of questions about the write itself; those before it were about the read that it rests on.
 const FIRST_ROUND: u32 = READ_ROUND + 1;
@@ -403,10 +406,12 @@ impl Mutation {
             holding: self.stand_ins.joint(self.level, target),
             refused: BTreeSet::new(),
             refused_with: Stamp::default(),
+            later: BTreeSet::new(),
             without: BTreeSet::new(),
             ahead: Vec::new(),
             former: BTreeSet::new(),
             asked_again: BTreeSet::new(),
+            passing: Vec::new(),
             problems: Vec::new(),
         };
         if turn.is_dropped(target) {
@@ -438,6 +443,12 @@ impl Mutation {
                 self.finish(Err(error), turn);
                 return;
             }
+            Event::Reply { from, round, reply: ReplicaReply::NotPassedOn { to } } => {
+                if round == writing.round {
+                    writing.not_passed_on(from, to, target, &self.stand_ins, turn);
+                }
+                return;
+            }
             Event::Reply { from, round, reply } if round == writing.round => {
                 // Once the client is answered nobody is asked again.
                 let awaits = |newest| !self.answered && turn.awaits(newest);
@@ -445,8 +456,13 @@ impl Mutation {
             }
             Event::Failed { from, failure } => {
                 writing.peer_failed(target, from, failure, &mut self.stand_ins, turn);
+                writing.relay_failed(from, failure, target, &self.stand_ins, turn);
             }
-            Event::Reply { .. } | Event::Unnamed | Event::Timer => return,
+            Event::Timer => {
+                writing.look_for_late_relays(target, &self.stand_ins, turn);
+                return;
+            }
+            Event::Reply { .. } | Event::Unnamed => return,
         }
         if self.hidden && writing.is_held_elsewhere(target) {
             self.hidden = false;
@@ -459,6 +475,7 @@ impl Mutation {
         let Phase::Writing(writing) = &mut self.phase else {
             return;
         };
+        writing.send_on(target, &self.stand_ins, turn);
         match writing.holding.decided() {
             Decision::Met if !self.answered => {
                 self.answered = true;
@@ -568,6 +585,7 @@ impl Mutation {
         writing.refused.clear();
         writing.without.clear();
         writing.ahead.clear();
+        writing.passing.clear();
         writing.problems.clear();
         let round = writing.round;
         let make = self.make_of(target, *ingredients, Some(again), turn);
@@ -575,14 +593,16 @@ impl Mutation {
     }
 
     /// The client has been answered: what the record was made of is not needed any more. Nor is the record, unless it is small
-    /// and a fallback may still have to keep it for an owner that turns out not to be reachable.
+    /// and a fallback may still have to keep it for an owner that turns out not to be reachable, or somebody behind a relay may
+    /// have to be sent it directly.
     fn let_go(&mut self, target: &Target) {
         if let Ask::Put { value, context, .. } = &mut self.ask {
             (*value, *context) = (Bytes::new(), Context::default());
         }
         if let Phase::Writing(writing) = &mut self.phase {
             writing.ingredients = None;
-            if !target.is_sloppy() || writing.made.record.len() > KEPT_FOR_HINTS_BYTES_MAX {
+            let may_be_sent = target.is_sloppy() || writing.waits_for_relays();
+            if !may_be_sent || writing.made.record.len() > KEPT_BYTES_MAX {
                 writing.made.record = Bytes::new();
             }
         }

@@ -149,22 +149,29 @@ impl Mutation {
             let silent = writing.holding.awaited().filter(|node| !is_ahead(node));
             let failed = writing.holding.failures();
             let all = silent.chain(writing.holding.successes()).chain(failed);
-            writing.former.extend(all.filter(|node| *node != target.here));
+            let may_have_it = |node: &NodeId| *node != target.here && !writing.later.contains(node);
+            let former: Vec<NodeId> = all.filter(may_have_it).collect();
+            writing.former.extend(former);
         }
         writing.holding = holding;
         writing.ahead.clear();
+        // Who is sent it from here on may have been asked before; nobody is kept waiting.
+        writing.later.clear();
         // One that has not been sent yet, because it is being stamped again, is sent to the present owners when it is.
         if !writing.is_sent || self.naming == Naming::Asked {
             return;
         }
         let is_made_here = self.made_for == self.stand_ins.owner_of(target.here);
-        for node in writing.holding.awaited().filter(|node| *node != target.here || !is_made_here) {
-            let is_without = writing.refused.contains(&node) || writing.without.contains(&node);
-            if writing.former.contains(&node) && !is_without {
-                writing.asked_again.insert(node);
+        writing.passing.clear();
+        let awaited: Vec<NodeId> =
+            writing.holding.awaited().filter(|node| *node != target.here || !is_made_here).collect();
+        for node in &awaited {
+            let is_without = writing.refused.contains(node) || writing.without.contains(node);
+            if writing.former.contains(node) && !is_without {
+                writing.asked_again.insert(*node);
             }
-            writing.send(node, target, &self.stand_ins, turn);
         }
+        writing.send_to(&awaited, target, &self.stand_ins, turn);
         self.consider(target, turn);
     }
 }

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 
 use causality::{Dot, Stamp};
-use quorum::Joint;
+use quorum::{Decision, Joint, Tracker};
 use replica::Made;
 use types::{Epoch, NodeId};
-use wire::{ReplicaReply, ReplicaRequest};
+use wire::{ReplicaReply, ReplicaRequest, WritePath};
 
 use super::Ingredients;
+use super::relays::Passing;
 use crate::stand_ins::StandIns;
 use crate::target::{Failure, Target, Turn};
 
@@ -27,32 +28,78 @@ pub(super) struct Writing {
     /// Who refused, in this round; the greatest stamp that any refused with.
     pub(super) refused: BTreeSet<NodeId>,
     pub(super) refused_with: Stamp,
+    /// Who is not read and was not sent it yet: while a partition moves, the owners that are read decide first which of two writes
+    /// outranks the other. Where they refuse it, nobody else has it, and it may be stamped again.
+    pub(super) later: BTreeSet<NodeId>,
     /// Who provably never got it, or said that it did not take it.
     pub(super) without: BTreeSet<NodeId>,
     /// Who said that the owners or settings are others by now, and took nothing: asked again once this operation has heard of it.
     pub(super) ahead: Vec<(NodeId, Epoch)>,
     /// Who is none of the owners any more, and may have it.
     pub(super) former: BTreeSet<NodeId>,
-    /// Who was sent it once more, by a later state, and may have taken it the first time. If he refuses it the second time,
+    /// Who was sent it once more, by a later state or because a relay failed, and may have taken it the first time. If he refuses it the second time,
     /// something has outranked it between, and that says nothing of whether it was seen.
     pub(super) asked_again: BTreeSet<NodeId>,
+    /// Whom relays are to pass it on to.
+    pub(super) passing: Vec<Passing>,
     pub(super) problems: Vec<(NodeId, String)>,
 }
 
 impl Writing {
     pub(super) fn send_to_others(&mut self, target: &Target, stand_ins: &StandIns, turn: &mut Turn<'_>) {
         self.is_sent = true;
-        for node in self.holding.awaited().filter(|node| *node != target.here) {
-            self.send(node, target, stand_ins, turn);
+        self.later.clear();
+        if self.made.path != WritePath::Merge && !target.keyspace().policy.keeps_siblings() {
+            let read = self.holding.sets().next();
+            let is_read = |node: NodeId| read.is_none_or(|read| read.counts(node));
+            let later = self.holding.awaited().filter(|node| *node != target.here && !is_read(*node));
+            self.later = later.collect();
+        }
+        let is_now = |node: &NodeId| *node != target.here && !self.later.contains(node);
+        let others: Vec<NodeId> = self.holding.awaited().filter(is_now).collect();
+        self.send_to(&others, target, stand_ins, turn);
+    }
+
+    /// Sends it to those who are not read, once so many of those who are hold it. Whatever they hold is merged with it: that it outranks
+    /// all that was acknowledged before is known by then. Where those who are read refuse it, the others never get it.
+    pub(super) fn send_on(&mut self, target: &Target, stand_ins: &StandIns, turn: &mut Turn<'_>) {
+        if self.later.is_empty() || !self.is_sent {
+            return;
+        }
+        let decided = self.holding.sets().next().map(Tracker::decided);
+        match decided {
+            None | Some(Decision::Waiting) => {}
+            Some(Decision::Met) => {
+                for node in std::mem::take(&mut self.later) {
+                    self.send_by(WritePath::Merge, node, target, stand_ins, turn);
+                }
+            }
+            Some(Decision::Impossible) => {
+                for node in std::mem::take(&mut self.later) {
+                    self.holding.failed(node);
+                    self.without.insert(node);
+                }
+            }
         }
     }
 
     pub(super) fn send(&self, node: NodeId, target: &Target, stand_ins: &StandIns, turn: &mut Turn<'_>) {
+        self.send_by(self.made.path, node, target, stand_ins, turn);
+    }
+
+    fn send_by(
+        &self,
+        path: WritePath,
+        node: NodeId,
+        target: &Target,
+        stand_ins: &StandIns,
+        turn: &mut Turn<'_>,
+    ) {
         let request = ReplicaRequest::Write {
             keyspace: target.keyspace_id,
             key: target.key.clone(),
             record: self.made.record.clone(),
-            path: self.made.path,
+            path,
             in_place_of: stand_ins.owner_of(node),
         };
         turn.send(node, self.round, request);
@@ -106,7 +153,8 @@ impl Writing {
             | ReplicaReply::Collected(_)
             | ReplicaReply::Fetched(_)
             | ReplicaReply::Forwarded(_)
-            | ReplicaReply::NotAsNamed => {}
+            | ReplicaReply::NotAsNamed
+            | ReplicaReply::NotPassedOn { .. } => {}
         }
     }
 
@@ -123,7 +171,12 @@ impl Writing {
             return;
         }
         self.holding.failed(from);
+        let is_later = self.later.remove(&from);
         match failure {
+            _ if is_later => {
+                self.without.insert(from);
+                self.problems.push((from, "it cannot be reached".to_owned()));
+            }
             Failure::NotSent => {
                 self.without.insert(from);
                 self.problems.push((from, "it cannot be reached".to_owned()));
@@ -134,7 +187,11 @@ impl Writing {
             && let Some(next) = stand_ins.next(target, turn.topology, from)
             && self.holding.replace(from, next)
         {
-            self.send(next, target, stand_ins, turn);
+            if is_later {
+                self.later.insert(next);
+            } else {
+                self.send(next, target, stand_ins, turn);
+            }
         }
     }
 

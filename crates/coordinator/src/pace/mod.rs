@@ -52,6 +52,10 @@ const USUAL_SHIFT: u32 = 3;
 /// Nodes up to here are equally near. Beyond it each class is four times as slow as the one before.
 const NEAR: Duration = Duration::from_millis(1);
 
+/// A node comes back to the class before only below this part of what its own begins with: one that is now a little quicker and now a
+/// little slower than the border between two is not first in the order and last by turns.
+const COMES_BACK_BELOW: u64 = 2;
+
 /// So many answers of a node in a row that it cannot say, and it is taken for one that refuses. Fewer may be about a key or two
 /// that are damaged there, and say nothing of the others that it has.
 const CANNOT_SAY_MAX: u8 = 8;
@@ -90,6 +94,10 @@ pub struct Figures {
     pub retries_spent: u64,
     /// Those that the budget did not allow.
     pub retries_refused: u64,
+    /// Owners of other data centers to whom a write went through one that is beside them.
+    pub relayed: u64,
+    /// Those of them that were sent it once more, because that one failed or nothing was heard of them.
+    pub relays_failed: u64,
 }
 
 #[derive(Debug)]
@@ -100,6 +108,8 @@ struct Peer {
     unlooked: u8,
     /// In nanoseconds; nothing before the first sample.
     usual: Option<u64>,
+    /// The class of what it takes usually.
+    class: u8,
     /// A question whose answer is late, or is to show whether the node is well again.
     watched: Option<Watched>,
     owes: bool,
@@ -122,6 +132,7 @@ impl Peer {
             late_after: HEDGE_UNKNOWN,
             unlooked: 0,
             usual: None,
+            class: 0,
             watched: None,
             owes: false,
             refuses: false,
@@ -147,6 +158,9 @@ impl Peer {
                 usual - ((usual - sample) >> USUAL_SHIFT)
             }
         }));
+        let usual = self.usual.unwrap_or(0);
+        // What it is to be below to leave its class is below that of the class before.
+        self.class = class_of(usual).max(self.class.min(class_of(usual.saturating_mul(COMES_BACK_BELOW))));
     }
 
     fn class(&self) -> u8 {
@@ -156,10 +170,15 @@ impl Peer {
         if self.owes {
             return OWING;
         }
-        let times = self.usual.unwrap_or(0) / nanos(NEAR);
-        let doublings = if times == 0 { 0 } else { times.ilog2() + 2 };
-        u8::try_from(doublings / 2).unwrap_or(OWING).min(OWING - 1)
+        self.class
     }
+}
+
+/// The class of a node that takes so many nanoseconds.
+fn class_of(nanoseconds: u64) -> u8 {
+    let times = nanoseconds / nanos(NEAR);
+    let doublings = if times == 0 { 0 } else { times.ilog2() + 2 };
+    u8::try_from(doublings / 2).unwrap_or(OWING).min(OWING - 1)
 }
 
 fn nanos(time: Duration) -> u64 {
@@ -180,6 +199,11 @@ impl Pace {
     /// In which order to ask: a node of a lower class before one of a higher. Equals may be asked in any order.
     pub fn class(&self, node: NodeId) -> u8 {
         self.peer(node).map_or(0, Peer::class)
+    }
+
+    /// Whether it owes an answer, or its last one was a refusal: others are better asked first, wherever they are.
+    pub fn fails(&self, node: NodeId) -> bool {
+        self.class(node) >= OWING
     }
 
     /// Whether others are better asked to make writes: it takes very long as a rule, or refuses.
@@ -356,6 +380,21 @@ mod tests {
         assert!(probes > 4 && probes < 40, "{probes} probes");
         assert!(now.since(at(2)) >= PROBE_EVERY * (probes - 1), "no more often than it says");
         assert_eq!(pace.figures.probes_sent, u64::from(probes));
+    }
+
+    /// Whoever takes now a little less and now a little more than the border between two classes stays in one.
+    #[test]
+    fn a_node_near_a_border_does_not_come_and_go() {
+        let mut pace = pace();
+        pace.answered(at(0), N1, Duration::from_micros(1_100));
+        assert_eq!(pace.class(N1), 1);
+        for sample in 1..200 {
+            let took = if sample % 2 == 0 { 600 } else { 1_500 };
+            pace.answered(at(sample), N1, Duration::from_micros(took));
+            assert_eq!(pace.class(N1), 1, "after {sample} samples");
+        }
+        (200..240).for_each(|sample| pace.answered(at(sample), N1, Duration::from_micros(300)));
+        assert_eq!(pace.class(N1), 0, "and comes back when it is well again");
     }
 
     #[test]

@@ -69,10 +69,16 @@ impl Read {
         let asked = self.tracker.awaited().filter(|node| !self.unasked.contains(node));
         let below = asked.map(|node| turn.pace.class(node)).min().unwrap_or(0);
         let (now, id, topology) = (turn.now.mono, turn.id, turn.topology);
+        let is_near = |node: &NodeId| target.state().data_center_of(*node) == topology.local_data_center();
+        let asks_far = self.tracker.awaited().any(|node| !self.unasked.contains(&node) && !is_near(&node));
         let mut slow = self.unasked.iter().rev();
         let place = slow.position(|node| {
             let up = *node == target.here || topology.is_reachable(*node);
-            up && self.stand_ins.owner_of(*node).is_none() && turn.pace.probe(now, *node, below, id)
+            // However quick, nobody far away would be asked where those that are near suffice.
+            let matters = asks_far || is_near(node) || turn.pace.fails(*node);
+            up && matters
+                && self.stand_ins.owner_of(*node).is_none()
+                && turn.pace.probe(now, *node, below, id)
         });
         if let Some(place) = place {
             let node = self.unasked.remove(self.unasked.len() - 1 - place);

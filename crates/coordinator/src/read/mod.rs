@@ -261,7 +261,8 @@ impl Read {
             | ReplicaReply::Collected(_)
             | ReplicaReply::Fetched(_)
             | ReplicaReply::Forwarded(_)
-            | ReplicaReply::NotAsNamed => {
+            | ReplicaReply::NotAsNamed
+            | ReplicaReply::NotPassedOn { .. } => {
                 self.refused(target, from, "it answered something else than what was asked".to_owned(), turn);
             }
         }
@@ -420,8 +421,9 @@ fn decode(bytes: &Bytes) -> Result<Record, Error> {
     Record::decode(bytes.clone()).map_err(|error| Error::Invalid(format!("a record cannot be read: {error}")))
 }
 
-/// The owners in the order in which to ask them, from the back: those that have been quick, then slower ones; of equally quick
-/// ones this node, then its data center's, then others; and else in a rotation, so that no owner is everybody's second choice.
+/// The owners in the order in which to ask them, from the back: those of this data center, then others, whoever fails behind both;
+/// among these those that have been quick, then slower ones; of equally quick ones this node first, and else in a rotation, so that
+/// no owner is everybody's second choice.
 /// Stand-ins, who know least, come after all owners that can be reached, and those that cannot come last. While the partition
 /// moves, of equally quick ones those come first that are in both sets: what they hold counts in both (`Settling`).
 fn nearest_last(target: &Target, stand_ins: &StandIns, turn: &Turn<'_>) -> Vec<NodeId> {
@@ -436,9 +438,10 @@ fn nearest_last(target: &Target, stand_ins: &StandIns, turn: &Turn<'_>) -> Vec<N
         let node = stand_in.unwrap_or(owner.0);
         let here = node == target.here;
         let up = here || turn.topology.is_reachable(node);
-        let class = turn.pace.class(node);
-        let nearness = (is_in_one(owner), !here, owner.1 != near);
-        (!up, stand_in.is_some(), class, nearness, (place + turned) % count, node)
+        // What takes long here still costs nothing between the data centers; and whoever fails is looked for elsewhere.
+        let nearness = (turn.pace.fails(node), owner.1 != near, turn.pace.class(node));
+        let among_equals = (is_in_one(owner), !here, (place + turned) % count);
+        (!up, stand_in.is_some(), nearness, among_equals, node)
     };
     let mut owners: Vec<_> = target.owners.iter().enumerate().map(rank).collect();
     owners.sort_unstable_by(|a, b| b.cmp(a));

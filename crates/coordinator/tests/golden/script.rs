@@ -20,7 +20,7 @@ use types::{
     Epoch, Incarnation, Instant, KeyspaceId, Moment, NodeId, OperationId, PartitionId, ShardId, Stint,
     WallTime,
 };
-use wire::{Body, Forward, ReplicaReply, ScanAnswer, ScanEntry, WriteName, WritePath};
+use wire::{Body, Forward, ReplicaReply, ReplicaRequest, ScanAnswer, ScanEntry, WriteName, WritePath};
 
 use crate::text;
 
@@ -442,6 +442,7 @@ impl Play {
             "covering" => ReplicaReply::Covering { record: None, synced: true },
             "stored" => ReplicaReply::Stored,
             "not-as-named" => ReplicaReply::NotAsNamed,
+            "not-passed-on" => ReplicaReply::NotPassedOn { to: node_id(plain[1]) },
             "refused" => ReplicaReply::Refused { held: Stamp::new(plain[1].parse().unwrap(), 0) },
             "failed" => ReplicaReply::Failed { why: rest() },
             "cannot-say" => ReplicaReply::CannotSay { why: rest() },
@@ -499,8 +500,13 @@ impl Play {
         let text = text::effect(&effect, FIRST_ID, self);
         match effect {
             Effect::Send(to, envelope) => {
+                let operation = envelope.operation.0 - FIRST_ID;
                 if matches!(envelope.body, Body::Request(_)) {
-                    self.rounds.insert((envelope.operation.0 - FIRST_ID, to), envelope.round);
+                    self.rounds.insert((operation, to), envelope.round);
+                }
+                if let Body::Request(ReplicaRequest::Relay(relay)) = envelope.body {
+                    let others = relay.others.into_iter();
+                    self.rounds.extend(others.map(|other| ((operation, other.node), envelope.round)));
                 }
             }
             Effect::Serve(ticket, _) => {

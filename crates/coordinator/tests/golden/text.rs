@@ -5,7 +5,7 @@ use causality::{Record, Version};
 use coordinator::Effect;
 use replica::{Change, Make};
 use types::NodeId;
-use wire::{Body, ReplicaRequest, ScanAsk, WritePath};
+use wire::{Body, Holder, ReplicaRequest, ScanAsk, WritePath};
 
 use crate::script::Play;
 
@@ -58,20 +58,37 @@ fn place(in_place_of: Option<NodeId>) -> String {
     in_place_of.map_or_else(String::new, |owner| format!("in place of {}: ", node(owner)))
 }
 
+fn beside(in_place_of: Option<NodeId>) -> String {
+    in_place_of.map_or_else(String::new, |owner| format!(" in place of {}", node(owner)))
+}
+
+fn write(write: &wire::Write, play: &Play) -> String {
+    let path = match write.path {
+        WritePath::Client => "refuse it if not above",
+        WritePath::ClientAboveHeld => "refuse it if not above, whatever the clock",
+        WritePath::Merge => "merge",
+    };
+    let record = show(&Record::decode(write.record.clone()).unwrap());
+    format!("write {} {record} ({path})", name(&write.key, play))
+}
+
 fn request(request: &ReplicaRequest, play: &Play) -> String {
     match request {
         ReplicaRequest::Read { key, in_place_of, .. } => {
             format!("{}read {}", place(*in_place_of), name(key, play))
         }
-        ReplicaRequest::Write { key, record, path, in_place_of, .. } => {
-            let path = match path {
-                WritePath::Client => "refuse it if not above",
-                WritePath::ClientAboveHeld => "refuse it if not above, whatever the clock",
-                WritePath::Merge => "merge",
-            };
-            let record = show(&Record::decode(record.clone()).unwrap());
-            format!("{}write {} {record} ({path})", place(*in_place_of), name(key, play))
+        ReplicaRequest::Write { keyspace, key, record, path, in_place_of } => {
+            let (keyspace, path) = (*keyspace, *path);
+            let one = wire::Write { keyspace, key: key.clone(), record: record.clone(), path };
+            format!("{}{}", place(*in_place_of), write(&one, play))
         }
+        ReplicaRequest::Relay(relay) => {
+            let other = |to: &Holder| format!("{}{}", node(to.node), beside(to.in_place_of));
+            let others: Vec<String> = relay.others.iter().map(other).collect();
+            let one = write(&relay.write, play);
+            format!("{}{one}, and pass it on to {}", place(relay.in_place_of), others.join(" and "))
+        }
+        ReplicaRequest::Relayed(relayed) => format!("passed on: {}", write(&relayed.write, play)),
         ReplicaRequest::Scan(ask) => format!("scan {}", run(ask)),
         ReplicaRequest::Count(ask) => format!("count {}", run(ask)),
         ReplicaRequest::Grant { .. } => "grant".to_owned(),

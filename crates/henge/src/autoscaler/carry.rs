@@ -3,7 +3,6 @@
 use api::{Change, Status};
 use autoscale::{Action, Replacement};
 use provider::Order;
-use types::PartitionId;
 
 /// What is to be done for a decision.
 #[derive(Clone, PartialEq, Debug)]
@@ -16,8 +15,6 @@ pub(super) enum Deed {
     Add(Order),
     /// The provider is asked to end one that is no member.
     End(String),
-    /// It cannot be done, and why.
-    Impossible(String),
 }
 
 /// What an action comes to in a cluster that looks so.
@@ -47,13 +44,12 @@ pub(super) fn deed(action: &Action, status: &Status) -> Deed {
             from: Some(from_name.clone()),
             to: to_name.clone(),
         }),
-        Action::SplitPartition { partition, .. } => halving(*partition),
+        // One partition is halved by halving all: it costs nothing to move, and each can go where there is room then. Who is overtaken
+        // by somebody else's halving looks again.
+        Action::SplitPartition { .. } => {
+            Deed::Change(Change::Halve { partitions: u16::try_from(status.partitions).ok() })
+        }
     }
-}
-
-/// A partition is to be halved: the one place where that becomes a change.
-fn halving(partition: PartitionId) -> Deed {
-    Deed::Impossible(format!("{partition} cannot be halved: this version has no such change"))
 }
 
 /// Where a new node reaches members that serve.

@@ -260,7 +260,6 @@ impl Autoscaler {
         self.board.outcome(number, DecisionOutcome::Asked);
         let outcome = match deed(&decision.action, status) {
             Deed::Nothing => return,
-            Deed::Impossible(why) => Outcome::Refused { why },
             Deed::Change(change) => match self.change(change) {
                 // What may have been done shows in the cluster, or does not in time.
                 Ok(_) | Err(Error::ChangeUnknown(_)) => Outcome::Began { node: None },

@@ -21,6 +21,9 @@ pub(super) struct Seen<'a> {
     pub(super) provided: &'a [Provided],
 }
 
+/// Up to how many partitions for each member all are halved because one is hot.
+const PARTITIONS_FOR_EACH_MAX: u32 = 256;
+
 /// What is remembered from look to look.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
@@ -87,10 +90,17 @@ fn hottest(seen: Seen<'_>, node: &NodeStatus, load: &NodeLoad) -> Vec<HotPartiti
             partition,
             operations_per_second: u64::from(rate),
             owners,
-            is_splittable: seen.status.partitions < u32::from(SLOTS),
+            is_splittable: may_be_halved(seen.status),
         })
     };
     load.hottest.iter().filter_map(|one| hot(one.partition)).collect()
+}
+
+/// Whether partitions may be halved once more. No halving parts one key from itself: where a single one is what is hot, it must end
+/// before there are so many partitions that they cost more than they help.
+fn may_be_halved(status: &Status) -> bool {
+    let members = u32::try_from(status.nodes.len()).unwrap_or(u32::MAX);
+    status.partitions < u32::from(SLOTS).min(members.saturating_mul(PARTITIONS_FOR_EACH_MAX))
 }
 
 /// How a member is. One that is down counts so whether it joins, leaves or neither: it does none of them by itself.

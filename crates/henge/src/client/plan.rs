@@ -45,11 +45,12 @@ pub(super) fn shown(planned: &Value) -> String {
     if moves.is_empty() {
         out.push_str("nothing would move\n");
     } else {
-        let mut each = table(&["partition", "from", "to", "keyspaces", "bytes"]);
+        let mut each = table(&["partition", "from", "to", "keyspaces", "bytes", "why"]);
         for one in moves {
             let names = |what: &str| list(&one[what]).iter().map(text).collect::<Vec<_>>().join(" ");
             let bytes = human(one["bytes"].as_u64());
-            each.add_row([text(&one["partition"]), names("from"), names("to"), names("keyspaces"), bytes]);
+            let (partition, why) = (text(&one["partition"]), text(&one["why"]));
+            each.add_row([partition, names("from"), names("to"), names("keyspaces"), bytes, why]);
         }
         let mut nodes = table(&["node", "gives", "gets", "bytes to get"]);
         for (name, node) in totals(planned) {
@@ -79,7 +80,7 @@ mod tests {
 
     fn planned(bytes: Option<u64>) -> Value {
         json!({"epoch": 7, "notes": ["n4 gets most"], "moves": [
-            {"partition": 17, "keyspaces": ["default"], "from": ["n1"], "to": ["n4"], "bytes": 4096},
+            {"partition": 17, "keyspaces": ["default"], "from": ["n1"], "to": ["n4"], "bytes": 4096, "why": "n4 joins"},
             {"partition": 18, "keyspaces": ["default", "carts"], "from": ["n1", "n2"], "to": ["n3", "n4"], "bytes": bytes},
         ]})
     }
@@ -106,7 +107,7 @@ mod tests {
     fn a_plan_ends_with_what_it_is_for_each_node() {
         let shown = shown(&planned(Some(4096)));
         let rows: Vec<Vec<&str>> = shown.lines().map(|line| line.split_whitespace().collect()).collect();
-        assert!(rows.contains(&vec!["17", "n1", "n4", "default", "4.00", "KiB"]), "{shown}");
+        assert!(rows.contains(&vec!["17", "n1", "n4", "default", "4.00", "KiB", "n4", "joins"]), "{shown}");
         assert!(rows.contains(&vec!["n4", "0", "2", "8.00", "KiB"]), "{shown}");
         assert!(shown.contains("note: n4 gets most") && shown.contains("nothing was changed"), "{shown}");
     }

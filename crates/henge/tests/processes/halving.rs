@@ -75,12 +75,22 @@ fn clients_and_a_node_that_was_down_notice_nothing_of_a_split() {
         servers.launch(node);
     }
     servers.wait_until_seen();
+    // Those who keep the cluster state begin when all of them have met.
+    wait_until("all to know who leads", || {
+        let leads =
+            |node| servers.http(node).get("/v1/cluster", &[]).with_status(200).json()["leader"].clone();
+        (1..=3).all(|node| leads(node).is_string() && leads(node) == leads(1))
+    });
     for key in 0..KEYS {
         assert!(servers.http(1).put(&key_path("default", &format!("old-{key}")), &[], "old").status < 300);
     }
     servers.stop(3);
     wait_until("both to see that the third is down", || {
         (1..=2).all(|node| servers.http(node).states().is_some_and(|states| states[2] == "down"))
+    });
+    wait_until("one of the two to lead", || {
+        let leader = servers.http(1).get("/v1/cluster", &[]).with_status(200).json()["leader"].clone();
+        leader == "n1" || leader == "n2"
     });
     let clients = [Client::begin("a", servers.http(1)), Client::begin("b", servers.http(2))];
     let mut scanner = servers.resp(1, "0");

@@ -29,7 +29,7 @@ impl From<Changed> for ChangedDocument {
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({
     "epoch": 7,
-    "moves": [{"partition": 17, "keyspaces": ["default"], "from": ["n1"], "to": ["n4"], "bytes": 4194304}],
+    "moves": [{"partition": 17, "keyspaces": ["default"], "from": ["n1"], "to": ["n4"], "why": "n4 joins", "bytes": 4194304}],
     "notes": []
 }))]
 pub(crate) struct PlanDocument {
@@ -52,6 +52,8 @@ pub(crate) struct MoveDocument {
     from: Vec<String>,
     /// The nodes that would get it.
     to: Vec<String>,
+    /// Because of what, for people.
+    why: String,
     /// About how many bytes each of those would get; null where the answering node does not know.
     bytes: Option<u64>,
 }
@@ -65,8 +67,8 @@ impl From<Planned> for PlanDocument {
 
 impl From<PlannedMove> for MoveDocument {
     fn from(planned: PlannedMove) -> MoveDocument {
-        let PlannedMove { partition, keyspaces, from, to, bytes } = planned;
-        MoveDocument { partition, keyspaces, from, to, bytes }
+        let PlannedMove { partition, keyspaces, from, to, why, bytes } = planned;
+        MoveDocument { partition, keyspaces, from, to, why, bytes }
     }
 }
 

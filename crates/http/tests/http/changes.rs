@@ -156,7 +156,7 @@ async fn nodes_leave_are_removed_turn_round_and_weigh_and_partitions_are_halved(
         let plan = site.ask(&format!("{line}?dry-run=true"), body).await;
         let expected_plan: Value = json!({
             "epoch": 7, "notes": ["n3 gets most"],
-            "moves": [{"partition": 17, "keyspaces": ["default"], "from": ["n1"], "to": ["n3"], "bytes": 4096}]
+            "moves": [{"partition": 17, "keyspaces": ["default"], "from": ["n1"], "to": ["n3"], "why": "n1 leaves", "bytes": 4096}]
         });
         assert_eq!((plan.status, plan.json()), (StatusCode::OK, expected_plan));
         assert_eq!(site.node.change(), (expected, true));

@@ -301,6 +301,7 @@ fn planned() -> Planned {
         keyspaces: vec!["default".to_owned()],
         from: vec!["n1".to_owned()],
         to: vec!["n3".to_owned()],
+        why: "n1 leaves".to_owned(),
         bytes: Some(4096),
     };
     Planned { epoch: Epoch(7), moves: vec![planned], notes: vec!["n3 gets most".to_owned()] }

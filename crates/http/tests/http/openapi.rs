@@ -53,6 +53,7 @@ async fn every_route_of_the_contract_is_described() {
         "POST /v1/nodes/{name}/remove",
         "PUT /v1/nodes/{name}/weight",
         "POST /v1/partitions/{partition}/move",
+        "POST /v1/partitions/halve",
         "GET /v1/members",
         "GET /v1/repair",
         "POST /v1/repair",

@@ -219,10 +219,11 @@ impl Shard {
         match passed {
             Passed::Ask(asker, _) => self.answered(asker, Err(Error::Overloaded(why())), out),
             Passed::Message(from, envelope) if matches!(envelope.body, Body::Request(_)) => {
+                let (via, from, envelope) = self.unwrapped(self.index, from, envelope);
                 if from.node == self.topology.here {
                     self.operations.not_sent(now, from.node, envelope.operation, &mut self.asks);
                 } else {
-                    let ticket = super::ticket(now, self.index, from, &envelope);
+                    let ticket = super::ticket(now, via, from, &envelope);
                     self.reply(now, ticket, ReplicaReply::Failed { why: why() }, out);
                 }
             }

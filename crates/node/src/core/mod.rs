@@ -7,7 +7,7 @@
 //! A node with one shard is that shard. In a node with more each has its own partitions, operations and store, and what
 //! belongs to another is passed on: `crossing` says how, `batch` parts what belongs to several, `open` makes them. The first
 //! shard gossips for all: `liveness` is the gossip, `sights` what a shard makes of it, `hearing` how the two meet. `lives` is what
-//! the node remembers of its peers, and `tide` what they remember of it.
+//! the node remembers of its peers, and `tide` what they remember of it. `relaying` passes on what came from another data center.
 
 mod amounts;
 mod batch;
@@ -20,6 +20,7 @@ mod liveness;
 mod lives;
 mod load;
 mod open;
+mod relaying;
 mod sights;
 mod tide;
 
@@ -64,6 +65,8 @@ pub enum Input {
     Message(Sender, Envelope),
     /// A message to a peer provably never left.
     NotSent(NodeId, OperationId),
+    /// The same of what was to be passed on to it for another node.
+    NotPassedOn(NodeId, Box<Envelope>),
     /// Another shard of this node passes something on; it has waited so long.
     Passed(ShardId, Duration, Passed),
     /// What was to be passed on to another shard could not be: it has too much to take in.
@@ -115,6 +118,8 @@ pub enum Output {
     Answer(u64, Outcome),
     /// Ask a peer, by the connection that this shard made.
     Send(NodeId, Envelope),
+    /// Ask a peer on behalf of another one, by the same connection.
+    PassOn(NodeId, Envelope),
     /// Reply to a shard of a peer, by the connection that it made.
     Reply(Sender, Envelope),
     /// Pass something on to another shard of this node.
@@ -185,6 +190,8 @@ pub struct Figures {
     pub refused_late: u64,
     /// What was not passed on because another shard had too much to take in.
     pub refused_crossing: u64,
+    /// Writes of other data centers that were passed on to nodes of this one.
+    pub relayed: u64,
 }
 
 impl Shard {
@@ -343,6 +350,10 @@ impl Shard {
                     self.operations.not_sent(now, to, operation, &mut self.asks);
                 }
             }
+            Input::NotPassedOn(to, envelope) => {
+                self.tell(now, to, Evidence::Failed, out);
+                self.not_passed_on(now, to, &envelope, out);
+            }
             Input::PeerUp(hello) => self.peer_up(now, &hello, out),
             Input::Introduced(hello) => self.introduced(&hello, out),
             Input::Superseded(why) => out.push(Output::Renounce(why)),
@@ -401,6 +412,7 @@ impl Shard {
     /// Takes a message that is this shard's.
     fn hear(&mut self, now: Moment, via: ShardId, from: Sender, envelope: Envelope, out: &mut Vec<Output>) {
         self.figures.peer_messages += u64::from(from.node != self.topology.here);
+        let (via, from, mut envelope) = self.unwrapped(via, from, envelope);
         let ticket = ticket(now, via, from, &envelope);
         if from.node != self.topology.here {
             // Whoever says something has let this node in.
@@ -408,6 +420,14 @@ impl Shard {
             if matches!(envelope.body, Body::Reply(_)) {
                 self.tell(now, from.node, Evidence::Answered, out);
             }
+        }
+        if ticket.until > now.mono {
+            envelope.body = match envelope.body {
+                Body::Request(ReplicaRequest::Relay(relay)) => {
+                    Body::Request(self.relay(now, ticket, *relay, out))
+                }
+                body => body,
+            };
         }
         if let Body::Request(request) = &envelope.body
             && ticket.until > now.mono

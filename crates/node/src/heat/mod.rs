@@ -275,6 +275,26 @@ mod tests {
         assert_eq!(partitions.len(), 2);
     }
 
+    /// What is told is the same after a split, shared out among the halves; a key is in the half that it is in.
+    #[test]
+    fn halves_have_what_the_whole_had() {
+        let (was, of) = (Partitions::new(4).unwrap(), Partitions::new(8).unwrap());
+        let mut heat = Heat::sampled(7, 1);
+        let partition = was.of_key(b"key");
+        for _ in 0..1000 {
+            heat.asked(Instant(0), partition, KEYSPACE, b"key", Access::Read);
+            heat.moved(Instant(0), partition, 10);
+        }
+        let before = heat.figures(Instant(0));
+        heat.part(was, of);
+        let halves: Vec<PartitionId> = heat.partitions(Instant(0)).map(|one| one.partition).collect();
+        assert_eq!(halves, of.parts_of(partition, was).collect::<Vec<_>>());
+        let after = heat.figures(Instant(0));
+        assert!((after.operations_per_second / before.operations_per_second - 1.0).abs() < 1e-9);
+        assert!((after.bytes_per_second / before.bytes_per_second - 1.0).abs() < 1e-9);
+        assert_eq!(heat.keys(Instant(0)).next().unwrap().partition, of.of_key(b"key"));
+    }
+
     /// What is no longer asked for fades, and is let go of in the end.
     #[test]
     fn what_was_hot_is_forgotten() {

@@ -433,6 +433,11 @@ impl Driver {
                             self.feedback.borrow_mut().push(Input::NotSent(to, envelope.operation));
                         }
                     }
+                    Output::PassOn(to, envelope) => {
+                        if !self.links.ask(to, &envelope) {
+                            self.feedback.borrow_mut().push(Input::NotPassedOn(to, Box::new(envelope)));
+                        }
+                    }
                     Output::Reply(to, envelope) => self.links.reply(to, &envelope),
                     Output::Pass(to, passed) => self.gather(to, passed),
                     Output::Datagram(to, bytes) => {

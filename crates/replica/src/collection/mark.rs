@@ -253,3 +253,83 @@ fn encode(mark: &Mark) -> Bytes {
     let mark = postcard::to_allocvec(mark).expect("these types have no case that postcard cannot write");
     [&[FORMAT], mark.as_slice()].concat().into()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A mark of these lives up to here.
+    fn mark(counter: u64) -> Mark {
+        let one = Written { incarnation: Incarnation(1), stint: types::Stint(1), counter };
+        Mark { settled: vec![one], owners: vec![Incarnation(1)], ..Mark::default() }
+    }
+
+    /// What a store keeps after so many entries of its log: a key has its last value, or none.
+    fn kept(log: &[(Bytes, Option<Bytes>)]) -> Vec<(Slots, Standing)> {
+        let mut store: BTreeMap<Bytes, Bytes> = BTreeMap::new();
+        for (key, value) in log {
+            match value {
+                Some(value) => drop(store.insert(key.clone(), value.clone())),
+                None => drop(store.remove(key)),
+            }
+        }
+        let parse = |(key, value): (Bytes, Bytes)| store_key::parse_mark(&key).zip(Standing::decode(&value));
+        store.into_iter().filter_map(parse).collect()
+    }
+
+    proptest! {
+        /// INVARIANTS D1: wherever a node stops while it writes marks under other keys, and however many times partitions are halved
+        /// before it has, a start finds of each slot what was agreed on of it, and nothing less.
+        #[test]
+        fn marks_never_fall_when_partitions_are_halved(
+            agreed in proptest::collection::vec((0_u16..16, 1_u64..100), 1..12),
+            halvings in proptest::collection::vec((any::<bool>(), proptest::collection::vec((0_u16..16, 100_u64..200), 0..4)), 1..4),
+        ) {
+            let mut of = Partitions::new(2).unwrap();
+            let mut marks = Marks::found(Vec::new(), of).0;
+            let mut log: Vec<(Bytes, Option<Bytes>)> = Vec::new();
+            // For each sixteenth of the slots what was agreed on of it, and from which entry of the log on it is known.
+            let mut promised: Vec<(usize, u64, usize)> = Vec::new();
+            let adopt = |marks: &mut Marks, log: &mut Vec<_>, promised: &mut Vec<_>, of: Partitions, (at, counter)| {
+                let partition = of.of_slot(ring::Slot::new(at * 1024).unwrap());
+                marks.keep(partition, &mark(counter));
+                let (key, value) = marks.stored_of(partition).unwrap();
+                log.push((key, Some(value)));
+                let parts = Partitions::new(16).unwrap().parts_of(partition, of);
+                promised.extend(parts.map(|part| (usize::from(part.0), counter, log.len())));
+            };
+            for one in agreed {
+                adopt(&mut marks, &mut log, &mut promised, of, one);
+            }
+            let mut outdated = Outdated::default();
+            for (is_written, later) in halvings {
+                of = Partitions::new(u64::from(of.count()) * 2).unwrap();
+                let more = marks.part(of);
+                // What was yet to be written then is of halves that are wholes now.
+                outdated.unwritten = more.unwritten;
+                outdated.keys.extend(more.keys);
+                for one in later {
+                    adopt(&mut marks, &mut log, &mut promised, of, one);
+                }
+                if is_written {
+                    let written = std::mem::take(&mut outdated.unwritten);
+                    log.extend(written.into_iter().filter_map(|one| {
+                        marks.stored_of(one).map(|(key, value)| (key, Some(value)))
+                    }));
+                    log.extend(std::mem::take(&mut outdated.keys).into_iter().map(|key| (key, None)));
+                }
+            }
+            for end in 0..=log.len() {
+                let (found, _) = Marks::found(kept(&log[..end]), of);
+                for (part, counter, since) in &promised {
+                    let partition = PartitionId(u16::try_from(*part).unwrap() * of.count() / 16);
+                    let actor = Actor { incarnation: Incarnation(1), stint: types::Stint(1) };
+                    let settled = found.get(partition).map_or(0, |mark| mark.settled.counter_of(actor));
+                    prop_assert!(*since > end || settled >= *counter, "{partition} at {end}: {settled} of {counter}");
+                }
+            }
+        }
+    }
+}

@@ -14,8 +14,12 @@ use merkle::{Difference, Held};
 use types::{KeyspaceId, NodeId};
 use wire::{ReplicaReply, ReplicaRequest, WritePath};
 
-/// How many keys are under way at once.
-const UNDER_WAY_MAX: usize = 16;
+/// How many keys are under way at once: fewer of large records, more of small ones, so that owners which are far apart are not
+/// idle most of the time.
+const UNDER_WAY: std::ops::RangeInclusive<u64> = 16..=256;
+
+/// About how many bytes are under way at once, as far as that leaves it in those bounds.
+const UNDER_WAY_BYTES: u64 = 256 << 10;
 
 /// What is to be asked, of whom.
 #[derive(Debug)]
@@ -133,7 +137,7 @@ impl Mending {
 
     /// Whether the next key needs a share of what this node takes in.
     pub(crate) fn wants_to_fetch(&self) -> bool {
-        self.under_way.len() < UNDER_WAY_MAX
+        self.under_way.len() < self.under_way_max()
             && self.waiting.front().is_some_and(|next| next.held != Held::Here)
     }
 
@@ -145,7 +149,7 @@ impl Mending {
         fetchable: usize,
         out: &mut Vec<Question>,
     ) {
-        while self.under_way.len() < UNDER_WAY_MAX {
+        while self.under_way.len() < self.under_way_max() {
             let Some(next) = self.waiting.front() else { return };
             if next.held == Held::Here && self.granted == 0 {
                 if !self.asking {
@@ -175,12 +179,20 @@ impl Mending {
     /// About how much there is to send, going by what was moved so far.
     fn wanted(&self) -> u32 {
         let keys = self.waiting.iter().filter(|next| next.held == Held::Here).count() as u64;
-        let each = self
-            .mended
-            .bytes
-            .checked_div(self.mended.fetched + self.mended.sent)
-            .unwrap_or(RECORD_BYTES_GUESSED);
-        u32::try_from(keys * each).unwrap_or(u32::MAX)
+        u32::try_from(keys * self.bytes_each()).unwrap_or(u32::MAX)
+    }
+
+    /// How many bytes a record has, going by what was moved so far.
+    fn bytes_each(&self) -> u64 {
+        let moved = self.mended.fetched + self.mended.sent;
+        self.mended.bytes.checked_div(moved).unwrap_or(RECORD_BYTES_GUESSED)
+    }
+
+    /// Few, until it is known how large records are here.
+    fn under_way_max(&self) -> usize {
+        let each = if self.mended.bytes == 0 { u64::MAX } else { self.bytes_each().max(1) };
+        let most = (UNDER_WAY_BYTES / each).clamp(*UNDER_WAY.start(), *UNDER_WAY.end());
+        usize::try_from(most).unwrap_or(usize::MAX)
     }
 
     /// A reply; nothing where none came. What comes back is how many bytes were fetched.

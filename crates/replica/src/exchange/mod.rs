@@ -4,7 +4,8 @@
 //! stored bytes ([`building`]). It goes round: one tree and one other owner after the other, all of them about once in a
 //! cycle, one [`round`] at a time. A round walks both trees, then has the records that differ fetched and sent
 //! ([`mending`]). Both owners of a pair ask each other until each knows by itself that they agree; from then on one of them
-//! does, and the other only where it was not asked for a cycle. What others ask is answered by [`answering`].
+//! does, and the other only where it was not asked for a cycle. Across data centers only a few pairs compare ([`far`]). What others
+//! ask is answered by [`answering`].
 //!
 //! What must hold (INVARIANTS F1, F2): while owners can be reached, all come to hold the same within a cycle or two, without
 //! any client; what crosses the network grows with what differs; and nothing waits for it.
@@ -14,13 +15,14 @@
 
 mod answering;
 mod building;
+mod far;
 mod mending;
 mod pairs;
 mod reading;
 mod round;
 pub(crate) mod trees;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -101,7 +103,8 @@ pub(crate) struct Exchange {
     next_at: Option<Instant>,
     /// When the last round was begun.
     begun_at: Instant,
-    reachable: BTreeSet<NodeId>,
+    /// Who can be reached, since when.
+    reachable: BTreeMap<NodeId, Instant>,
     round: Option<Round>,
     /// Of the page that the round waits for.
     round_token: Option<u64>,
@@ -144,7 +147,7 @@ impl Exchange {
             pairs,
             next_at: None,
             begun_at: Instant::default(),
-            reachable: BTreeSet::new(),
+            reachable: BTreeMap::new(),
             round: None,
             round_token: None,
             fetchable: 0,
@@ -240,8 +243,8 @@ impl Exchange {
     }
 
     /// A peer can be reached.
-    pub(crate) fn peer_up(&mut self, node: NodeId) {
-        self.reachable.insert(node);
+    pub(crate) fn peer_up(&mut self, now: Moment, node: NodeId) {
+        self.reachable.entry(node).or_insert(now.mono);
     }
 
     /// A peer cannot be reached any more.
@@ -264,6 +267,7 @@ impl Exchange {
         let token = self.next_id();
         let id = TreeId { partition: ticket.partition, keyspace: ask.terms.keyspace };
         let epoch = self.state.since_in(id.keyspace, id.partition);
+        self.pairs.asked(now, (id, ticket.from));
         if is_handed_over && ask.terms.epoch == epoch {
             return answering::reply(ticket, Answer::Refused(Refusal::HandedOver), out);
         }
@@ -309,7 +313,7 @@ impl Exchange {
     /// How far owners agree.
     pub(crate) fn figures(&self) -> Figures {
         let built = self.building.figures();
-        let figures = self.pairs.figures(self.asked_at, |peer| self.reachable.contains(&peer));
+        let figures = self.pairs.figures(self.asked_at, |peer| self.reachable.contains_key(&peer));
         Figures {
             differing: figures.differing + self.round.as_ref().map_or(0, |round| round.left() as u64),
             unbuilt: self.trees.unbuilt() as u64,
@@ -375,14 +379,16 @@ impl Exchange {
         for _ in 0..self.pairs.len() {
             let cycle = self.options.cycle;
             let turn = self.pairs.next(self.asked_at, |met| now.mono.since(met) <= cycle);
-            let Some(turn @ Turn { id, peer, is_wanted, is_spared }) = turn else { break };
+            let Some(turn @ Turn { id, peer, is_wanted, is_spared, .. }) = turn else { break };
             self.is_hurried = self.hurried > 0;
-            if is_spared && !self.is_hurried {
+            let who = (self.here, &turn);
+            let is_left = far::is_left_to_others(now.mono, who, &self.state, &self.reachable, cycle);
+            if (is_spared || is_left) && !self.is_hurried {
                 break;
             }
             // Turns out of order are no part of those in which all are to be compared, or some would be left out.
             self.hurried = self.hurried.saturating_sub(usize::from(!is_wanted));
-            if !self.reachable.contains(&peer) {
+            if !self.reachable.contains_key(&peer) {
                 self.pairs.passed_over(&turn);
                 continue;
             }

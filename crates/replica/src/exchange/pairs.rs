@@ -22,6 +22,8 @@ struct Pair {
     leads: bool,
     /// When the other one last asked and was told that it is the same here.
     met: Option<Instant>,
+    /// When he last asked anything.
+    asked: Option<Instant>,
     /// Keys that were found to differ and are not known to be mended.
     differing: u64,
     since: Option<WallTime>,
@@ -42,6 +44,14 @@ impl Pair {
 pub(crate) struct Turn {
     pub(crate) id: TreeId,
     pub(crate) peer: NodeId,
+    /// Whether this node asks in any case.
+    pub(crate) leads: bool,
+    /// When the last round began that ended with both holding what either had.
+    pub(crate) complete: Option<Instant>,
+    /// When the other one last asked anything.
+    pub(crate) asked: Option<Instant>,
+    /// Whether all were to be compared, and this pair has not been since.
+    pub(crate) is_asked_for: bool,
     /// Whether it is out of the order in which all have theirs, because somebody waits for it.
     pub(crate) is_wanted: bool,
     /// Whether it need not be compared now.
@@ -182,7 +192,16 @@ impl Pairs {
         let is_met = agrees && pair.met.is_some_and(since);
         let is_wanted = wanted.is_some();
         let is_spared = !is_wanted && !pair.leads && is_met;
-        Some(Turn { id: pair.id, peer: pair.peer, is_wanted, is_spared })
+        let Pair { id, peer, leads, complete, asked, .. } = *pair;
+        let is_asked_for = asked_at > Instant::default() && pair.is_uncompared(asked_at);
+        Some(Turn { id, peer, leads, complete, asked, is_asked_for, is_wanted, is_spared })
+    }
+
+    /// Another owner asks.
+    pub(crate) fn asked(&mut self, now: Instant, of: (TreeId, NodeId)) {
+        if let Some(pair) = self.pairs.iter_mut().find(|pair| (pair.id, pair.peer) == of) {
+            pair.asked = Some(now);
+        }
     }
 
     /// Another owner has asked and was told that it is the same here.
@@ -267,12 +286,16 @@ fn pairs_of(here: NodeId, state: &ClusterState, ids: impl Iterator<Item = TreeId
     let is_there = |peer: &NodeId| state.member(*peer).is_some_and(|one| one.standing != Standing::Gone);
     let pairs = ids.flat_map(|id| {
         let holders = state.all_owners(id.keyspace, id.partition).holders();
-        holders.filter(|peer| *peer != here && is_there(peer)).map(move |peer| Pair {
+        let mut holders: Vec<NodeId> = holders.filter(|peer| *peer != here && is_there(peer)).collect();
+        // What neighbours have need not come from afar.
+        holders.sort_by_key(|peer| state.data_center_of(*peer) != state.data_center_of(here));
+        holders.into_iter().map(move |peer| Pair {
             id,
             peer,
             complete: None,
             leads: (here < peer) == id.partition.0.is_multiple_of(2),
             met: None,
+            asked: None,
             differing: 0,
             since: None,
             repeated: 0,
@@ -305,6 +328,7 @@ mod tests {
             leads: false,
             complete: Some(at(5)),
             met: Some(at(6)),
+            asked: None,
             differing: 0,
             since: None,
             repeated: 0,
@@ -370,7 +394,16 @@ mod tests {
             figures: Figures::default(),
         };
         let id = TreeId { partition: PartitionId(0), keyspace: KeyspaceId(0) };
-        let turn = |is_wanted| Turn { id, peer: NodeId(2), is_wanted, is_spared: false };
+        let turn = |is_wanted| Turn {
+            id,
+            peer: NodeId(2),
+            leads: true,
+            complete: None,
+            asked: None,
+            is_asked_for: false,
+            is_wanted,
+            is_spared: false,
+        };
         let before = pairs.moment();
         pairs.passed_over(&turn(false));
         assert_eq!(pairs.moment(), before, "nobody waits for it");

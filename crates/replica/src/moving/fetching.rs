@@ -1,7 +1,8 @@
 //! Fetching what there is of a partition from one of its old owners: whole runs of records in the order of storage, page by page.
 //!
 //! The next page is asked for when all records of the one before are stored, and when this node grants itself some of what it takes
-//! in ([`crate::granting`]): so who receives sets the pace. A source that fails is left for another; the position stays, for all
+//! in ([`crate::granting`]), and after a rest that is the longer the longer the last one took: so who receives sets the pace, and a
+//! node that is busy a slow one. A source that fails is left for another; the position stays, for all
 //! have the same order. What one source lacks the comparing that follows finds.
 //!
 //! Sans-I/O: whom to ask what comes out, what was answered goes in.
@@ -18,6 +19,13 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 /// How long to wait where nothing is granted.
 const REST: Duration = Duration::from_millis(100);
 
+/// How many times as long as the last page took, until it was stored, the next one is waited with: so what moves takes a part of
+/// what a node and its disk can do, however much that is, and where they are busy with clients it takes its time.
+const RESTS: u32 = 2;
+
+/// But no longer than this.
+const REST_MAX: Duration = Duration::from_secs(1);
+
 /// How long after a source has failed it is tried again, or another.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -27,6 +35,8 @@ pub(crate) struct Fetching {
     /// Where the next page begins.
     from: Bytes,
     step: Step,
+    /// When the page under way was asked for.
+    asked_at: Instant,
     rest_until: Instant,
     /// Who has failed last.
     failed: Option<NodeId>,
@@ -53,7 +63,13 @@ pub(crate) enum Stored {
 impl Fetching {
     /// From this place on.
     pub(crate) fn from(from: Bytes) -> Fetching {
-        Fetching { from, step: Step::Resting, rest_until: Instant::default(), failed: None }
+        Fetching {
+            from,
+            step: Step::Resting,
+            asked_at: Instant::default(),
+            rest_until: Instant::default(),
+            failed: None,
+        }
     }
 
     /// Where it has come to: where the next page begins.
@@ -94,6 +110,7 @@ impl Fetching {
     /// It was asked for, under this number.
     pub(crate) fn asked(&mut self, now: Instant, id: u64, of: NodeId) -> Bytes {
         self.step = Step::Asking { id, of, until: now + PATIENCE };
+        self.asked_at = now;
         self.from.clone()
     }
 
@@ -148,7 +165,7 @@ impl Fetching {
             self.rest_until = now + AGAIN;
             return Stored::NotYet;
         }
-        self.rest_until = now;
+        self.rest_until = now + (now.since(self.asked_at) * RESTS).min(REST_MAX);
         self.failed = None;
         match next {
             Some(next) => {

@@ -14,7 +14,7 @@ impl Replica {
     /// A peer can be reached: what is kept for it may go.
     pub fn peer_up(&mut self, now: Moment, node: NodeId) {
         self.handoff.peer_up(now, node);
-        self.exchange.peer_up(node);
+        self.exchange.peer_up(now, node);
     }
 
     /// A peer cannot be reached any more.

@@ -41,8 +41,9 @@ impl Rewriting {
         self.outdated.keys.extend(keys);
     }
 
-    fn add(&mut self, outdated: Outdated) {
-        self.outdated.unwritten.extend(outdated.unwritten);
+    /// Partitions were halved once more. What was yet to be written of halves is so of theirs.
+    fn go_on_with(&mut self, outdated: Outdated) {
+        self.outdated.unwritten = outdated.unwritten;
         self.outdated.keys.extend(outdated.keys);
     }
 }
@@ -71,7 +72,7 @@ impl Replica {
         let keeps = |keyspace, partition| moving.keeps(keyspace, partition);
         self.exchange.begin_anew(now, &state, &self.partitions, keeps, out);
         let outdated = self.collection.part(&state, &self.partitions);
-        self.rewriting.add(outdated);
+        self.rewriting.go_on_with(outdated);
         let unmarked = std::mem::take(&mut self.to_unmark).into_iter();
         let keys = unmarked.flat_map(|one| keys_of(one, was));
         self.rewriting.drop_keys(keys);

@@ -77,8 +77,11 @@ impl Replica {
                 let why = "a question of a round came without what is under way here".to_owned();
                 out.push(Effect::Reply(ticket, ReplicaReply::Failed { why }));
             }
-            ReplicaRequest::Forward(_) | ReplicaRequest::Unname => {
-                let why = "a forwarded request reached a replica".to_owned();
+            ReplicaRequest::Forward(_)
+            | ReplicaRequest::Unname
+            | ReplicaRequest::Relay(_)
+            | ReplicaRequest::Relayed(_) => {
+                let why = "what is to be passed on reached a replica".to_owned();
                 out.push(Effect::Reply(ticket, ReplicaReply::Failed { why }));
             }
         }

@@ -8,7 +8,11 @@
 use env::Rng;
 
 use crate::network::Place;
+use crate::random::millis;
 use crate::world::World;
+
+/// How long a data center is cut off at least and at most, in milliseconds.
+const LONG_CUT_MS: (u64, u64) = (1_000, 15_000);
 
 /// Who reaches whom.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -21,6 +25,8 @@ pub(super) enum Shape {
     Bridge,
     /// Each node reaches its two neighbours in a circle, and nobody else.
     Ring,
+    /// One data center reaches no other, nor is it reached.
+    DataCenters,
     /// One node does not reach one other; perhaps not the other way round either.
     Link,
 }
@@ -29,7 +35,7 @@ impl Shape {
     /// The fewest nodes that can stand in this shape and have something cut between them.
     pub(super) fn nodes_needed(self) -> usize {
         match self {
-            Shape::Camps | Shape::OneWay | Shape::Link => 2,
+            Shape::Camps | Shape::OneWay | Shape::Link | Shape::DataCenters => 2,
             Shape::Bridge => 3,
             Shape::Ring => 4,
         }
@@ -38,7 +44,7 @@ impl Shape {
     /// Puts the network into this shape, in some order of the nodes. False if there are too few.
     pub(super) fn take(self, world: &mut World, rng: &mut Rng) -> bool {
         let mut all: Vec<Place> = (0..world.hosts().len()).collect();
-        if all.len() < self.nodes_needed() {
+        if all.len() < self.nodes_needed() || world.is_cut_for_long() {
             return false;
         }
         if world.has_cuts() {
@@ -59,6 +65,18 @@ impl Shape {
                 world.cut(other, one);
             }
             Shape::Ring => (0..all.len()).for_each(|index| world.cut(&all[index..=index], &far(&all, index))),
+            Shape::DataCenters => {
+                let home = world.scenario().data_center_of(all[0]);
+                let (inside, outside): (Vec<Place>, Vec<Place>) =
+                    all.into_iter().partition(|place| world.scenario().data_center_of(*place) == home);
+                if outside.is_empty() {
+                    return false;
+                }
+                world.cut(&inside, &outside);
+                world.cut(&outside, &inside);
+                let lasts = millis(rng, LONG_CUT_MS.0, LONG_CUT_MS.1);
+                world.lets_cuts_last(lasts);
+            }
             Shape::Link => {
                 world.cut(&all[..1], &all[1..2]);
                 if rng.chance(1, 2) {

@@ -60,7 +60,7 @@ impl Lasting {
             FaultKind::Kill => stopped(CrashMode::KeepAll),
             FaultKind::PowerCut => stopped(CrashMode::LoseUnsynced),
             FaultKind::TornPowerCut | FaultKind::StopInMidst => stopped(CrashMode::KeepSome),
-            FaultKind::Split => Lasting::CutOff,
+            FaultKind::Split | FaultKind::DataCenterCut => Lasting::CutOff,
             FaultKind::OneWay if other => Lasting::Deaf,
             FaultKind::OneWay => Lasting::Mute,
             FaultKind::Bridge | FaultKind::Ring | FaultKind::LinkCut => Lasting::CutOffFromSome,
@@ -74,6 +74,7 @@ impl Lasting {
             FaultKind::ReadErrors => Lasting::ReadErrors,
             FaultKind::ClockJump => Lasting::JumpingClock,
             FaultKind::CleanStop
+            | FaultKind::RelayDies
             | FaultKind::PowerCutEverywhere
             | FaultKind::Wipe
             | FaultKind::RollBack

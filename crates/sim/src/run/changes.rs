@@ -26,7 +26,7 @@ pub(super) const ALARM: u64 = u64::MAX - 6;
 /// The usual pause between two of them, in milliseconds.
 const USUAL_GAP_MS: u64 = 300;
 
-/// When all is healed, whatever is to move has moved within this time.
+/// When all is healed, whatever is to move has moved within this time; for each 64 partitions, of which each takes its own.
 const CHANGED_WITHIN: Duration = Duration::from_secs(240);
 
 /// One in so many times something is changed, partitions are halved as well.
@@ -263,7 +263,8 @@ impl Run {
 
     /// When all is healed: nothing is to move any more, all nodes go by one state, and it is what was acknowledged.
     pub(super) fn wait_for_changes(&mut self) {
-        let within = self.longer_where_lossy(CHANGED_WITHIN);
+        let many = self.world.cluster().partition_count().div_ceil(64);
+        let within = self.longer_where_lossy(CHANGED_WITHIN * many);
         let latest = self.world.now() + within;
         loop {
             // Also who was made a member only now, by an asking that nobody heard the answer of, hears of it in the end.

@@ -38,6 +38,20 @@ pub struct Violation {
 /// A key of a keyspace.
 pub type Place = (KeyspaceId, Bytes);
 
+/// What somebody is asked to hold.
+struct Asked<'a> {
+    keyspace: KeyspaceId,
+    key: &'a Bytes,
+    record: &'a Bytes,
+    in_place_of: Option<NodeId>,
+}
+
+impl<'a> Asked<'a> {
+    fn of(write: &'a wire::Write, in_place_of: Option<NodeId>) -> Asked<'a> {
+        Asked { keyspace: write.keyspace, key: &write.key, record: &write.record, in_place_of }
+    }
+}
+
 /// All that is watched.
 #[derive(Debug)]
 pub struct Witness {
@@ -85,26 +99,20 @@ impl Witness {
         found: &mut Vec<Violation>,
         now: Instant,
     ) {
-        let mut report = |rule, what| found.push(Violation { at: now, rule, what });
         let (operation, round) = (envelope.operation, envelope.round);
         match &envelope.body {
             Body::Request(ReplicaRequest::Write { keyspace, key, record, in_place_of, .. }) => {
-                let Ok(record) = Record::decode(record.clone()) else {
-                    return report(
-                        "what is sent can be read",
-                        format!("the record of {}", key.escape_ascii()),
-                    );
-                };
-                let place = (*keyspace, key.clone());
-                if let Err(what) = self.dots.saw(&place, &record) {
-                    report("no dot is issued twice (B1)", what);
-                }
-                // What a stand-in keeps it gives away again; whether it arrives is seen in the end.
-                let binds = self.is_durable(*keyspace) && in_place_of.is_none();
-                self.acknowledgers.asked(from, operation, round, &place, &record);
-                if binds {
-                    self.promises.asked((to, from, operation, round), place, record, envelope.epoch);
-                }
+                let asked = Asked { keyspace: *keyspace, key, record, in_place_of: *in_place_of };
+                self.asked((to, from), envelope, &asked, found, now);
+            }
+            Body::Request(ReplicaRequest::Relay(relay)) => {
+                let asked = Asked::of(&relay.write, relay.in_place_of);
+                self.asked((to, from), envelope, &asked, found, now);
+            }
+            // It is who asked first that counts whoever says that he holds it.
+            Body::Request(ReplicaRequest::Relayed(relayed)) => {
+                let asked = Asked::of(&relayed.write, relayed.in_place_of);
+                self.asked((to, relayed.asker), envelope, &asked, found, now);
             }
             Body::Request(ReplicaRequest::Forward(_)) => {
                 self.passed_on.insert((from, operation));
@@ -116,6 +124,33 @@ impl Witness {
                 self.check_written(from, outcome, found, now);
             }
             _ => {}
+        }
+    }
+
+    /// A node is asked to hold a record, by the maker of a write or whoever else has it.
+    fn asked(
+        &mut self,
+        (to, from): (NodeId, NodeId),
+        envelope: &Envelope,
+        asked: &Asked<'_>,
+        found: &mut Vec<Violation>,
+        now: Instant,
+    ) {
+        let mut report = |rule, what| found.push(Violation { at: now, rule, what });
+        let (operation, round) = (envelope.operation, envelope.round);
+        let Ok(record) = Record::decode(asked.record.clone()) else {
+            let what = format!("the record of {}", asked.key.escape_ascii());
+            return report("what is sent can be read", what);
+        };
+        let place = (asked.keyspace, asked.key.clone());
+        if let Err(what) = self.dots.saw(&place, &record) {
+            report("no dot is issued twice (B1)", what);
+        }
+        // What a stand-in keeps it gives away again; whether it arrives is seen in the end.
+        let binds = self.is_durable(asked.keyspace) && asked.in_place_of.is_none();
+        self.acknowledgers.asked(from, operation, round, &place, &record);
+        if binds {
+            self.promises.asked((to, from, operation, round), place, record, envelope.epoch);
         }
     }
 

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use node::{Input, Job, Noticed, Output, Sender};
-use types::{Instant, ShardId};
-use wire::Body;
+use types::{Instant, NodeId, ShardId};
+use wire::{Body, Envelope};
 
 use super::shown::{Placed, Said};
-use super::{Event, World};
+use super::{Event, World, between};
 use crate::host::{At, Life, Outgoing};
 use crate::network::{Kind, LinkId, Packet, Place};
 use crate::random::{heavy_tailed, micros};
@@ -118,10 +118,14 @@ impl World {
             match output {
                 Output::Answer(client, outcome) => self.node_answers(at.place, client, outcome),
                 Output::Send(to, envelope) => {
-                    self.will_leave(at, Outgoing { to, shard: None, envelope });
+                    self.will_leave(at, Outgoing { to, shard: None, passed_on: false, envelope });
+                }
+                Output::PassOn(to, envelope) => {
+                    self.will_leave(at, Outgoing { to, shard: None, passed_on: true, envelope });
                 }
                 Output::Reply(to, envelope) => {
-                    self.will_leave(at, Outgoing { to: to.node, shard: Some(to.shard), envelope });
+                    let shard = Some(to.shard);
+                    self.will_leave(at, Outgoing { to: to.node, shard, passed_on: false, envelope });
                 }
                 Output::Pass(to, passed) => {
                     if let Some(running) = self.hosts[at.place].running(at.shard) {
@@ -153,9 +157,9 @@ impl World {
         let Some(running) = self.hosts[at.place].running(at.shard) else {
             return;
         };
-        for Outgoing { to, shard, envelope } in std::mem::take(&mut running.outbox) {
+        for Outgoing { to, shard, passed_on, envelope } in std::mem::take(&mut running.outbox) {
             let Some(to_place) = self.place_facing(at.place, to, shard.is_some()) else {
-                self.feedback.push_back(Input::NotSent(to, envelope.operation));
+                self.not_sent(to, passed_on, envelope);
                 continue;
             };
             let (sender, reader) = (self.witnessed_as(at.place), self.witnessed_as(to_place));
@@ -172,9 +176,17 @@ impl World {
             let (name, arrow) = (self.hosts[at.place].label(at.shard), if sent { "->" } else { "-|" });
             self.trace.line(self.now, &name, format_args!("{arrow} {to} {}", Said(&envelope)));
             if !sent {
-                self.feedback.push_back(Input::NotSent(to, envelope.operation));
+                self.not_sent(to, passed_on, envelope);
             }
         }
+    }
+
+    fn not_sent(&mut self, to: NodeId, passed_on: bool, envelope: Envelope) {
+        self.feedback.push_back(if passed_on {
+            Input::NotPassedOn(to, Box::new(envelope))
+        } else {
+            Input::NotSent(to, envelope.operation)
+        });
     }
 
     /// Passes on to other shards what has gathered since the last turn. Two shards keep the order between them.
@@ -224,6 +236,10 @@ impl World {
         let from_id = self.hosts[from].id;
         let name = self.hosts[to].label(at.shard);
         self.trace.line(self.now, &name, format_args!("<- {from_id} {}", Said(&envelope)));
+        self.crosses((from, to), between::Kind::of(&envelope), packet.frame.len());
+        if self.relay_dies(to, &envelope) {
+            return;
+        }
         self.witness.arrived(self.witnessed_as(from), self.witnessed_as(to), &envelope);
         let sender = Sender { node: from_id, shard: packet.shard };
         if let Some(envelope) = self.lie(sender, at, envelope) {

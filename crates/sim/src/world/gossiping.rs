@@ -4,7 +4,7 @@ use gossip::{Change, Verdict};
 use node::Input;
 use types::{NodeId, ShardId};
 
-use super::{Event, World};
+use super::{Event, World, between};
 use crate::host::At;
 use crate::network::Place;
 
@@ -31,6 +31,7 @@ impl World {
         if !self.hosts[to].is_up() {
             return;
         }
+        self.crosses((from, to), between::Kind::Gossip, bytes.len());
         let (here, there) = (self.hosts[to].label(ShardId(0)), &self.hosts[from].name);
         self.trace.line(self.now, &here, format_args!("<~ {there} {} bytes of gossip", bytes.len()));
         self.feed(At { place: to, shard: ShardId(0) }, Input::Datagram(bytes));

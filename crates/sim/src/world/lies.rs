@@ -23,6 +23,8 @@ pub(super) struct Lies {
     first: BTreeMap<(NodeId, Place), ReplicaReply>,
     /// Which key a question was about: by who asked whom.
     asked: BTreeMap<(NodeId, NodeId, OperationId, u32), Place>,
+    /// To whom a relay was to pass a write on: by who asked whom.
+    unreached: BTreeMap<(NodeId, NodeId, OperationId, u32), Vec<NodeId>>,
 }
 
 impl World {
@@ -34,6 +36,17 @@ impl World {
         match (sabotage, &mut envelope.body) {
             (Sabotage::AcknowledgeTwice, Body::Reply(ReplicaReply::Stored)) => {
                 self.say_of_others(from, at, &envelope);
+            }
+            (Sabotage::AcknowledgeForOthers, Body::Request(ReplicaRequest::Relay(relay))) => {
+                let asked = (from.node, self.hosts[at.place].id, envelope.operation, envelope.round);
+                let others = std::mem::take(&mut relay.others);
+                self.lies.unreached.insert(asked, others.into_iter().map(|other| other.node).collect());
+            }
+            (Sabotage::AcknowledgeForOthers, Body::Reply(ReplicaReply::Stored)) => {
+                let asked = (self.hosts[at.place].id, from.node, envelope.operation, envelope.round);
+                for other in self.lies.unreached.remove(&asked).unwrap_or_default() {
+                    self.feed(at, Input::Message(Sender { node: other, ..from }, envelope.clone()));
+                }
             }
             (Sabotage::LoseHints, _)
                 if is_write && by_itself && !replica::exchange::is_its(envelope.operation) =>
@@ -145,7 +158,7 @@ impl World {
     /// Has a node reply to something that it was not even told.
     fn say_instead(&mut self, at: At, to: Sender, asked: &Envelope, reply: ReplicaReply) {
         let envelope = Envelope { body: Body::Reply(reply), ..asked.clone() };
-        self.will_leave(at, Outgoing { to: to.node, shard: Some(to.shard), envelope });
+        self.will_leave(at, Outgoing { to: to.node, shard: Some(to.shard), passed_on: false, envelope });
         self.turn_will_end(at);
     }
 }

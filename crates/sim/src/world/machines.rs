@@ -164,6 +164,7 @@ impl World {
     /// Heals all cuts, nodes that stand still, and whatever machines ail of.
     pub fn heal(&mut self) {
         self.trace.line(self.now, "", format_args!("! heal"));
+        self.between.heals();
         self.resume_all();
         let clone = self.clone_place().map(|place| (place, self.kept_off[place]));
         self.kept_off.fill(false);

@@ -8,6 +8,7 @@
 
 mod ailments;
 mod asking;
+mod between;
 mod carrying;
 mod clones;
 mod damage;
@@ -18,6 +19,7 @@ mod machines;
 mod pauses;
 mod shown;
 
+pub use self::between::{Crossed, Kind};
 pub use self::clones::Clones;
 pub use self::losses::Loss;
 
@@ -164,6 +166,7 @@ pub struct World {
     /// How many shards each node is to have at its next start.
     divisions: Vec<u8>,
     clones: Clones,
+    between: between::Between,
 }
 
 impl World {
@@ -187,7 +190,8 @@ impl World {
         if scenario.faults.contains(&FaultKind::Clone) {
             hosts.push(Host::new(hosts[0].id, "clone", random_clock(&mut clocks, scenario.skew_ms_max)));
         }
-        let network = Network::new(hosts.len(), scenario.network, rng.fork());
+        let homes = (0..hosts.len()).map(|place| scenario.data_center_of(place)).collect();
+        let network = Network::new(homes, scenario.apart_micros, scenario.network, rng.fork());
         let mut world = World {
             options: scenario.node_options(),
             witness: Witness::new(Arc::clone(&state)),
@@ -199,6 +203,7 @@ impl World {
             standing: hosts.iter().map(|_| Standing::default()).collect(),
             divisions: (0..hosts.len()).map(|place| scenario.shards_of(place)).collect(),
             clones: Clones::default(),
+            between: between::Between::default(),
             scenario,
             founded: Arc::clone(&state),
             latest: state,

@@ -68,6 +68,23 @@ impl Display for Said<'_> {
                 in_place_of.iter().try_for_each(|owner| write!(f, "in place of {owner} "))?;
                 write!(f, "write {keyspace} {} {path:?} {}", Plain(key), Encoded(record))
             }
+            Body::Request(ReplicaRequest::Relay(relay)) => {
+                let wire::Write { keyspace, key, record, path } = &relay.write;
+                relay.in_place_of.iter().try_for_each(|owner| write!(f, "in place of {owner} "))?;
+                write!(
+                    f,
+                    "write {keyspace} {} {path:?} {}, to be passed on to",
+                    Plain(key),
+                    Encoded(record)
+                )?;
+                relay.others.iter().try_for_each(|other| write!(f, " {}", other.node))
+            }
+            Body::Request(ReplicaRequest::Relayed(relayed)) => {
+                let wire::Write { keyspace, key, record, path } = &relayed.write;
+                relayed.in_place_of.iter().try_for_each(|owner| write!(f, "in place of {owner} "))?;
+                let asker = relayed.asker;
+                write!(f, "for {asker} write {keyspace} {} {path:?} {}", Plain(key), Encoded(record))
+            }
             Body::Request(ReplicaRequest::Read { keyspace, key, in_place_of }) => {
                 in_place_of.iter().try_for_each(|owner| write!(f, "in place of {owner} "))?;
                 write!(f, "read {keyspace} {}", Plain(key))

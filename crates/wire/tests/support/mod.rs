@@ -11,11 +11,11 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use quorum::Level;
-use types::{Epoch, Incarnation, KeyspaceId, NodeId, OperationId, PartitionId, Stint, WallTime};
+use types::{Epoch, Incarnation, KeyspaceId, NodeId, OperationId, PartitionId, ShardId, Stint, WallTime};
 use wire::{
     Body, CollectAnswer, CollectAsk, CollectStep, CollectWait, Envelope, FetchAnswer, FetchAsk, Forward,
-    Mark, ReplicaReply, ReplicaRequest, ScanAnswer, ScanAsk, ScanEntry, WriteName, WritePath, Written as Far,
-    encode_frame,
+    Holder, Mark, Relay, Relayed, ReplicaReply, ReplicaRequest, ScanAnswer, ScanAsk, ScanEntry, Write,
+    WriteName, WritePath, Written as Far, encode_frame,
 };
 
 /// A message as the bytes that travel.
@@ -76,10 +76,30 @@ fn request() -> impl Strategy<Value = ReplicaRequest> {
             }
         ),
         Just(ReplicaRequest::Unname),
+        (write(), in_place_of(), vec(holder(), 0..4)).prop_map(|(write, in_place_of, others)| {
+            ReplicaRequest::Relay(Box::new(Relay { write, in_place_of, others }))
+        }),
+        (any::<u16>(), any::<u8>(), write(), in_place_of()).prop_map(|(asker, shard, write, in_place_of)| {
+            let (asker, shard) = (NodeId(asker), ShardId(shard));
+            ReplicaRequest::Relayed(Box::new(Relayed { asker, shard, write, in_place_of }))
+        }),
         (any::<u64>(), bytes(), any::<u32>()).prop_map(|(session, from, limit_bytes)| {
             ReplicaRequest::Fetch(FetchAsk { session: Epoch(session), from, limit_bytes })
         }),
     ]
+}
+
+fn write() -> impl Strategy<Value = Write> {
+    (keyspace(), bytes(), bytes(), path()).prop_map(|(keyspace, key, record, path)| Write {
+        keyspace,
+        key,
+        record,
+        path,
+    })
+}
+
+fn holder() -> impl Strategy<Value = Holder> {
+    (any::<u16>(), in_place_of()).prop_map(|(node, in_place_of)| Holder { node: NodeId(node), in_place_of })
 }
 
 fn in_place_of() -> impl Strategy<Value = Option<NodeId>> {
@@ -104,6 +124,7 @@ fn reply() -> impl Strategy<Value = ReplicaReply> {
         any::<u32>().prop_map(|bytes| ReplicaReply::Granted { bytes }),
         Just(ReplicaReply::Settled),
         Just(ReplicaReply::NotAsNamed),
+        any::<u16>().prop_map(|node| ReplicaReply::NotPassedOn { to: NodeId(node) }),
         collect_answer().prop_map(|answer| ReplicaReply::Collected(Box::new(answer))),
         (vec((bytes(), bytes()), 0..4), option::of(bytes()), option::of(mark())).prop_map(
             |(entries, next, mark)| ReplicaReply::Fetched(Box::new(FetchAnswer { entries, next, mark }))
