@@ -2,7 +2,7 @@
 // comes in names what happens to the cluster from then on. What came of it is printed as JSON.
 
 import { createInterface } from 'node:readline';
-import { createCluster, SocketClosedUnexpectedlyError } from 'redis';
+import { createCluster, DisconnectsClientError, SocketClosedUnexpectedlyError } from 'redis';
 import { prefix, urls } from './nodes.js';
 
 const PROGRAMS = 4;
@@ -21,6 +21,23 @@ let lost = 0;
 let phase = 'at rest';
 let isOver = false;
 
+// It sends no command again that was under way, or waited, when it gave a connection up: a program gets that as an error.
+const isLost = (error) =>
+  error instanceof SocketClosedUnexpectedlyError || error instanceof DisconnectsClientError || error.code === 'ECONNRESET';
+
+// What a key is after a write of which that is not known.
+const find = async (key) => {
+  for (let attempt = 0; attempt < 5; attempt++) {
+    try {
+      return await cluster.get(key);
+    } catch (error) {
+      if (!isLost(error)) throw error;
+      lost++;
+    }
+  }
+  throw new Error(`${key} could not be read`);
+};
+
 const run = async () => {
   const keys = prefix();
   const values = new Map();
@@ -34,10 +51,9 @@ const run = async () => {
       values.set(key, String(turn));
       done[phase] = (done[phase] ?? 0) + 2;
     } catch (error) {
-      // It sends no command again that was under way when a connection was lost; a program may have one such at a time.
-      if (phase === 'kill' && error instanceof SocketClosedUnexpectedlyError) lost++;
+      if (phase === 'kill' && isLost(error)) lost++;
       else failed.push(`${phase}: ${error}`);
-      values.set(key, await cluster.get(key).catch(() => null));
+      values.set(key, await find(key));
     }
   }
 };
