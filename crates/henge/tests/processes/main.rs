@@ -16,7 +16,6 @@ mod disagreement;
 mod exchange;
 mod full_disk;
 mod gossip;
-mod halving;
 mod healing;
 mod hints;
 mod identity;
