@@ -57,3 +57,73 @@ fn seeds(status: &Status) -> Vec<String> {
     let serving = status.nodes.iter().filter(|node| node.state.is_serving());
     serving.filter_map(|node| node.peer).map(|peer| peer.to_string()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use autoscale::Wanted;
+    use types::NodeId;
+
+    use super::*;
+    use crate::autoscaler::look::tests::status;
+
+    fn wanted() -> Wanted {
+        Wanted {
+            request: "e7-dc1-r9-1".to_owned(),
+            name: "auto".to_owned(),
+            data_center: "dc1".to_owned(),
+            rack: "r9".to_owned(),
+            weight_thousandths: 1_000,
+        }
+    }
+
+    /// A new node is sent to members that serve, and told whose place it takes where it takes one.
+    #[test]
+    fn a_node_is_asked_for_with_those_that_serve_as_seeds() {
+        let mut status = status();
+        for (place, node) in status.nodes.iter_mut().enumerate() {
+            node.peer = Some(([10, 0, 0, u8::try_from(place).unwrap()], 9001).into());
+        }
+        status.nodes[1].state = api::NodeState::Down;
+        status.nodes[2].state = api::NodeState::Gone;
+        let Deed::Add(order) = deed(&Action::AddNode(wanted()), &status) else {
+            panic!("a node is asked for")
+        };
+        assert_eq!(order.seeds, ["10.0.0.0:9001", "10.0.0.3:9001"]);
+        assert_eq!((order.cluster.as_str(), order.replaces), ("example", None));
+        let by = Replacement::New(wanted());
+        let replace = Action::ReplaceNode { dead: NodeId(2), name: "n2".to_owned(), by };
+        let Deed::Add(order) = deed(&replace, &status) else { panic!("a node is asked for") };
+        assert_eq!(order.replaces.as_deref(), Some("n2"));
+    }
+
+    /// All else is what an operator could ask for, and never what would leave fewer nodes than N.
+    #[test]
+    fn what_is_decided_is_what_an_operator_could_ask_for() {
+        let (status, name) = (status(), "n2".to_owned());
+        let of = |action: &Action| deed(action, &status);
+        let retire = Action::RetireNode { node: NodeId(2), name: name.clone() };
+        assert_eq!(of(&retire), Deed::Change(Change::Drain { nodes: vec![name.clone()], below_n: false }));
+        let replace = Action::ReplaceNode { dead: NodeId(2), name: name.clone(), by: Replacement::Remaining };
+        assert_eq!(of(&replace), Deed::Change(Change::Remove { node: name.clone(), below_n: false }));
+        assert_eq!(of(&Action::EndRequested { name: name.clone() }), Deed::End(name.clone()));
+        assert_eq!(of(&Action::Nothing), Deed::Nothing);
+        let (from, to) = ((NodeId(2), name.clone()), (NodeId(4), "n4".to_owned()));
+        let relocate = Action::MovePartition {
+            partition: PartitionId(3),
+            from: from.0,
+            from_name: from.1,
+            to: to.0,
+            to_name: to.1,
+        };
+        let change = Change::MovePartition { partition: 3, from: Some(name), to: "n4".to_owned() };
+        assert_eq!(of(&relocate), Deed::Change(change));
+    }
+
+    /// What cannot be done is said, and not passed over.
+    #[test]
+    fn a_partition_that_cannot_be_halved_is_told() {
+        let split = Action::SplitPartition { partition: PartitionId(3), node: NodeId(2) };
+        let Deed::Impossible(why) = deed(&split, &status()) else { panic!("there is no such change") };
+        assert!(why.contains("p3"), "{why}");
+    }
+}

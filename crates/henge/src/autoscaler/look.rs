@@ -187,7 +187,7 @@ fn thousandths(weight: f64) -> u32 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::time::Duration;
 
     use api::{GroupStatus, KeyspaceStatus, PartitionRate, SlotRange};
@@ -236,7 +236,8 @@ mod tests {
         }
     }
 
-    fn status() -> Status {
+    /// Four nodes, `n1` to `n4`, and four partitions.
+    pub(in crate::autoscaler) fn status() -> Status {
         let slots =
             |first, last, owners: &[usize]| SlotRange { first, last, primary: 0, owners: owners.to_vec() };
         Status {

@@ -35,6 +35,8 @@ fn an_unknown_key_is_refused_in_every_section() {
         (format!("{NODE}[[cluster.members]]\nid = \"n1\"\nport = 7\n"), "port"),
         (format!("{NODE}[[keyspaces]]\nname = \"k\"\ncopies = 3\n"), "copies"),
         (format!("{NODE}[[keyspaces]]\nname = \"k\"\nlimits = {{ keys = 3 }}\n"), "keys"),
+        (format!("{NODE}[autoscaler]\nmaximum = 5\n"), "maximum"),
+        (format!("{NODE}[autoscaler.local]\nroots = \"/tmp\"\n"), "roots"),
         (format!("{NODE}[stoorage]\n"), "stoorage"),
     ] {
         server_with(&text).refused_with(&["henge.toml", &format!("unknown field `{key}`"), "expected"]);
@@ -58,6 +60,15 @@ fn a_wrong_value_is_named_with_its_key_and_what_would_be_right() {
         (format!("{NODE}memory = \"lots\"\n"), ["node.memory", "lots", "256MiB"]),
         (format!("{NODE}memory = 5\n"), ["node.memory", "5 bytes", "64MiB"]),
         (format!("{NODE}weight = -1.0\n"), ["weight", "-1", "0.001 to 1000"]),
+        (format!("{NODE}[autoscaler]\nmin = 3\nmax = 2\n"), ["autoscaler.max", "2", "autoscaler.min"]),
+        (
+            format!("{NODE}[autoscaler]\nreplace_after = \"soon\"\n"),
+            ["autoscaler.replace_after", "soon", "15m"],
+        ),
+        (
+            format!("{NODE}[autoscaler]\nenabled = true\n[[autoscaler.pool]]\nrack = \"r4\"\n"),
+            ["autoscaler.local.root", "nothing", "absolute path"],
+        ),
         (format!("{NODE}[listen]\nhttp = \"localhost\"\n"), ["listen.http", "localhost", "127.0.0.1:"]),
     ] {
         server_with(&text).refused_with(&words);
