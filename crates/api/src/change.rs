@@ -58,6 +58,17 @@ pub enum Change {
         /// What it is called.
         node: String,
     },
+    /// The majority of those who keep the cluster state is lost for good: the node that is asked is to begin its history again.
+    Recover(Box<Recovery>),
+}
+
+/// How the history of the cluster state is to be begun again.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Recovery {
+    /// Members that are gone for good with their data, and are to be none any more.
+    pub without: Vec<String>,
+    /// Members that have a later state, or one of another history, which is to be given up.
+    pub losing: Vec<String>,
 }
 
 /// Settings of a keyspace, in words. See `henge keyspace create --help`.

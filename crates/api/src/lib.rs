@@ -17,7 +17,7 @@ pub mod request;
 pub mod status;
 pub mod store;
 
-pub use change::{Change, Changed, KeyspaceSettings, NodePlan, Planned, PlannedMove};
+pub use change::{Change, Changed, KeyspaceSettings, NodePlan, Planned, PlannedMove, Recovery};
 pub use error::{Action, Error, Fate, Part};
 pub use heat::{HeatStatus, HotKey, PartitionHeat};
 pub use reply::{

@@ -45,6 +45,11 @@ impl ClusterState {
             Change::Remove { node, below_n } => Command::Remove { name: node.clone(), below_n: *below_n },
             Change::Weigh { node, weight } => Command::Weigh { name: node.clone(), weight: *weight },
             Change::Cancel { node } => Command::Cancel { name: node.clone() },
+            Change::Recover(_) => {
+                return Err(Refused::because(
+                    "a history is begun again by one node, and agreed on with nobody",
+                ));
+            }
         })
     }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod keyspace;
 pub(crate) mod node;
+pub(crate) mod recover;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use crate::lab::order::{self, Nodes, parse_delay};
 
 use keyspace::KeyspaceCommand;
 use node::NodeCommand;
+use recover::Recover;
 
 /// A distributed key-value store: a ring of equal nodes that any Redis client talks to and that keeps answering while
 /// nodes, racks and data centers fail.
@@ -77,6 +79,10 @@ pub(crate) enum Command {
     /// Let nodes leave, take them for gone, weigh them, and turn that round. Nodes join by being started.
     #[command(subcommand)]
     Node(NodeCommand),
+    /// Begin the history of the cluster state again, at one of the nodes that are left, because the majority of those who keep it is lost
+    /// for good. Shows what each node has, and does nothing without --yes.
+    #[command(after_help = "Example: henge recover --at 10.0.0.4:8001 --without n1 --without n2 --yes")]
+    Recover(Recover),
     /// Measure a server that speaks the Redis protocol: this one, or another.
     Bench(Box<bench::Args>),
     /// Print a completion script for a shell.

@@ -52,6 +52,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Repair(at) => client::repair::run(&at),
         Command::Keyspace(command) => client::keyspace::run(&command),
         Command::Node(command) => client::node::run(&command),
+        Command::Recover(recover) => client::recover::run(&recover),
         Command::Bench(arguments) => {
             bench::run(&arguments)?;
             Ok(ExitCode::SUCCESS)

@@ -7,6 +7,7 @@ pub(crate) mod keyspace;
 pub(crate) mod members;
 pub(crate) mod node;
 mod plan;
+pub(crate) mod recover;
 pub(crate) mod repair;
 pub(crate) mod show;
 mod tally;

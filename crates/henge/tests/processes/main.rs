@@ -22,6 +22,7 @@ mod laboratory;
 mod membership;
 mod outages;
 mod protocols;
+mod recovery;
 mod shards;
 mod siblings;
 mod sizes;

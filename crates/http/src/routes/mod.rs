@@ -14,6 +14,7 @@ pub(crate) mod members;
 pub(crate) mod metrics;
 pub(crate) mod nodes;
 pub(crate) mod problems;
+pub(crate) mod recover;
 pub(crate) mod repair;
 pub(crate) mod ring;
 pub(crate) mod settings;
