@@ -72,6 +72,17 @@ pub enum Change {
         /// How many there are, as far as the asker knows: where there are others by now it is refused.
         partitions: Option<u16>,
     },
+    /// The majority of those who keep the cluster state is lost for good: the node that is asked is to begin its history again.
+    Recover(Box<Recovery>),
+}
+
+/// How the history of the cluster state is to be begun again.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Recovery {
+    /// Members that are gone for good with their data, and are to be none any more.
+    pub without: Vec<String>,
+    /// Members that have a later state, or one of another history, which is to be given up.
+    pub losing: Vec<String>,
 }
 
 /// Settings of a keyspace, in words. See `henge keyspace create --help`.

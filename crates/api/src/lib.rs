@@ -22,7 +22,7 @@ pub mod store;
 pub use autoscaler::{
     AutoscalerFigures, AutoscalerStatus, Autoscaling, DataCenterLoad, DecisionOutcome, DecisionStatus,
 };
-pub use change::{Change, Changed, KeyspaceSettings, NodePlan, Planned, PlannedMove, Replaced};
+pub use change::{Change, Changed, KeyspaceSettings, NodePlan, Planned, PlannedMove, Recovery, Replaced};
 pub use error::{Action, Error, Fate, Part};
 pub use heat::{HeatStatus, HotKey, PartitionHeat};
 pub use load::{NodeLoad, PartitionRate};

@@ -194,6 +194,8 @@ pub struct GroupStatus {
     pub leader: Option<String>,
     /// The number of the term in which he does.
     pub term: u64,
+    /// How often the history was begun again, because the majority of them was lost for good.
+    pub generation: u32,
 }
 
 /// What a node has heard of a member by gossip.

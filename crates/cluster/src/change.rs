@@ -56,6 +56,11 @@ impl ClusterState {
                 from: from.clone(),
                 to: to.clone(),
             },
+            Change::Recover(_) => {
+                return Err(Refused::because(
+                    "a history is begun again by one node, and agreed on with nobody",
+                ));
+            }
         })
     }
 

@@ -9,7 +9,7 @@
 //! are the types that the file is read into and the bytes that are kept.
 //!
 //! In reading order: [`member`], [`keyspace`] (with [`limits`] and [`preset`]), [`layout`], [`movement`], [`state`], [`topology`];
-//! then what changes a state: [`command`] (and [`change`], what people ask for), [`mod@apply`], [`schedule`]; then [`config`],
+//! then what changes a state: [`command`] (and [`change`], what people ask for), [`mod@apply`], [`schedule`], [`recovery`]; then [`config`],
 //! [`stored`], [`diff`], [`status`] and [`moves`].
 
 pub mod apply;
@@ -28,6 +28,7 @@ pub mod moves;
 mod owners;
 mod parts;
 pub mod preset;
+pub mod recovery;
 pub mod schedule;
 pub mod state;
 pub mod status;
@@ -46,6 +47,7 @@ pub use moves::{Keepers, MovementFigures};
 pub use owners::Owners;
 pub use preset::Preset;
 pub use quorum::{DataCenter, Durability, QuorumMode};
+pub use recovery::{EPOCHS_OF_A_GENERATION, generation_of};
 pub use schedule::{MOVEMENTS_OF_A_NODE_MAX, Progress, Report};
 pub use state::{ClusterState, FoundingPlan, SlotRun};
 pub use topology::Topology;

@@ -78,6 +78,7 @@ impl ClusterState {
             voters: self.names(keepers.voters.iter().copied()),
             leader: keepers.leader.map(|node| self.name_of(node)),
             term: keepers.term,
+            generation: self.generation(),
         }
     }
 

@@ -21,6 +21,8 @@ pub(crate) struct Parts {
     pub(crate) founding: u64,
     /// How often the history was begun again, because its keepers were lost for good.
     pub(crate) generation: u32,
+    /// The number of the history: 0 of the first, and drawn at random when it was begun again.
+    pub(crate) history: u64,
     pub(crate) epoch: Epoch,
     /// Ascending by id.
     pub(crate) members: Vec<Member>,
@@ -49,6 +51,7 @@ impl Parts {
             name,
             founding: 0,
             generation: 0,
+            history: 0,
             epoch: Epoch(1),
             members,
             layouts: vec![Layout { id: LayoutId(1), rings, counts }],

@@ -127,6 +127,11 @@ impl ClusterState {
         self.parts.generation
     }
 
+    /// The number of its history, by which two that were begun again at once are told apart; 0 of the first.
+    pub fn history(&self) -> u64 {
+        self.parts.history
+    }
+
     /// The number of this state among the cluster's states.
     pub fn epoch(&self) -> Epoch {
         self.parts.epoch

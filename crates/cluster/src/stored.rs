@@ -4,6 +4,7 @@
 //!   "HGCS"   u16 format   postcard body                                            u64 xxh3 of all before
 //!   4 bytes  little end   1: name, epoch, partitions, members, rings, keyspaces    little end
 //!                         2: the parts of a state (`Stored`)
+//!                         3: the same, and behind it u64 history, where that was begun again
 //! ```
 //!
 //! What must hold: equal states have equal bytes (lists are sorted, numbers have one form); no bytes make a state that
@@ -32,7 +33,9 @@ use crate::state::ClusterState;
 
 const MAGIC: [u8; 4] = *b"HGCS";
 const FIRST_FORMAT: u16 = 1;
-const FORMAT: u16 = 2;
+/// Of a history that was never begun again: its states are the bytes that they always were.
+const FIRST_HISTORY_FORMAT: u16 = 2;
+const FORMAT: u16 = 3;
 const HEADER_BYTES: usize = 6;
 const CHECKSUM_BYTES: usize = 8;
 
@@ -115,7 +118,10 @@ enum StoredReplicas {
 impl ClusterState {
     /// The state as bytes, for keeping.
     pub fn encode(&self) -> Vec<u8> {
-        sealed(FORMAT, &Stored::of(&self.parts))
+        match self.parts.history {
+            0 => sealed(FIRST_HISTORY_FORMAT, &Stored::of(&self.parts)),
+            history => sealed(FORMAT, &(Stored::of(&self.parts), history)),
+        }
     }
 
     /// The checksum that the encoded state ends with.
@@ -138,7 +144,14 @@ impl ClusterState {
             let parts = postcard::from_bytes::<StoredFirst>(body).map_err(damaged)?.restore()?;
             return ClusterState::assemble(parts).map_err(damaged);
         }
-        let parts = postcard::from_bytes::<Stored>(body).map_err(damaged)?.restore()?;
+        let (stored, history) = match format {
+            FIRST_HISTORY_FORMAT => (postcard::from_bytes::<Stored>(body).map_err(damaged)?, 0),
+            _ => postcard::from_bytes::<(Stored, u64)>(body).map_err(damaged)?,
+        };
+        if (stored.generation == 0) != (history == 0) {
+            return Err(damaged("a history was begun again, and does not say how often"));
+        }
+        let parts = Parts { history, ..stored.restore()? };
         ClusterState::assemble(parts).map_err(damaged)
     }
 }
@@ -243,6 +256,7 @@ impl Stored {
             name: self.name,
             founding: self.founding,
             generation: self.generation,
+            history: 0,
             epoch: self.epoch,
             layouts,
             at: unrun(&self.at, partitions)?,

@@ -76,6 +76,16 @@ impl Log {
         self.at(index).map(|entry| entry.position.term)
     }
 
+    /// The entries after this index.
+    pub(crate) fn after(&self, index: u64) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().filter(move |entry| entry.position.index > index)
+    }
+
+    /// The position of the last entry, or of what was before the first where there is none.
+    pub(crate) fn end(&self) -> Position {
+        self.entries.back().map_or(self.before, |entry| entry.position)
+    }
+
     fn at(&self, index: u64) -> Option<&Entry> {
         let place = index.checked_sub(self.before.index + 1)?;
         self.entries.get(usize::try_from(place).ok()?)

@@ -122,6 +122,11 @@ impl Store {
         Ok(())
     }
 
+    /// Whose it is.
+    pub fn owner(&self) -> Owner {
+        self.owner
+    }
+
     /// How long the file is, in bytes.
     pub fn bytes(&self) -> usize {
         self.length

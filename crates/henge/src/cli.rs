@@ -3,6 +3,7 @@
 pub(crate) mod keyspace;
 pub(crate) mod node;
 pub(crate) mod partition;
+pub(crate) mod recover;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ use crate::lab::order::{self, Nodes, parse_delay};
 use keyspace::KeyspaceCommand;
 use node::NodeCommand;
 use partition::PartitionCommand;
+use recover::Recover;
 
 /// A distributed key-value store: a ring of equal nodes that any Redis client talks to and that keeps answering while
 /// nodes, racks and data centers fail.
@@ -84,6 +86,10 @@ pub(crate) enum Command {
     Partition(PartitionCommand),
     /// Show whether the autoscaler decides, on which figures, and what it has decided of late.
     Autoscaler(At),
+    /// Begin the history of the cluster state again, at one of the nodes that are left, because the majority of those who keep it is lost
+    /// for good. Shows what each node has, and does nothing without --yes.
+    #[command(after_help = "Example: henge recover --at 10.0.0.4:8001 --without n1 --without n2 --yes")]
+    Recover(Recover),
     /// Measure a server that speaks the Redis protocol: this one, or another.
     Bench(Box<bench::Args>),
     /// Print a completion script for a shell.

@@ -56,6 +56,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Node(command) => client::node::run(&command),
         Command::Partition(command) => client::partition::run(&command),
         Command::Autoscaler(at) => client::autoscaler::run(&at),
+        Command::Recover(recover) => client::recover::run(&recover),
         Command::Bench(arguments) => {
             bench::run(&arguments)?;
             Ok(ExitCode::SUCCESS)

@@ -17,8 +17,8 @@ use crate::guard;
 use crate::options::HttpOptions;
 use crate::problem::{self, Kind, Problem};
 use crate::routes::{
-    autoscaler, cluster, explain, halve, hashed, health, hot, keys, keyspaces, landing, members, metrics, nodes,
-    partitions, problems, repair, ring,
+    autoscaler, cluster, explain, halve, hashed, health, hot, keys, keyspaces, landing, members, metrics,
+    nodes, partitions, problems, recover, repair, ring,
 };
 
 #[derive(OpenApi)]
@@ -69,6 +69,7 @@ fn described() -> OpenApiRouter<Shared> {
         .routes(routes!(repair::get, repair::post))
         .routes(routes!(keyspaces::list, keyspaces::create))
         .routes(routes!(keyspaces::get, keyspaces::alter, keyspaces::remove))
+        .routes(routes!(recover::recover))
         .routes(routes!(nodes::drain))
         .routes(routes!(nodes::remove))
         .routes(routes!(nodes::cancel))

@@ -40,7 +40,7 @@ pub fn status(topology: &Topology, governed: &Governed, facts: &Facts) -> Status
         data_dir: facts.data_dir.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         started: facts.started,
-        notices: topology.notices(),
+        notices: governed.notices.iter().cloned().chain(topology.notices()).collect(),
     }
 }
 

@@ -3,6 +3,8 @@
 //!
 //! ```text
 //!  safety      clients work, faults strike           checks: all that watch messages and answers
+//!  recovery    most who keep the cluster state are   checks: nothing is changed until the history is begun
+//!              lost, and come back                   again; nobody goes back to the old one
 //!  core        some are well; what ails the   checks: a majority serves by itself
 //!              others lasts
 //!  liveness    no faults, all nodes up               checks: requests are done again
@@ -14,6 +16,7 @@
 
 mod changes;
 mod core_phase;
+mod recovery_phase;
 mod repairs;
 
 use std::time::Duration;
@@ -143,8 +146,9 @@ pub fn run_scenario(scenario: Scenario, print: bool) -> Report {
         cores_served: 0,
         repairs,
         changes,
+        by_hand: recovery_phase::ByHand::default(),
     };
-    for phase in [Run::safety, Run::healthy_core, Run::liveness, Run::agreement] {
+    for phase in [Run::safety, Run::recovery, Run::healthy_core, Run::liveness, Run::agreement] {
         phase(&mut run);
         if !run.world.violations().is_empty() {
             break;
@@ -167,6 +171,7 @@ struct Run {
     cores_served: usize,
     repairs: repairs::Repairs,
     changes: changes::Changes,
+    by_hand: recovery_phase::ByHand,
     /// Losses of power that the books know of.
     power_losses: u64,
 }
@@ -288,7 +293,9 @@ impl Run {
             }
             match happening {
                 Happening::Answered(ask, answer) => {
-                    if let Some(answer) = self.workload.answered(&mut self.world, ask, answer) {
+                    if let Some(answer) = self.workload.answered(&mut self.world, ask, answer)
+                        && !self.answered_by_hand(ask, &answer)
+                    {
                         self.change_answered(ask, &answer);
                     }
                 }
@@ -389,8 +396,9 @@ impl Run {
                 return;
             }
             if self.world.now() >= latest {
-                let stand = crate::agreement::healings(&self.world);
-                let what = format!("not whole after {within:?}: {stand}");
+                let busy = if self.workload.is_busy() { "clients wait for answers, " } else { "" };
+                let (why, stand) = (self.world.why_not_whole(), crate::agreement::healings(&self.world));
+                let what = format!("not whole after {within:?}: {busy}{why}; {stand}");
                 return self.world.violated("a healed cluster is whole again (liveness)", what);
             }
             self.go_on(self.world.now() + Duration::from_millis(50));

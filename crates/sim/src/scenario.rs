@@ -98,12 +98,23 @@ pub struct Scenario {
     pub changes: bool,
     /// Whether they halve its partitions too.
     pub halves: bool,
+    /// Whether most of those who keep the cluster state are lost, and somebody begins its history again. No seed draws it.
+    pub recoveries: Option<Recoveries>,
     /// How many machines there are that may join it.
     pub spares: usize,
     /// How long the cluster works undisturbed afterwards.
     pub liveness: Duration,
     /// A rule that is broken on purpose.
     pub sabotage: Option<Sabotage>,
+}
+
+/// Who begins the history of the cluster state again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Recoveries {
+    /// One administrator.
+    One,
+    /// Two, each on his side of a cut.
+    Two,
 }
 
 /// How messages travel.
@@ -231,6 +242,7 @@ impl Scenario {
             repairs: false,
             changes: false,
             halves: false,
+            recoveries: None,
             spares: 0,
             liveness: Duration::from_secs(2),
             sabotage: None,

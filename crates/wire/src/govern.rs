@@ -15,8 +15,8 @@ pub enum Govern {
     Group(Bytes),
     /// The sender has this state. Who has a later one sends it.
     Have {
-        /// How often its history was begun again.
-        generation: u32,
+        /// Of which history it is.
+        history: History,
         /// Its epoch.
         epoch: Epoch,
         /// What it comes to.
@@ -56,6 +56,8 @@ pub enum Govern {
     Report(Bytes),
     /// From the one who leads: this life of the node is in the group, under this number.
     Invite {
+        /// Of which history the group is.
+        history: History,
         /// The number.
         member: u64,
         /// The life.
@@ -63,9 +65,62 @@ pub enum Govern {
     },
     /// From the one who leads: nobody goes by this number any more.
     Dismiss {
+        /// Of which history the group is.
+        history: History,
         /// The number.
         member: u64,
     },
+    /// Of somebody who is about to begin the history again: how far is the receiver?
+    HowFar {
+        /// By which the sender will know the answer.
+        number: u64,
+    },
+    /// So far, in answer to that.
+    SoFar {
+        /// Of what the sender was asked.
+        number: u64,
+        /// How far.
+        far: Box<Far>,
+    },
+}
+
+/// Which of the histories that a cluster can have had.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
+pub struct History {
+    /// How often it was begun again.
+    pub generation: u32,
+    /// Its number, by which two of one generation are told apart.
+    pub number: u64,
+}
+
+/// How far a node is with the history.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Far {
+    /// Of which history its state is.
+    pub history: History,
+    /// The epoch of its state.
+    pub epoch: Epoch,
+    /// What it comes to.
+    pub fingerprint: u64,
+    /// Its log, where it keeps the history.
+    pub log: Option<FarLog>,
+    /// Whether it leads those who keep the history.
+    pub leads: bool,
+    /// Whether it was asked to begin it again too.
+    pub recovers: bool,
+}
+
+/// How far the log of a node goes that keeps the history.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct FarLog {
+    /// The term of the last entry.
+    pub term: u64,
+    /// Its index.
+    pub index: u64,
+    /// The epoch to which the log leads, agreed on or not.
+    pub epoch: Epoch,
+    /// Who votes, as it knows.
+    pub voters: Vec<NodeId>,
 }
 
 /// Who keeps the history of the state, as the one who leads them says.

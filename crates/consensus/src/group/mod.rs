@@ -22,7 +22,7 @@ use types::Instant;
 
 use crate::convert;
 use crate::effect::{Effect, ReadToken};
-use crate::entry::{HardState, Position};
+use crate::entry::{Entry, HardState, Position};
 use crate::guard::{self, Unfit};
 use crate::held::Held;
 use crate::log::Log;
@@ -242,6 +242,17 @@ impl Group {
     /// The members, as far as this one has applied.
     pub fn membership(&self) -> &Membership {
         &self.membership
+    }
+
+    /// The entries of its log behind those that were listed to be applied. They may be agreed on or not: where the majority is lost for
+    /// good, nobody can say any more.
+    pub fn tail(&self) -> Vec<Entry> {
+        self.raw.store().after(self.held.listed().0.index).cloned().collect()
+    }
+
+    /// Where its log ends. Of several members the one whose ends last has all that any of them acknowledged.
+    pub fn end(&self) -> Position {
+        self.raw.store().end()
     }
 
     /// Who leads, as far as this member knows.

@@ -36,7 +36,7 @@ impl Ask {
     }
 
     /// What it would come to.
-    fn plan(&self, node: &Node) -> Result<Value> {
+    pub(super) fn plan(&self, node: &Node) -> Result<Value> {
         self.send(node, &format!("{}?dry-run=true", self.path))
     }
 

@@ -9,6 +9,7 @@ pub(crate) mod members;
 pub(crate) mod node;
 pub(crate) mod partition;
 mod plan;
+pub(crate) mod recover;
 pub(crate) mod repair;
 pub(crate) mod show;
 mod tally;

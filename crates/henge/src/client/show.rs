@@ -81,7 +81,11 @@ fn keepers(cluster: &Value) -> String {
         Some(leader) => format!("led by {leader}"),
         None => "which nobody leads, as far as this node knows: it cannot be changed".to_owned(),
     };
-    format!("\ncluster state kept by {}, {led} (term {})\n", voters.join(" "), text(&cluster["term"]))
+    let again = match cluster["generation"].as_u64() {
+        None | Some(0) => String::new(),
+        Some(generation) => format!(", begun again (generation {generation})"),
+    };
+    format!("\ncluster state kept by {}, {led} (term {}){again}\n", voters.join(" "), text(&cluster["term"]))
 }
 
 /// What moves, and how much waits; nothing where nothing does.
@@ -232,5 +236,7 @@ mod tests {
         assert_eq!(keepers(&led), "\ncluster state kept by n1 n2, led by n2 (term 3)\n");
         assert!(keepers(&json!({"voters": ["n1"], "leader": null, "term": 3})).contains("nobody leads"));
         assert_eq!(keepers(&json!({})), "");
+        let again = keepers(&json!({"voters": ["n1"], "leader": "n1", "term": 1, "generation": 2}));
+        assert!(again.contains("(term 1), begun again (generation 2)"), "{again}");
     }
 }

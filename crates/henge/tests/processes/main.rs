@@ -23,6 +23,7 @@ mod laboratory;
 mod membership;
 mod outages;
 mod protocols;
+mod recovery;
 mod shards;
 mod siblings;
 mod sizes;

@@ -23,7 +23,7 @@ use crate::problem::ProblemDocument;
         "partition": 17, "session": 5, "stage": "filling", "from": ["n1"], "to": ["n4"], "keyspaces": ["default"],
         "bytes_total": 4194304, "bytes_done": 1048576, "waits_for": ["n4"]
     }],
-    "waiting": 42, "voters": ["n1", "n2", "n3"], "leader": "n2", "term": 3, "notices": []
+    "waiting": 42, "voters": ["n1", "n2", "n3"], "leader": "n2", "term": 3, "generation": 0, "notices": []
 }))]
 pub(crate) struct ClusterDocument {
     /// The cluster's name.
@@ -50,6 +50,8 @@ pub(crate) struct ClusterDocument {
     leader: Option<String>,
     /// The number of the term in which he does.
     term: u64,
+    /// How often the history of the cluster state was begun again, because the majority of the voters was lost for good.
+    generation: u32,
     /// What people should know: under-replicated keyspaces, quorum modes that act as another, relaxed durability.
     notices: Vec<String>,
 }
@@ -164,6 +166,7 @@ impl From<&Status> for ClusterDocument {
             voters: status.group.voters.clone(),
             leader: status.group.leader.clone(),
             term: status.group.term,
+            generation: status.group.generation,
             notices: status.notices.clone(),
         }
     }

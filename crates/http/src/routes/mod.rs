@@ -17,6 +17,7 @@ pub(crate) mod metrics;
 pub(crate) mod nodes;
 pub(crate) mod partitions;
 pub(crate) mod problems;
+pub(crate) mod recover;
 pub(crate) mod repair;
 pub(crate) mod ring;
 pub(crate) mod settings;

@@ -44,7 +44,7 @@ pub(crate) struct WeightDocument {
 #[serde(deny_unknown_fields)]
 struct NothingDocument {}
 
-async fn answer(front: &Front, dry_run: bool, change: Change) -> Result<Response, Problem> {
+pub(super) async fn answer(front: &Front, dry_run: bool, change: Change) -> Result<Response, Problem> {
     if dry_run {
         return Ok(Json(change::plan(front, change).await?).into_response());
     }

@@ -341,6 +341,7 @@ fn status() -> Status {
             voters: vec!["n1".to_owned(), "n2".to_owned(), "n3".to_owned()],
             leader: Some("n2".to_owned()),
             term: 3,
+            generation: 0,
         },
         data_dir: PathBuf::from("data"),
         version: "0.1.0".to_owned(),

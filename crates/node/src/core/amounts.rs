@@ -210,7 +210,8 @@ mod tests {
         told.take(&state, fourth, got(session.0, 50));
         assert_eq!(told.of_movement(&state, partition), Some((120, 50)));
         let step = Step { partition, session, stage: Stage::Filling };
-        let state = state.apply(&Command::Advance { steps: vec![step], of: state.partitions().count() }).unwrap();
+        let state =
+            state.apply(&Command::Advance { steps: vec![step], of: state.partitions().count() }).unwrap();
         assert_eq!(told.of_movement(&state, partition), Some((999, 999)));
     }
 

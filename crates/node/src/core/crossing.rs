@@ -12,7 +12,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::{Command, Error, Outcome, Request};
+use api::{Change, Command, Error, Outcome, Request};
 use cluster::{ClusterState, Report};
 use replica::Ticket;
 use replica::handoff::is_own;
@@ -120,6 +120,9 @@ impl Shard {
         match request.command {
             Command::Change(change) => return self.change(now, token, *change, request.timeout, out),
             Command::Plan(change) => {
+                if let Change::Recover(plan) = *change {
+                    return self.plan_recovery(now, token, *plan, out);
+                }
                 let planned = self.plan(&change);
                 return self.answer(token, planned, out);
             }

@@ -6,8 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::{Change, Outcome};
-use cluster::{ClusterState, Report};
+use api::{Change, Outcome, Recovery};
+use cluster::{ClusterState, Member, Report, Standing};
 use types::{Epoch, Incarnation, Moment, NodeId};
 use wire::{Body, Envelope, Govern};
 
@@ -52,6 +52,15 @@ impl Shard {
             Some(governing) => governing.plan(change),
             None => Err(api::Error::Invalid("this shard does not speak for its node".to_owned())),
         }
+    }
+
+    /// What it would come to if the history were begun again. Others are asked how far they are.
+    pub(super) fn plan_recovery(&mut self, now: Moment, token: u64, plan: Recovery, out: &mut Vec<Output>) {
+        let mut acts = Vec::new();
+        if let Some(governing) = &mut self.governing {
+            governing.recover(now, token, plan, true, &mut acts);
+        }
+        self.act(now, acts, out);
     }
 
     /// Does what is due about the cluster state.
@@ -140,7 +149,15 @@ impl Shard {
         {
             return;
         }
-        let Some(topology) = self.topology.with_state(Arc::clone(state)) else {
+        // In a history that was begun again its number may be another's, or it may be given up for lost.
+        let is_ours = |member: &&Member| {
+            member.name == self.hello.name
+                && (member.standing != Standing::Gone
+                    || state.generation() == self.topology.state.generation())
+        };
+        let is_member = state.member(self.topology.here).filter(is_ours).is_some();
+        let topology = is_member.then(|| self.topology.with_state(Arc::clone(state))).flatten();
+        let Some(topology) = topology else {
             let why = format!("{} is no member of cluster `{}` any more", self.hello.name, state.name());
             out.push(Output::Left(why));
             return;

@@ -304,7 +304,8 @@ impl Shard {
     /// Why somebody who is no member is not let in.
     fn stranger(&self, theirs: &Hello) -> Refusal {
         let state = &self.topology.state;
-        if state.was_removed(theirs.node) {
+        // Who knows of more than this node may know that he was let in since, or by a history that was begun again.
+        if state.was_removed(theirs.node) && theirs.epoch <= state.epoch() {
             let why = format!("{} was removed from cluster `{}`", theirs.name, theirs.cluster);
             return Refusal { removed: true, ..Refusal::because(why) };
         }

@@ -404,7 +404,10 @@ impl Directory {
 
     fn governing(&self) -> Result<Governing, OpenError> {
         let place = governing::Place { disk: Arc::clone(&self.disk), dir: self.dir.clone() };
-        let stored = governing::store::open_log(&place, self.identity.incarnation)?;
+        let state = &self.topology.state;
+        let history = wire::History { generation: state.generation(), number: state.history() };
+        let log_of = governing::store::log_of(self.identity.incarnation, history);
+        let stored = governing::store::open_log(&place, log_of)?;
         Ok(Governing::new(governing::Begin {
             here: self.topology.here,
             incarnation: self.identity.incarnation,

@@ -189,7 +189,11 @@ impl Moving {
         state: &Arc<ClusterState>,
         partitions: &[PartitionId],
     ) -> Vec<PartitionId> {
-        self.state = Arc::clone(state);
+        let was = std::mem::replace(&mut self.state, Arc::clone(state));
+        // In a history that was begun again it may be about to get what it had already, and what it alone was given since is not to go.
+        let had = |keyspace, partition| {
+            was.generation() != state.generation() && was.owners(keyspace, partition).contains(&self.here)
+        };
         let mut before = std::mem::take(&mut self.steps);
         let mut fresh = Vec::new();
         for (&partition, movement) in state.movements() {
@@ -208,6 +212,7 @@ impl Moving {
                     let is_new = any(&|keyspace| {
                         state.is_filled(self.here, keyspace, partition)
                             && !state.owners(keyspace, partition).contains(&self.here)
+                            && !had(keyspace, partition)
                     });
                     if is_new {
                         fresh.push(partition);

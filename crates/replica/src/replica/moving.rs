@@ -73,8 +73,9 @@ impl Replica {
         self.move_on(now, out);
     }
 
-    /// This node is an owner now of partitions that it did not hold in the state before. It was filled, and said so, in a life that
-    /// its directory does not know of any more: a disk was rolled back beyond that. So all that they have is missing here.
+    /// This node is an owner now of partitions that it did not hold in the state before, or was about to drop. It was filled, and said so,
+    /// in a life that its directory does not know of any more: a disk was rolled back beyond that. Or the history in which it handed them
+    /// over was given up for another. So all that they have is missing here.
     fn lose_what_was_filled_before(&mut self, before: &ClusterState, out: &mut Vec<Effect>) {
         let lives_anew = self.healing.figures().began_without;
         let is_owner = |partition: PartitionId| {
@@ -84,7 +85,14 @@ impl Replica {
             keyspaces.any(|one| self.state.owners(one.id, partition).contains(&self.here))
         };
         let jumped = self.partitions.iter().copied();
-        let jumped = jumped.filter(|partition| !before.holds(self.here, *partition) && is_owner(*partition));
+        let may_have_dropped = |partition: PartitionId| {
+            let was_cleared = |keyspace| before.is_cleared(self.here, keyspace, partition);
+            let is_owner = |keyspace| self.state.owners(keyspace, partition).contains(&self.here);
+            self.state.keyspaces().iter().any(|one| was_cleared(one.id) && is_owner(one.id))
+        };
+        let jumped = jumped.filter(|partition| {
+            !before.holds(self.here, *partition) && is_owner(*partition) || may_have_dropped(*partition)
+        });
         let ranges: Vec<KeyRange> = jumped.filter_map(|partition| self.healing.range_of(partition)).collect();
         if ranges.is_empty() {
             return;

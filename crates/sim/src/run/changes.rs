@@ -78,6 +78,13 @@ impl Changes {
     }
 }
 
+impl Changes {
+    /// What was acknowledged may have been given up with the history that it was made in.
+    pub(super) fn forget_what_is_there(&mut self) {
+        self.balances.values_mut().for_each(|balance| *balance = None);
+    }
+}
+
 impl Run {
     /// While faults strike: the next time.
     pub(super) fn set_change_alarm(&mut self) {

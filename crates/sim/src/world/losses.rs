@@ -89,11 +89,13 @@ impl World {
         }
         let governed = |host: &Host| host.shards.first().and_then(|running| running.shard.governed());
         let leads = |host: &&Host| governed(host).is_some_and(|shown| shown.keepers.leader == Some(host.id));
-        let Some(voters) = self.hosts.iter().filter(|host| host.is_up()).find(leads).and_then(governed) else {
+        let Some(voters) = self.hosts.iter().filter(|host| host.is_up()).find(leads).and_then(governed)
+        else {
             return false;
         };
         let voters = voters.keepers.voters;
-        let others = self.hosts.iter().enumerate().filter(|(at, host)| *at != place && voters.contains(&host.id));
+        let others =
+            self.hosts.iter().enumerate().filter(|(at, host)| *at != place && voters.contains(&host.id));
         let able = others.filter(|(_, host)| governed(host).is_some_and(|shown| shown.has_log)).count();
         able * 2 > voters.len()
     }

@@ -106,6 +106,19 @@ impl World {
         self.pull_plug(place, mode);
     }
 
+    /// Switches on a machine that was switched off.
+    pub fn switch_on(&mut self, place: Place) {
+        self.kept_off[place] = false;
+        self.start(place);
+    }
+
+    /// Heals all cuts. Machines that were switched off stay so.
+    pub fn heal_but_keep_off(&mut self) {
+        let kept_off = self.kept_off.clone();
+        self.heal();
+        self.kept_off = kept_off;
+    }
+
     /// Ends a node in good order. It will be started again after a while.
     pub fn stop_cleanly(&mut self, place: Place) {
         // Who stands still does not hear that it is to stop.

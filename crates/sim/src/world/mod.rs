@@ -358,6 +358,35 @@ impl World {
             && !hosts().any(|host| host.slow_until > self.now)
     }
 
+    /// What is not as it is where all are whole, in words.
+    pub fn why_not_whole(&self) -> String {
+        let places: Vec<Place> = self.members().collect();
+        let mut why = Vec::new();
+        if !self.network.is_whole_among(self.now, &places) {
+            why.push("connections do not stand".to_owned());
+        }
+        if !self.is_current() {
+            why.push("messages are long under way".to_owned());
+        }
+        for place in &places {
+            let host = &self.hosts[*place];
+            let unreached =
+                places.iter().map(|other| &self.hosts[*other]).filter(|other| !host.reaches(other.id));
+            why.extend(unreached.map(|other| format!("{} does not reach {}", host.name, other.name)));
+            for (is_so, what) in [
+                (!host.is_up(), "is not up"),
+                (host.lacks_something(), "lacks something"),
+                (host.refuses_values(), "refuses values"),
+                (host.slow_until > self.now, "has yet to end what it began while it was slow"),
+            ] {
+                if is_so {
+                    why.push(format!("{} {what}", host.name));
+                }
+            }
+        }
+        why.join(", ")
+    }
+
     /// Whether one node could connect with another, as far as that depends on what was done to the other and to the network.
     pub fn can_reach(&self, here: Place, there: Place) -> bool {
         !self.kept_off[there] && !self.is_still(there) && !self.network.is_cut_between(here, there)

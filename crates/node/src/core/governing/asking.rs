@@ -20,6 +20,9 @@ const ASKED_MAX: usize = 256;
 /// How long to wait before somebody is asked again who leads.
 const ASK_AGAIN: Duration = Duration::from_millis(200);
 
+/// How long the shards of this node may take to go by what was made.
+const DONE_WITHIN: Duration = Duration::from_secs(10);
+
 /// How often a change is made anew from later settings.
 const OVERTAKEN_MAX: u32 = 5;
 
@@ -60,6 +63,9 @@ impl Governing {
             out.push(Act::Answer(client, Err(Error::Overloaded(why))));
             return;
         }
+        if let Change::Recover(plan) = change {
+            return self.recover(now, client, *plan, false, out);
+        }
         if let Change::Join(plan) = &change
             && self.newest.has_joined(plan)
         {
@@ -79,6 +85,28 @@ impl Governing {
         };
         self.asked.insert(self.next_number, asked);
         self.propose_for(now, self.next_number, out);
+    }
+
+    /// What was made is answered once this node goes by the state of that epoch.
+    pub(super) fn wait_until_done(
+        &mut self,
+        now: Moment,
+        number: u64,
+        (client, change): (u64, Change),
+        epoch: Epoch,
+        out: &mut Vec<Act>,
+    ) {
+        let asked = Asked {
+            client,
+            change,
+            deadline: now.mono + DONE_WITHIN,
+            again_at: None,
+            with: Some(self.here),
+            overtaken: 0,
+            done_in: Some(epoch),
+        };
+        self.asked.insert(number, asked);
+        self.answer_done(out);
     }
 
     /// Says what a change would come to.
@@ -230,7 +258,8 @@ impl Governing {
                 )),
                 (None, None) => Error::NotLed(
                     "nobody leads those who keep the cluster state: a majority of them must be up and reach each other \
-                     (`henge status` says who they are). Reads and writes go on meanwhile"
+                     (`henge status` says who they are). Reads and writes go on meanwhile. If the majority is lost for good, \
+                     `henge recover` begins the history again from what is left"
                         .to_owned(),
                 ),
             };

@@ -16,6 +16,8 @@ use consensus::{
 use types::{Instant, Moment, NodeId};
 use wire::{Govern, Proposed};
 
+use super::news::history_of;
+use super::recovering::{seal, unseal};
 use super::store::{Opened, Work};
 use super::{Act, Governing, voters};
 
@@ -122,7 +124,7 @@ impl Governing {
         }
     }
 
-    fn open(&mut self, now: Moment, out: &mut Vec<Act>) {
+    pub(super) fn open(&mut self, now: Moment, out: &mut Vec<Act>) {
         let rng = self.rng.fork();
         let Some(keeper) = &mut self.keeper else { return };
         let Some(stored) = keeper.stored.take() else { return };
@@ -142,13 +144,20 @@ impl Governing {
     /// A message of the group.
     pub(super) fn hear_group(&mut self, now: Moment, from: NodeId, bytes: &[u8], out: &mut Vec<Act>) {
         self.open(now, out);
-        let Some(keeper) = &mut self.keeper else { return };
-        let Some((sender, to, message)) = open_message(bytes) else {
+        let Some((history, (sender, to, message))) =
+            unseal(bytes).and_then(|(history, rest)| Some((history, open_message(rest)?)))
+        else {
             tracing::warn!(peer = %self.newest.name_of(from), "a message of the group cannot be read");
             return;
         };
+        if !self.is_of(history) {
+            // Those who were lost may be back, and know of nothing.
+            out.push(Act::Send(from, self.have()));
+            return;
+        }
         // A sender is who the connection says, whatever it claims.
-        if voters::node_of(sender) != from || to != keeper.member {
+        let Some(keeper) = self.keeper.as_mut().filter(|keeper| to == keeper.member) else { return };
+        if voters::node_of(sender) != from {
             return;
         }
         let taken = keeper.with(|group, effects| group.receive(now.mono, sender, message, effects));
@@ -193,7 +202,9 @@ impl Governing {
         outcome: Result<u64, consensus::StoreError>,
         out: &mut Vec<Act>,
     ) {
-        let Some(keeper) = &mut self.keeper else { return };
+        // A member that was dismissed meanwhile, or is of a history that was left, has no use for it.
+        let is_its = |keeper: &&mut Keeper| keeper.member == store.owner().member;
+        let Some(keeper) = self.keeper.as_mut().filter(is_its) else { return };
         keeper.store = Some(store);
         match outcome {
             Ok(number) => {
@@ -226,6 +237,7 @@ impl Governing {
             Effect::Persist { number, write } => keeper.writes.push_back((number, write)),
             Effect::Send(to, message) => {
                 let bytes = seal_message(keeper.member, to, &message);
+                let bytes = Bytes::from(seal(history_of(&self.newest), &bytes));
                 out.push(Act::Send(voters::node_of(to), Govern::Group(bytes)));
             }
             Effect::Apply(entry) => self.applied(&entry, out),
@@ -358,19 +370,27 @@ impl Governing {
             return;
         }
         self.making_log = Some(member);
-        let (place, incarnation, stored) = (self.place.clone(), self.incarnation, Box::new(stored));
-        out.push(Act::Run(Work::Make { place, incarnation, member, stored }));
+        let (place, stored) = (self.place.clone(), Box::new(stored));
+        let log_of = super::store::log_of(self.incarnation, self.kept_history);
+        out.push(Act::Run(Work::Make { place, log_of, member, stored }));
     }
 
     /// The log was made, or could not be.
     pub(super) fn made_log(
         &mut self,
         now: Moment,
+        log_of: u64,
         outcome: Result<Opened, consensus::StoreError>,
         out: &mut Vec<Act>,
     ) {
         self.making_log = None;
+        let is_ours = log_of == super::store::log_of(self.incarnation, history_of(&self.newest));
         match outcome {
+            Ok(opened) if !is_ours || self.keeper.is_some() => {
+                // Another history was heard of meanwhile, or begun here.
+                let member = opened.member;
+                out.push(Act::Run(Work::Remove { place: self.place.clone(), member }));
+            }
             Ok(opened) => {
                 self.keeper = Some(Keeper::new(opened));
                 self.open(now, out);
@@ -401,12 +421,12 @@ fn applied_to(state: &ClusterState, bytes: &[u8]) -> Result<ClusterState, Refuse
 }
 
 /// A message with who sends it, and to whom, by their numbers in the group.
-fn seal_message(from: MemberId, to: MemberId, message: &Message) -> Bytes {
+fn seal_message(from: MemberId, to: MemberId, message: &Message) -> Vec<u8> {
     let mut bytes = Vec::new();
     bytes.extend_from_slice(&from.0.to_le_bytes());
     bytes.extend_from_slice(&to.0.to_le_bytes());
     bytes.extend_from_slice(&message.encode());
-    Bytes::from(bytes)
+    bytes
 }
 
 fn open_message(bytes: &[u8]) -> Option<(MemberId, MemberId, Message)> {

@@ -10,6 +10,7 @@ use cluster::ClusterState;
 use env::DiskError;
 use types::{Epoch, Instant, Moment};
 
+use super::news::history_of;
 use super::store::Work;
 use super::{Act, Governing};
 
@@ -27,12 +28,18 @@ impl Keeping {
     pub(super) fn next_timer(&self) -> Option<Instant> {
         self.again_at
     }
+
+    /// Whether the latest state is on the disk.
+    pub(super) fn is_idle(&self) -> bool {
+        self.under_way.is_none() && self.again_at.is_none()
+    }
 }
 
 impl Governing {
     /// Has the latest state written down, unless one is being so.
     pub(super) fn keep(&mut self, out: &mut Vec<Act>) {
-        if self.keeping.under_way.is_some() || self.keeping.again_at.is_some() {
+        // What is written down to begin the history again is this file too.
+        if !self.keeping.is_idle() || self.begins_again() {
             return;
         }
         let state = Arc::clone(&self.newest);
@@ -53,6 +60,7 @@ impl Governing {
         match outcome {
             Ok(()) => {
                 let is_last = Arc::ptr_eq(&state, &self.newest);
+                self.kept_history = history_of(&state);
                 out.push(Act::Adopt(state));
                 if !is_last {
                     self.keep(out);

@@ -15,10 +15,11 @@ use wire::Govern;
 
 use super::super::amounts::{Amounts, Told};
 use super::group::Proposer;
+use super::news::history_of;
 use super::{Act, Governing, voters};
 
 /// How often it looks at what is to be done.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// How often it changes something about who votes, at most. While one voter is replaced by another the group can lose fewer than
 /// before, so this is not to take long.
@@ -117,8 +118,13 @@ impl Governing {
     }
 
     fn take_report(&mut self, now: Moment, from: NodeId, report: NodeReport) {
-        let NodeReport { report, member, incarnation, amounts } = report;
-        let heard = Heard { at: now.mono, adopted: report.adopted, member: member.map(MemberId), incarnation };
+        let NodeReport { mut report, member, incarnation, amounts } = report;
+        if cluster::generation_of(report.adopted) != self.newest.generation() {
+            // It was done in a history that was given up, and has to be said again by who goes by this one.
+            report.done.clear();
+        }
+        let heard =
+            Heard { at: now.mono, adopted: report.adopted, member: member.map(MemberId), incarnation };
         self.leading.progress.report(from, report);
         self.leading.amounts.take(&self.newest, from, amounts);
         self.leading.heard.insert(from, heard);
@@ -244,7 +250,10 @@ impl Governing {
         };
         let votes = |node: NodeId| membership.voters().iter().any(|voter| voters::node_of(*voter) == node);
         let state = &self.newest;
-        let chosen = voters::choose(state.members(), |node| is_heard(node, VOTER_SILENT_MAX), votes);
+        // Who does not vote yet is not to before he was heard: he may be one of those who were lost.
+        let may =
+            |node| is_heard(node, VOTER_SILENT_MAX) && (votes(node) || leading.heard.contains_key(&node));
+        let chosen = voters::choose(state.members(), may, votes);
         let wanted = voters::wanted(state.members().iter().filter(|one| one.standing.stays()).count());
         let stays =
             |member: MemberId| state.member(voters::node_of(member)).is_some_and(|one| one.standing.stays());
@@ -324,7 +333,10 @@ impl Governing {
             let node = voters::node_of(*learner);
             if let Some(heard) = self.leading.heard.get(&node).filter(|heard| heard.member.is_none()) {
                 let incarnation = heard.incarnation;
-                out.push(Act::Send(node, Govern::Invite { member: learner.0, incarnation }));
+                out.push(Act::Send(
+                    node,
+                    Govern::Invite { history: history_of(&self.newest), member: learner.0, incarnation },
+                ));
             }
         }
     }
@@ -333,7 +345,10 @@ impl Governing {
     fn dismiss(&self, membership: &consensus::Membership, out: &mut Vec<Act>) {
         for (node, heard) in &self.leading.heard {
             if let Some(member) = heard.member.filter(|member| membership.is_gone(*member)) {
-                out.push(Act::Send(*node, Govern::Dismiss { member: member.0 }));
+                out.push(Act::Send(
+                    *node,
+                    Govern::Dismiss { history: history_of(&self.newest), member: member.0 },
+                ));
             }
         }
     }

@@ -3,7 +3,8 @@
 //! A few of the members keep the history of the state, as voters of a group ([`group`]); one of them leads ([`leading`]) and
 //! proposes what follows. All others learn: whoever has a later state sends it, or the commands that led to it ([`news`]). A state
 //! is on this node's disk before anything here goes by it ([`keeping`]), so that what a shard once refused it refuses after a crash
-//! too. What people ask for is proposed to whoever leads ([`asking`]).
+//! too. What people ask for is proposed to whoever leads ([`asking`]). Where the majority of the voters is lost for good, one node begins
+//! the history again ([`recovering`]), and whoever hears of that leaves the one before.
 //!
 //! What must hold (INVARIANTS E1, E10): a state is believed only from the group's log or as a later one of the same history; and
 //! without a leader everything goes on by the last state.
@@ -15,6 +16,7 @@ mod group;
 mod keeping;
 mod leading;
 mod news;
+mod recovering;
 pub(super) mod store;
 mod voters;
 
@@ -30,7 +32,7 @@ use cluster::{ClusterState, Report, Step};
 use consensus::MemberId;
 use env::{Disk, Rng};
 use types::{Epoch, Incarnation, Instant, Moment, NodeId, PartitionId, ShardId};
-use wire::{Govern, Leads};
+use wire::{Govern, History, Leads};
 
 pub use self::store::known_state;
 pub(crate) use self::store::{Done as GovernDone, Work as GovernWork};
@@ -39,6 +41,8 @@ use self::asking::Asked;
 use self::group::Keeper;
 use self::keeping::Keeping;
 use self::leading::Leading;
+use self::news::history_of;
+use self::recovering::Recovering;
 use super::amounts::{Amounts, Own};
 
 /// How often a node says what it knows, and how far it is.
@@ -92,6 +96,11 @@ pub(super) struct Governing {
     amounts: Own,
     reachable: BTreeSet<NodeId>,
     next_word: Option<Instant>,
+    /// Of which history the state is that this node has on its disk.
+    kept_history: History,
+    /// Peers that go by another history of the same generation, and how far they are with it.
+    splits: BTreeMap<NodeId, Epoch>,
+    recovering: Option<Recovering>,
     rng: Rng,
 }
 
@@ -104,6 +113,8 @@ pub struct Shown {
     pub keepers: Keepers,
     /// Whether this node has a log of it, or is making one.
     pub has_log: bool,
+    /// What people should know.
+    pub notices: Vec<String>,
 }
 
 /// The data directory.
@@ -153,6 +164,9 @@ impl Governing {
             reachable: BTreeSet::new(),
             recent: VecDeque::new(),
             next_word: None,
+            kept_history: history_of(&state),
+            splits: BTreeMap::new(),
+            recovering: None,
             rng,
             newest: state,
         }
@@ -173,6 +187,7 @@ impl Governing {
             movements: self.newest.movements().keys().map(|one| (*one, figures(one))).collect(),
             keepers: Keepers { voters: self.voters_known(), leader, term },
             has_log: self.keeps_as().is_some(),
+            notices: self.split_notices(),
         }
     }
 
@@ -193,6 +208,8 @@ impl Governing {
         let asked = self.asked.values().map(Asked::next_timer);
         let others = [self.next_word.unwrap_or_default()].into_iter().chain(self.keeping.next_timer());
         let group = self.keeper.as_ref().map(Keeper::next_timer);
+        let recovering = self.recovering.as_ref().and_then(Recovering::next_timer);
+        let others = others.chain(recovering);
         asked.chain(others).chain(group).chain(self.leading.next_timer()).min().unwrap_or_default()
     }
 
@@ -203,6 +220,7 @@ impl Governing {
         self.tick(now, out);
         self.lead(now, out);
         self.ask_again(now, out);
+        self.go_on_recovering(now, out);
         if self.next_word.is_none_or(|at| at <= now.mono) {
             self.next_word = Some(now.mono + SPEAK_EVERY);
             self.speak(now, out);
@@ -213,17 +231,19 @@ impl Governing {
     pub(super) fn hear(&mut self, now: Moment, from: NodeId, govern: Govern, out: &mut Vec<Act>) {
         match govern {
             Govern::Group(bytes) => self.hear_group(now, from, &bytes, out),
-            Govern::Have { generation, epoch, fingerprint, leads, only_life } => {
+            Govern::Have { history, epoch, fingerprint, leads, only_life } => {
                 if only_life == Some(self.incarnation) {
                     self.vouched(from, out);
                 }
-                if let Some(Leads { term, voters }) = leads {
+                if let Some(Leads { term, voters }) = leads
+                    && history == history_of(&self.newest)
+                {
                     self.heard_of_leader(now, term, from, out);
                     if self.leader == Some((term, from)) {
                         self.voters = voters;
                     }
                 }
-                self.others_have(from, (generation, epoch), fingerprint, out);
+                self.others_have(from, history, epoch, fingerprint, out);
             }
             Govern::State(bytes) => self.hear_state(from, &bytes, out),
             Govern::Commands { after, commands, fingerprint } => {
@@ -232,12 +252,19 @@ impl Governing {
             Govern::Propose { number, command } => self.propose_for_peer(now, from, number, &command, out),
             Govern::Proposed { number, outcome } => self.proposed(number, outcome, out),
             Govern::Report(bytes) => self.hear_report(now, from, &bytes),
-            Govern::Invite { member, incarnation } => {
-                if incarnation == self.incarnation {
+            Govern::Invite { history, member, incarnation } => {
+                // What it promises as a member it must not forget, so the state that the log goes with is on the disk before.
+                if incarnation == self.incarnation && self.is_of(history) && history == self.kept_history {
                     self.invited(MemberId(member), out);
                 }
             }
-            Govern::Dismiss { member } => self.dismissed(MemberId(member), out),
+            Govern::Dismiss { history, member } => {
+                if self.is_of(history) {
+                    self.dismissed(MemberId(member), out);
+                }
+            }
+            Govern::HowFar { number } => self.say_how_far(now, from, number, out),
+            Govern::SoFar { number, far } => self.heard_how_far(from, number, *far, out),
         }
     }
 
@@ -246,7 +273,8 @@ impl Governing {
         match done {
             GovernDone::Kept(epoch, outcome) => self.kept(now, epoch, outcome, out),
             GovernDone::Written(store, outcome) => self.written(now, store, outcome, out),
-            GovernDone::Made(outcome) => self.made_log(now, outcome, out),
+            GovernDone::Made(log_of, outcome) => self.made_log(now, log_of, outcome, out),
+            GovernDone::BeganAgain(outcome) => self.began_again(now, outcome, out),
             GovernDone::Removed(Ok(())) => {}
             GovernDone::Removed(Err(error)) => {
                 tracing::warn!(%error, "a log of the cluster state that is of no use any more is still there");

@@ -3,7 +3,7 @@
 //! The file `state` is the state that the node goes by; it is replaced whole. A voter has the group's log beside it, in a file that
 //! is named by its number in the group (`group-0000000000010002`) and bound to the life of the data directory: a directory that
 //! was emptied, copied or put back begins another life and finds no log of its own, so nobody votes on what he has forgotten
-//! (INVARIANTS E7, G2).
+//! (INVARIANTS E7, G2). It is bound to the history as well: who goes by one that was begun again has no log of the one before.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use consensus::{MemberId, Owner, Store, StoreError, Stored, Write};
 use env::{Disk, DiskError};
 use replica::Identity;
 use types::{Epoch, Incarnation};
+use wire::History;
 
 use super::Place;
 
@@ -41,8 +42,11 @@ pub(crate) enum Work {
         /// Each with its number, in order.
         writes: Vec<(u64, Write)>,
     },
-    /// Make a log.
-    Make { place: Place, incarnation: Incarnation, member: MemberId, stored: Box<Stored> },
+    /// Make a log, for the life and the history that this stands for.
+    Make { place: Place, log_of: u64, member: MemberId, stored: Box<Stored> },
+    /// Make a log and keep a state of a history that is begun again. Before the state is kept nothing has happened: a log of another
+    /// history than that of the state is of no use.
+    BeginAgain { place: Place, log_of: u64, member: MemberId, stored: Box<Stored>, bytes: Vec<u8> },
     /// Remove the log of a member that is none any more.
     Remove { place: Place, member: MemberId },
 }
@@ -55,7 +59,9 @@ pub(crate) enum Done {
     /// The store, and the last write that is on stable storage.
     Written(Box<Store>, Result<u64, StoreError>),
     /// The log that was made.
-    Made(Result<Opened, StoreError>),
+    Made(u64, Result<Opened, StoreError>),
+    /// The log of a history that is begun again, whose state is kept too.
+    BeganAgain(Result<Opened, String>),
     /// Whether it is gone.
     Removed(Result<(), DiskError>),
 }
@@ -77,21 +83,29 @@ impl Work {
                 }
                 Done::Written(store, Ok(last))
             }
-            Work::Make { place, incarnation, member, stored } => {
-                Done::Made(make(&place, incarnation, member, stored))
+            Work::Make { place, log_of, member, stored } => {
+                Done::Made(log_of, make(&place, log_of, member, stored))
+            }
+            Work::BeginAgain { place, log_of, member, stored, bytes } => {
+                let made = make(&place, log_of, member, stored).map_err(|error| error.to_string());
+                Done::BeganAgain(made.and_then(|opened| {
+                    let kept = env::disk::replace(place.disk.as_ref(), &place.dir, STATE_FILE, &bytes);
+                    kept.map(|()| opened).map_err(|error| error.to_string())
+                }))
             }
             Work::Remove { place, member } => Done::Removed(remove(&place, &log_name(member))),
         }
     }
 }
 
-fn make(
-    place: &Place,
-    incarnation: Incarnation,
-    member: MemberId,
-    stored: Box<Stored>,
-) -> Result<Opened, StoreError> {
-    let owner = Owner { group: incarnation.0, member };
+/// What a log is bound to: the life of the data directory, and the history that it is of. A log of an earlier history is not opened, and
+/// nobody goes on from it who has heard of a later one.
+pub(crate) fn log_of(incarnation: Incarnation, history: History) -> u64 {
+    incarnation.0 ^ history.number
+}
+
+fn make(place: &Place, log_of: u64, member: MemberId, stored: Box<Stored>) -> Result<Opened, StoreError> {
+    let owner = Owner { group: log_of, member };
     let store = Store::create(Arc::clone(&place.disk), &place.dir, &log_name(member), owner, &stored)?;
     Ok(Opened { member, store: Box::new(store), stored })
 }
@@ -135,17 +149,17 @@ pub fn known_state(disk: &dyn Disk, dir: &Path) -> Result<Option<ClusterState>, 
     }
 }
 
-/// The log of this life of a directory, if it has one. A log of an earlier life is removed.
+/// The log of this life of a directory and of this history, if it has one. A log of an earlier one is removed.
 ///
 /// # Errors
 /// As [`StoreError`] says.
-pub(crate) fn open_log(place: &Place, incarnation: Incarnation) -> Result<Option<Opened>, StoreError> {
+pub(crate) fn open_log(place: &Place, log_of: u64) -> Result<Option<Opened>, StoreError> {
     let names = place.disk.list(&place.dir)?;
     let mut members: Vec<MemberId> = names.iter().filter_map(|name| member_of(name)).collect();
     members.sort_unstable();
     let mut found = None;
     while let Some(member) = members.pop() {
-        let owner = Owner { group: incarnation.0, member };
+        let owner = Owner { group: log_of, member };
         if found.is_none() {
             match Store::open(Arc::clone(&place.disk), &place.dir, &log_name(member), owner) {
                 Ok(Some((store, stored))) => {

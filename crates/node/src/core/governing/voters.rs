@@ -30,6 +30,11 @@ pub(super) fn fresh(node: NodeId, highest: MemberId) -> MemberId {
     MemberId((((highest.0 >> 16) + 1) << 16) | u64::from(node.0))
 }
 
+/// The number of the only member of a group that begins a history again: above all of earlier generations.
+pub(super) fn first(generation: u32, node: NodeId) -> MemberId {
+    fresh(node, MemberId(u64::from(generation) << 40))
+}
+
 /// The node of a member of the group.
 pub(super) fn node_of(member: MemberId) -> NodeId {
     let [low, high, ..] = member.0.to_le_bytes();
@@ -121,6 +126,9 @@ mod tests {
 
     #[test]
     fn numbers_go_up_and_name_their_nodes() {
+        let again = first(1, NodeId(7));
+        assert!(again > fresh(NodeId(u16::MAX), MemberId(1 << 36)) && node_of(again) == NodeId(7));
+        assert!(first(2, NodeId(1)) > again);
         let first = fresh(NodeId(7), MemberId(3));
         let again = fresh(NodeId(2), first);
         assert!(again > first && node_of(first) == NodeId(7) && node_of(again) == NodeId(2));
