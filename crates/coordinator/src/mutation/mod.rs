@@ -25,7 +25,7 @@ mod refusal;
 mod relays;
 mod writing;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use api::{Deleted, Detail, Error, ExpiryChange, Found, Marks, Operation, Reply, Touched, Written};
 use bytes::Bytes;
@@ -411,6 +411,7 @@ impl Mutation {
             ahead: Vec::new(),
             former: BTreeSet::new(),
             asked_again: BTreeSet::new(),
+            asked_in_two_roles: BTreeMap::new(),
             passing: Vec::new(),
             problems: Vec::new(),
         };
@@ -586,6 +587,7 @@ impl Mutation {
         writing.without.clear();
         writing.ahead.clear();
         writing.passing.clear();
+        writing.asked_in_two_roles.clear();
         writing.problems.clear();
         let round = writing.round;
         let make = self.make_of(target, *ingredients, Some(again), turn);

@@ -143,15 +143,21 @@ impl Mutation {
         for node in writing.holding.failures().filter(|node| is_as_it_was(*node)) {
             holding.failed(node);
         }
+        writing.asked_in_two_roles.clear();
         if writing.is_sent {
-            // None of these refused it, or provably did not get it, so far as is known by now.
             let is_ahead = |node: &NodeId| writing.ahead.iter().any(|(other, _)| other == node);
+            let in_another_role =
+                |node: &NodeId| !is_as_it_was(*node) && !is_ahead(node) && !writing.later.contains(node);
+            let unanswered = writing.holding.awaited().filter(in_another_role);
+            let in_two_roles = unanswered.map(|node| (node, None)).collect();
+            // None of these refused it, or provably did not get it, so far as is known by now.
             let silent = writing.holding.awaited().filter(|node| !is_ahead(node));
             let failed = writing.holding.failures();
             let all = silent.chain(writing.holding.successes()).chain(failed);
             let may_have_it = |node: &NodeId| *node != target.here && !writing.later.contains(node);
             let former: Vec<NodeId> = all.filter(may_have_it).collect();
             writing.former.extend(former);
+            writing.asked_in_two_roles = in_two_roles;
         }
         writing.holding = holding;
         writing.ahead.clear();

@@ -1,6 +1,6 @@
 //! Who holds a write that was made, who refused it, and who provably never got it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use causality::{Dot, Stamp};
 use quorum::{Decision, Joint, Tracker};
@@ -40,6 +40,9 @@ pub(super) struct Writing {
     /// Who was sent it once more, by a later state or because a relay failed, and may have taken it the first time. If he refuses it the second time,
     /// something has outranked it between, and that says nothing of whether it was seen.
     pub(super) asked_again: BTreeSet<NodeId>,
+    /// Who was asked to keep it for another and is an owner by now, or the other way round, and has yet to answer both; with what he has
+    /// answered. An answer does not say which of the two it is to.
+    pub(super) asked_in_two_roles: BTreeMap<NodeId, Option<ReplicaReply>>,
     /// Whom relays are to pass it on to.
     pub(super) passing: Vec<Passing>,
     pub(super) problems: Vec<(NodeId, String)>,
@@ -113,6 +116,7 @@ impl Writing {
         since: Epoch,
         awaits: impl Fn(Epoch) -> bool,
     ) {
+        let Some(reply) = self.answer_to_both(from, reply, since) else { return };
         match reply {
             ReplicaReply::Stored => {
                 self.holding.succeeded(from);
@@ -158,6 +162,25 @@ impl Writing {
         }
     }
 
+    /// What an answer comes to. Of two from one who was asked in two roles, what is less counts, for each may be to either; but that
+    /// the first question was routed by what is over says nothing of the second.
+    fn answer_to_both(&mut self, from: NodeId, reply: ReplicaReply, since: Epoch) -> Option<ReplicaReply> {
+        let is_over =
+            |reply: &ReplicaReply| matches!(reply, ReplicaReply::StaleEpoch { newest } if *newest <= since);
+        let Some(first) = self.asked_in_two_roles.get_mut(&from) else { return Some(reply) };
+        match first.take() {
+            None => {
+                *first = Some(reply);
+                None
+            }
+            Some(first) => {
+                self.asked_in_two_roles.remove(&from);
+                let is_less = first != ReplicaReply::Stored || is_over(&reply);
+                Some(if is_less && !is_over(&first) { first } else { reply })
+            }
+        }
+    }
+
     /// A node that was asked cannot be reached: where fallbacks may stand in, the next one is asked to keep the write for it.
     pub(super) fn peer_failed(
         &mut self,
@@ -171,6 +194,7 @@ impl Writing {
             return;
         }
         self.holding.failed(from);
+        self.asked_in_two_roles.remove(&from);
         let is_later = self.later.remove(&from);
         match failure {
             _ if is_later => {

@@ -54,6 +54,7 @@ async fn every_route_of_the_contract_is_described() {
         "PUT /v1/nodes/{name}/weight",
         "POST /v1/partitions/{partition}/move",
         "POST /v1/partitions/halve",
+        "POST /v1/recover",
         "GET /v1/members",
         "GET /v1/repair",
         "POST /v1/repair",

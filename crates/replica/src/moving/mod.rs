@@ -226,7 +226,7 @@ impl Moving {
         fresh
     }
 
-    /// Whether this node keeps what there is of a partition in a keyspace: takes it in, compares it, and drops nothing of it.
+    /// Whether this node keeps what there is of a partition in a keyspace: takes it in, and drops nothing of it.
     pub(crate) fn keeps(&self, keyspace: KeyspaceId, partition: PartitionId) -> bool {
         let owners = self.state.all_owners(keyspace, partition);
         if owners.read.contains(&self.here) {
@@ -239,6 +239,14 @@ impl Moving {
                 Phase::Done(_) => local.stage != Stage::Clearing,
                 Phase::Fetching(_) | Phase::Comparing(_) => true,
             })
+    }
+
+    /// Whether this node compares what it keeps with others. While a new owner fetches, what it lacks is what is on its way in pages: if
+    /// it compared, owners would send it the same by the exchange.
+    pub(crate) fn compares(&self, keyspace: KeyspaceId, partition: PartitionId) -> bool {
+        let is_fetching = |local: &Local| matches!(local.phase, Phase::Fetching(_));
+        let is_read = || self.state.owners(keyspace, partition).contains(&self.here);
+        self.keeps(keyspace, partition) && (!self.steps.get(&partition).is_some_and(is_fetching) || is_read())
     }
 
     /// The same of any keyspace.

@@ -201,8 +201,8 @@ impl Replica {
         let notes = note::load(&mut db)?;
         let shard = (options.shard, options.shards);
         let moving = Moving::new(here, &state, partitions, &notes, shard);
-        let keeps = |keyspace, partition| moving.keeps(keyspace, partition);
-        let exchange = Exchange::new(here, Arc::clone(&state), partitions, keeps, shard, options.exchange);
+        let compares = |keyspace, partition| moving.compares(keyspace, partition);
+        let exchange = Exchange::new(here, Arc::clone(&state), partitions, compares, shard, options.exchange);
         // Of what this node does not hold it may have something that it had no time to drop.
         let is_swept = |one: &PartitionId| !state.holds(here, *one) || moving.waits_for_sweep(*one);
         let sweeping = Sweeping::of(partitions.iter().copied().filter(is_swept));

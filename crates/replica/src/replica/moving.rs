@@ -156,11 +156,11 @@ impl Replica {
         }
     }
 
-    /// There are trees of what is kept, and of nothing else.
+    /// There are trees of what is compared, and of nothing else.
     fn keep_trees(&mut self, now: Moment) {
         let moving = &self.moving;
-        let keeps = |keyspace, partition| moving.keeps(keyspace, partition);
-        self.exchange.adopt(now, &self.state, &self.partitions, keeps);
+        let compares = |keyspace, partition| moving.compares(keyspace, partition);
+        self.exchange.adopt(now, &self.state, &self.partitions, compares);
     }
 
     /// Goes on with what is to be done for movements, as far as it is due.
@@ -224,7 +224,6 @@ impl Replica {
         let Some(from) = start_of(&self.state, partition) else { return };
         let phase = Phase::Fetching(Fetching::from(from.clone()));
         self.note(now, partition, Done::FetchedTo(from), |_| phase);
-        self.keep_trees(now);
     }
 
     fn fetch(&mut self, now: Moment, partition: PartitionId, out: &mut Vec<Effect>) {
@@ -235,8 +234,7 @@ impl Replica {
         let Phase::Fetching(fetching) = &mut local.phase else { return };
         let Some(source) = fetching.source(&sources) else {
             // All who had it are gone for good.
-            self.note(now, partition, Done::Fetched, |_| Phase::Comparing(Comparing::default()));
-            return;
+            return self.has_fetched(now, partition);
         };
         let limit_bytes = self.granting.grant(now.mono);
         if limit_bytes == 0 {
@@ -344,9 +342,14 @@ impl Replica {
                         self.collection.keep(partition, &mark);
                     }
                 }
-                self.note(now, partition, Done::Fetched, |_| Phase::Comparing(Comparing::default()));
+                self.has_fetched(now, partition);
             }
         }
+    }
+
+    fn has_fetched(&mut self, now: Moment, partition: PartitionId) {
+        self.note(now, partition, Done::Fetched, |_| Phase::Comparing(Comparing::default()));
+        self.keep_trees(now);
     }
 
     /// Looks whether a partition was compared with all that it is to be compared with, and goes on if so.

@@ -69,8 +69,8 @@ impl Replica {
         self.handoff.part(parts);
         self.healing.part(&state, &self.partitions, parts);
         let moving = &self.moving;
-        let keeps = |keyspace, partition| moving.keeps(keyspace, partition);
-        self.exchange.begin_anew(now, &state, &self.partitions, keeps, out);
+        let compares = |keyspace, partition| moving.compares(keyspace, partition);
+        self.exchange.begin_anew(now, &state, &self.partitions, compares, out);
         let outdated = self.collection.part(&state, &self.partitions);
         self.rewriting.go_on_with(outdated);
         let unmarked = std::mem::take(&mut self.to_unmark).into_iter();
