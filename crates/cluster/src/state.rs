@@ -321,8 +321,15 @@ impl ClusterState {
         let mut list = at.preference_list(keyspace, partition);
         // Who is among the owners of either set counts there, and stands in for nobody.
         let owners = self.all_owners(keyspace, partition);
-        list.fallbacks.retain(|node| owners.holders().all(|holder| holder != *node));
+        list.fallbacks
+            .retain(|node| owners.holders().all(|holder| holder != *node) && self.may_stand_in(*node));
         list
+    }
+
+    /// Whether a node may keep anything for others (INVARIANTS A3). One that leaves is gone as soon as it has handed over what it had,
+    /// and one that joins as soon as somebody has changed his mind, though nobody else has what it keeps.
+    pub fn may_stand_in(&self, node: NodeId) -> bool {
+        self.member(node).is_some_and(|member| member.standing == Standing::Settled)
     }
 
     /// The fallbacks of a partition in a keyspace, first the one that stands in first.

@@ -148,6 +148,12 @@ impl Replica {
             out.push(one.stale(newest));
             return Afterwards::Same;
         }
+        let is_kept_for_another =
+            matches!(one.task, Task::Write { .. } | Task::Make(_)) && store_key::own_slot(key).is_none();
+        if is_kept_for_another && !self.state.may_stand_in(self.here) {
+            out.push(one.fail("this node joins or leaves the cluster, and keeps nothing for others"));
+            return Afterwards::Same;
+        }
         if matches!(one.task, Task::ReadHeld) && self.hides_from_before(key, keyspace, one.ticket.partition) {
             out.push(one.fail("it has yet to be decided what becomes of a write to this key"));
             return Afterwards::Same;
