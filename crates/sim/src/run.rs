@@ -14,6 +14,7 @@
 
 mod changes;
 mod core_phase;
+mod planned;
 mod repairs;
 
 use std::time::Duration;
@@ -23,6 +24,7 @@ use env::disk::CrashMode;
 use types::Instant;
 
 use crate::faults::FaultKind;
+use crate::plan::Borders;
 use crate::scenario::Scenario;
 use crate::trace::Trace;
 use crate::witness::Violation;
@@ -59,6 +61,8 @@ pub struct Report {
     pub cores: usize,
     /// What became of clones of nodes.
     pub clones: Clones,
+    /// The borders at which the victim of a plan has stopped.
+    pub borders: Borders,
     /// How much virtual time passed.
     pub simulated: Duration,
     /// What the trace comes to.
@@ -102,6 +106,7 @@ pub fn run_caught(scenario: Scenario, print: bool) -> Report {
             faults: 0,
             cores: 0,
             clones: Clones::default(),
+            borders: Borders::new(),
             simulated: Duration::ZERO,
             trace_hash: 0,
             trace_lines: 0,
@@ -139,6 +144,7 @@ pub fn run_scenario(scenario: Scenario, print: bool) -> Report {
         cores_served: 0,
         repairs,
         changes,
+        watched: planned::Watched::default(),
     };
     for phase in [Run::safety, Run::healthy_core, Run::liveness, Run::agreement] {
         phase(&mut run);
@@ -162,6 +168,7 @@ struct Run {
     cores_served: usize,
     repairs: repairs::Repairs,
     changes: changes::Changes,
+    watched: planned::Watched,
     /// Losses of power that the books know of.
     power_losses: u64,
 }
@@ -198,6 +205,7 @@ impl Run {
         let latest = until + Duration::from_secs(60);
         loop {
             self.go_on(until);
+            self.go_by_plan();
             let enough = self.outstanding().iter().all(|kind| kind.needs_luck())
                 && self.workload.figures().written >= self.writes_wanted();
             if enough || until >= latest || !self.world.violations().is_empty() {
@@ -299,6 +307,7 @@ impl Run {
                 }
                 Happening::Internal => {}
             }
+            self.look_for_borders();
             // One broken rule breaks others: the first is the one to look at.
             if !self.world.violations().is_empty() {
                 break;
@@ -477,6 +486,7 @@ impl Run {
             faults: self.struck.len(),
             cores: self.cores_served,
             clones: self.world.clones(),
+            borders: self.watched.stopped_at,
             simulated: self.world.now().since(Instant::default()),
             trace_hash: self.world.trace().hash(),
             trace_lines: self.world.trace().lines(),

@@ -31,4 +31,7 @@ pub enum Sabotage {
     /// A maker makes a write that was passed on under its own name, not under the one that it was given, so that two makers make
     /// two writes of it (A6).
     NameAnew,
+    /// Old owners have nothing to give to new ones, and all find that they hold the same: so an old owner drops what nobody else
+    /// has (E4).
+    DropTheLast,
 }

@@ -43,7 +43,7 @@ pub(super) struct Changes {
     writes: u64,
 }
 
-enum Asked {
+pub(super) enum Asked {
     Create(&'static str),
     Drop(&'static str),
     Join(Place),
@@ -63,6 +63,16 @@ impl Changes {
             refused: 0,
             writes: 0,
         }
+    }
+
+    /// One of these places.
+    pub(super) fn pick(&mut self, places: &[Place]) -> Option<Place> {
+        self.rng.pick(places).copied()
+    }
+
+    /// Something was asked beside what is drawn.
+    pub(super) fn asked(&mut self, ask: AskId, asked: Asked) {
+        self.under_way.insert(ask, asked);
     }
 }
 
@@ -149,7 +159,7 @@ impl Run {
         self.world.hosts()[place].name.clone()
     }
 
-    fn join_of(&self, place: Place) -> Change {
+    pub(super) fn join_of(&self, place: Place) -> Change {
         let scenario = self.world.scenario();
         let name = scenario.spare(place - scenario.nodes.len());
         // Nobody connects by addresses here; but a member has one, and it is its own.
@@ -260,7 +270,7 @@ impl Run {
     }
 
     /// The partitions that move, and of each what the nodes that hold it have to say.
-    fn movements(&self) -> String {
+    pub(super) fn movements(&self) -> String {
         let state = self.world.cluster();
         let holders = |partition| {
             let hosts = self.world.hosts().iter().filter(move |host| state.holds(host.id, partition));
