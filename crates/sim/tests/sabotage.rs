@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sim::faults::FaultKind;
 use sim::scenario::NetworkOptions;
-use sim::{Report, Sabotage, Scenario};
+use sim::{Act, Plan, Report, Sabotage, Scenario, Victim};
 
 /// The first seed of a few that is noticed to be sabotaged.
 fn caught(sabotage: Option<Sabotage>, faults: &[FaultKind]) -> Option<Report> {
@@ -278,5 +278,38 @@ fn of_halves(seed: u64, sabotage: Option<Sabotage>) -> Scenario {
         network: NetworkOptions { usual_micros: 20_000, unruly: false, lost_one_in: 0 },
         safety: Duration::from_secs(15),
         ..Scenario::calm(seed, 5)
+    }
+}
+
+/// E4: an old owner that drops what the others do not have takes it with him.
+#[test]
+fn dropping_the_last_copy_is_noticed() {
+    assert_past_is_shown(caught_moving(Sabotage::DropTheLast));
+}
+
+/// The same without sabotage is clean.
+#[test]
+fn honest_movements_lose_nothing() {
+    let report = sim::run_scenario(of_movements(0, None), false);
+    assert!(report.is_clean(), "{}", report.complaints());
+}
+
+fn caught_moving(sabotage: Sabotage) -> Option<Report> {
+    (0..6).find_map(|seed| {
+        let report = sim::run_scenario(of_movements(seed, Some(sabotage)), false);
+        (!report.is_clean()).then_some(report)
+    })
+}
+
+/// Nodes join and leave one after the other, which moves every partition some times, while clients write and read few keys.
+fn of_movements(seed: u64, sabotage: Option<Sabotage>) -> Scenario {
+    let acts = vec![Act::Join, Act::Drain(0), Act::Join, Act::Drain(1)];
+    Scenario {
+        plan: Some(Plan { acts, one_by_one: true, victim: Victim::Nobody }),
+        spares: 2,
+        sabotage,
+        think_max: Duration::from_millis(5),
+        keys: 2,
+        ..Scenario::calm(seed, 3)
     }
 }

@@ -4,11 +4,13 @@
 //! arrive; so what it breaks is what such a fault in the code would break.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use cluster::ClusterState;
 use gossip::{Change, Verdict};
 use node::{Input, Sender};
 use types::{NodeId, OperationId};
-use wire::{Body, Envelope, ReplicaReply, ReplicaRequest, WritePath};
+use wire::{Body, Envelope, FetchAnswer, ReplicaReply, ReplicaRequest, WritePath};
 
 use super::World;
 use crate::host::{At, Outgoing};
@@ -106,10 +108,28 @@ impl World {
                 envelope.epoch = if is_of_before { since } else { envelope.epoch };
             }
             (Sabotage::NameAnew, Body::Request(ReplicaRequest::Forward(passed))) => passed.name = None,
+            (Sabotage::DropTheLast, Body::Request(ReplicaRequest::Fetch(_))) => {
+                let nothing = FetchAnswer { entries: Vec::new(), next: None, mark: None };
+                self.say_instead(at, from, &envelope, ReplicaReply::Fetched(Box::new(nothing)));
+                return None;
+            }
+            (Sabotage::DropTheLast, Body::Request(ReplicaRequest::Compare(_)))
+                if self.state_at(at)?.movement(envelope.partition).is_some() =>
+            {
+                let nothing = merkle::Answer::Same { doubted: false };
+                self.say_instead(at, from, &envelope, ReplicaReply::Compared(Box::new(nothing)));
+                return None;
+            }
             (Sabotage::AnswerFromMemory, _) => return self.answer_from_memory(from, at, envelope),
             _ => {}
         }
         Some(envelope)
+    }
+
+    /// What a shard goes by.
+    fn state_at(&self, at: At) -> Option<Arc<ClusterState>> {
+        let running = self.hosts[at.place].shards.get(usize::from(at.shard.0))?;
+        Some(Arc::clone(&running.shard.topology().state))
     }
 
     /// Whom a node takes another for, as it acts on it.
