@@ -290,8 +290,10 @@ fn dropping_the_last_copy_is_noticed() {
 /// The same without sabotage is clean.
 #[test]
 fn honest_movements_lose_nothing() {
-    let report = sim::run_scenario(of_movements(0, None), false);
-    assert!(report.is_clean(), "{}", report.complaints());
+    for seed in 0..2 {
+        let report = sim::run_scenario(of_movements(seed, None), false);
+        assert!(report.is_clean(), "seed {seed}:\n{}", report.complaints());
+    }
 }
 
 fn caught_moving(sabotage: Sabotage) -> Option<Report> {
@@ -301,15 +303,17 @@ fn caught_moving(sabotage: Sabotage) -> Option<Report> {
     })
 }
 
-/// Nodes join and leave one after the other, which moves every partition some times, while clients write and read few keys.
+/// A node joins two others, and one of these leaves. Each key has one owner, so that what a movement loses is nowhere else.
 fn of_movements(seed: u64, sabotage: Option<Sabotage>) -> Scenario {
-    let acts = vec![Act::Join, Act::Drain(0), Act::Join, Act::Drain(1)];
+    let acts = vec![Act::Join, Act::Drain(0)];
     Scenario {
         plan: Some(Plan { acts, one_by_one: true, victim: Victim::Nobody }),
-        spares: 2,
+        spares: 1,
+        replicas: 1,
         sabotage,
-        think_max: Duration::from_millis(5),
-        keys: 2,
-        ..Scenario::calm(seed, 3)
+        clients: 3,
+        think_max: Duration::from_millis(20),
+        safety: Duration::from_secs(1),
+        ..Scenario::calm(seed, 2)
     }
 }
