@@ -287,6 +287,46 @@ fn dropping_the_last_copy_is_noticed() {
     assert_past_is_shown(caught_moving(Sabotage::DropTheLast));
 }
 
+/// E2: a partition that is switched to a new owner that has nothing of it yet is found out by who reads there.
+#[test]
+fn switching_to_who_has_nothing_is_noticed() {
+    assert_past_is_shown(caught_moving(Sabotage::SwitchUnfilled));
+}
+
+/// E1: an old owner that takes what was routed to it before it was none any more is found out when it then says that it is none, which
+/// is no answer to a client.
+#[test]
+fn taking_what_was_routed_before_is_noticed() {
+    let report = (0..6).find_map(|seed| {
+        let report = sim::run_scenario(of_a_sleeper(seed, Some(Sabotage::TakeOldRoutes)), false);
+        (!report.is_clean()).then_some(report)
+    });
+    assert_eq!(rule(report), "only what cannot be served is refused as invalid");
+}
+
+/// The same without sabotage is clean.
+#[test]
+fn what_was_routed_before_is_refused() {
+    for seed in 0..2 {
+        let report = sim::run_scenario(of_a_sleeper(seed, None), false);
+        assert!(report.is_clean(), "seed {seed}:\n{}", report.complaints());
+    }
+}
+
+/// A coordinator sleeps while a node joins, and goes on by the state that it knows. Each key has one owner.
+fn of_a_sleeper(seed: u64, sabotage: Option<Sabotage>) -> Scenario {
+    let acts = vec![Act::Pause(2), Act::Join];
+    Scenario {
+        plan: Some(Plan { acts, one_by_one: true, victim: Victim::Nobody }),
+        replicas: 1,
+        clients: 6,
+        keys: 6,
+        safety: Duration::from_secs(5),
+        nodes: Scenario::calm(seed, 3).nodes,
+        ..of_movements(seed, sabotage)
+    }
+}
+
 /// The same without sabotage is clean.
 #[test]
 fn honest_movements_lose_nothing() {
