@@ -171,6 +171,59 @@ fn what_was_fetched_for_a_movement_that_is_given_up_is_dropped() {
     owners.assert_at_rest(&keys);
 }
 
+/// INVARIANTS E3: a new owner that stops between two pages goes on from the note of the last one that it had: what came before is not
+/// fetched again, and counts as got.
+#[test]
+fn a_new_owner_that_stops_between_two_pages_goes_on_from_there() {
+    let storage = Options { memory_bytes: 8 << 20, ..Options::tiny() };
+    let (mut owners, mut keys) = (Owners::new(3, 4, options(), &storage), BTreeSet::new());
+    let bytes = 4_000;
+    for number in 0..720 {
+        let (keyspace, key) = (keyspace_of(number), key(number));
+        let put = Change::Put {
+            value: Bytes::from(vec![7; bytes]),
+            context: Context::Empty,
+            expiry: ExpiryChange::Clear,
+            priority: 0,
+        };
+        let record = owners.make(0, keyspace, &key, put).unwrap().record;
+        for node in 1..3 {
+            assert_eq!(owners.arrives(node, keyspace, &key, record.clone()), ReplicaReply::Stored);
+        }
+        keys.insert(number);
+    }
+    owners.pass(Duration::from_secs(5), STEP);
+    owners.commit(&Command::Join { plan: plan("n4"), replaces: None });
+    owners.adopt_all(|_, _| {});
+    owners.start_new(options(), &storage);
+    let (mut fetched, mut before, mut resumed) = (0, 0, 0);
+    while owners.go_on(|_| {}) {
+        owners.adopt_all(|_, _| {});
+        for _ in 0..20 {
+            let now = owners.nodes[3].moving().fetched_bytes;
+            let is_in_the_midst = owners.nodes[3].steps().iter().any(|(_, _, what)| *what == "fetching");
+            if is_in_the_midst && now > before {
+                owners.restart(3, (options(), &storage), |_| {});
+                let got: u64 = owners.nodes[3].fetched().iter().map(|(_, _, bytes)| bytes).sum();
+                resumed += u64::from(got > 0);
+                fetched += now;
+                before = 0;
+            }
+            owners.pass(STEP, STEP);
+        }
+        before = before.max(owners.nodes[3].moving().fetched_bytes);
+    }
+    fetched += owners.nodes[3].moving().fetched_bytes;
+    assert!(resumed > 0, "it stops in the midst");
+    let moved = keys.iter().filter(|number| {
+        let partition = owners.state.partition_of(&key(**number));
+        owners.state.owners(keyspace_of(**number), partition).contains(&owners.id(3))
+    });
+    let moved = moved.count() as u64 * bytes as u64;
+    assert!(fetched >= moved && fetched < moved + moved / 4, "{fetched} bytes for {moved}, {resumed} stops");
+    owners.assert_at_rest(&keys);
+}
+
 /// A write that one owner has made, as it is sent to others.
 fn write_made_by(owners: &mut Owners, maker: usize, number: u32) -> (PartitionId, ReplicaRequest) {
     let (keyspace, key) = (keyspace_of(number), key(number));

@@ -10,8 +10,9 @@
 //!
 //! In reading order: [`scenario`] says what a seed stands for; [`clock`], [`queue`], [`trace`], [`network`] and [`host`]
 //! are what the world is made of; [`world`] is the cluster and its virtual time; [`witness`] holds the checks that watch
-//! every message; [`workload`] the clients and the books they keep; [`faults`] what goes wrong; [`run`](mod@run) puts
-//! them together; [`healthy_core`] is about what some must do while what ails the others lasts; [`sabotage`] breaks the rules on purpose, to show that the checkers bite. The model is
+//! every message; [`workload`] the clients and the books they keep; [`faults`] what goes wrong; [`plan`] changes that are made
+//! on purpose, with somebody stopped at each border; [`run`](mod@run) puts them together; [`healthy_core`] is about what some
+//! must do while what ails the others lasts; [`sabotage`] breaks the rules on purpose, to show that the checkers bite. The model is
 //! TigerBeetle's VOPR; the disk's is Pebble's and FoundationDB's.
 
 pub mod agreement;
@@ -20,6 +21,7 @@ pub mod faults;
 pub mod healthy_core;
 pub mod host;
 pub mod network;
+pub mod plan;
 pub mod queue;
 pub mod run;
 pub mod sabotage;
@@ -31,6 +33,7 @@ pub mod world;
 
 mod random;
 
+pub use plan::{Act, Border, Plan, Victim};
 pub use run::{Report, run, run_caught, run_scenario};
 pub use sabotage::Sabotage;
 pub use scenario::Scenario;

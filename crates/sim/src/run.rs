@@ -16,6 +16,7 @@
 
 mod changes;
 mod core_phase;
+mod planned;
 mod recovery_phase;
 mod repairs;
 
@@ -26,6 +27,7 @@ use env::disk::CrashMode;
 use types::Instant;
 
 use crate::faults::FaultKind;
+use crate::plan::Borders;
 use crate::scenario::Scenario;
 use crate::trace::Trace;
 use crate::witness::Violation;
@@ -62,6 +64,8 @@ pub struct Report {
     pub cores: usize,
     /// What became of clones of nodes.
     pub clones: Clones,
+    /// The borders at which the victim of a plan has stopped.
+    pub borders: Borders,
     /// How much virtual time passed.
     pub simulated: Duration,
     /// What the trace comes to.
@@ -105,6 +109,7 @@ pub fn run_caught(scenario: Scenario, print: bool) -> Report {
             faults: 0,
             cores: 0,
             clones: Clones::default(),
+            borders: Borders::new(),
             simulated: Duration::ZERO,
             trace_hash: 0,
             trace_lines: 0,
@@ -147,6 +152,7 @@ pub fn run_scenario(scenario: Scenario, print: bool) -> Report {
         repairs,
         changes,
         by_hand: recovery_phase::ByHand::default(),
+        watched: planned::Watched::default(),
     };
     for phase in [Run::safety, Run::recovery, Run::healthy_core, Run::liveness, Run::agreement] {
         phase(&mut run);
@@ -172,6 +178,7 @@ struct Run {
     repairs: repairs::Repairs,
     changes: changes::Changes,
     by_hand: recovery_phase::ByHand,
+    watched: planned::Watched,
     /// Losses of power that the books know of.
     power_losses: u64,
 }
@@ -203,6 +210,7 @@ impl Run {
         (0..self.schedules.len()).for_each(|which| self.set_fault_alarm(which));
         self.set_repair_alarm();
         self.set_change_alarm();
+        self.go_by_plan();
         let mut until = self.world.now() + self.world.scenario().safety;
         // A long plan takes its time, and so does a cluster that is hardly ever up; but not for ever.
         let latest = until + Duration::from_secs(60);
@@ -311,6 +319,7 @@ impl Run {
                 }
                 Happening::Internal => {}
             }
+            self.look_for_borders();
             // One broken rule breaks others: the first is the one to look at.
             if !self.world.violations().is_empty() {
                 break;
@@ -492,6 +501,7 @@ impl Run {
             faults: self.struck.len(),
             cores: self.cores_served,
             clones: self.world.clones(),
+            borders: self.watched.stopped_at,
             simulated: self.world.now().since(Instant::default()),
             trace_hash: self.world.trace().hash(),
             trace_lines: self.world.trace().lines(),

@@ -35,4 +35,12 @@ pub enum Sabotage {
     NameAnew,
     /// Who is asked by the number that a partition had before it was halved takes it for the number of one that there is now (E1).
     TakeOldNumbers,
+    /// Old owners have nothing to give to new ones, and all find that they hold the same: so an old owner drops what nobody else
+    /// has (E4).
+    DropTheLast,
+    /// Old owners have nothing to give while a movement fills: new owners find that they have all, and those are switched to who
+    /// have nothing yet (E2).
+    SwitchUnfilled,
+    /// Who is asked takes what was routed by the owners that a partition had before (E1).
+    TakeOldRoutes,
 }

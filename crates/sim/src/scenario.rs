@@ -14,6 +14,7 @@ use types::KeyspaceId;
 
 use crate::faults::{FaultKind, SLOWEST};
 use crate::network::Place;
+use crate::plan::Plan;
 use crate::random::{micros, millis};
 use crate::sabotage::Sabotage;
 
@@ -104,6 +105,8 @@ pub struct Scenario {
     pub spares: usize,
     /// How long the cluster works undisturbed afterwards.
     pub liveness: Duration,
+    /// Changes that are made on purpose, before all is healed.
+    pub plan: Option<Plan>,
     /// A rule that is broken on purpose.
     pub sabotage: Option<Sabotage>,
 }
@@ -245,6 +248,7 @@ impl Scenario {
             recoveries: None,
             spares: 0,
             liveness: Duration::from_secs(2),
+            plan: None,
             sabotage: None,
         }
     }
@@ -296,10 +300,15 @@ impl Scenario {
         (0..self.data_centers).map(|data_center| self.owners_in(data_center)).sum()
     }
 
+    /// Whether anybody changes the cluster.
+    pub fn is_changed(&self) -> bool {
+        self.changes || self.plan.is_some()
+    }
+
     /// How many nodes may say of one write that they hold it: while a key moves, old owners and new ones, and while the write is
     /// under way it may move on.
     pub fn holders_max(&self) -> usize {
-        self.owners() * if self.changes { 3 } else { 1 }
+        self.owners() * if self.is_changed() { 3 } else { 1 }
     }
 
     /// How many of them are in this data center.
@@ -315,7 +324,7 @@ impl Scenario {
 
     /// How many of them are in this data center.
     fn owners_at_most_in(&self, data_center: usize) -> usize {
-        let places = self.nodes.len() + if self.changes { self.spares } else { 0 };
+        let places = self.nodes.len() + if self.is_changed() { self.spares } else { 0 };
         let there = (0..places).filter(|place| self.data_center_of(*place) == data_center);
         usize::from(self.replicas).min(there.count())
     }

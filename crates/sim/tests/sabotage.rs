@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sim::faults::FaultKind;
 use sim::scenario::NetworkOptions;
-use sim::{Report, Sabotage, Scenario};
+use sim::{Act, Plan, Report, Sabotage, Scenario, Victim};
 
 /// The first seed of a few that is noticed to be sabotaged.
 fn caught(sabotage: Option<Sabotage>, faults: &[FaultKind]) -> Option<Report> {
@@ -278,5 +278,82 @@ fn of_halves(seed: u64, sabotage: Option<Sabotage>) -> Scenario {
         network: NetworkOptions { usual_micros: 20_000, unruly: false, lost_one_in: 0 },
         safety: Duration::from_secs(15),
         ..Scenario::calm(seed, 5)
+    }
+}
+
+/// E4: an old owner that drops what the others do not have takes it with him.
+#[test]
+fn dropping_the_last_copy_is_noticed() {
+    assert_past_is_shown(caught_moving(Sabotage::DropTheLast));
+}
+
+/// E2: a partition that is switched to a new owner that has nothing of it yet is found out by who reads there.
+#[test]
+fn switching_to_who_has_nothing_is_noticed() {
+    assert_past_is_shown(caught_moving(Sabotage::SwitchUnfilled));
+}
+
+/// E1: an old owner that takes what was routed to it before it was none any more is found out when it then says that it is none, which
+/// is no answer to a client.
+#[test]
+fn taking_what_was_routed_before_is_noticed() {
+    let report = (0..6).find_map(|seed| {
+        let report = sim::run_scenario(of_a_sleeper(seed, Some(Sabotage::TakeOldRoutes)), false);
+        (!report.is_clean()).then_some(report)
+    });
+    assert_eq!(rule(report), "only what cannot be served is refused as invalid");
+}
+
+/// The same without sabotage is clean.
+#[test]
+fn what_was_routed_before_is_refused() {
+    for seed in 0..2 {
+        let report = sim::run_scenario(of_a_sleeper(seed, None), false);
+        assert!(report.is_clean(), "seed {seed}:\n{}", report.complaints());
+    }
+}
+
+/// A coordinator sleeps while a node joins, and goes on by the state that it knows. Each key has one owner.
+fn of_a_sleeper(seed: u64, sabotage: Option<Sabotage>) -> Scenario {
+    let acts = vec![Act::Pause(2), Act::Join];
+    Scenario {
+        plan: Some(Plan { acts, one_by_one: true, victim: Victim::Nobody }),
+        replicas: 1,
+        clients: 6,
+        keys: 6,
+        safety: Duration::from_secs(5),
+        nodes: Scenario::calm(seed, 3).nodes,
+        ..of_movements(seed, sabotage)
+    }
+}
+
+/// The same without sabotage is clean.
+#[test]
+fn honest_movements_lose_nothing() {
+    for seed in 0..2 {
+        let report = sim::run_scenario(of_movements(seed, None), false);
+        assert!(report.is_clean(), "seed {seed}:\n{}", report.complaints());
+    }
+}
+
+fn caught_moving(sabotage: Sabotage) -> Option<Report> {
+    (0..6).find_map(|seed| {
+        let report = sim::run_scenario(of_movements(seed, Some(sabotage)), false);
+        (!report.is_clean()).then_some(report)
+    })
+}
+
+/// A node joins two others, and one of these leaves. Each key has one owner, so that what a movement loses is nowhere else.
+fn of_movements(seed: u64, sabotage: Option<Sabotage>) -> Scenario {
+    let acts = vec![Act::Join, Act::Drain(0)];
+    Scenario {
+        plan: Some(Plan { acts, one_by_one: true, victim: Victim::Nobody }),
+        spares: 1,
+        replicas: 1,
+        sabotage,
+        clients: 3,
+        think_max: Duration::from_millis(20),
+        safety: Duration::from_secs(1),
+        ..Scenario::calm(seed, 2)
     }
 }

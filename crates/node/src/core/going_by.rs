@@ -21,11 +21,33 @@ use crate::job::{GovernJob, GovernOutcome, Job};
 const CHANGE_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Shard {
-    /// A peer says something about the cluster state.
-    pub(super) fn hear_govern(&mut self, now: Moment, from: Sender, govern: Govern, out: &mut Vec<Output>) {
+    /// A peer says something about the cluster state. `via` is the shard that has the connection that it came by.
+    pub(super) fn hear_govern(
+        &mut self,
+        now: Moment,
+        via: types::ShardId,
+        from: Sender,
+        govern: Govern,
+        out: &mut Vec<Output>,
+    ) {
         let mut acts = Vec::new();
         if let Some(governing) = &mut self.governing {
             governing.hear(now, from.node, govern, &mut acts);
+        }
+        if self.topology.state.was_removed(from.node) {
+            // Nobody connects with it any more. Where its own connection stands, because it slept while it was removed, it learns that
+            // it is no member by the way that it asked.
+            let is_to_it = |act: &mut Act| matches!(act, Act::Send(peer, _) if *peer == from.node);
+            for act in acts.extract_if(.., is_to_it) {
+                if let Act::Send(_, govern) = act {
+                    let envelope = about_the_state(govern);
+                    out.push(if via == self.index {
+                        Output::Reply(from, envelope)
+                    } else {
+                        Output::Pass(via, Passed::Reply(from, envelope))
+                    });
+                }
+            }
         }
         self.act(now, acts, out);
     }
@@ -129,16 +151,8 @@ impl Shard {
             let may_vouch = !self.lacks && self.topology.state.epoch() == Epoch(1);
             *only_life = self.lives.only_life(peer).filter(|_| may_vouch);
         }
-        let envelope = Envelope {
-            operation: types::OperationId(0),
-            round: 0,
-            epoch: Epoch(0),
-            partition: types::PartitionId(0),
-            deadline_ms: 0,
-            body: Body::Govern(Box::new(govern)),
-        };
         if peer != self.topology.here {
-            out.push(Output::Send(peer, envelope));
+            out.push(Output::Send(peer, about_the_state(govern)));
         }
     }
 
@@ -248,5 +262,17 @@ impl Shard {
             governing.answer_done(&mut acts);
         }
         self.act(now, acts, out);
+    }
+}
+
+/// What is said about the cluster state belongs to no request.
+fn about_the_state(govern: Govern) -> Envelope {
+    Envelope {
+        operation: types::OperationId(0),
+        round: 0,
+        epoch: Epoch(0),
+        partition: types::PartitionId(0),
+        deadline_ms: 0,
+        body: Body::Govern(Box::new(govern)),
     }
 }

@@ -453,7 +453,7 @@ impl Shard {
         match body {
             // Whether a connection stands is the business of whoever keeps it.
             Body::Ping | Body::Pong => {}
-            Body::Govern(govern) => self.hear_govern(now, from, *govern, out),
+            Body::Govern(govern) => self.hear_govern(now, via, from, *govern, out),
             Body::Reply(reply) if is_own(operation) => {
                 self.replica.replied(now, from.node, operation, reply, &mut self.serves);
             }

@@ -54,7 +54,7 @@ pub(super) struct Changes {
     writes: u64,
 }
 
-enum Asked {
+pub(super) enum Asked {
     Create(&'static str),
     Drop(&'static str),
     Join(Place),
@@ -76,9 +76,17 @@ impl Changes {
             writes: 0,
         }
     }
-}
 
-impl Changes {
+    /// One of these places.
+    pub(super) fn pick(&mut self, places: &[Place]) -> Option<Place> {
+        self.rng.pick(places).copied()
+    }
+
+    /// Something was asked beside what is drawn.
+    pub(super) fn asked(&mut self, ask: AskId, asked: Asked) {
+        self.under_way.insert(ask, asked);
+    }
+
     /// What was acknowledged may have been given up with the history that it was made in.
     pub(super) fn forget_what_is_there(&mut self) {
         self.balances.values_mut().for_each(|balance| *balance = None);
@@ -158,7 +166,7 @@ impl Run {
             }
             6 => (Change::Cancel { node: self.any_member() }, Asked::Other),
             7 => match self.world.next_spare() {
-                Some(place) => (self.join_of(place), Asked::Join(at)),
+                Some(place) => (self.some_join_of(place), Asked::Join(at)),
                 None => return,
             },
             _ => {
@@ -189,9 +197,14 @@ impl Run {
     }
 
     /// A spare machine joins; one of three takes the place of a member, which hands over what it has.
-    fn join_of(&mut self, place: Place) -> Change {
+    fn some_join_of(&mut self, place: Place) -> Change {
         let takes_a_place = self.changes.rng.chance(1, 3);
         let replaces = takes_a_place.then(|| Replaced { name: self.any_member(), hands_over: true });
+        self.join_of(place, replaces)
+    }
+
+    /// A spare machine joins, in the place of a member or in none.
+    pub(super) fn join_of(&self, place: Place, replaces: Option<Replaced>) -> Change {
         let scenario = self.world.scenario();
         let name = scenario.spare(place - scenario.nodes.len());
         // Nobody connects by addresses here; but a member has one, and it is its own.
@@ -324,7 +337,7 @@ impl Run {
     }
 
     /// The partitions that move, and of each what the nodes that hold it have to say.
-    fn movements(&self) -> String {
+    pub(super) fn movements(&self) -> String {
         let state = self.world.cluster();
         let holders = |partition| {
             let hosts = self.world.hosts().iter().filter(move |host| state.holds(host.id, partition));

@@ -4,11 +4,13 @@
 //! arrive; so what it breaks is what such a fault in the code would break.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use cluster::{ClusterState, Stage};
 use gossip::{Change, Verdict};
 use node::{Input, Sender};
-use types::{NodeId, OperationId};
-use wire::{Body, Envelope, ReplicaReply, ReplicaRequest, WritePath};
+use types::{NodeId, OperationId, PartitionId};
+use wire::{Body, Envelope, FetchAnswer, ReplicaReply, ReplicaRequest, WritePath};
 
 use super::World;
 use crate::host::{At, Outgoing};
@@ -97,7 +99,7 @@ impl World {
                 let shards = &self.hosts[at.place].shards;
                 let state = &shards.first()?.shard.topology().state;
                 // What concerned all partitions at once, and this one last, is that they were halved.
-                let halved_at = state.since(types::PartitionId(u16::MAX));
+                let halved_at = state.since(PartitionId(u16::MAX));
                 let is_of_before = envelope.epoch < halved_at && state.since(envelope.partition) == halved_at;
                 let since = match request.keyspace() {
                     Some(keyspace) => state.since_in(keyspace, envelope.partition),
@@ -106,10 +108,44 @@ impl World {
                 envelope.epoch = if is_of_before { since } else { envelope.epoch };
             }
             (Sabotage::NameAnew, Body::Request(ReplicaRequest::Forward(passed))) => passed.name = None,
+            (
+                Sabotage::DropTheLast | Sabotage::SwitchUnfilled,
+                Body::Request(ReplicaRequest::Fetch(_) | ReplicaRequest::Compare(_)),
+            ) if self.lies_about_movement(sabotage, at, envelope.partition) => {
+                let reply = if matches!(envelope.body, Body::Request(ReplicaRequest::Fetch(_))) {
+                    let nothing = FetchAnswer { entries: Vec::new(), next: None, mark: None };
+                    ReplicaReply::Fetched(Box::new(nothing))
+                } else {
+                    ReplicaReply::Compared(Box::new(merkle::Answer::Same { doubted: false }))
+                };
+                self.say_instead(at, from, &envelope, reply);
+                return None;
+            }
+            (Sabotage::TakeOldRoutes, Body::Request(request)) => {
+                if let (Some(keyspace), Some(state)) = (request.keyspace(), self.state_at(at)) {
+                    envelope.epoch = envelope.epoch.max(state.since_in(keyspace, envelope.partition));
+                }
+            }
             (Sabotage::AnswerFromMemory, _) => return self.answer_from_memory(from, at, envelope),
             _ => {}
         }
         Some(envelope)
+    }
+
+    /// Whether what a shard says of a partition is a lie: while it moves, to the end or until it is switched.
+    fn lies_about_movement(&self, sabotage: Sabotage, at: At, partition: PartitionId) -> bool {
+        let state = self.state_at(at);
+        let stage = state.as_ref().and_then(|state| state.movement(partition)).map(|movement| movement.stage);
+        match sabotage {
+            Sabotage::SwitchUnfilled => stage == Some(Stage::Filling),
+            _ => stage.is_some(),
+        }
+    }
+
+    /// What a shard goes by.
+    fn state_at(&self, at: At) -> Option<Arc<ClusterState>> {
+        let running = self.hosts[at.place].shards.get(usize::from(at.shard.0))?;
+        Some(Arc::clone(&running.shard.topology().state))
     }
 
     /// Whom a node takes another for, as it acts on it.

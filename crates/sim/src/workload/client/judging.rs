@@ -59,7 +59,7 @@ impl Client {
             }
             (Some(Pending::Explanation), Answer::Outcome(Ok(Reply::Explain(explanation)))) => {
                 let (shown, owners) = (explanation.owners.len(), world.scenario().owners());
-                if shown != owners && !world.scenario().changes {
+                if shown != owners && !world.scenario().is_changed() {
                     problems.push((LEVELS, format!("{shown} owners are explained of {owners}")));
                 }
             }
