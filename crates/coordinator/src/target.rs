@@ -151,7 +151,6 @@ impl Target {
         let stands_in = || {
             self.owners.iter().any(|(_, data_center)| *data_center == home)
                 && self.also_written.iter().all(|(node, _)| *node != self.here)
-                && self.state().may_stand_in(self.here)
         };
         self.is_owner() || (self.is_sloppy() && stands_in())
     }
