@@ -33,8 +33,6 @@ pub enum Sabotage {
     /// A maker makes a write that was passed on under its own name, not under the one that it was given, so that two makers make
     /// two writes of it (A6).
     NameAnew,
-    /// Who is asked by the number that a partition had before it was halved takes it for the number of one that there is now (E1).
-    TakeOldNumbers,
     /// Old owners have nothing to give to new ones, and all find that they hold the same: so an old owner drops what nobody else
     /// has (E4).
     DropTheLast,

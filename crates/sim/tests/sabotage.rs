@@ -246,37 +246,25 @@ fn without_sabotage_there_is_nothing_to_notice() {
     }
 }
 
-/// E1: a node that takes the number of a partition for what it meant before a split, or what it means since for what it meant, is
-/// found out by what it then holds, or has not.
-#[test]
-fn taking_numbers_of_before_a_split_is_noticed() {
-    let report = (0..20).find_map(|seed| {
-        let report = sim::run_scenario(of_halves(seed, Some(Sabotage::TakeOldNumbers)), false);
-        (!report.is_clean()).then_some(report)
-    });
-    assert!(report.is_some(), "nobody notices");
-}
-
-/// The same without sabotage is clean.
+/// E1: what is on its way when partitions are halved, by the numbers of before, does no harm.
 #[test]
 fn numbers_of_before_a_split_are_refused() {
     for seed in 0..4 {
-        let report = sim::run_scenario(of_halves(seed, None), false);
+        let report = sim::run_scenario(of_halves(seed), false);
         assert!(report.is_clean(), "seed {seed}:\n{}", report.complaints());
     }
 }
 
 /// Five nodes of which two own a key, far apart, so that much is on its way when partitions are halved.
-fn of_halves(seed: u64, sabotage: Option<Sabotage>) -> Scenario {
+fn of_halves(seed: u64) -> Scenario {
     Scenario {
-        sabotage,
         changes: true,
         halves: true,
         replicas: 2,
-        clients: 8,
+        clients: 24,
         think_max: Duration::from_millis(2),
-        network: NetworkOptions { usual_micros: 20_000, unruly: false, lost_one_in: 0 },
-        safety: Duration::from_secs(15),
+        network: NetworkOptions { usual_micros: 60_000, unruly: false, lost_one_in: 0 },
+        safety: Duration::from_secs(8),
         ..Scenario::calm(seed, 5)
     }
 }

@@ -95,18 +95,6 @@ impl World {
             (Sabotage::TakeDamageForAbsence, Body::Reply(reply @ ReplicaReply::CannotSay { .. })) => {
                 *reply = ReplicaReply::Absent;
             }
-            (Sabotage::TakeOldNumbers, Body::Request(request)) => {
-                let shards = &self.hosts[at.place].shards;
-                let state = &shards.first()?.shard.topology().state;
-                // What concerned all partitions at once, and this one last, is that they were halved.
-                let halved_at = state.since(PartitionId(u16::MAX));
-                let is_of_before = envelope.epoch < halved_at && state.since(envelope.partition) == halved_at;
-                let since = match request.keyspace() {
-                    Some(keyspace) => state.since_in(keyspace, envelope.partition),
-                    None => halved_at,
-                };
-                envelope.epoch = if is_of_before { since } else { envelope.epoch };
-            }
             (Sabotage::NameAnew, Body::Request(ReplicaRequest::Forward(passed))) => passed.name = None,
             (
                 Sabotage::DropTheLast | Sabotage::SwitchUnfilled,

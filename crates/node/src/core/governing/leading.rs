@@ -278,8 +278,10 @@ impl Governing {
             // Where several are to be replaced, the group is full after the first: one goes before the next one comes.
             let is_full = membership.voters().len() >= voters::VOTERS_AT_ONCE_MAX;
             let replaced = membership.voters().iter().filter(|one| !chosen.contains(&voters::node_of(**one)));
-            // Who stops soon goes before who could vote on that.
-            replaced.copied().min_by_key(|one| stays(*one)).filter(|_| complete || is_full)
+            // Who stops soon goes before who could vote on that, and who has stopped already before him: with him gone, those that are
+            // left might be no majority beside the one that votes no more.
+            let is_there = |one: &MemberId| is_heard(voters::node_of(*one), REPORT_STANDS);
+            replaced.copied().min_by_key(|one| (stays(*one), is_there(one))).filter(|_| complete || is_full)
         });
         let heir = membership.voters().iter().copied().find(|voter| {
             *voter != here
