@@ -210,7 +210,7 @@ impl Durability {
     }
 }
 
-/// Every key of the configuration file, but for lists and the section [autoscaler], is also a flag and an environment variable; a
+/// Every key of the configuration file, but for lists and the section `[autoscaler]`, is also a flag and an environment variable; a
 /// flag wins over a variable, and that over the file.
 #[derive(Debug, Args)]
 pub(crate) struct Server {

@@ -2,7 +2,7 @@
 //! cluster.
 //!
 //! READONLY, READWRITE and ASKING are accepted and change nothing: every node answers for every key, at the levels
-//! asked for. MOVED is said so that clients look at the slots anew, after the cluster has changed ([`crate::session::moved`]).
+//! asked for. MOVED is said so that clients look at the slots anew, after the cluster has changed (`session::moved`).
 
 use std::fmt::Write as _;
 

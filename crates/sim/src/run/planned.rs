@@ -1,4 +1,4 @@
-//! Going by a [`Plan`]: its acts, and a power cut at each border of the movements that follow from them.
+//! Going by a [`Plan`](crate::Plan): its acts, and a power cut at each border of the movements that follow from them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
