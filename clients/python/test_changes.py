@@ -104,8 +104,9 @@ class Changes(unittest.TestCase):
         reported = node.end()
         self.assertEqual(python.failed, [])
         self.assertEqual(reported["failed"], [])
-        # Each of its programs may have had a command under way with the node that was killed, and one that waited for it.
-        self.assertLessEqual(reported["lost"], 2 * THREADS)
+        # Each of its programs loses the commands that it gives to the dead node until it has asked others who has the slots now. A
+        # program that does not get through within six gives up by itself.
+        self.assertLessEqual(reported["lost"], 6 * THREADS)
         for phase in ("at rest", "joins", "drain", "kill", "at rest again"):
             self.assertGreater(python.done[phase], 0, phase)
             self.assertGreater(reported["done"].get(phase, 0), 0, phase)
