@@ -375,7 +375,7 @@ pub(crate) fn shards(asked: Option<u8>, memory_bytes: u64, state: Option<&Cluste
         }
         return Ok(Wanted::Exactly(count));
     }
-    let cores = machine::cores();
+    let cores = env::cpu::cores() as u64;
     let partitions =
         state.map_or_else(|| u32::from(Partitions::default().count()), ClusterState::partition_count);
     let limits = [cores / 2, SHARDS_DEFAULT_MAX, most_by_memory, u64::from(partitions)];

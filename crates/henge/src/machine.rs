@@ -7,9 +7,8 @@
 //! 1, and the scarcest of the three counts, since a node that has its fill of one can take no more of the others.
 
 use std::path::Path;
-use std::thread::available_parallelism;
 
-use env::{Disk, RealDisk};
+use env::{Disk, RealDisk, cpu};
 
 /// The memory that goes with one core.
 const MEMORY_OF_ONE_BYTES: f64 = (2_u64 << 30) as f64;
@@ -18,11 +17,6 @@ const DISK_OF_ONE_BYTES: f64 = (32_u64 << 30) as f64;
 
 /// Where a control group says how much memory there is: of version 2, as seen from inside it, and of version 1.
 const GROUP_LIMITS: [&str; 2] = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
-
-/// How many cores this process may use.
-pub(crate) fn cores() -> u64 {
-    available_parallelism().map_or(1, std::num::NonZero::get) as u64
-}
 
 /// The memory that this process may use, in bytes: the machine's, or its control group's where that is less. Nothing where neither
 /// is told.
@@ -47,7 +41,7 @@ fn disk_bytes(dir: &Path) -> Option<u64> {
 
 /// The capacity of this machine for a node whose data is in this directory; in `ring::WEIGHTS`, as weights are.
 pub(crate) fn capacity(data_dir: &Path) -> f64 {
-    capacity_of(cores(), memory_bytes(), disk_bytes(data_dir))
+    capacity_of(cpu::cores() as u64, memory_bytes(), disk_bytes(data_dir))
 }
 
 #[allow(clippy::cast_precision_loss)] // Two digits of it count.

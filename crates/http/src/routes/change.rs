@@ -1,6 +1,9 @@
 //! What all requests that change the cluster share: they are agreed on, or only planned, and answered with what came of it.
 
 use api::{Change, Changed, Command, Planned, PlannedMove, Reply, Request};
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -86,4 +89,13 @@ pub(super) async fn plan(front: &Front, change: Change) -> Result<PlanDocument, 
         Reply::Planned(planned) => Ok(PlanDocument::from(planned)),
         _ => Err(unexpected("plan")),
     }
+}
+
+/// What would come of a change, or, once it is agreed on, what has.
+pub(crate) async fn answer(front: &Front, dry_run: bool, change: Change) -> Result<Response, Problem> {
+    if dry_run {
+        return Ok(Json(plan(front, change).await?).into_response());
+    }
+    let changed = make(front, change).await?;
+    Ok((StatusCode::ACCEPTED, Json(ChangedDocument::from(changed))).into_response())
 }

@@ -3,15 +3,14 @@
 #![allow(unused_qualifications)] // The macro that describes a handler qualifies its parameter types.
 
 use api::Change;
-use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::http::HeaderMap;
+use axum::response::Response;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::change::{self, ChangedDocument, PlanDocument};
+use super::change::{ChangedDocument, PlanDocument, answer};
 use crate::front::Shared;
 use crate::json;
 use crate::params::{DryRunParams, Params};
@@ -50,10 +49,5 @@ pub(crate) async fn halve(
     body: Body,
 ) -> Result<Response, Problem> {
     let HalveDocument { partitions } = json::read_or_default(&front, &headers, body).await?;
-    let change = Change::Halve { partitions };
-    if params.dry_run {
-        return Ok(Json(change::plan(&front, change).await?).into_response());
-    }
-    let changed = change::make(&front, change).await?;
-    Ok((StatusCode::ACCEPTED, Json(ChangedDocument::from(changed))).into_response())
+    answer(&front, params.dry_run, Change::Halve { partitions }).await
 }

@@ -6,17 +6,16 @@
 #![allow(unused_qualifications)] // The macro that describes a handler qualifies its parameter types.
 
 use api::Change;
-use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::http::HeaderMap;
+use axum::response::Response;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::change::{self, ChangedDocument, PlanDocument};
+use super::change::{ChangedDocument, PlanDocument, answer};
 use crate::address::NodeName;
-use crate::front::{Front, Shared};
+use crate::front::Shared;
 use crate::json;
 use crate::params::{DryRunParams, Params};
 use crate::problem::{Problem, ProblemDocument};
@@ -43,14 +42,6 @@ pub(crate) struct WeightDocument {
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 struct NothingDocument {}
-
-pub(super) async fn answer(front: &Front, dry_run: bool, change: Change) -> Result<Response, Problem> {
-    if dry_run {
-        return Ok(Json(change::plan(front, change).await?).into_response());
-    }
-    let changed = change::make(front, change).await?;
-    Ok((StatusCode::ACCEPTED, Json(ChangedDocument::from(changed))).into_response())
-}
 
 /// Let nodes hand over what they have, and leave. Several at once are named with commas between, as in `n4,n5`.
 #[utoipa::path(

@@ -4,15 +4,14 @@
 #![allow(unused_qualifications)] // The macro that describes a handler qualifies its parameter types.
 
 use api::Change;
-use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::http::HeaderMap;
+use axum::response::Response;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::change::{self, ChangedDocument, PlanDocument};
+use super::change::{ChangedDocument, PlanDocument, answer};
 use crate::address::PartitionNumber;
 use crate::front::Shared;
 use crate::json;
@@ -57,10 +56,5 @@ pub(crate) async fn relocate(
     body: Body,
 ) -> Result<Response, Problem> {
     let MovePartitionDocument { to, from } = json::read(&front, &headers, body).await?;
-    let change = Change::MovePartition { partition, from, to };
-    if params.dry_run {
-        return Ok(Json(change::plan(&front, change).await?).into_response());
-    }
-    let changed = change::make(&front, change).await?;
-    Ok((StatusCode::ACCEPTED, Json(ChangedDocument::from(changed))).into_response())
+    answer(&front, params.dry_run, Change::MovePartition { partition, from, to }).await
 }

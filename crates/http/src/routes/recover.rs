@@ -13,8 +13,7 @@ use axum::response::Response;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::change::{ChangedDocument, PlanDocument};
-use super::nodes::answer;
+use super::change::{ChangedDocument, PlanDocument, answer};
 use crate::front::Shared;
 use crate::json;
 use crate::params::{DryRunParams, Params};
