@@ -72,6 +72,13 @@ pub enum Change {
         /// How many there are, as far as the asker knows: where there are others by now it is refused.
         partitions: Option<u16>,
     },
+    /// Each two halves are to become one: they go to where they can, and are joined when all are there.
+    Merge {
+        /// How many partitions there are, as far as the asker knows: where there are others by now it is refused.
+        partitions: Option<u16>,
+    },
+    /// Partitions that are being merged are to stay as they are.
+    KeepHalves,
     /// The majority of those who keep the cluster state is lost for good: the node that is asked is to begin its history again.
     Recover(Box<Recovery>),
 }

@@ -31,6 +31,8 @@ pub struct Status {
     pub movements: Vec<MovementStatus>,
     /// How many more are to move, and do not yet.
     pub waiting: u32,
+    /// Whether each two partitions are to become one, and go to where they can.
+    pub is_merging: bool,
     /// Who keeps the cluster state.
     pub group: GroupStatus,
     /// Where this node keeps its data.

@@ -56,6 +56,17 @@ impl Frontier {
         }
     }
 
+    /// What this and `other` settle both.
+    #[must_use]
+    pub fn meet(&self, other: &Frontier) -> Frontier {
+        let both = self.entries.iter().filter_map(|&(incarnation, stint, counter)| {
+            let (_, other_stint, other_counter) = other.entries[other.find(incarnation).ok()?];
+            let (stint, counter) = (stint, counter).min((other_stint, other_counter));
+            Some((incarnation, stint, counter))
+        });
+        Frontier { entries: both.collect() }
+    }
+
     /// Whether the write named by `dot` is settled.
     pub fn covers(&self, dot: &Dot) -> bool {
         let Ok(at) = self.find(dot.actor.incarnation) else {

@@ -49,7 +49,10 @@ impl ClusterState {
             Change::Halve { partitions } => {
                 Command::Halve { partitions: partitions.unwrap_or(self.partitions().count()) }
             }
-
+            Change::Merge { partitions } => {
+                Command::Merge { partitions: partitions.unwrap_or(self.partitions().count()) }
+            }
+            Change::KeepHalves => Command::KeepHalves,
             Change::MovePartition { partition, from, to } => Command::MovePartition {
                 partition: PartitionId(*partition),
                 of: self.partitions().count(),
@@ -132,6 +135,13 @@ impl ClusterState {
                 "{} partitions would be {}; both halves of each stay with its owners",
                 self.partition_count(),
                 next.partition_count()
+            ));
+        }
+        if next.is_merging() && !self.is_merging() {
+            planned.notes.push(format!(
+                "{} partitions would be {} when all of these have moved",
+                self.partition_count(),
+                self.partition_count() / 2
             ));
         }
         let moving = self.movements().len() + self.waiting_to_move().count();

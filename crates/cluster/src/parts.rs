@@ -33,6 +33,8 @@ pub(crate) struct Parts {
     /// For each partition, the epoch of the last change to who its owners are.
     pub(crate) since: Vec<Epoch>,
     pub(crate) movements: BTreeMap<PartitionId, Movement>,
+    /// Whether each two halves are to become one, and every layout keeps them together until they do.
+    pub(crate) is_merging: bool,
     /// Ascending by id.
     pub(crate) keyspaces: Vec<Keyspace>,
     pub(crate) next_node: NodeId,
@@ -58,6 +60,7 @@ impl Parts {
             at: vec![LayoutId(1); partitions],
             since: vec![Epoch(1); partitions],
             movements: BTreeMap::new(),
+            is_merging: false,
             keyspaces,
             next_node: NodeId(last_node.saturating_add(1)),
             next_keyspace: KeyspaceId(last_keyspace.saturating_add(1)),

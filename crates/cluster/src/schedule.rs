@@ -27,19 +27,28 @@ pub struct Report {
     pub adopted: Epoch,
     /// Movements whose stage is done as far as it is concerned: it has all that old owners had, or has handed over what it had.
     pub done: Vec<Step>,
+    /// Among how many shards it divides the partitions: there are never fewer of these.
+    pub shards: u8,
 }
 
 /// What nodes have reported, to whoever leads.
 #[derive(Clone, Debug, Default)]
 pub struct Progress {
-    reports: BTreeMap<NodeId, (Epoch, BTreeSet<Step>)>,
+    reports: BTreeMap<NodeId, Reported>,
+}
+
+#[derive(Clone, Debug)]
+struct Reported {
+    adopted: Epoch,
+    done: BTreeSet<Step>,
+    shards: u8,
 }
 
 impl Progress {
     /// A node has reported. What it said before does not count any more.
     pub fn report(&mut self, node: NodeId, report: Report) {
-        let Report { adopted, done } = report;
-        self.reports.insert(node, (adopted, done.into_iter().collect()));
+        let Report { adopted, done, shards } = report;
+        self.reports.insert(node, Reported { adopted, done: done.into_iter().collect(), shards });
     }
 
     /// All that was reported is forgotten, and will be reported again.
@@ -73,11 +82,26 @@ impl Progress {
         if !steps.is_empty() {
             commands.push(Command::Advance { steps, of: state.partitions().count() });
         }
+        if state.may_join_halves() && self.hinders_joining(state, &is_up).is_empty() {
+            commands.push(Command::JoinHalves { partitions: state.partitions().count() });
+        }
         let partitions = to_begin(state, is_up);
         if !partitions.is_empty() {
             commands.push(Command::Begin { partitions });
         }
         commands
+    }
+
+    /// Who keeps halves from being joined when all of them are together: members that are not heard of, for they might have more shards
+    /// than there would be partitions, and those that have.
+    pub fn hinders_joining(&self, state: &ClusterState, is_up: impl Fn(NodeId) -> bool) -> Vec<NodeId> {
+        let partitions = state.partitions().count() / 2;
+        let may = |node: NodeId| {
+            let shards = self.reports.get(&node).map(|report| u16::from(report.shards));
+            is_up(node) && shards.is_some_and(|shards| shards <= partitions)
+        };
+        let members = state.members().iter().filter(|member| member.standing != Standing::Gone);
+        members.map(|member| member.id).filter(|node| !may(*node)).collect()
     }
 
     /// Of whom a movement waits to hear, if it does.
@@ -112,8 +136,8 @@ impl Progress {
         // Who has not gone by the stage says nothing of it; and partitions may have had other numbers then.
         let goes_by = state.since(partition)..=state.epoch();
         let has_said = |node: &NodeId| {
-            let report = self.reports.get(node).filter(|(adopted, _)| goes_by.contains(adopted));
-            report.is_some_and(|(_, done)| done.contains(&step))
+            let report = self.reports.get(node).filter(|report| goes_by.contains(&report.adopted));
+            report.is_some_and(|report| report.done.contains(&step))
         };
         let mut concerned: BTreeSet<NodeId> = BTreeSet::new();
         for keyspace in state.keyspaces() {
@@ -142,7 +166,7 @@ impl Progress {
     }
 
     fn refuses(&self, state: &ClusterState, node: NodeId, since: Epoch) -> bool {
-        is_gone(state, node) || self.reports.get(&node).is_some_and(|(adopted, _)| *adopted >= since)
+        is_gone(state, node) || self.reports.get(&node).is_some_and(|report| report.adopted >= since)
     }
 }
 

@@ -298,6 +298,16 @@ impl ClusterState {
         self.parts.at.get(usize::from(partition.0)).copied()
     }
 
+    /// Whether each two halves are to become one, and go to where they can.
+    pub fn is_merging(&self) -> bool {
+        self.parts.is_merging
+    }
+
+    /// Whether all are there.
+    pub fn may_join_halves(&self) -> bool {
+        self.parts.may_join_halves()
+    }
+
     /// The partitions that are yet to go to the last layout and do not move.
     pub fn waiting_to_move(&self) -> impl Iterator<Item = PartitionId> + '_ {
         let target = self.parts.target().id;

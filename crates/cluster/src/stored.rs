@@ -5,6 +5,7 @@
 //!   4 bytes  little end   1: name, epoch, partitions, members, rings, keyspaces    little end
 //!                         2: the parts of a state (`Stored`)
 //!                         3: the same, and behind it u64 history, where that was begun again
+//!                         4: the same, while partitions are being merged
 //! ```
 //!
 //! What must hold: equal states have equal bytes (lists are sorted, numbers have one form); no bytes make a state that
@@ -35,7 +36,10 @@ const MAGIC: [u8; 4] = *b"HGCS";
 const FIRST_FORMAT: u16 = 1;
 /// Of a history that was never begun again: its states are the bytes that they always were.
 const FIRST_HISTORY_FORMAT: u16 = 2;
-const FORMAT: u16 = 3;
+const LATER_HISTORY_FORMAT: u16 = 3;
+/// Of a state in which partitions are being merged, whatever its history.
+const MERGING_FORMAT: u16 = 4;
+const FORMAT: u16 = MERGING_FORMAT;
 const HEADER_BYTES: usize = 6;
 const CHECKSUM_BYTES: usize = 8;
 
@@ -118,9 +122,11 @@ enum StoredReplicas {
 impl ClusterState {
     /// The state as bytes, for keeping.
     pub fn encode(&self) -> Vec<u8> {
+        let stored = Stored::of(&self.parts);
         match self.parts.history {
-            0 => sealed(FIRST_HISTORY_FORMAT, &Stored::of(&self.parts)),
-            history => sealed(FORMAT, &(Stored::of(&self.parts), history)),
+            history if self.parts.is_merging => sealed(MERGING_FORMAT, &(stored, history)),
+            0 => sealed(FIRST_HISTORY_FORMAT, &stored),
+            history => sealed(LATER_HISTORY_FORMAT, &(stored, history)),
         }
     }
 
@@ -151,7 +157,7 @@ impl ClusterState {
         if (stored.generation == 0) != (history == 0) {
             return Err(damaged("a history was begun again, and does not say how often"));
         }
-        let parts = Parts { history, ..stored.restore()? };
+        let parts = Parts { history, is_merging: format == MERGING_FORMAT, ..stored.restore()? };
         ClusterState::assemble(parts).map_err(damaged)
     }
 }
@@ -257,6 +263,7 @@ impl Stored {
             founding: self.founding,
             generation: self.generation,
             history: 0,
+            is_merging: false,
             epoch: self.epoch,
             layouts,
             at: unrun(&self.at, partitions)?,

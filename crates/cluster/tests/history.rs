@@ -33,6 +33,8 @@ enum Ask {
     },
     Drop,
     Halve,
+    Merge,
+    KeepHalves,
     MovePartition(u16, Option<u8>, u8),
     /// The cluster goes on by itself, by so many commands.
     GoOn(u8),
@@ -50,6 +52,8 @@ fn ask() -> impl Strategy<Value = Ask> {
         2 => (1..5_u8).prop_map(|n| Ask::Alter { n }),
         1 => Just(Ask::Drop),
         1 => Just(Ask::Halve),
+        2 => Just(Ask::Merge),
+        1 => Just(Ask::KeepHalves),
         3 => (any::<u16>(), proptest::option::weighted(0.3, any::<u8>()), any::<u8>())
             .prop_map(|(partition, from, to)| Ask::MovePartition(partition, from, to)),
         12 => (1..20_u8).prop_map(Ask::GoOn),
@@ -89,6 +93,8 @@ fn command(ask: &Ask, state: &ClusterState, fresh: &mut u32) -> Option<Command> 
         // As many as a test has time for.
         Ask::Halve if state.partition_count() >= 128 => return None,
         Ask::Halve => Command::Halve { partitions: state.partitions().count() },
+        Ask::Merge => Command::Merge { partitions: state.partitions().count() },
+        Ask::KeepHalves => Command::KeepHalves,
         Ask::MovePartition(partition, from, to) => {
             // Now and then one that there is not.
             let partition = types::PartitionId(partition % (state.partitions().count() + 1));
@@ -109,7 +115,7 @@ fn reports(state: &ClusterState) -> Progress {
     };
     for one in state.members().iter().filter(|one| one.standing != Standing::Gone) {
         let done = state.movements().iter().map(step).collect();
-        progress.report(one.id, Report { adopted: state.epoch(), done });
+        progress.report(one.id, Report { adopted: state.epoch(), done, shards: 1 });
     }
     progress
 }
@@ -134,14 +140,25 @@ fn go_on(
 /// What holds of every state, and of every step from one to the next.
 fn check(before: &ClusterState, after: &ClusterState) {
     assert_eq!(after.epoch(), Epoch(before.epoch().0 + 1));
-    let is_halved = before.partitions() != after.partitions();
-    if is_halved {
-        assert_eq!(after.partition_count(), 2 * before.partition_count());
-        assert!(after.partitions().iter().all(|half| after.since(half) == after.epoch()), "all is refused");
+    let is_recut = before.partitions() != after.partitions();
+    let is_joined = before.partition_count() == 2 * after.partition_count();
+    if is_recut {
+        assert!(is_joined || after.partition_count() == 2 * before.partition_count());
+        assert!(after.partitions().iter().all(|one| after.since(one) == after.epoch()), "all is refused");
     }
-    // In what follows a half is compared with what the whole was.
-    let before = &before.cut_finer(after.partitions()).unwrap();
-    if is_halved {
+    // In what follows a half is compared with what the whole was, or is now.
+    let finer = before.partitions().max(after.partitions());
+    let (before, after) = (&before.cut_finer(finer).unwrap(), &after.cut_finer(finer).unwrap());
+    if is_joined {
+        assert!(before.may_join_halves() && !after.is_merging());
+        for keyspace in before.keyspaces() {
+            for partition in before.partitions().iter() {
+                let owners = |state: &ClusterState| state.owners(keyspace.id, partition).to_vec();
+                assert_eq!(owners(before), owners(after), "in this order, for the first leads");
+            }
+        }
+    }
+    if is_recut {
         assert_eq!(before.movements(), after.movements());
         let waiting = |state: &ClusterState| state.waiting_to_move().collect::<Vec<_>>();
         assert_eq!(waiting(before), waiting(after));
@@ -234,6 +251,7 @@ proptest! {
         // Every change ends, in so many commands at the most: a few for each partition.
         prop_assert!(!go_on(&mut state, 20_000, &mut check), "it goes on for ever");
         prop_assert!(state.movements().is_empty() && state.waiting_to_move().next().is_none());
+        prop_assert!(!state.is_merging(), "what is to be merged is in the end");
         // Whoever applies the same comes to the same.
         for (before, command, fingerprint) in log {
             let before = ClusterState::decode(&before.encode()).unwrap();
@@ -280,7 +298,7 @@ fn steps_and_reports_of_before_a_split_are_of_other_partitions() {
     let late = Command::Advance { steps: steps.clone(), of: state.partitions().count() };
     let mut progress = Progress::default();
     for one in state.members() {
-        progress.report(one.id, Report { adopted: state.epoch(), done: steps.clone() });
+        progress.report(one.id, Report { adopted: state.epoch(), done: steps.clone(), shards: 1 });
     }
     let is_going_on = |state: &ClusterState| {
         let next = progress.next(state, |_| false, |_| false);
@@ -311,6 +329,52 @@ fn partitions_are_halved_once_for_each_who_asks_for_it() {
     assert!(refused.to_string().contains("single slot"), "{refused}");
 }
 
+/// Everybody reports so many shards.
+fn reports_of_shards(state: &ClusterState, shards: u8) -> Progress {
+    let mut progress = Progress::default();
+    for one in state.members() {
+        progress.report(one.id, Report { adopted: state.epoch(), done: Vec::new(), shards });
+    }
+    progress
+}
+
+/// Halves of the same owners are joined when nothing moves, every member is heard of, and none has more shards than there are to be
+/// partitions; then all that was routed before is refused. Whoever asked for it when there were more was overtaken.
+#[test]
+fn halves_are_joined_when_every_member_can_go_by_that() {
+    let few = ring::Partitions::new(16).unwrap();
+    let state = ClusterState::found(cluster::FoundingPlan { partitions: few, ..common::plan(3) }).unwrap();
+    let count = state.partitions().count();
+    let state = state.apply(&Command::Halve { partitions: count }).unwrap();
+    let merge = Command::Merge { partitions: 2 * count };
+    assert!(state.apply(&Command::JoinHalves { partitions: 2 * count }).is_err(), "nobody has asked for it");
+    let merging = state.apply(&merge).unwrap();
+    assert!(
+        merging.is_merging() && merging.may_join_halves(),
+        "what was halved and not changed since is in pairs"
+    );
+    assert!(merging.apply(&merge).unwrap_err().to_string().contains("--cancel"));
+    assert!(merging.apply(&Command::Halve { partitions: 2 * count }).is_err());
+    let next =
+        |progress: &Progress, is_up: &dyn Fn(NodeId) -> bool| progress.next(&merging, is_up, |_| false);
+    let shards = u8::try_from(count).unwrap();
+    assert_eq!(next(&reports_of_shards(&merging, shards + 1), &|_| true), []);
+    assert_eq!(next(&reports_of_shards(&merging, shards), &|node| node != NodeId(2)), []);
+    assert_eq!(
+        reports_of_shards(&merging, 1).hinders_joining(&merging, |node| node != NodeId(2)),
+        [NodeId(2)]
+    );
+    let join = Command::JoinHalves { partitions: 2 * count };
+    assert_eq!(next(&reports_of_shards(&merging, shards), &|_| true), [join.clone()]);
+    let joined = merging.apply(&join).unwrap();
+    assert_eq!((joined.partitions().count(), joined.is_merging()), (count, false));
+    assert!(
+        joined.apply(&join).is_err() && joined.apply(&merge).unwrap_err().to_string().contains("look again")
+    );
+    let kept = merging.apply(&Command::KeepHalves).unwrap();
+    assert!(!kept.is_merging() && kept.apply(&Command::KeepHalves).is_err() && kept.apply(&join).is_err());
+}
+
 /// A switch waits until no quorum of the old owners may answer what was routed before, whoever seems to be up.
 #[test]
 fn a_switch_waits_for_refusals() {
@@ -331,11 +395,11 @@ fn a_switch_waits_for_refusals() {
             .any(|command| matches!(command, Command::Advance { .. }))
     };
     assert!(!goes_on(&progress));
-    progress.report(old[0], Report { adopted: state.epoch(), done: Vec::new() });
+    progress.report(old[0], Report { adopted: state.epoch(), done: Vec::new(), shards: 1 });
     assert!(!goes_on(&progress), "two of three may still be a quorum");
-    progress.report(old[1], Report { adopted: Epoch(state.epoch().0 - 1), done: Vec::new() });
+    progress.report(old[1], Report { adopted: Epoch(state.epoch().0 - 1), done: Vec::new(), shards: 1 });
     assert!(!goes_on(&progress), "he goes by the state before");
-    progress.report(old[1], Report { adopted: state.epoch(), done: Vec::new() });
+    progress.report(old[1], Report { adopted: state.epoch(), done: Vec::new(), shards: 1 });
     assert!(goes_on(&progress), "one of three is none");
     assert_eq!(progress.waits_for(&state, partition), Vec::new());
 }

@@ -81,7 +81,7 @@ pub(crate) enum Command {
     /// Let nodes leave, take them for gone, weigh them, and turn that round. Nodes join by being started.
     #[command(subcommand)]
     Node(NodeCommand),
-    /// Halve all partitions, or move single ones.
+    /// Halve all partitions, merge them again, or move single ones.
     #[command(subcommand)]
     Partition(PartitionCommand),
     /// Show whether the autoscaler decides, on which figures, and what it has decided of late.

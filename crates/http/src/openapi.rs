@@ -17,8 +17,8 @@ use crate::guard;
 use crate::options::HttpOptions;
 use crate::problem::{self, Kind, Problem};
 use crate::routes::{
-    autoscaler, cluster, explain, halve, hashed, health, hot, keys, keyspaces, landing, members, metrics,
-    nodes, partitions, problems, recover, repair, ring,
+    autoscaler, cluster, explain, halve, hashed, health, hot, keys, keyspaces, landing, members, merge,
+    metrics, nodes, partitions, problems, recover, repair, ring,
 };
 
 #[derive(OpenApi)]
@@ -75,6 +75,7 @@ fn described() -> OpenApiRouter<Shared> {
         .routes(routes!(nodes::cancel))
         .routes(routes!(nodes::weigh))
         .routes(routes!(halve::halve))
+        .routes(routes!(merge::merge, merge::keep_halves))
         .routes(routes!(partitions::relocate))
         .routes(routes!(autoscaler::get))
         .routes(routes!(explain::get))

@@ -159,7 +159,7 @@ mod tests {
                 prop_assert_eq!(u16::from(shard.0), partition.0 / each);
                 prop_assert_eq!(doubled.of_partition(partition, partitions).0 / 2, shard.0);
                 let halved = Partitions::new(2 << (exponent + more)).expect("a power of two");
-                for half in halved.parts_of(partition, partitions) {
+                for half in halved.with_slots_of(partition, partitions) {
                     prop_assert_eq!(shards.of_partition(half, halved), shard);
                 }
             }

@@ -36,6 +36,7 @@ pub fn status(topology: &Topology, governed: &Governed, facts: &Facts) -> Status
         slots: topology.slot_ranges(),
         movements: state.movement_statuses(&governed.movements),
         waiting: state.waiting_count(),
+        is_merging: state.is_merging(),
         group: state.group_status(&governed.keepers),
         data_dir: facts.data_dir.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),

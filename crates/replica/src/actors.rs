@@ -16,6 +16,7 @@
 use std::ops::Range;
 
 use causality::{Actor, Dot};
+use ring::Partitions;
 use types::{Incarnation, PartitionId, Stint};
 
 /// The dot issuers of one node.
@@ -116,11 +117,23 @@ impl Actors {
         next < end
     }
 
-    /// Each partition is this many from now on, in their order. Each goes on where the whole was: so a dot of a key is new, for all
-    /// that the key has were issued for the whole, and its actor has forgotten nothing that the whole's had not.
-    pub fn part(&mut self, parts: usize) {
-        let each = std::mem::take(&mut self.issuers).into_iter();
-        self.issuers = each.flat_map(|issuer| std::iter::repeat_n(issuer, parts)).collect();
+    /// There are so many partitions from now on, and were so many. A half goes on where the whole was: so a dot of a key is new, for all
+    /// that the key has were issued for the whole, and its actor has forgotten nothing that the whole's had not. A whole goes on where
+    /// that half was that is further on, in the later stint: which has forgotten nothing of the other half, where it issued no dot or
+    /// was that one's too.
+    pub fn recut(&mut self, was: Partitions, of: Partitions) {
+        let parts = usize::from(of.count() / was.count());
+        let together = usize::from((was.count() / of.count()).max(1));
+        let each = std::mem::take(&mut self.issuers);
+        let further_on = |halves: &[Issuer]| {
+            halves
+                .iter()
+                .copied()
+                .max_by_key(|issuer| (issuer.stint, issuer.counter))
+                .expect("some of each chunk")
+        };
+        let of_each = each.chunks(together).map(further_on);
+        self.issuers = of_each.flat_map(|issuer| std::iter::repeat_n(issuer, parts.max(1))).collect();
     }
 
     fn issuer(&mut self, partition: PartitionId) -> &mut Issuer {
@@ -135,7 +148,7 @@ impl Actors {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::collections::{BTreeMap, BTreeSet};
 
     use proptest::prelude::*;
 
@@ -179,23 +192,33 @@ mod tests {
     }
 
     proptest! {
-        /// B1: whatever the partitions and stints, and however often partitions are halved, no dot of a slot is issued twice.
+        /// B1: whatever the partitions and stints, and however often partitions are halved and joined, no dot of a slot is issued twice;
+        /// and what is issued is above all that was issued for the slot before.
         #[test]
         fn no_dot_is_issued_twice(steps in proptest::collection::vec((0u16..32, 0u8..16), 0..200)) {
             let mut actors = Actors::new(Incarnation(7), 1..1000);
-            let (mut issued, mut slots_each) = (BTreeSet::new(), 32);
+            let (mut issued, mut of) = (BTreeSet::new(), Partitions::new(1).unwrap());
+            let mut highest = BTreeMap::new();
             for (slot, what) in steps {
-                let partition = PartitionId(slot / slots_each);
+                let partition = PartitionId(slot * of.count() / 32);
+                let cut = match what {
+                    0 if of.count() < 32 => of.count() * 2,
+                    1 if of.count() > 1 => of.count() / 2,
+                    _ => of.count(),
+                };
+                if cut != of.count() {
+                    let was = std::mem::replace(&mut of, Partitions::new(u64::from(cut)).unwrap());
+                    actors.recut(was, of);
+                    continue;
+                }
                 match what {
-                    0 if slots_each > 1 => {
-                        actors.part(2);
-                        slots_each /= 2;
-                        continue;
-                    }
                     1..8 => prop_assert!(actors.begin_stint(partition)),
                     _ => {}
                 }
-                prop_assert!(issued.insert((slot, actors.mint(partition))));
+                let dot = actors.mint(partition);
+                prop_assert!(issued.insert((slot, dot)));
+                let is_above = |last: Dot| (last.actor.stint, last.counter) < (dot.actor.stint, dot.counter);
+                prop_assert!(highest.insert(slot, dot).is_none_or(is_above));
             }
         }
     }

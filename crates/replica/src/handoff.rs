@@ -150,10 +150,10 @@ pub enum Settled {
 }
 
 impl Handoff {
-    /// Each partition is in parts from now on.
-    pub fn part<I: Iterator<Item = PartitionId>>(&mut self, parts: impl Fn(PartitionId) -> I) {
+    /// Other partitions have the slots of each from now on.
+    pub fn recut<I: Iterator<Item = PartitionId>>(&mut self, now: impl Fn(PartitionId) -> I) {
         for line in self.lines.values_mut() {
-            line.partition = parts(line.partition).next().unwrap_or(line.partition);
+            line.partition = now(line.partition).next().unwrap_or(line.partition);
         }
     }
 

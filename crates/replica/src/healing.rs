@@ -140,23 +140,28 @@ impl Healing {
         gone.into_iter().filter_map(|partition| self.range_of(partition)).collect()
     }
 
-    /// Each partition is in parts from now on, and something of each may be missing. They are compared by trees that are yet to be
-    /// built.
-    pub(crate) fn part<I: Iterator<Item = PartitionId>>(
+    /// Other partitions have the slots of each from now on, and where something of one may be missing it may of each of those. They are
+    /// compared by trees that are yet to be built.
+    pub(crate) fn recut<I: Iterator<Item = PartitionId>>(
         &mut self,
         state: &Arc<ClusterState>,
         partitions: &[PartitionId],
-        parts: impl Fn(PartitionId) -> I,
+        now: impl Fn(PartitionId) -> I,
     ) {
         self.state = Arc::clone(state);
         self.owned = partitions.iter().copied().filter(|one| state.holds(self.here, *one)).collect();
-        let stages = std::mem::take(&mut self.stages).into_iter();
-        let again = |stage| match stage {
-            Stage::Building | Stage::Comparing(..) => Stage::Building,
-            Stage::Alone => Stage::Alone,
-        };
-        self.stages =
-            stages.flat_map(|(one, stage)| parts(one).map(move |part| (part, again(stage)))).collect();
+        for (one, stage) in std::mem::take(&mut self.stages) {
+            // Nobody else has what is alone here: it stays missing, whatever half of a partition it is in.
+            let again = match stage {
+                Stage::Building | Stage::Comparing(..) => Stage::Building,
+                Stage::Alone => Stage::Alone,
+            };
+            for it in now(one) {
+                let of_another_half = self.stages.get(&it).filter(|stage| matches!(stage, Stage::Alone));
+                let stage = of_another_half.copied().unwrap_or(again);
+                self.stages.insert(it, stage);
+            }
+        }
         (self.looked_at, self.to_look_at, self.next) = (None, 0, PartitionId(0));
     }
 

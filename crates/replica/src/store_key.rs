@@ -111,6 +111,12 @@ impl Slots {
         self.first <= other.first && other.end() <= self.end()
     }
 
+    /// The first half of these, and the second: there are two at least.
+    pub fn halves(self) -> [Slots; 2] {
+        let count = self.count / 2;
+        [Slots { count, ..self }, Slots { first: self.first + count, count }]
+    }
+
     /// The partitions that have some of these, of so many.
     pub fn partitions(self, of: Partitions) -> impl Iterator<Item = PartitionId> + use<> {
         let each = of.slots_each();

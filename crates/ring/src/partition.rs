@@ -12,7 +12,7 @@ use types::PartitionId;
 use crate::slot::{SLOTS, Slot};
 
 /// How many partitions make up the ring.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Partitions {
     /// A power of two in `1..=SLOTS`.
     count: u16,
@@ -71,15 +71,15 @@ impl Partitions {
         Some(first..=first + (self.slots_each() - 1))
     }
 
-    /// The parts of `partition`, which is one of fewer partitions: itself where there are as many, its halves where there are twice
-    /// as many.
-    pub fn parts_of(
+    /// Those of these partitions that have the slots of `partition`, which is one of `of`: its parts where these are more, itself where
+    /// they are as many, and where they are fewer the one that it is part of.
+    pub fn with_slots_of(
         self,
         partition: PartitionId,
         of: Partitions,
     ) -> impl Iterator<Item = PartitionId> + use<> {
-        let each = self.count / of.count.min(self.count);
-        let first = partition.0.saturating_mul(each);
+        let (each, whole) = (self.count / of.count.min(self.count), of.count / self.count.min(of.count));
+        let first = partition.0.saturating_mul(each) / whole;
         (first..first.saturating_add(each)).map(PartitionId)
     }
 
@@ -123,15 +123,18 @@ mod tests {
             prop_assert_eq!(holders, vec![home]);
         }
 
-        /// The parts of a partition have its slots, in order, and none is left over.
+        /// The parts of a partition have its slots, in order, and none is left over; and each is part of it.
         #[test]
         fn parts_have_the_slots_of_the_whole(exponent in 0_u32..=12, more in 0_u32..=2, at in any::<u16>()) {
             let whole = Partitions::new(1 << exponent).unwrap();
             let finer = Partitions::new(1 << (exponent + more)).unwrap();
             let partition = PartitionId(at % whole.count());
-            let slots: Vec<u16> =
-                finer.parts_of(partition, whole).flat_map(|part| finer.slots_of(part).unwrap()).collect();
+            let parts: Vec<PartitionId> = finer.with_slots_of(partition, whole).collect();
+            let slots: Vec<u16> = parts.iter().flat_map(|part| finer.slots_of(*part).unwrap()).collect();
             prop_assert_eq!(slots, whole.slots_of(partition).unwrap().collect::<Vec<_>>());
+            for part in parts {
+                prop_assert_eq!(whole.with_slots_of(part, finer).collect::<Vec<_>>(), vec![partition]);
+            }
         }
 
         #[test]

@@ -97,7 +97,7 @@ pub struct Scenario {
     pub repairs: bool,
     /// Whether people change the cluster meanwhile: its keyspaces, its members and their weights.
     pub changes: bool,
-    /// Whether they halve its partitions too.
+    /// Whether they halve, merge and move its partitions too.
     pub halves: bool,
     /// Whether most of those who keep the cluster state are lost, and somebody begins its history again. No seed draws it.
     pub recoveries: Option<Recoveries>,

@@ -14,10 +14,11 @@ use crate::movement::Movement;
 impl Parts {
     pub(super) fn halve(&mut self, made_for: u16) -> Result<(), Refused> {
         let count = self.target().rings.partitions().count();
-        if count != made_for {
-            return Err(Refused::because(format!(
-                "there are {count} partitions by now, and this was asked for when there were {made_for}: look again"
-            )));
+        self.is_of(made_for)?;
+        if self.is_merging {
+            return Err(Refused::because(
+                "partitions are being merged: `henge partition merge --cancel` calls it off",
+            ));
         }
         self.cut_in_halves().map_err(|_| {
             Refused::because(format!(
@@ -39,7 +40,7 @@ impl Parts {
         let (whole, cut) = (Partitions::new(self.at.len() as u64 / 2)?, self.target().rings.partitions());
         let halves = |(partition, movement): (&PartitionId, &Movement)| {
             let movement = *movement;
-            cut.parts_of(*partition, whole).map(move |half| (half, movement))
+            cut.with_slots_of(*partition, whole).map(move |half| (half, movement))
         };
         self.movements = self.movements.iter().flat_map(halves).collect();
         Ok(())

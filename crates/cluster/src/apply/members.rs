@@ -53,6 +53,8 @@ impl Parts {
         // One for one, as far as racks and loads allow it.
         let rings = replace(&self.target().rings, &self.staying(), old.id, fresh)
             .map_err(|error| Refused::because(format!("the members cannot be placed: {error}")))?;
+        // It may have been placed in halves that are apart.
+        let rings = if self.is_merging { self.in_pairs(&rings)? } else { rings };
         self.lay_out(rings)
     }
 

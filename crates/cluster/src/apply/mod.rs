@@ -5,11 +5,13 @@
 //! nothing. What it needs is looked up in the state that it meets, never remembered from when it was proposed (E6).
 //!
 //! `keyspaces` are changed at once: nobody has data in a new one, and nobody may look into a dropped one. Changes to `members` and
-//! to an N make a [layout](crate::layout); how partitions get there is in `movements`, and how there come to be more in `halving`.
+//! to an N make a [layout](crate::layout); how partitions get there is in `movements`, and how there come to be more or fewer in `halving`
+//! and `merging`.
 
 mod halving;
 mod keyspaces;
 mod members;
+mod merging;
 mod movements;
 mod partitions;
 
@@ -42,6 +44,9 @@ impl ClusterState {
             Command::Begin { partitions } => next.begin(partitions)?,
             Command::Advance { steps, of } => next.advance(steps, *of)?,
             Command::Halve { partitions } => next.halve(*partitions)?,
+            Command::Merge { partitions } => next.merge(*partitions)?,
+            Command::KeepHalves => next.keep_halves()?,
+            Command::JoinHalves { partitions } => next.join_halves(*partitions)?,
             Command::MovePartition { partition, of, from, to } => {
                 next.is_of(*of)?;
                 next.move_partition(*partition, from.as_deref(), to)?;
@@ -55,8 +60,11 @@ impl ClusterState {
 impl Parts {
     /// Places the members that stay anew, as near to where partitions are going now as can be.
     fn lay_out_members(&mut self) -> Result<(), Refused> {
-        let rings = place(&self.target().rings, &self.staying())
-            .map_err(|error| Refused::because(format!("the members cannot be placed: {error}")))?;
+        let rings = match self.is_merging {
+            true => self.in_pairs(&self.target().rings)?,
+            false => place(&self.target().rings, &self.staying())
+                .map_err(|error| Refused::because(format!("the members cannot be placed: {error}")))?,
+        };
         self.lay_out(rings)
     }
 

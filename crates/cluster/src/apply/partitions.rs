@@ -16,6 +16,12 @@ impl Parts {
         from: Option<&str>,
         to: &str,
     ) -> Result<(), Refused> {
+        if self.is_merging {
+            return Err(Refused::because(
+                "partitions are being merged, and halves go where the other half is: wait for that, or call it off \
+                 (`henge partition merge --cancel`)",
+            ));
+        }
         let to = self.staying_node(to)?;
         let from = from.map(|from| self.place_of(from)).transpose()?.map(|place| self.members[place].id);
         let data_center =

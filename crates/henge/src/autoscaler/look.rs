@@ -250,6 +250,7 @@ pub(super) mod tests {
             slots: vec![slots(0, 8191, &[0, 1, 2]), slots(8192, 16383, &[1, 2, 3])],
             movements: Vec::new(),
             waiting: 0,
+            is_merging: false,
             group: GroupStatus::default(),
             data_dir: "d".into(),
             version: String::new(),

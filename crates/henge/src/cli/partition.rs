@@ -11,6 +11,10 @@ pub(crate) enum PartitionCommand {
     /// choose from when load is to be spread, and each movement is half as large.
     #[command(after_help = "Example: henge partition halve --dry-run")]
     Halve(Halve),
+    /// Merge partitions, two by two: what was halved becomes one again. Both halves of each pair go to the same owners first, where they
+    /// are not; then they are joined, and clients notice nothing. There is less to keep trees and marks of, and less to move at once.
+    #[command(after_help = "Example: henge partition merge --dry-run")]
+    Merge(Merge),
     /// Let a node own a partition, in the place of another. Partitions beside it may move too, the fewest that can be. Placement evens
     /// out claims again when members change.
     #[command(after_help = "Example: henge partition move 17 --to n4 --dry-run")]
@@ -24,6 +28,15 @@ pub(crate) struct Halve {
     pub(crate) dry_run: bool,
     #[command(flatten)]
     pub(crate) at: At,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Merge {
+    /// Call it off: the halves stay, and go where placement would have them.
+    #[arg(long)]
+    pub(crate) cancel: bool,
+    #[command(flatten)]
+    pub(crate) how: How,
 }
 
 #[derive(Debug, Args)]

@@ -91,7 +91,7 @@ impl Ask {
             }
         }
         // What else may be on its way is not waited for.
-        let moves = !goal.leaving.is_empty() || changed["partitions"].as_u64() != Some(0);
+        let moves = goal.until.may_take_time() || changed["partitions"].as_u64() != Some(0);
         if no_wait || !moves {
             return Ok(ExitCode::SUCCESS);
         }

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::change::{Ask, Method};
 use super::show::{keyspaces_table, print, text};
-use super::watch::Goal;
+use super::watch::{Goal, Until};
 use super::{Node, key_path};
 use crate::cli::At;
 use crate::cli::keyspace::{Alter, Create, Drop, KeyspaceCommand};
@@ -51,7 +51,7 @@ fn alter(arguments: &Alter) -> Result<ExitCode> {
     };
     let goal = Goal {
         done: format!("keyspace {} is altered", arguments.name),
-        leaving: Vec::new(),
+        until: Until::AllIsThere,
         back: format!("`henge keyspace alter {}` with what it was before turns it round", arguments.name),
     };
     ask.go(&arguments.how, &goal)

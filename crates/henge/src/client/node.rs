@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::change::{Ask, Method};
 use super::key_path;
-use super::watch::Goal;
+use super::watch::{Goal, Until};
 use crate::cli::node::{How, NodeCommand};
 
 pub(crate) fn run(command: &NodeCommand) -> Result<ExitCode> {
@@ -16,7 +16,7 @@ pub(crate) fn run(command: &NodeCommand) -> Result<ExitCode> {
             let names = drain.nodes.join(" ");
             let goal = Goal {
                 done: format!("gone, with nothing left at them: {names}"),
-                leaving: drain.nodes.clone(),
+                until: Until::TheyLeft(drain.nodes.clone()),
                 back: format!("`henge node cancel {}` lets it stay", drain.nodes[0]),
             };
             let body = json!({ "below_n": drain.below_n });
@@ -25,7 +25,7 @@ pub(crate) fn run(command: &NodeCommand) -> Result<ExitCode> {
         NodeCommand::Remove(remove) => {
             let goal = Goal {
                 done: format!("{} is no member any more, and others have what it had", remove.node),
-                leaving: vec![remove.node.clone()],
+                until: Until::TheyLeft(vec![remove.node.clone()]),
                 back: "it cannot be turned round: a node that was called gone for good is".to_owned(),
             };
             let body = json!({ "below_n": remove.below_n });
@@ -34,7 +34,7 @@ pub(crate) fn run(command: &NodeCommand) -> Result<ExitCode> {
         NodeCommand::Cancel(cancel) => {
             let goal = Goal {
                 done: format!("{} has turned round, and all is where it is to be", cancel.node),
-                leaving: Vec::new(),
+                until: Until::AllIsThere,
                 back: format!("`henge node cancel {}` turns it round again", cancel.node),
             };
             go(Method::Post, &path(&cancel.node, "cancel"), None, &cancel.how, &goal)
@@ -42,7 +42,7 @@ pub(crate) fn run(command: &NodeCommand) -> Result<ExitCode> {
         NodeCommand::Weight(weigh) => {
             let goal = Goal {
                 done: format!("{} weighs {}, and all is where it is to be", weigh.node, weigh.weight),
-                leaving: Vec::new(),
+                until: Until::AllIsThere,
                 back: format!("`henge node weight {}` with what it was before turns it round", weigh.node),
             };
             let body = json!({ "weight": weigh.weight });

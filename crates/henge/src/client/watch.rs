@@ -35,10 +35,37 @@ const INTERRUPTED: u8 = 130;
 pub(crate) struct Goal {
     /// What to say when it is so.
     pub(crate) done: String,
-    /// Nodes that are to be members no more. Where none are, all is to be where it is to be.
-    pub(crate) leaving: Vec<String>,
+    pub(crate) until: Until,
     /// How to turn it round.
     pub(crate) back: String,
+}
+
+/// What is to be so.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Until {
+    /// All partitions are where they are to be.
+    AllIsThere,
+    /// These nodes are members no more.
+    TheyLeft(Vec<String>),
+    /// There are no longer so many partitions, but half as many.
+    HalvesAreJoined {
+        /// How many there were.
+        from: u64,
+    },
+}
+
+impl Until {
+    /// Whether something is to be so that takes its time though nothing moves.
+    pub(super) fn may_take_time(&self) -> bool {
+        *self != Until::AllIsThere
+    }
+
+    fn leaving(&self) -> &[String] {
+        match self {
+            Until::TheyLeft(nodes) => nodes,
+            Until::AllIsThere | Until::HalvesAreJoined { .. } => &[],
+        }
+    }
 }
 
 /// How a goal stands.
@@ -46,7 +73,7 @@ pub(crate) struct Goal {
 enum Judged {
     Going,
     Done,
-    /// This node was to leave, and is not leaving any more.
+    /// Somebody has turned it round: what is so now.
     TurnedRound(String),
 }
 
@@ -57,7 +84,7 @@ pub(super) fn until_done(at: &At, goal: &Goal, changed: &Value, predicted: Optio
     let mut lookout = Lookout { at: at.at, others: Vec::new(), answered: Instant::now() };
     let (bar, stop, began) = (bar(at.json), asked_to_stop()?, Instant::now());
     loop {
-        if let Some(cluster) = lookout.look(&goal.leaving)? {
+        if let Some(cluster) = lookout.look(goal.until.leaving())? {
             let progress = tally.look(&cluster, began.elapsed());
             show(&bar, &progress);
             match judge(goal, epoch, &cluster) {
@@ -67,9 +94,9 @@ pub(super) fn until_done(at: &At, goal: &Goal, changed: &Value, predicted: Optio
                     eprintln!("{} ({})", goal.done, summary(&progress, began.elapsed()));
                     return Ok(ExitCode::SUCCESS);
                 }
-                Judged::TurnedRound(node) => {
+                Judged::TurnedRound(what) => {
                     bar.finish_and_clear();
-                    bail!("{node} is not leaving any more: somebody has turned it round");
+                    bail!("{what}: somebody has turned it round");
                 }
             }
         }
@@ -145,17 +172,28 @@ fn judge(goal: &Goal, epoch: u64, cluster: &Value) -> Judged {
     if cluster["epoch"].as_u64().is_none_or(|seen| seen < epoch) {
         return Judged::Going;
     }
-    let is_leaving = |node: &Value| goal.leaving.iter().any(|name| node["id"] == name.as_str());
+    let moves = !list(&cluster["movements"]).is_empty() || cluster["waiting"].as_u64() != Some(0);
+    let leaving = match &goal.until {
+        Until::AllIsThere => return if moves { Judged::Going } else { Judged::Done },
+        Until::HalvesAreJoined { from } => {
+            return if cluster["partitions"].as_u64() != Some(*from) {
+                Judged::Done
+            } else if cluster["merging"] == true {
+                Judged::Going
+            } else {
+                Judged::TurnedRound("partitions are not being merged any more".to_owned())
+            };
+        }
+        Until::TheyLeft(leaving) => leaving,
+    };
+    let is_leaving = |node: &Value| leaving.iter().any(|name| node["id"] == name.as_str());
     let mut left = list(&cluster["nodes"]).iter().filter(|node| is_leaving(node)).peekable();
-    if goal.leaving.is_empty() {
-        let moves = !list(&cluster["movements"]).is_empty() || cluster["waiting"].as_u64() != Some(0);
-        return if moves { Judged::Going } else { Judged::Done };
-    }
     if left.peek().is_none() {
         return Judged::Done;
     }
     let turned_round = left.find(|node| node["standing"] == "joining" || node["standing"] == "settled");
-    turned_round.map_or(Judged::Going, |node| Judged::TurnedRound(text(&node["id"])))
+    let stays = |node: &Value| format!("{} is not leaving any more", text(&node["id"]));
+    turned_round.map_or(Judged::Going, |node| Judged::TurnedRound(stays(node)))
 }
 
 /// Only a terminal is drawn on; what is piped stays clean.
@@ -227,8 +265,9 @@ mod tests {
     use super::*;
 
     fn goal(leaving: &[&str]) -> Goal {
-        let leaving = leaving.iter().map(|&name| name.to_owned()).collect();
-        Goal { done: "done".to_owned(), leaving, back: "back".to_owned() }
+        let leaving: Vec<String> = leaving.iter().map(|&name| name.to_owned()).collect();
+        let until = if leaving.is_empty() { Until::AllIsThere } else { Until::TheyLeft(leaving) };
+        Goal { done: "done".to_owned(), until, back: "back".to_owned() }
     }
 
     fn cluster(epoch: u64, nodes: &[(&str, &str)], waiting: u64) -> Value {
@@ -263,8 +302,21 @@ mod tests {
     fn a_drain_that_was_turned_round_is_told() {
         for standing in ["joining", "settled"] {
             let judged = judge(&goal(&["n4"]), 8, &cluster(9, &[("n4", standing)], 5));
-            assert_eq!(judged, Judged::TurnedRound("n4".to_owned()));
+            assert_eq!(judged, Judged::TurnedRound("n4 is not leaving any more".to_owned()));
         }
+    }
+
+    /// Merging is done when there are half as many partitions, not when nothing moves.
+    #[test]
+    fn merging_is_done_when_halves_are_joined() {
+        let goal = Goal { until: Until::HalvesAreJoined { from: 64 }, ..goal(&[]) };
+        let seen = |partitions: u64, merging: bool| {
+            let mut cluster = cluster(8, &[], 0);
+            (cluster["partitions"], cluster["merging"]) = (json!(partitions), json!(merging));
+            judge(&goal, 8, &cluster)
+        };
+        assert_eq!((seen(64, true), seen(32, false)), (Judged::Going, Judged::Done));
+        assert!(matches!(seen(64, false), Judged::TurnedRound(what) if what.contains("merged")));
     }
 
     #[test]

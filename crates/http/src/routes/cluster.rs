@@ -23,7 +23,7 @@ use crate::problem::ProblemDocument;
         "partition": 17, "session": 5, "stage": "filling", "from": ["n1"], "to": ["n4"], "keyspaces": ["default"],
         "bytes_total": 4194304, "bytes_done": 1048576, "waits_for": ["n4"]
     }],
-    "waiting": 42, "voters": ["n1", "n2", "n3"], "leader": "n2", "term": 3, "generation": 0, "notices": []
+    "waiting": 42, "merging": false, "voters": ["n1", "n2", "n3"], "leader": "n2", "term": 3, "generation": 0, "notices": []
 }))]
 pub(crate) struct ClusterDocument {
     /// The cluster's name.
@@ -44,6 +44,8 @@ pub(crate) struct ClusterDocument {
     movements: Vec<MovementDocument>,
     /// How many more are to move, and do not yet.
     waiting: u32,
+    /// Whether each two partitions are to become one, and go to where they can.
+    merging: bool,
     /// The nodes that keep the cluster state: a majority of them decides on changes.
     voters: Vec<String>,
     /// The one that leads them; null where nobody does or the answering node has not heard of it.
@@ -163,6 +165,7 @@ impl From<&Status> for ClusterDocument {
             nodes: status.nodes.iter().map(NodeDocument::from).collect(),
             movements: status.movements.iter().map(MovementDocument::from).collect(),
             waiting: status.waiting,
+            merging: status.is_merging,
             voters: status.group.voters.clone(),
             leader: status.group.leader.clone(),
             term: status.group.term,

@@ -20,9 +20,9 @@ use crate::problem::{Problem, ProblemDocument};
 #[derive(Deserialize, ToSchema, Default)]
 #[serde(deny_unknown_fields, default)]
 #[schema(example = json!({"partitions": 256}))]
-pub(crate) struct HalveDocument {
+pub(crate) struct CountDocument {
     /// How many there are, as whoever asks knows: if there are others by now, nothing is done.
-    partitions: Option<u16>,
+    pub(super) partitions: Option<u16>,
 }
 
 /// Halve all partitions. Both halves stay with the owners of the whole: nothing moves.
@@ -32,7 +32,7 @@ pub(crate) struct HalveDocument {
     operation_id = "halve_partitions",
     tag = "cluster",
     params(DryRunParams),
-    request_body = Option<HalveDocument>,
+    request_body = Option<CountDocument>,
     responses(
         (status = 200, description = "With dry-run: what it would come to", body = PlanDocument),
         (status = 202, description = "They are halved", body = ChangedDocument),
@@ -48,6 +48,6 @@ pub(crate) async fn halve(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let HalveDocument { partitions } = json::read_or_default(&front, &headers, body).await?;
+    let CountDocument { partitions } = json::read_or_default(&front, &headers, body).await?;
     answer(&front, params.dry_run, Change::Halve { partitions }).await
 }

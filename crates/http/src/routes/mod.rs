@@ -13,6 +13,7 @@ pub(crate) mod keys;
 pub(crate) mod keyspaces;
 pub(crate) mod landing;
 pub(crate) mod members;
+pub(crate) mod merge;
 pub(crate) mod metrics;
 pub(crate) mod nodes;
 pub(crate) mod partitions;

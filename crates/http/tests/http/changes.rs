@@ -121,7 +121,7 @@ async fn a_keyspace_is_dropped_by_those_who_know_whether_it_is_there() {
 }
 
 #[tokio::test]
-async fn nodes_leave_are_removed_turn_round_and_weigh_and_partitions_are_halved() {
+async fn nodes_leave_are_removed_turn_round_and_weigh_and_partitions_are_halved_and_merged() {
     let site = Site::new();
     let name = |name: &str| name.to_owned();
     for (line, body, expected) in [
@@ -136,6 +136,9 @@ async fn nodes_leave_are_removed_turn_round_and_weigh_and_partitions_are_halved(
         ("PUT /v1/nodes/n3/weight", r#"{"weight": 2}"#, Change::Weigh { node: name("n3"), weight: 2.0 }),
         ("POST /v1/partitions/halve", "", Change::Halve { partitions: None }),
         ("POST /v1/partitions/halve", r#"{"partitions": 256}"#, Change::Halve { partitions: Some(256) }),
+        ("POST /v1/partitions/merge", "", Change::Merge { partitions: None }),
+        ("POST /v1/partitions/merge", r#"{"partitions": 256}"#, Change::Merge { partitions: Some(256) }),
+        ("DELETE /v1/partitions/merge", "", Change::KeepHalves),
         (
             "POST /v1/partitions/17/move",
             r#"{"to": "n3"}"#,

@@ -337,6 +337,7 @@ fn status() -> Status {
         ],
         movements: Vec::new(),
         waiting: 0,
+        is_merging: false,
         group: GroupStatus {
             voters: vec!["n1".to_owned(), "n2".to_owned(), "n3".to_owned()],
             leader: Some("n2".to_owned()),

@@ -179,7 +179,7 @@ impl Shard {
         if state.partitions() != self.topology.state.partitions() {
             // What is yet to be sent names partitions as they were, and is to say so.
             self.settle(now, out);
-            self.heat.part(self.topology.state.partitions(), state.partitions());
+            self.heat.recut(self.topology.state.partitions(), state.partitions());
         }
         self.hello.epoch = state.epoch();
         self.lives_are_over(state, out);
@@ -217,7 +217,7 @@ impl Shard {
         if self.topology.state.movements().is_empty() && told.is_some_and(|told| told.adopted == adopted) {
             return;
         }
-        let report = Report { adopted, done: self.replica.report() };
+        let report = Report { adopted, done: self.replica.report(), shards: self.shards.count() };
         if self.told_report.as_ref() == Some(&report) {
             return;
         }

@@ -148,17 +148,20 @@ impl Heat {
         self.partitions.entry(partition).or_default().bytes += weight * bytes;
     }
 
-    /// Each partition is in parts from now on. What it had to do is taken to be theirs in equal shares, until it is seen.
-    pub fn part(&mut self, was: Partitions, of: Partitions) {
-        self.keys.part(of);
-        let share = f64::from(was.count()) / f64::from(of.count());
-        let whole = std::mem::take(&mut self.partitions).into_iter();
-        let shares = whole.flat_map(|(partition, mut load)| {
+    /// Other partitions have the slots of each from now on. What it had to do is taken to be that of its parts in equal shares, until it
+    /// is seen, and what parts had to do is the whole's.
+    pub fn recut(&mut self, was: Partitions, of: Partitions) {
+        self.keys.recut(of);
+        let share = (f64::from(was.count()) / f64::from(of.count())).min(1.0);
+        for (partition, mut load) in std::mem::take(&mut self.partitions) {
             load.operations.scale(share);
             load.bytes *= share;
-            of.parts_of(partition, was).map(move |part| (part, load))
-        });
-        self.partitions = shares.collect();
+            for now in of.with_slots_of(partition, was) {
+                let all = self.partitions.entry(now).or_default();
+                all.operations.absorb(&load.operations);
+                all.bytes += load.bytes;
+            }
+        }
     }
 
     fn weight(&mut self, now: Instant) -> f64 {
@@ -286,13 +289,18 @@ mod tests {
             heat.moved(Instant(0), partition, 10);
         }
         let before = heat.figures(Instant(0));
-        heat.part(was, of);
+        heat.recut(was, of);
         let halves: Vec<PartitionId> = heat.partitions(Instant(0)).map(|one| one.partition).collect();
-        assert_eq!(halves, of.parts_of(partition, was).collect::<Vec<_>>());
+        assert_eq!(halves, of.with_slots_of(partition, was).collect::<Vec<_>>());
         let after = heat.figures(Instant(0));
         assert!((after.operations_per_second / before.operations_per_second - 1.0).abs() < 1e-9);
         assert!((after.bytes_per_second / before.bytes_per_second - 1.0).abs() < 1e-9);
         assert_eq!(heat.keys(Instant(0)).next().unwrap().partition, of.of_key(b"key"));
+        heat.recut(of, was);
+        let joined = heat.figures(Instant(0));
+        assert!((joined.operations_per_second / before.operations_per_second - 1.0).abs() < 1e-9);
+        assert_eq!(heat.partitions(Instant(0)).map(|one| one.partition).collect::<Vec<_>>(), [partition]);
+        assert_eq!(heat.keys(Instant(0)).next().unwrap().partition, partition);
     }
 
     /// What is no longer asked for fades, and is let go of in the end.

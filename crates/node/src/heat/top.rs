@@ -35,6 +35,12 @@ impl Weights {
         }
     }
 
+    /// Those of another.
+    pub fn absorb(&mut self, other: &Weights) {
+        self.reads += other.reads;
+        self.writes += other.writes;
+    }
+
     /// Of all.
     pub fn sum(&self) -> f64 {
         self.reads + self.writes
@@ -113,7 +119,7 @@ impl TopKeys {
     }
 
     /// There are so many partitions from now on.
-    pub fn part(&mut self, of: Partitions) {
+    pub fn recut(&mut self, of: Partitions) {
         for one in &mut self.watched {
             one.partition = of.of_key(&one.key);
         }

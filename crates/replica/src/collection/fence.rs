@@ -10,7 +10,7 @@ use storage::SequenceNumber;
 use types::{Instant, NodeId, OperationId, PartitionId};
 use wire::{CollectAnswer, CollectStep, CollectWait};
 
-use super::mark;
+use super::standing;
 
 /// Which operations are under way on this shard, that may ask about its partitions.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -83,12 +83,13 @@ impl Fences {
         self.by_partition.retain(|partition, _| !is_to_go(*partition));
     }
 
-    /// Each partition is in parts from now on. No round goes on; what one has begun to settle it has of each part.
-    pub fn part<I: Iterator<Item = PartitionId>>(&mut self, parts: impl Fn(PartitionId) -> I) {
+    /// Other partitions have the slots of each from now on. No round goes on; what one has begun to settle it has of each part, and what
+    /// it has of a half no write that is named for the whole from now on is among.
+    pub fn recut<I: Iterator<Item = PartitionId>>(&mut self, now: impl Fn(PartitionId) -> I) {
         self.by_partition.clear();
-        let closed = std::mem::take(&mut self.closed).into_iter();
-        self.closed =
-            closed.flat_map(|(one, closed)| parts(one).map(move |part| (part, closed.clone()))).collect();
+        for (one, closed) in std::mem::take(&mut self.closed) {
+            now(one).for_each(|it| self.closed.entry(it).or_default().absorb(&closed));
+        }
     }
 
     /// Whether a step of a round is done here. Those of [`CollectStep::Fence`] and [`CollectStep::Adopt`] are no questions of
@@ -115,7 +116,7 @@ impl Fences {
             (fence.step, fence.since, fence.before) = (step, here.now, here.under_way.next);
             if let CollectStep::Operations(settling) = asked {
                 let closed = self.closed.entry(partition).or_default();
-                settling.iter().for_each(|one| closed.raise(mark::actor_of(one), one.counter));
+                settling.iter().for_each(|one| closed.raise(standing::actor_of(one), one.counter));
             }
         }
         let done = match step {

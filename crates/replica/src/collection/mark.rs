@@ -2,114 +2,42 @@
 //!
 //! A mark lies in the store like a record, under a key of its own, so it is synced with the log and survives what the records
 //! survive. What must hold: a mark never falls; and a life of a node that was not among the owners which agreed on it never
-//! keeps it, because it may lack what is settled, and would refuse it. When partitions are halved, what was agreed on of a whole
-//! counts for both halves; it is stored under their keys before the whole's is dropped, so a start finds one or the other.
+//! keeps it, because it may lack what is settled, and would refuse it.
+//!
+//! What was agreed on is of slots, whatever partition they are in by now. When partitions are halved, what was agreed on of a whole
+//! counts for both halves; it is stored under their keys before the whole's is dropped, so a start finds one or the other, or both.
+//! When halves are joined, each goes on by what was agreed on of it, as a *run* of the whole's slots: their writers counted by
+//! themselves, so neither's mark says anything of the other. From then on it is agreed on the whole, and as soon as that comes to the
+//! same for all of it, which it does with the second round, there is one run again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use causality::{Actor, Frontier, Stamp};
-use ring::Partitions;
+use ring::{Partitions, Slot};
 use storage::{BackgroundKind, Db, Installed, KeyRange, ReadError, ScanLimit, ScanOutcome};
-use types::{Incarnation, PartitionId, WallTime};
-use wire::{Mark, Written};
+use types::PartitionId;
+use wire::Mark;
 
+use super::standing::Standing;
 use crate::store_key::{self, Slots};
 
-/// A mark, as it is asked of.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Standing {
-    /// What is settled: a copy that is not held here is not taken in again.
-    pub settled: Frontier,
-    /// A time that had passed on all clocks when that was begun.
-    pub settled_by: WallTime,
-    /// Behind which deletes are dropped.
-    pub droppable: Frontier,
-    /// A time that had passed on all clocks when that was begun: what ends by then is dropped too.
-    pub droppable_by: WallTime,
-    /// The newest stamp of what was dropped, or is settled.
-    pub newest: Stamp,
-    /// The lives of the owners that agreed on it.
-    pub owners: Vec<Incarnation>,
-}
-
-impl Standing {
-    /// As it travels and is kept.
-    pub fn to_mark(&self) -> Mark {
-        Mark {
-            settled: entries(&self.settled),
-            settled_by: self.settled_by,
-            droppable: entries(&self.droppable),
-            droppable_by: self.droppable_by,
-            newest: self.newest,
-            owners: self.owners.clone(),
-        }
-    }
-
-    /// From how it travels.
-    pub fn of_mark(mark: &Mark) -> Standing {
-        let frontier = |entries: &[Written]| entries.iter().map(|one| (actor_of(one), one.counter)).collect();
-        Standing {
-            settled: frontier(&mark.settled),
-            settled_by: mark.settled_by,
-            droppable: frontier(&mark.droppable),
-            droppable_by: mark.droppable_by,
-            newest: mark.newest,
-            owners: mark.owners.clone(),
-        }
-    }
-
-    /// From how it is kept under [`store_key::mark_key`]; nothing where it is not what this version writes.
-    pub fn decode(bytes: &[u8]) -> Option<Standing> {
-        match bytes {
-            [FORMAT, mark @ ..] => postcard::from_bytes(mark).ok().map(|mark| Standing::of_mark(&mark)),
-            _ => None,
-        }
-    }
-
-    /// Agrees on more. One that comes late, and has nothing more to say, changes nothing.
-    fn absorb(&mut self, later: &Standing) {
-        let before = self.clone();
-        self.settled.absorb(&later.settled);
-        self.settled_by = self.settled_by.max(later.settled_by);
-        self.droppable.absorb(&later.droppable);
-        self.droppable_by = self.droppable_by.max(later.droppable_by);
-        self.newest = self.newest.max(later.newest);
-        if *self != before {
-            self.owners.clone_from(&later.owners);
-        }
-    }
-}
-
-/// A frontier, as it travels.
-pub fn entries(frontier: &Frontier) -> Vec<Written> {
-    frontier.iter().map(written_of).collect()
-}
-
-/// Who wrote so far.
-pub fn actor_of(written: &Written) -> Actor {
-    Actor { incarnation: written.incarnation, stint: written.stint }
-}
-
-fn written_of((actor, counter): (Actor, u64)) -> Written {
-    Written { incarnation: actor.incarnation, stint: actor.stint, counter }
-}
+/// Slots with what was agreed on of them.
+type Run = (Slots, Standing);
 
 /// The marks of one shard's partitions.
 #[derive(Debug)]
 pub struct Marks {
     /// How many partitions there are.
     of: Partitions,
-    by_partition: BTreeMap<PartitionId, Standing>,
-    /// Of parts of partitions: the state that the node goes by is older than these, and is yet to follow.
-    of_parts: Vec<(Slots, Standing)>,
+    /// Of each partition with some, the runs, in order: mostly one, of all its slots.
+    by_partition: BTreeMap<PartitionId, Vec<Run>>,
 }
 
-/// What of the marks is in the store under the keys of other partitions than there are: of those that these are halves of.
+/// What of the marks is in the store under other keys than it is to be.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Outdated {
-    /// Partitions whose marks are to be stored under keys of their own.
-    pub unwritten: BTreeSet<PartitionId>,
+    /// Slots whose mark is to be stored under a key of their own.
+    pub unwritten: BTreeSet<Slots>,
     /// The keys that are of no use after that.
     pub keys: Vec<Bytes>,
 }
@@ -158,33 +86,35 @@ impl Marks {
     }
 
     /// Of what was agreed on of these slots.
-    fn found(mut found: Vec<(Slots, Standing)>, of: Partitions) -> (Marks, Outdated) {
-        let mut marks = Marks { of, by_partition: BTreeMap::new(), of_parts: Vec::new() };
-        let mut outdated = Outdated::default();
-        // What was agreed on of a half was agreed on after the whole was one.
+    fn found(mut found: Vec<Run>, of: Partitions) -> (Marks, Outdated) {
+        // What was agreed on of more slots comes first: what was agreed on of parts of them came after.
         found.sort_by_key(|(slots, _)| std::cmp::Reverse(slots.count));
-        for (slots, standing) in found {
-            if slots.count < of.slots_each() {
-                marks.of_parts.push((slots, standing));
-                continue;
-            }
-            if slots.count > of.slots_each() {
-                outdated.keys.push(store_key::mark_key(slots));
-                outdated.unwritten.extend(slots.partitions(of));
-            }
-            for partition in slots.partitions(of) {
-                marks.by_partition.entry(partition).or_default().absorb(&standing);
+        let mut about: BTreeMap<PartitionId, Vec<&Run>> = BTreeMap::new();
+        for run in &found {
+            for partition in run.0.partitions(of) {
+                about.entry(partition).or_default().push(run);
             }
         }
+        let runs = |(partition, about): (PartitionId, Vec<&Run>)| {
+            (partition, runs_of(Slots::of(partition, of), &about))
+        };
+        let marks = Marks { of, by_partition: about.into_iter().map(runs).collect() };
+        let stored: BTreeMap<Slots, &Standing> = found.iter().map(|(slots, kept)| (*slots, kept)).collect();
+        let unwritten = marks.runs().filter(|(slots, kept)| stored.get(slots) != Some(&kept));
+        let outdated = Outdated {
+            unwritten: unwritten.map(|(slots, _)| *slots).collect(),
+            keys: stored
+                .into_keys()
+                .filter(|slots| !marks.has_run(*slots))
+                .map(store_key::mark_key)
+                .collect(),
+        };
         (marks, outdated)
     }
 
-    /// Each partition is in parts from now on, so that there are this many: what was agreed on of the whole was agreed on of each.
-    pub fn part(&mut self, of: Partitions) -> Outdated {
-        let was = std::mem::replace(&mut self.of, of);
-        let whole = std::mem::take(&mut self.by_partition).into_iter();
-        let found = whole.map(|(partition, standing)| (Slots::of(partition, was), standing));
-        let found = found.chain(std::mem::take(&mut self.of_parts)).collect();
+    /// There are so many partitions from now on: each slot goes on by what was agreed on of it.
+    pub fn recut(&mut self, of: Partitions) -> Outdated {
+        let found = std::mem::take(&mut self.by_partition).into_values().flatten().collect();
         let (marks, outdated) = Marks::found(found, of);
         *self = marks;
         outdated
@@ -197,23 +127,43 @@ impl Marks {
 
     /// All that is kept, with the keys under which it is stored.
     pub fn stored(&self) -> impl Iterator<Item = (Bytes, Bytes)> + '_ {
-        let of = self.of;
-        let of_parts = self.of_parts.iter().map(|(slots, standing)| (*slots, standing));
-        let of_wholes = self.by_partition.iter().map(move |(one, standing)| (Slots::of(*one, of), standing));
-        of_wholes
-            .chain(of_parts)
-            .map(|(slots, standing)| (store_key::mark_key(slots), encode(&standing.to_mark())))
+        self.runs().map(stored)
     }
 
-    /// What is kept of a partition, with the key under which it is stored.
-    pub fn stored_of(&self, partition: PartitionId) -> Option<(Bytes, Bytes)> {
-        let standing = self.by_partition.get(&partition)?;
-        Some((store_key::mark_key(Slots::of(partition, self.of)), encode(&standing.to_mark())))
+    /// What is kept of these slots as a run, with the key under which it is stored.
+    pub fn stored_of(&self, slots: Slots) -> Option<(Bytes, Bytes)> {
+        self.runs_at(slots).find(|(run, _)| *run == slots).map(stored)
     }
 
-    /// What is kept of a partition, if anything.
-    pub fn get(&self, partition: PartitionId) -> Option<&Standing> {
-        self.by_partition.get(&partition)
+    /// Whether something that is kept is stored under this key.
+    pub fn is_stored_under(&self, key: &[u8]) -> bool {
+        store_key::parse_mark(key).is_some_and(|slots| self.has_run(slots))
+    }
+
+    /// What was agreed on of a slot, if anything.
+    pub fn of_slot(&self, slot: u16) -> Option<&Standing> {
+        let slots = Slots { first: slot, count: 1 };
+        self.runs_at(slots).find(|(run, _)| run.contain(slots)).map(|(_, kept)| kept)
+    }
+
+    /// What is true of all slots of a partition, if anything was agreed on of each.
+    pub fn of_all(&self, partition: PartitionId) -> Option<Standing> {
+        let mut runs = self.filled(partition).into_iter().map(|(_, kept)| kept);
+        let first = runs.next()?;
+        let of_all = runs.fold(first, |of_all, run| of_all.of_both(&run));
+        (of_all != Standing::default()).then_some(of_all)
+    }
+
+    /// What any slot of a partition was settled by, whoever agreed on it.
+    pub fn of_any(&self, partition: PartitionId) -> Standing {
+        let mut of_any = Standing::default();
+        self.runs_of(partition).iter().for_each(|(_, kept)| of_any.absorb(kept));
+        of_any
+    }
+
+    /// Whether what was agreed on is the same for all slots of a partition.
+    pub fn is_one(&self, partition: PartitionId) -> bool {
+        matches!(self.runs_of(partition), [(slots, _)] if *slots == Slots::of(partition, self.of))
     }
 
     /// The partitions of which there is one.
@@ -221,22 +171,83 @@ impl Marks {
         self.by_partition.keys().copied()
     }
 
-    /// Nothing is kept of a partition any more.
-    pub fn forget(&mut self, partition: PartitionId) {
-        self.by_partition.remove(&partition);
+    /// Nothing is kept of a partition any more. What comes back are the keys under which it was stored.
+    pub fn forget(&mut self, partition: PartitionId) -> Vec<Bytes> {
+        let runs = self.by_partition.remove(&partition).unwrap_or_default();
+        runs.into_iter().map(|(slots, _)| store_key::mark_key(slots)).collect()
     }
 
-    /// What is kept of a partition and this mark come to, as it is stored under [`store_key::mark_key`].
-    pub fn joined(&self, partition: PartitionId, mark: &Mark) -> Bytes {
-        let mut kept = self.by_partition.get(&partition).cloned().unwrap_or_default();
-        kept.absorb(&Standing::of_mark(mark));
-        encode(&kept.to_mark())
+    /// What is kept of a partition and this mark of all of it come to, with the keys under which it is to be stored.
+    pub fn joined(&self, partition: PartitionId, mark: &Mark) -> Vec<(Bytes, Bytes)> {
+        self.agreeing(partition, &Standing::of_mark(mark)).iter().map(stored).collect()
     }
 
-    /// Keeps a mark from here on.
-    pub fn keep(&mut self, partition: PartitionId, mark: &Mark) {
-        self.by_partition.entry(partition).or_default().absorb(&Standing::of_mark(mark));
+    /// Keeps a mark from here on. What comes back are keys under which something was stored that is under another now.
+    pub fn keep(&mut self, partition: PartitionId, mark: &Mark) -> Vec<Bytes> {
+        let runs = self.agreeing(partition, &Standing::of_mark(mark));
+        let were = self.by_partition.insert(partition, runs).unwrap_or_default();
+        let are_gone = were.into_iter().map(|(slots, _)| slots).filter(|slots| !self.has_run(*slots));
+        are_gone.map(store_key::mark_key).collect()
     }
+
+    fn agreeing(&self, partition: PartitionId, later: &Standing) -> Vec<Run> {
+        let mut runs = self.filled(partition);
+        runs.iter_mut().for_each(|(_, kept)| kept.absorb(later));
+        let runs: Vec<&Run> = runs.iter().collect();
+        runs_of(Slots::of(partition, self.of), &runs)
+    }
+
+    /// The runs of a partition, and of slots between of which nothing was agreed on some that say nothing.
+    fn filled(&self, partition: PartitionId) -> Vec<Run> {
+        let all = (Slots::of(partition, self.of), Standing::default());
+        let runs: Vec<&Run> = std::iter::once(&all).chain(self.runs_of(partition)).collect();
+        runs_of(all.0, &runs)
+    }
+
+    fn runs_of(&self, partition: PartitionId) -> &[Run] {
+        self.by_partition.get(&partition).map_or(&[], Vec::as_slice)
+    }
+
+    fn runs(&self) -> impl Iterator<Item = &Run> {
+        self.by_partition.values().flatten()
+    }
+
+    /// The runs of the partition that has the first of these slots.
+    fn runs_at(&self, slots: Slots) -> impl Iterator<Item = &Run> {
+        let partition = Slot::new(slots.first).map(|slot| self.of.of_slot(slot));
+        partition.map_or(&[][..], |partition| self.runs_of(partition)).iter()
+    }
+
+    fn has_run(&self, slots: Slots) -> bool {
+        self.runs_at(slots).any(|(run, _)| *run == slots)
+    }
+}
+
+/// The fewest runs that say of each of these slots all that was found of it, in this order. Parts of them are halves of halves.
+fn runs_of(slots: Slots, found: &[&Run]) -> Vec<Run> {
+    let are_parts = |run: &Run| run.0 != slots && slots.contain(run.0);
+    if found.iter().any(|run| are_parts(run)) {
+        let runs: Vec<Run> = slots.halves().into_iter().flat_map(|half| runs_of(half, found)).collect();
+        return match runs.as_slice() {
+            [(first, kept), (second, other)]
+                if first.count + second.count == slots.count && kept == other =>
+            {
+                vec![(slots, kept.clone())]
+            }
+            _ => runs,
+        };
+    }
+    let mut of_all = found.iter().filter(|run| run.0.contain(slots)).map(|(_, kept)| kept).peekable();
+    if of_all.peek().is_none() {
+        return Vec::new();
+    }
+    let mut kept = Standing::default();
+    of_all.for_each(|one| kept.absorb(one));
+    vec![(slots, kept)]
+}
+
+fn stored((slots, kept): &Run) -> (Bytes, Bytes) {
+    (store_key::mark_key(*slots), kept.encode())
 }
 
 /// Lets the store give up what was found damaged; false where there was nothing, or it cannot. Blocks.
@@ -246,24 +257,39 @@ pub(crate) fn give_up(db: &mut Db) -> bool {
     matches!(installed, Some(Ok(Installed::Lost { .. })))
 }
 
-/// The first byte of what is kept, so that a later version can tell.
-const FORMAT: u8 = 1;
-
-fn encode(mark: &Mark) -> Bytes {
-    let mark = postcard::to_allocvec(mark).expect("these types have no case that postcard cannot write");
-    [&[FORMAT], mark.as_slice()].concat().into()
-}
-
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by it")]
 mod tests {
+    use causality::Actor;
     use proptest::prelude::*;
+    use types::{Incarnation, Stint, WallTime};
+    use wire::Written;
 
     use super::*;
 
-    /// A mark of these lives up to here.
+    const ACTOR: Actor = Actor { incarnation: Incarnation(1), stint: Stint(1) };
+    /// So many slots have the smallest partitions of these tests.
+    const SIXTEENTH: u16 = 1024;
+
+    /// A mark of one actor's writes up to here; what a mark of a counter less settled may be dropped.
     fn mark(counter: u64) -> Mark {
-        let one = Written { incarnation: Incarnation(1), stint: types::Stint(1), counter };
-        Mark { settled: vec![one], owners: vec![Incarnation(1)], ..Mark::default() }
+        let written = |counter| Written { incarnation: ACTOR.incarnation, stint: ACTOR.stint, counter };
+        Mark {
+            settled: vec![written(counter)],
+            settled_by: WallTime(counter),
+            droppable: vec![written(counter - 1)],
+            droppable_by: WallTime(counter - 1),
+            owners: vec![Incarnation(1)],
+            ..Mark::default()
+        }
+    }
+
+    fn partitions(count: u16) -> Partitions {
+        Partitions::new(u64::from(count)).unwrap()
+    }
+
+    fn settled(kept: Option<&Standing>) -> u64 {
+        kept.map_or(0, |kept| kept.settled.counter_of(ACTOR))
     }
 
     /// What a store keeps after so many entries of its log: a key has its last value, or none.
@@ -279,55 +305,91 @@ mod tests {
         store.into_iter().filter_map(parse).collect()
     }
 
+    /// Halves that were agreed on apart are told apart when they are joined: each slot refuses what was settled of it, all slots let go of
+    /// what both had settled alone, and the next mark but one makes them the same.
+    #[test]
+    fn what_was_agreed_on_of_halves_is_of_their_slots_until_two_rounds_were_over_both() {
+        let mut marks = Marks::found(Vec::new(), partitions(2)).0;
+        assert_eq!(marks.keep(PartitionId(0), &mark(10)), [] as [Bytes; 0]);
+        marks.keep(PartitionId(1), &mark(90));
+        assert_eq!(marks.recut(partitions(1)), Outdated::default(), "they stay where they are stored");
+        let whole = PartitionId(0);
+        assert_eq!([0, 8191, 8192].map(|slot| settled(marks.of_slot(slot))), [10, 10, 90]);
+        assert_eq!(settled(marks.of_all(whole).as_ref()), 10);
+        assert_eq!((settled(Some(&marks.of_any(whole))), marks.is_one(whole)), (90, false));
+        let round = |marks: &Marks, counter| Mark {
+            droppable: super::super::standing::entries(&marks.of_all(whole).unwrap().settled),
+            droppable_by: marks.of_all(whole).unwrap().settled_by,
+            ..mark(counter)
+        };
+        assert_eq!(marks.keep(whole, &round(&marks, 100)), [] as [Bytes; 0]);
+        assert_eq!((settled(marks.of_all(whole).as_ref()), marks.is_one(whole)), (100, false));
+        let later = round(&marks, 110);
+        let stored = marks.joined(whole, &later);
+        let halves = [0, 8192].map(|first| store_key::mark_key(Slots { first, count: 8192 }));
+        assert_eq!(marks.keep(whole, &later), halves);
+        assert!(marks.is_one(whole) && !marks.is_stored_under(&halves[0]));
+        assert_eq!(stored, marks.stored().collect::<Vec<_>>());
+    }
+
+    /// What was agreed on of one half alone says nothing of the other.
+    #[test]
+    fn a_half_of_which_nothing_was_agreed_on_refuses_nothing() {
+        let mut marks = Marks::found(Vec::new(), partitions(2)).0;
+        marks.keep(PartitionId(1), &mark(90));
+        marks.recut(partitions(1));
+        assert_eq!([0, 8192].map(|slot| settled(marks.of_slot(slot))), [0, 90]);
+        assert_eq!(settled(marks.of_all(PartitionId(0)).as_ref()), 0);
+        marks.keep(PartitionId(0), &mark(95));
+        assert_eq!([0, 8192].map(|slot| settled(marks.of_slot(slot))), [95, 95]);
+    }
+
     proptest! {
-        /// INVARIANTS D1: wherever a node stops while it writes marks under other keys, and however many times partitions are halved
-        /// before it has, a start finds of each slot what was agreed on of it, and nothing less.
+        /// INVARIANTS D1: wherever a node stops while it writes marks under other keys, and however often partitions are halved and joined
+        /// before it has, a start finds of each slot what was agreed on of it, and nothing less; and it never takes more for agreed on.
         #[test]
-        fn marks_never_fall_when_partitions_are_halved(
-            agreed in proptest::collection::vec((0_u16..16, 1_u64..100), 1..12),
-            halvings in proptest::collection::vec((any::<bool>(), proptest::collection::vec((0_u16..16, 100_u64..200), 0..4)), 1..4),
+        fn marks_never_fall_when_partitions_are_cut_anew(
+            first in 0_u32..=4,
+            steps in proptest::collection::vec(
+                (any::<bool>(), any::<bool>(), proptest::collection::vec((0_u16..16, 1_u64..200), 0..4)), 1..8,
+            ),
         ) {
-            let mut of = Partitions::new(2).unwrap();
+            let mut of = partitions(1 << first);
             let mut marks = Marks::found(Vec::new(), of).0;
             let mut log: Vec<(Bytes, Option<Bytes>)> = Vec::new();
             // For each sixteenth of the slots what was agreed on of it, and from which entry of the log on it is known.
-            let mut promised: Vec<(usize, u64, usize)> = Vec::new();
-            let adopt = |marks: &mut Marks, log: &mut Vec<_>, promised: &mut Vec<_>, of: Partitions, (at, counter)| {
-                let partition = of.of_slot(ring::Slot::new(at * 1024).unwrap());
-                marks.keep(partition, &mark(counter));
-                let (key, value) = marks.stored_of(partition).unwrap();
-                log.push((key, Some(value)));
-                let parts = Partitions::new(16).unwrap().parts_of(partition, of);
-                promised.extend(parts.map(|part| (usize::from(part.0), counter, log.len())));
-            };
-            for one in agreed {
-                adopt(&mut marks, &mut log, &mut promised, of, one);
-            }
+            let mut promised: Vec<(u16, u64, usize)> = Vec::new();
             let mut outdated = Outdated::default();
-            for (is_written, later) in halvings {
-                of = Partitions::new(u64::from(of.count()) * 2).unwrap();
-                let more = marks.part(of);
-                // What was yet to be written then is of halves that are wholes now.
-                outdated.unwritten = more.unwritten;
-                outdated.keys.extend(more.keys);
-                for one in later {
-                    adopt(&mut marks, &mut log, &mut promised, of, one);
+            for (is_halved, is_written, agreed) in steps {
+                for (at, counter) in agreed {
+                    let partition = of.of_slot(Slot::new(at * SIXTEENTH).unwrap());
+                    log.extend(marks.joined(partition, &mark(counter)).into_iter().map(|(key, mark)| (key, Some(mark))));
+                    outdated.keys.extend(marks.keep(partition, &mark(counter)));
+                    let parts = partitions(16).with_slots_of(partition, of);
+                    promised.extend(parts.map(|part| (part.0, counter, log.len())));
                 }
+                let count = if is_halved { (of.count() * 2).min(16) } else { (of.count() / 2).max(1) };
+                of = partitions(count);
+                let more = marks.recut(of);
+                outdated.unwritten.extend(more.unwritten);
+                outdated.keys.extend(more.keys);
                 if is_written {
                     let written = std::mem::take(&mut outdated.unwritten);
-                    log.extend(written.into_iter().filter_map(|one| {
-                        marks.stored_of(one).map(|(key, value)| (key, Some(value)))
+                    log.extend(written.into_iter().filter_map(|slots| {
+                        marks.stored_of(slots).map(|(key, value)| (key, Some(value)))
                     }));
-                    log.extend(std::mem::take(&mut outdated.keys).into_iter().map(|key| (key, None)));
+                    let keys = std::mem::take(&mut outdated.keys).into_iter();
+                    log.extend(keys.filter(|key| !marks.is_stored_under(key)).map(|key| (key, None)));
                 }
             }
             for end in 0..=log.len() {
                 let (found, _) = Marks::found(kept(&log[..end]), of);
-                for (part, counter, since) in &promised {
-                    let partition = PartitionId(u16::try_from(*part).unwrap() * of.count() / 16);
-                    let actor = Actor { incarnation: Incarnation(1), stint: types::Stint(1) };
-                    let settled = found.get(partition).map_or(0, |mark| mark.settled.counter_of(actor));
-                    prop_assert!(*since > end || settled >= *counter, "{partition} at {end}: {settled} of {counter}");
+                for part in 0..16 {
+                    let so_far = promised.iter().filter(|(one, _, since)| *one == part && *since <= end);
+                    let least = so_far.map(|(_, counter, _)| *counter).max().unwrap_or_default();
+                    let ever = promised.iter().filter(|(one, ..)| *one == part).map(|(_, counter, _)| *counter);
+                    let is = settled(found.of_slot(part * SIXTEENTH));
+                    prop_assert!((least..=ever.max().unwrap_or_default()).contains(&is), "{part} at {end}: {is}, and {least}");
                 }
             }
         }

@@ -15,6 +15,7 @@
 pub mod fence;
 pub mod mark;
 pub mod round;
+pub mod standing;
 mod sweep;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -29,8 +30,9 @@ use types::{Incarnation, Instant, Moment, NodeId, OperationId, PartitionId, Wall
 use wire::{CollectAnswer, CollectAsk, ReplicaReply, ReplicaRequest};
 
 use self::fence::Fences;
-use self::mark::{Marks, Outdated, Standing};
-use self::round::{Blocked, Progress, Round};
+use self::mark::{Marks, Outdated};
+use self::round::{Blocked, Prior, Progress, Round};
+use self::standing::Standing;
 use self::sweep::Sweep;
 use crate::handoff::OWN_ID;
 use crate::make::newest_stamp;
@@ -141,6 +143,16 @@ struct Dead {
     newest: Stamp,
 }
 
+impl Dead {
+    /// Those that are known of other slots of the same partition.
+    fn absorb(&mut self, others: &Dead) {
+        (self.from, self.due) = (self.from.min(others.from), self.due.min(others.due));
+        self.newest = self.newest.max(others.newest);
+        let room = KNOWN_MAX.saturating_sub(self.known.len());
+        self.known.extend(others.known.iter().take(room));
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Asked {
     partition: PartitionId,
@@ -200,7 +212,7 @@ impl Collection {
     }
 
     /// From now on it is as this state says. What comes back are the partitions whose marks are not to be kept any more, for this
-    /// node has nothing of them.
+    /// node has nothing of them, and the keys under which they are stored.
     ///
     /// A round over a partition whose owners have changed, or that moves, comes to nothing, and so do all where members come or
     /// go: whom a round has asked must be all that there are. Where a partition has arrived its first owner brings his mark to the
@@ -210,7 +222,7 @@ impl Collection {
         state: &Arc<ClusterState>,
         partitions: &[PartitionId],
         holds: impl Fn(PartitionId) -> bool,
-    ) -> Vec<PartitionId> {
+    ) -> Vec<Bytes> {
         let before = std::mem::replace(&mut self.state, Arc::clone(state));
         let has_changed = |partition: PartitionId| {
             before.since(partition) != state.since(partition) || state.movement(partition).is_some()
@@ -227,7 +239,7 @@ impl Collection {
         self.to_bring.retain(|one| !has_changed(*one));
         self.to_bring.extend(to_bring);
         let gone: Vec<PartitionId> = self.marks.partitions().filter(|one| !holds(*one)).collect();
-        gone.iter().for_each(|partition| self.marks.forget(*partition));
+        let gone = gone.into_iter().flat_map(|partition| self.marks.forget(partition)).collect();
         self.dead.retain(|partition, _| self.owners.contains_key(partition));
         self.not_before.retain(|partition, _| self.owners.contains_key(partition));
         self.to_sweep.retain(|partition| self.owners.contains_key(partition));
@@ -236,61 +248,77 @@ impl Collection {
         gone
     }
 
-    /// Each partition is in parts from now on: what is known of the whole is known of each. All rounds come to nothing. What comes back
-    /// is to be stored under other keys.
-    pub(crate) fn part(&mut self, state: &Arc<ClusterState>, partitions: &[PartitionId]) -> Outdated {
+    /// Other partitions have the slots of each from now on, with the same owners: what is known of a whole is known of its halves, and what
+    /// is of halves is of their whole. All rounds come to nothing. What comes back is to be stored under other keys.
+    pub(crate) fn recut(&mut self, state: &Arc<ClusterState>, partitions: &[PartitionId]) -> Outdated {
         let (was, of) = (self.state.partitions(), state.partitions());
-        let parts = |partition| of.parts_of(partition, was);
+        let now = |partition| of.with_slots_of(partition, was);
         self.state = Arc::clone(state);
         self.owners = owned(self.here, state, partitions);
-        let outdated = self.marks.part(of);
-        let dead = std::mem::take(&mut self.dead).into_iter();
-        self.dead = dead.flat_map(|(one, dead)| parts(one).map(move |part| (part, dead.clone()))).collect();
-        let each = |at: BTreeMap<PartitionId, Instant>| {
-            at.into_iter().flat_map(|(one, at)| parts(one).map(move |part| (part, at))).collect()
+        let outdated = self.marks.recut(of);
+        for (one, dead) in std::mem::take(&mut self.dead) {
+            for it in now(one) {
+                let all = self.dead.entry(it).or_insert_with(|| dead.clone());
+                all.absorb(&dead);
+            }
+        }
+        let latest = |at: BTreeMap<PartitionId, Instant>| {
+            let mut latest = BTreeMap::<PartitionId, Instant>::new();
+            for (one, at) in at {
+                for it in now(one) {
+                    latest.entry(it).and_modify(|known| *known = at.max(*known)).or_insert(at);
+                }
+            }
+            latest
         };
-        self.not_before = each(std::mem::take(&mut self.not_before));
-        self.sweep_again = each(std::mem::take(&mut self.sweep_again));
+        self.not_before = latest(std::mem::take(&mut self.not_before));
+        self.sweep_again = latest(std::mem::take(&mut self.sweep_again));
         self.rounds.clear();
         self.asked.clear();
-        self.fences.part(parts);
-        self.to_bring = std::mem::take(&mut self.to_bring).into_iter().flat_map(parts).collect();
+        self.fences.recut(now);
+        self.to_bring = std::mem::take(&mut self.to_bring).into_iter().flat_map(now).collect();
+        // What is agreed on of parts of a partition is to be agreed on of all of it.
+        let in_parts = self.marks.partitions().filter(|one| !self.marks.is_one(*one) && self.leads(*one));
+        self.to_bring.extend(in_parts.collect::<Vec<_>>());
         let to_sweep = self.sweep.take().map(|sweep| sweep.partition).into_iter();
-        self.to_sweep = to_sweep.chain(std::mem::take(&mut self.to_sweep)).flat_map(parts).collect();
+        let to_sweep = to_sweep.chain(std::mem::take(&mut self.to_sweep)).flat_map(now);
+        self.to_sweep = to_sweep.collect::<BTreeSet<_>>().into_iter().collect();
         outdated
     }
 
-    /// What the mark of a partition and this one, of other owners, come to, as it is stored. This life of the node is one of those
-    /// that have what is settled, once it has compared with them all.
-    pub(crate) fn joining(&self, partition: PartitionId, mark: &wire::Mark) -> (wire::Mark, Bytes) {
+    /// What this mark of a partition, of other owners, is for this node, and what is to be stored of it. This life of the node is one of
+    /// those that have what is settled, once it has compared with them all.
+    pub(crate) fn joining(
+        &self,
+        partition: PartitionId,
+        mark: &wire::Mark,
+    ) -> (wire::Mark, Vec<(Bytes, Bytes)>) {
         let mut mark = mark.clone();
         if !mark.owners.contains(&self.incarnation) {
             mark.owners.push(self.incarnation);
         }
-        let bytes = self.marks.joined(partition, &mark);
-        (mark, bytes)
+        let stored = self.marks.joined(partition, &mark);
+        (mark, stored)
     }
 
-    /// What is agreed on of a partition, if anything.
-    pub(crate) fn mark(&self, partition: PartitionId) -> Option<&Standing> {
-        self.marks.get(partition)
+    /// What is agreed on of a slot, if anything.
+    pub(crate) fn mark(&self, slot: u16) -> Option<&Standing> {
+        self.marks.of_slot(slot)
     }
 
-    /// Whether what is held of a partition's key may be dropped, and so counts as nothing already.
-    pub(crate) fn is_droppable(&self, partition: PartitionId, record: &Record) -> bool {
-        self.marks
-            .get(partition)
-            .is_some_and(|mark| record.is_collectable(&mark.droppable, mark.droppable_by))
+    /// What is agreed on of all slots of a partition, if anything.
+    pub(crate) fn mark_of_all(&self, partition: PartitionId) -> Option<Standing> {
+        self.marks.of_all(partition)
     }
 
-    /// Of what arrived, what may be merged into what is held; nothing where all of it is settled.
-    pub(crate) fn unsettled(
-        &mut self,
-        partition: PartitionId,
-        arrived: Record,
-        held: Option<&Record>,
-    ) -> Option<Record> {
-        let Some(mark) = self.marks.get(partition) else { return Some(arrived) };
+    /// Whether what is held of a key of this slot may be dropped, and so counts as nothing already.
+    pub(crate) fn is_droppable(&self, slot: u16, record: &Record) -> bool {
+        self.mark(slot).is_some_and(|mark| record.is_collectable(&mark.droppable, mark.droppable_by))
+    }
+
+    /// Of what arrived for a key of this slot, what may be merged into what is held; nothing where all of it is settled.
+    pub(crate) fn unsettled(&mut self, slot: u16, arrived: Record, held: Option<&Record>) -> Option<Record> {
+        let Some(mark) = self.marks.of_slot(slot) else { return Some(arrived) };
         let left = arrived.unsettled(held, &mark.settled);
         self.figures.refused += u64::from(left.is_none());
         left
@@ -332,7 +360,7 @@ impl Collection {
 
     /// The newest stamp of a partition's deletes that this node holds, or has dropped.
     pub(crate) fn newest(&self, partition: PartitionId) -> Stamp {
-        let dropped = self.marks.get(partition).map_or(Stamp::default(), |mark| mark.newest);
+        let dropped = self.marks.of_any(partition).newest;
         self.dead.get(&partition).map_or(dropped, |dead| dead.newest.max(dropped))
     }
 
@@ -392,24 +420,25 @@ impl Collection {
     }
 
     /// Whether a write that another node has named must not be made any more: it is settled, or a round has begun to settle it.
-    pub(crate) fn is_closed(&self, partition: PartitionId, dot: &Dot) -> bool {
-        let settled = self.marks.get(partition).is_some_and(|mark| mark.settled.covers(dot));
-        settled || self.fences.is_closed(partition, dot)
+    pub(crate) fn is_closed(&self, slot: u16, dot: &Dot) -> bool {
+        let settled = self.mark(slot).is_some_and(|mark| mark.settled.covers(dot));
+        settled || self.fences.is_closed(self.state.partition_of_slot(slot).0, dot)
     }
 
-    /// A mark to keep: what is to be stored of it, under [`store_key::mark_key`]. Nothing where it is not for this life of
-    /// this node.
-    pub(crate) fn to_keep(&self, partition: PartitionId, mark: &wire::Mark) -> Option<Bytes> {
+    /// A mark to keep: what is to be stored of it, under which keys. Nothing where it is not for this life of this node.
+    pub(crate) fn to_keep(&self, partition: PartitionId, mark: &wire::Mark) -> Option<Vec<(Bytes, Bytes)>> {
         let is_owner = self.owners.contains_key(&partition);
         (is_owner && mark.owners.contains(&self.incarnation)).then(|| self.marks.joined(partition, mark))
     }
 
-    /// It is stored.
-    pub(crate) fn keep(&mut self, partition: PartitionId, mark: &wire::Mark) {
-        self.marks.keep(partition, mark);
+    /// It is stored. What comes back are keys that are of no use any more.
+    #[must_use]
+    pub(crate) fn keep(&mut self, partition: PartitionId, mark: &wire::Mark) -> Vec<Bytes> {
+        let are_gone = self.marks.keep(partition, mark);
         if !mark.droppable.is_empty() && !self.to_sweep.contains(&partition) {
             self.to_sweep.push_back(partition);
         }
+        are_gone
     }
 
     /// When [`turn`](Self::turn) is to be called at the latest.
@@ -457,10 +486,12 @@ impl Collection {
             let Some(partition) = bring.or(begin) else { return };
             self.next_round += 1;
             let owners = self.owners.get(&partition).cloned().unwrap_or_default();
-            let prior = self.marks.get(partition).cloned().unwrap_or_default();
-            let round = if self.to_bring.remove(&partition) {
-                Round::bring(now.mono, self.next_round, self.here, &owners, prior)
+            let is_to_bring = self.to_bring.remove(&partition) && self.marks.is_one(partition);
+            let of_all = self.marks.of_all(partition).unwrap_or_default();
+            let round = if is_to_bring {
+                Round::bring(now.mono, self.next_round, self.here, &owners, &of_all)
             } else {
+                let prior = Prior { settled: self.marks.of_any(partition).settled, ..Prior::from(&of_all) };
                 Round::begin(now.mono, self.next_round, self.here, owners, nodes_of(&self.state), prior)
             };
             self.rounds.insert(partition, round);
@@ -520,9 +551,14 @@ impl Collection {
         }
     }
 
-    /// The mark of a partition, with the key under which it is stored.
-    pub(crate) fn stored_mark(&self, partition: PartitionId) -> Option<(Bytes, Bytes)> {
-        self.marks.stored_of(partition)
+    /// The mark of these slots, with the key under which it is stored.
+    pub(crate) fn stored_mark(&self, slots: store_key::Slots) -> Option<(Bytes, Bytes)> {
+        self.marks.stored_of(slots)
+    }
+
+    /// Whether a mark that is kept is stored under this key.
+    pub(crate) fn is_stored_under(&self, key: &[u8]) -> bool {
+        self.marks.is_stored_under(key)
     }
 
     /// All marks that are kept, with the keys under which they are stored.
@@ -567,11 +603,9 @@ impl Collection {
         };
         let mut keys = Vec::new();
         for (key, record) in entries {
-            if store_key::parse(&key).is_none() {
-                continue;
-            }
+            let Some(place) = store_key::parse(&key) else { continue };
             let may_be_dropped = may_be_dead(&record)
-                && Record::decode(record.clone()).is_ok_and(|record| self.is_droppable(partition, &record));
+                && Record::decode(record.clone()).is_ok_and(|record| self.is_droppable(place.slot, &record));
             if may_be_dropped {
                 keys.push(key);
             } else {

@@ -25,7 +25,7 @@ use causality::{Frontier, Stamp};
 use types::{Incarnation, Instant, NodeId, WallTime};
 use wire::{CollectAnswer, CollectStep, CollectWait, Mark, Written};
 
-use super::mark::{self, Standing};
+use super::standing::{self, Standing};
 
 /// How long after *not yet* it is asked again.
 const POLL: Duration = Duration::from_millis(500);
@@ -51,8 +51,33 @@ pub struct Round {
     settled_by: Option<WallTime>,
     /// The newest stamp of any owner's deletes.
     newest: Stamp,
-    prior: Standing,
+    prior: Prior,
     mark: Option<Mark>,
+}
+
+/// What was agreed on before, by the marks that the asker keeps.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Prior {
+    /// Behind which every write is settled that was made before this round's fence, once the round is done: what was settled anywhere in
+    /// the partition. Who has written so far there has written no further before the fence.
+    pub settled: Frontier,
+    /// What was settled in all of the partition by then, and may be dropped now.
+    pub droppable: Frontier,
+    /// When that was begun, by the earliest clock.
+    pub droppable_by: WallTime,
+    /// The newest stamp of what was dropped, or was settled.
+    pub newest: Stamp,
+}
+
+impl From<&Standing> for Prior {
+    fn from(mark: &Standing) -> Prior {
+        Prior {
+            settled: mark.settled.clone(),
+            droppable: mark.settled.clone(),
+            droppable_by: mark.settled_by,
+            newest: mark.newest,
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -107,15 +132,14 @@ pub enum Progress {
 }
 
 impl Round {
-    /// A round under this number, which no other of this node has, over these owners and all nodes. `prior` is the mark that
-    /// the asker keeps.
+    /// A round under this number, which no other of this node has, over these owners and all nodes.
     pub fn begin(
         now: Instant,
         number: u64,
         here: NodeId,
         owners: Vec<NodeId>,
         nodes: Vec<NodeId>,
-        prior: Standing,
+        prior: Prior,
     ) -> Round {
         let mut round = Round::empty(number, here, owners, prior);
         round.enter(now, Stage::Fence, &nodes);
@@ -125,15 +149,15 @@ impl Round {
 
     /// The end of a round: the mark that the asker keeps is brought to the other owners, for nobody knows whether they have
     /// it.
-    pub fn bring(now: Instant, number: u64, here: NodeId, owners: &[NodeId], kept: Standing) -> Round {
+    pub fn bring(now: Instant, number: u64, here: NodeId, owners: &[NodeId], kept: &Standing) -> Round {
         let mark = kept.to_mark();
-        let mut round = Round::empty(number, here, owners.to_vec(), kept);
+        let mut round = Round::empty(number, here, owners.to_vec(), kept.into());
         round.mark = Some(mark);
         round.enter(now, Stage::Adopt, owners);
         round
     }
 
-    fn empty(number: u64, here: NodeId, owners: Vec<NodeId>, prior: Standing) -> Round {
+    fn empty(number: u64, here: NodeId, owners: Vec<NodeId>, prior: Prior) -> Round {
         Round {
             number,
             here,
@@ -175,7 +199,7 @@ impl Round {
     fn step(&self) -> CollectStep {
         match self.stage {
             Stage::Fence => CollectStep::Fence,
-            Stage::Operations => CollectStep::Operations(mark::entries(&self.settling())),
+            Stage::Operations => CollectStep::Operations(standing::entries(&self.settling())),
             Stage::Hints => CollectStep::Hints,
             Stage::Comparing => CollectStep::Comparing,
             Stage::Keep | Stage::Adopt => {
@@ -251,8 +275,8 @@ impl Round {
         Standing {
             settled: self.settling(),
             settled_by: self.settled_by.unwrap_or_default(),
-            droppable: self.prior.settled.clone(),
-            droppable_by: self.prior.settled_by,
+            droppable: self.prior.droppable.clone(),
+            droppable_by: self.prior.droppable_by,
             newest: self.newest,
             owners: self.owner_lives.clone(),
         }
@@ -263,7 +287,7 @@ impl Round {
     fn settling(&self) -> Frontier {
         let mut settled = self.prior.settled.clone();
         for written in &self.written {
-            settled.raise(mark::actor_of(written), written.counter);
+            settled.raise(standing::actor_of(written), written.counter);
         }
         let lives: BTreeSet<Incarnation> = self.written.iter().map(|written| written.incarnation).collect();
         for former in self.known.difference(&lives) {
@@ -305,7 +329,7 @@ mod tests {
         Dot { actor: Actor { incarnation, stint: Stint(1) }, counter }
     }
 
-    fn begin(prior: Standing) -> Round {
+    fn begin(prior: Prior) -> Round {
         Round::begin(NOW, 7, A, OWNERS.to_vec(), vec![A, B, C], prior)
     }
 
@@ -314,7 +338,7 @@ mod tests {
     }
 
     /// Brings a round to the stage in which the mark is kept.
-    fn up_to_keep(prior: Standing) -> (Round, Mark) {
+    fn up_to_keep(prior: Prior) -> (Round, Mark) {
         let mut round = begin(prior);
         for (node, counter) in [(A, 5), (B, 0), (C, 2)] {
             round.answered(NOW, node, fenced(node, counter, 1000 + counter, &[9, 100]));
@@ -348,7 +372,7 @@ mod tests {
 
     #[test]
     fn each_step_is_asked_of_all_before_the_next_and_the_asker_keeps_the_mark_first() {
-        let (mut round, mark) = up_to_keep(Standing::default());
+        let (mut round, mark) = up_to_keep(Prior::default());
         assert_eq!((mark.owners, mark.newest), (vec![life(A), life(B)], Stamp(8)));
         assert_eq!(round.answered(NOW, A, CollectAnswer::Done), Progress::Going);
         assert_eq!(asked(&mut round, NOW), [B]);
@@ -359,7 +383,7 @@ mod tests {
     fn what_was_written_before_the_fence_is_settled_and_what_the_mark_before_settled_may_be_dropped() {
         let before: Frontier = [(dot(life(A), 3).actor, 3)].into_iter().collect();
         let prior = Standing { settled: before, settled_by: WallTime(500), ..Standing::default() };
-        let (_, mark) = up_to_keep(prior);
+        let (_, mark) = up_to_keep((&prior).into());
         let standing = Standing::of_mark(&mark);
         for (incarnation, counter) in [(life(A), 5), (life(C), 2), (Incarnation(9), u64::MAX)] {
             assert!(standing.settled.covers(&dot(incarnation, counter)), "{incarnation:?}");
@@ -372,7 +396,7 @@ mod tests {
 
     #[test]
     fn whoever_is_not_done_is_asked_again_and_named() {
-        let mut round = begin(Standing::default());
+        let mut round = begin(Prior::default());
         assert_eq!(asked(&mut round, NOW), [A, B, C]);
         assert_eq!(asked(&mut round, NOW), [], "once");
         round.answered(NOW, A, fenced(A, 1, 1, &[]));
@@ -391,7 +415,7 @@ mod tests {
     #[test]
     fn a_node_that_knows_nothing_of_the_round_ends_it() {
         for stage in 0..3 {
-            let mut round = begin(Standing::default());
+            let mut round = begin(Prior::default());
             for node in [A, B, C] {
                 round.answered(NOW, node, fenced(node, 1, 1, &[]));
             }
@@ -402,14 +426,14 @@ mod tests {
             }
             assert_eq!(round.answered(NOW, B, CollectAnswer::NoSuchRound), Progress::Void);
         }
-        let (mut round, _) = up_to_keep(Standing::default());
+        let (mut round, _) = up_to_keep(Prior::default());
         assert_eq!(round.answered(NOW, A, CollectAnswer::NotAnOwner), Progress::Void);
     }
 
     #[test]
     fn a_mark_that_was_kept_is_brought_to_the_others() {
-        let (_, mark) = up_to_keep(Standing::default());
-        let mut round = Round::bring(NOW, 8, A, &OWNERS, Standing::of_mark(&mark));
+        let (_, mark) = up_to_keep(Prior::default());
+        let mut round = Round::bring(NOW, 8, A, &OWNERS, &Standing::of_mark(&mark));
         assert_eq!(round.due(NOW), OWNERS.map(|node| (node, CollectStep::Adopt(mark.clone()))));
         assert_eq!(round.answered(NOW, A, CollectAnswer::Done), Progress::Going);
         assert_eq!(round.answered(NOW, B, CollectAnswer::NotAnOwner), Progress::Done, "of no use to it");

@@ -157,16 +157,19 @@ impl Moving {
         moving
     }
 
-    /// Each partition is in parts from now on, and each goes on where the whole was. What was compared is compared again, by trees that
-    /// are yet to be built; a page that is under way is asked for again.
-    pub(crate) fn part(&mut self, state: &Arc<ClusterState>, was: Partitions) {
+    /// Other partitions have the slots of each from now on, and each goes on where that was. What was compared is compared again, by
+    /// trees that are yet to be built; a page that is under way is asked for again.
+    pub(crate) fn recut(&mut self, state: &Arc<ClusterState>, was: Partitions) {
         self.state = Arc::clone(state);
         let of = state.partitions();
         let parts = u64::from(of.count() / was.count());
+        if parts == 0 {
+            return self.join(was);
+        }
         for (whole, local) in std::mem::take(&mut self.steps) {
             // About; it is shown to people.
             let fetched_bytes = local.fetched_bytes / parts.max(1);
-            for partition in of.parts_of(whole, was) {
+            for partition in of.with_slots_of(whole, was) {
                 let phase = match &local.phase {
                     Phase::Emptying => Phase::Emptying,
                     Phase::Fetching(fetching) => {
@@ -179,6 +182,24 @@ impl Moving {
                 let (session, stage) = (local.session, local.stage);
                 self.steps.insert(partition, Local { session, stage, phase, fetched_bytes });
             }
+        }
+    }
+
+    /// Halves become one whose movement is at the same stage, since after they could be joined: at that one's beginning, or this node
+    /// has only heard of both.
+    fn join(&mut self, was: Partitions) {
+        let of = self.state.partitions();
+        let mut halves: BTreeMap<PartitionId, Vec<Local>> = BTreeMap::new();
+        for (half, local) in std::mem::take(&mut self.steps) {
+            let whole = of.with_slots_of(half, was).next().expect("it is a half of one");
+            halves.entry(whole).or_default().push(local);
+        }
+        for (whole, halves) in halves {
+            let are_to_be_emptied = halves.iter().all(|local| matches!(local.phase, Phase::Emptying));
+            let phase =
+                if are_to_be_emptied { Phase::Emptying } else { Phase::Comparing(Comparing::default()) };
+            let of_both = halves.into_iter().next().map(|local| Local { phase, fetched_bytes: 0, ..local });
+            self.steps.extend(of_both.map(|local| (whole, local)));
         }
     }
 

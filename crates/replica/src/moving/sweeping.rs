@@ -57,10 +57,10 @@ impl Sweeping {
         self.waiting.insert(partition);
     }
 
-    /// Each partition is in parts from now on. What was read of one is read again.
-    pub(crate) fn part<I: Iterator<Item = PartitionId>>(&mut self, parts: impl Fn(PartitionId) -> I) {
+    /// Other partitions have the slots of each from now on. What was read of one is read again.
+    pub(crate) fn recut<I: Iterator<Item = PartitionId>>(&mut self, now: impl Fn(PartitionId) -> I) {
         self.pass = None;
-        self.waiting = std::mem::take(&mut self.waiting).into_iter().flat_map(parts).collect();
+        self.waiting = std::mem::take(&mut self.waiting).into_iter().flat_map(now).collect();
     }
 
     /// Whether nothing of a partition is left that is to be dropped.

@@ -105,14 +105,19 @@ impl Replica {
             None => None,
         };
         // A hint is not this node's: it is for its owner to say what of it is settled.
-        let is_own = store_key::own_slot(key).is_some();
-        let held = held.filter(|(record, _)| !(is_own && self.collection.is_droppable(partition, record)));
+        let own_slot = store_key::own_slot(key);
+        let is_droppable =
+            |record: &Record| own_slot.is_some_and(|slot| self.collection.is_droppable(slot, record));
+        let held = held.filter(|(record, _)| !is_droppable(record));
         let versions = incoming.versions().len();
         let is_catching_up = store_key::keyspace_of(key)
             .is_some_and(|keyspace| self.moving.is_catching_up(keyspace, partition));
-        let incoming = if is_own && !is_catching_up && !(is_missing && is_own_fetch) {
+        let incoming = if let Some(slot) = own_slot
+            && !is_catching_up
+            && !(is_missing && is_own_fetch)
+        {
             let held = held.as_ref().map(|(record, _)| record);
-            match self.collection.unsettled(partition, incoming, held) {
+            match self.collection.unsettled(slot, incoming, held) {
                 Some(incoming) if is_missing && incoming.versions().len() != versions => {
                     return Err(MISSING.to_owned());
                 }
@@ -124,7 +129,7 @@ impl Replica {
             incoming
         };
         let arrived = if incoming.versions().len() == versions { own(record) } else { incoming.to_bytes() };
-        self.notice_forgetting(partition, &incoming, held.as_ref().map(|(record, _)| record));
+        self.notice_forgetting((partition, own_slot), &incoming, held.as_ref().map(|(record, _)| record));
         let Some((held, held_bytes)) = held else {
             self.recent.show_all(key);
             return Ok(Decision::Store(arrived));
@@ -158,7 +163,12 @@ impl Replica {
 
     /// If what arrives shows this node's actor further on than its own record does, it has forgotten, and goes on under a
     /// fresh stint (INVARIANTS B2).
-    fn notice_forgetting(&mut self, partition: PartitionId, incoming: &Record, held: Option<&Record>) {
+    fn notice_forgetting(
+        &mut self,
+        (partition, own_slot): (PartitionId, Option<u16>),
+        incoming: &Record,
+        held: Option<&Record>,
+    ) {
         let Record::Siblings(arrived) = incoming else {
             return;
         };
@@ -167,7 +177,8 @@ impl Replica {
             return;
         }
         // What is settled and not held is not forgotten: nothing of it is left to know.
-        let settled = self.collection.mark(partition).map_or(0, |mark| mark.settled.counter_of(actor));
+        let mark = own_slot.and_then(|slot| self.collection.mark(slot));
+        let settled = mark.map_or(0, |mark| mark.settled.counter_of(actor));
         let highest = arrived.seen().highest_of(actor);
         let behind = highest > settled && held.is_none_or(|held| held.is_behind(actor, arrived.seen()));
         if behind {

@@ -27,7 +27,7 @@ impl Replica {
         let partition = ticket.partition;
         let answer = match &ask.step {
             _ if !self.collection.may_ask(partition, ticket.from) => CollectAnswer::NotAnOwner,
-            CollectStep::Adopt(mark) => return self.adopt(ticket, mark, out),
+            CollectStep::Adopt(mark) => return self.adopt_mark(ticket, mark, out),
             CollectStep::Fence if !self.actors.is_confirmed() => {
                 let why = "no peer has let this node in yet".to_owned();
                 out.push(Effect::Reply(ticket, ReplicaReply::Failed { why }));
@@ -62,16 +62,17 @@ impl Replica {
     }
 
     /// Keeps a mark, and says so when it is on stable storage.
-    fn adopt(&mut self, ticket: Ticket, mark: &wire::Mark, out: &mut Vec<Effect>) {
+    fn adopt_mark(&mut self, ticket: Ticket, mark: &wire::Mark, out: &mut Vec<Effect>) {
         let partition = ticket.partition;
-        let Some(bytes) = self.collection.to_keep(partition, mark) else {
+        let Some(stored) = self.collection.to_keep(partition, mark) else {
             let answer = Box::new(CollectAnswer::NotAnOwner);
             out.push(Effect::Reply(ticket, ReplicaReply::Collected(answer)));
             return;
         };
-        match self.db.put(&store_key::mark_key(self.slots(partition)), bytes, storage::Kind::Full) {
+        match self.store_marks(stored) {
             Ok(sequence) => {
-                self.collection.keep(partition, mark);
+                let are_gone = self.collection.keep(partition, mark);
+                self.rewriting.drop_keys(are_gone);
                 let done = ReplicaReply::Collected(Box::new(CollectAnswer::Done));
                 self.unsynced.push_back((sequence, ticket, done));
             }
@@ -81,21 +82,29 @@ impl Replica {
         }
     }
 
+    /// Stores marks under their keys. That one is stored and another is not does no harm: each says what was agreed on.
+    pub(super) fn store_marks(
+        &mut self,
+        marks: Vec<(Bytes, Bytes)>,
+    ) -> Result<storage::SequenceNumber, storage::PutError> {
+        let mut last = storage::SequenceNumber::default();
+        for (key, mark) in marks {
+            last = self.db.put(&key, mark, storage::Kind::Full)?;
+        }
+        Ok(last)
+    }
+
     /// What is said to a reader who knows this much, where `reply` is said to anybody else: if what is held does not cover
     /// that, and yet is not behind it.
-    pub(super) fn covering(
-        &self,
-        partition: PartitionId,
-        context: &Context,
-        reply: ReplicaReply,
-    ) -> ReplicaReply {
+    pub(super) fn covering(&self, key: &[u8], context: &Context, reply: ReplicaReply) -> ReplicaReply {
         let (record, synced) = match reply {
             ReplicaReply::Found { record, synced } => (Some(record), synced),
             ReplicaReply::Absent => (None, true),
             other => return other,
         };
         let held = record.clone().and_then(|record| Record::decode(record).ok());
-        let mark = self.collection.mark(partition).filter(|_| !context.is_covered_by(held.as_ref()));
+        let mark = store_key::own_slot(key).and_then(|slot| self.collection.mark(slot));
+        let mark = mark.filter(|_| !context.is_covered_by(held.as_ref()));
         match (mark, record) {
             (Some(mark), record) if Record::covers_but_for(held.as_ref(), context, &mark.settled) => {
                 ReplicaReply::Covering { record, synced }
@@ -123,18 +132,18 @@ impl Replica {
     pub(super) fn since_collected(
         &mut self,
         now: Moment,
-        partition: PartitionId,
+        (partition, slot): (PartitionId, u16),
         ask: Make,
         on: Option<Record>,
         policy: Policy,
     ) -> (Option<Record>, Make, Moment) {
-        let Some(mark) = self.collection.mark(partition).filter(|_| ask.in_place_of.is_none()) else {
+        let Some(mark) = self.collection.mark(slot).filter(|_| ask.in_place_of.is_none()) else {
             return (on, ask, now);
         };
         let (actor, passed, newest) = (self.actors.actor(partition), mark.settled_by, mark.newest);
         let settled = mark.settled.counter_of(actor);
         let on = match on {
-            Some(record) if self.collection.is_droppable(partition, &record) => {
+            Some(record) if self.collection.is_droppable(slot, &record) => {
                 self.outrank(now, make::newest_stamp(&record));
                 None
             }
@@ -143,7 +152,7 @@ impl Replica {
         if on.is_none() {
             self.outrank(now, newest);
         }
-        let base = ask.base.and_then(|base| self.collection.unsettled(partition, *base, on.as_ref()));
+        let base = ask.base.and_then(|base| self.collection.unsettled(slot, *base, on.as_ref()));
         let on = Record::claiming(on, policy, actor, settled);
         let now = Moment { wall: now.wall.max(passed), ..now };
         (on, Make { base: base.map(Box::new), ..ask }, now)
@@ -203,9 +212,8 @@ impl Replica {
     /// Drops what is held of a key if it may be dropped.
     pub(super) fn drop_dead(&mut self, now: Moment, key: &Bytes, held: Option<&Bytes>) -> Afterwards {
         let (Some(held), Some(slot)) = (held, store_key::own_slot(key)) else { return Afterwards::Same };
-        let (partition, _) = self.state.partition_of_slot(slot);
         match Record::decode(held.clone()) {
-            Ok(record) if self.collection.is_droppable(partition, &record) => {
+            Ok(record) if self.collection.is_droppable(slot, &record) => {
                 self.outrank(now, make::newest_stamp(&record));
                 self.let_go_of(now, key, held, Some(held))
             }

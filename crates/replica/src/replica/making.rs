@@ -12,7 +12,7 @@ use wire::WritePath;
 use super::healing::MISSING;
 use super::{Effect, Replica, Ticket};
 use crate::make::{self, Made, Make, MakeError, Mint};
-use crate::store_key::store_key;
+use crate::store_key::{self, store_key};
 
 impl Replica {
     /// Why this node cannot make what is asked for, if it is a change that another owner may be able to make: something of the key
@@ -73,7 +73,7 @@ impl Replica {
         out: &mut Vec<Effect>,
     ) -> Option<Bytes> {
         let keyspace = ask.keyspace;
-        match self.make_record(now, ticket.partition, ask, shown) {
+        match self.make_record(now, key, ticket.partition, ask, shown) {
             Ok(made) => {
                 let record = made.record.clone();
                 out.push(Effect::Made(ticket, Ok(made)));
@@ -96,7 +96,7 @@ impl Replica {
         relaxed: bool,
     ) -> Result<(Made, SequenceNumber), MakeError> {
         let hides = ask.hide.then_some(ask.operation);
-        let made = self.make_record(now, ticket.partition, ask, held.clone())?;
+        let made = self.make_record(now, key, ticket.partition, ask, held.clone())?;
         let sequence = self.store(now, key, &made.record, held.as_ref(), relaxed).map_err(not_stored)?;
         match hides {
             Some(operation) => self.recent.hide(key.clone(), operation, ticket.epoch, held),
@@ -110,20 +110,23 @@ impl Replica {
     fn make_record(
         &mut self,
         now: Moment,
+        key: &Bytes,
         partition: PartitionId,
         ask: Make,
         on: Option<Bytes>,
     ) -> Result<Made, MakeError> {
         let state = Arc::clone(&self.state);
         let keyspace = state.keyspace(ask.keyspace).expect("checked when the request arrived");
+        let slot = store_key::own_slot(key).or_else(|| store_key::slot_of(key));
+        let slot = slot.expect("records are stored under keys of this form");
         let on =
             on.map(Record::decode).transpose().map_err(|error| MakeError::CannotSay(error.to_string()))?;
         if ask.again.is_none()
             && let Some(named) = ask.named
         {
-            self.check_name(now, partition, named.name, ask.in_place_of, on.as_ref())?;
+            self.check_name(now, slot, named.name, ask.in_place_of, on.as_ref())?;
         }
-        let (on, ask, now) = self.since_collected(now, partition, ask, on, keyspace.policy);
+        let (on, ask, now) = self.since_collected(now, (partition, slot), ask, on, keyspace.policy);
         if let Some(owner) = ask.in_place_of {
             self.stand_in_for(partition, owner)?;
         }

@@ -7,9 +7,9 @@
 //! A request comes in by [`serving`]; [`reaching`] is its way to the record, [`arriving`] is what becomes of a record that another
 //! node made, [`making`] how this one makes its own, [`storing`] how either is stored and acknowledged. [`asking`] is what this node
 //! asks by itself, [`collecting`] how deletes are dropped, [`healing`] what becomes of what was lost to damage, [`moving`] what it
-//! does while partitions move, [`dropping`] how those go that it does not keep, [`parting`] what becomes of it all when they are
-//! halved, [`readdressing`] of hints. [`turn`] ends
-//! it all: the log is written once, and what is to be done next is said.
+//! does while partitions move, [`dropping`] how those go that it does not keep, [`recutting`] what becomes of it all when they are
+//! halved or their halves joined, [`readdressing`] of hints. [`turn`] ends it all: the log is written once, and what is to be done next
+//! is said.
 
 mod arriving;
 mod asking;
@@ -20,9 +20,9 @@ mod making;
 mod moving;
 mod naming;
 mod options;
-mod parting;
 mod reaching;
 mod readdressing;
+mod recutting;
 mod room;
 mod serving;
 mod storing;
@@ -61,7 +61,7 @@ use crate::scan::Scans;
 use crate::store_key;
 use crate::waiting::{Cold, Stalled, Task, Waiting};
 
-use self::parting::Rewriting;
+use self::recutting::Rewriting;
 
 pub use self::options::ReplicaOptions;
 
@@ -149,9 +149,7 @@ pub struct Replica {
     sweeping: Sweeping,
     /// Writes to partitions that are being emptied.
     to_empty: Stalled,
-    /// Partitions whose marks and notes are to be deleted.
-    to_unmark: Vec<PartitionId>,
-    /// What is stored under the keys of partitions that were halved.
+    /// Marks and notes that are stored under the keys of other partitions than there are, or are of such as this node does not hold.
     rewriting: Rewriting,
     /// Until it is known whether this node had anything to forget.
     founding: Option<Founding>,
@@ -207,12 +205,15 @@ impl Replica {
         let is_swept = |one: &PartitionId| !state.holds(here, *one) || moving.waits_for_sweep(*one);
         let sweeping = Sweeping::of(partitions.iter().copied().filter(is_swept));
         let slots = |one| store_key::Slots::of(one, state.partitions());
-        let is_noted = |one: &PartitionId| notes.has(slots(*one)) || marks.get(*one).is_some();
-        let to_unmark = partitions.iter().copied();
-        let to_unmark = to_unmark.filter(|one| !state.holds(here, *one) && is_noted(one)).collect();
-        marks.retain(|one| state.holds(here, one));
         let mut rewriting = Rewriting::new(outdated);
         rewriting.drop_keys(notes.outdated(&state));
+        for partition in partitions.iter().copied().filter(|one| !state.holds(here, *one)) {
+            rewriting.drop_keys(marks.forget(partition));
+            let note = Some(slots(partition)).filter(|slots| notes.has(*slots));
+            rewriting.drop_keys(note.map(store_key::note_key));
+        }
+        // Of other shards' there may be some in the store since it was divided.
+        marks.retain(|one| state.holds(here, one));
         let collection = Collection::new(who, Arc::clone(&state), partitions, marks, options.collection);
         let healing = Healing::new(here, Arc::clone(&state), partitions);
         let mut replica = Replica {
@@ -237,7 +238,6 @@ impl Replica {
             pages: Pages::default(),
             sweeping,
             to_empty: Stalled::new(options.stalled_max, options.waiting_bytes_max),
-            to_unmark,
             rewriting,
             founding: None,
             is_being_founded: false,

@@ -1,6 +1,5 @@
 //! What movements of partitions mean for this replica: the state that it goes by, what it takes in and drops, and what it reports.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -10,7 +9,7 @@ use types::{Epoch, KeyspaceId, Moment, NodeId, OperationId, PartitionId};
 use wire::{FetchAsk, ReplicaReply, ReplicaRequest, WritePath};
 
 use super::{Effect, Replica, Ticket};
-use crate::collection::mark::Standing;
+use crate::collection::standing::Standing;
 use crate::healing::Compared;
 use crate::moving::fetching::{Fetching, PATIENCE, Stored};
 use crate::moving::note::{Done, Note};
@@ -27,18 +26,22 @@ impl Replica {
     /// What waits here and was routed by the owners or settings of before is refused when its turn comes. What this node does not
     /// keep any more it drops, in pieces, and what it is to get it begins to fetch.
     pub fn set_state(&mut self, now: Moment, state: Arc<ClusterState>, out: &mut Vec<Effect>) {
-        if state.partitions() != self.state.partitions() {
-            match self.state.cut_finer(state.partitions()) {
-                Some(parted) => self.part(now, parted, out),
-                None => {
-                    let (had, has) = (self.state.partition_count(), state.partition_count());
-                    let why = format!(
-                        "the cluster has {has} partitions and had {had}: they are halved, and never fewer"
-                    );
-                    return out.push(Effect::Stop(why));
-                }
+        if state.partitions() < self.state.partitions() {
+            if let Some(cut) = state.cut_finer(self.state.partitions()) {
+                self.adopt(now, Arc::new(cut), out);
             }
+            self.recut(now, Arc::clone(&state), out);
+        } else if state.partitions() > self.state.partitions()
+            && let Some(cut) = self.state.cut_finer(state.partitions())
+        {
+            self.recut(now, Arc::new(cut), out);
         }
+        self.adopt(now, state, out);
+        self.move_on(now, out);
+    }
+
+    /// The same where there are as many partitions as there were.
+    fn adopt(&mut self, now: Moment, state: Arc<ClusterState>, out: &mut Vec<Effect>) {
         let before = std::mem::replace(&mut self.state, state);
         let state = Arc::clone(&self.state);
         let fresh = self.moving.adopt(&state, &self.partitions);
@@ -61,16 +64,15 @@ impl Replica {
         let here = self.here;
         let marks = self.collection.adopt(&state, &self.partitions, |one| state.holds(here, one));
         let left = gone.into_iter().filter(|partition| !state.holds(here, *partition));
-        let unmarked = marks.into_iter().chain(left).filter(|one| !self.to_unmark.contains(one));
-        let unmarked: BTreeSet<PartitionId> = unmarked.collect();
-        self.to_unmark.extend(unmarked);
+        let notes = left.map(|partition| store_key::note_key(self.slots(partition)));
+        let of_no_use: Vec<Bytes> = marks.into_iter().chain(notes).collect();
+        self.rewriting.drop_keys(of_no_use);
         self.healing.adopt(&state, &self.partitions).into_iter().for_each(|range| self.db.is_whole(range));
         self.lose_what_was_filled_before(&before, out);
         if let Some(founding) = &mut self.founding {
             founding.adopt(&state);
         }
         self.handoff.owners_changed(now);
-        self.move_on(now, out);
     }
 
     /// This node is an owner now of partitions that it did not hold in the state before, or was about to drop. It was filled, and said so,
@@ -165,18 +167,14 @@ impl Replica {
 
     /// Goes on with what is to be done for movements, as far as it is due.
     pub(super) fn move_on(&mut self, now: Moment, out: &mut Vec<Effect>) {
-        self.forget_marks(now);
+        self.rewrite(now);
         self.drop_what_is_waited_for(now);
         for partition in self.moving.partitions() {
             let Some(local) = self.moving.get(partition) else { continue };
             let (stage, moment) = (local.stage, self.exchange.moment());
             let is_clean = self.sweeping.is_clean(partition);
             match local.next(now.mono, moment) {
-                Some(Next::Emptied)
-                    if is_clean && self.rewriting.is_done() && !self.to_unmark.contains(&partition) =>
-                {
-                    self.begin_to_fetch(now, partition);
-                }
+                Some(Next::Emptied) if is_clean => self.begin_to_fetch(now, partition),
                 Some(Next::Fetch) => self.fetch(now, partition, out),
                 Some(Next::Compare) => self.compare(now, partition, stage),
                 Some(Next::Dropped) if is_clean => self.note(now, partition, Done::Cleared, Phase::Done),
@@ -210,6 +208,10 @@ impl Replica {
         next: impl FnOnce(SequenceNumber) -> Phase,
     ) {
         let Some(local) = self.moving.get(partition) else { return };
+        if !self.rewriting.is_done() {
+            // What is to be dropped may be under this key.
+            return;
+        }
         let note = Note::new(local.session, done).encode();
         let key = store_key::note_key(self.slots(partition));
         if let Ok(sequence) = self.db.put(&key, note, Kind::Full)
@@ -329,7 +331,10 @@ impl Replica {
         match stored {
             Stored::NotYet => {}
             Stored::To(place) => {
-                // Where there is no room for the note, the next one says as much and more.
+                // Where there is no room for the note, or something is yet to be dropped under its key, the next one says as much and more.
+                if !self.rewriting.is_done() {
+                    return;
+                }
                 let note = Note::new(local.session, Done::FetchedTo(place)).encode();
                 let _ = self.db.put(&store_key::note_key(self.slots(partition)), note, Kind::Full);
                 self.sync_due.get_or_insert(now.mono + self.options.sync_interval);
@@ -337,9 +342,10 @@ impl Replica {
             Stored::All(mark) => {
                 // All that these agreed on they had when it came, and this node has it once it has compared with all of them.
                 if let Some(mark) = mark {
-                    let (mark, bytes) = self.collection.joining(partition, &mark);
-                    if self.db.put(&store_key::mark_key(self.slots(partition)), bytes, Kind::Full).is_ok() {
-                        self.collection.keep(partition, &mark);
+                    let (mark, stored) = self.collection.joining(partition, &mark);
+                    if self.store_marks(stored).is_ok() {
+                        let are_gone = self.collection.keep(partition, &mark);
+                        self.rewriting.drop_keys(are_gone);
                     }
                 }
                 self.has_fetched(now, partition);
@@ -406,7 +412,7 @@ impl Replica {
     ) {
         if self.pages.is_reading(token) {
             let (recent, collection) = (&self.recent, &self.collection);
-            let mark = |partition| collection.mark(partition).map(Standing::to_mark);
+            let mark = |partition| collection.mark_of_all(partition).as_ref().map(Standing::to_mark);
             let is_hidden = |key: &Bytes| recent.is_hidden(key);
             let given = self.pages.read(token, outcome, &self.state, is_hidden, mark, out);
             self.moving.figures.given_bytes += given as u64;
@@ -439,22 +445,6 @@ impl Replica {
         let (partition, _) = self.state.partition_of_slot(slot);
         if !self.moving.keeps(keyspace, partition) && self.sweeping.is_clean(partition) {
             self.sweeping.add(partition);
-        }
-    }
-
-    /// Marks and notes of partitions that this node does not hold go: after what is yet to be written under their keys.
-    fn forget_marks(&mut self, now: Moment) {
-        if !self.rewrite(now) {
-            return;
-        }
-        while let Some(partition) = self.to_unmark.last() {
-            let slots = self.slots(*partition);
-            let (mark, note) = (store_key::mark_key(slots), store_key::note_key(slots));
-            if self.db.delete(&mark).is_err() || self.db.delete(&note).is_err() {
-                return;
-            }
-            self.to_unmark.pop();
-            self.sync_due.get_or_insert(now.mono + self.options.sync_interval);
         }
     }
 

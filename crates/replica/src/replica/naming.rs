@@ -26,33 +26,26 @@ impl Replica {
     pub(super) fn check_name(
         &mut self,
         now: Moment,
-        partition: PartitionId,
+        slot: u16,
         name: WriteName,
         in_place_of: Option<NodeId>,
         on: Option<&Record>,
     ) -> Result<(), MakeError> {
         let is_held = on.is_some_and(|on| on.versions().iter().any(|version| version.dot == name.dot));
         let is_near = self.clock.observe(name.stamp, now.wall, self.options.clock_drift_ms_max).is_ok();
-        let is_open = is_held || !self.collection.is_closed(partition, &name.dot);
-        let is_above = name.stamp > self.collected_below(partition, in_place_of, on);
+        let is_open = is_held || !self.collection.is_closed(slot, &name.dot);
+        let is_above = name.stamp > self.collected_below(slot, in_place_of, on);
         if is_near && is_open && is_above { Ok(()) } else { Err(MakeError::NotAsNamed) }
     }
 
     /// What must be outranked by a write here though it is not held, or counts as nothing.
-    fn collected_below(
-        &self,
-        partition: PartitionId,
-        in_place_of: Option<NodeId>,
-        on: Option<&Record>,
-    ) -> Stamp {
-        let Some(mark) = self.collection.mark(partition).filter(|_| in_place_of.is_none()) else {
+    fn collected_below(&self, slot: u16, in_place_of: Option<NodeId>, on: Option<&Record>) -> Stamp {
+        let Some(mark) = self.collection.mark(slot).filter(|_| in_place_of.is_none()) else {
             return Stamp::default();
         };
         match on {
             None => mark.newest,
-            Some(on) if self.collection.is_droppable(partition, on) => {
-                mark.newest.max(make::newest_stamp(on))
-            }
+            Some(on) if self.collection.is_droppable(slot, on) => mark.newest.max(make::newest_stamp(on)),
             Some(_) => Stamp::default(),
         }
     }

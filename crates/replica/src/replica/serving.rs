@@ -168,7 +168,7 @@ impl Replica {
         let stored = match task {
             Task::ReadCovering(context) => {
                 let reply = self.read(key, held);
-                let reply = self.covering(ticket.partition, &context, reply);
+                let reply = self.covering(key, &context, reply);
                 out.push(Effect::Reply(ticket, reply));
                 None
             }

@@ -63,7 +63,8 @@ impl Owners {
     pub(crate) fn next(&self) -> Option<Command> {
         let mut progress = Progress::default();
         for node in (0..self.nodes.len()).filter(|node| self.silent != Some(*node)) {
-            let report = Report { adopted: self.states[node].epoch(), done: self.nodes[node].report() };
+            let report =
+                Report { adopted: self.states[node].epoch(), done: self.nodes[node].report(), shards: 1 };
             progress.report(self.id(node), report);
         }
         progress.next(&self.state, |_| true, |_| false).into_iter().next()
@@ -72,7 +73,8 @@ impl Owners {
     /// Lets the cluster go on by one command. False where there is nothing left to be done.
     pub(crate) fn go_on(&mut self, mut meanwhile: impl FnMut(&mut Owners)) -> bool {
         for _ in 0..PATIENCE {
-            if self.state.movements().is_empty() && self.state.waiting_to_move().next().is_none() {
+            let moves = !self.state.movements().is_empty() || self.state.waiting_to_move().next().is_some();
+            if !moves && !self.state.is_merging() {
                 return false;
             }
             if let Some(command) = self.next() {

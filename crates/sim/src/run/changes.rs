@@ -1,5 +1,5 @@
 //! People change the cluster while clients work and faults strike: keyspaces are made, altered and dropped, machines join and
-//! leave, weights change, partitions are halved; two administrators at a time, at any nodes.
+//! leave, weights change, partitions are halved, merged and moved; two administrators at a time, at any nodes.
 //!
 //! What must hold (INVARIANTS D4, E6, I1): of what was acknowledged everybody comes to know, in one order; of two who make the same
 //! keyspace one does; a value of a dropped keyspace is never read in its successor; and when all is healed, every change ends.
@@ -29,7 +29,7 @@ const USUAL_GAP_MS: u64 = 300;
 /// When all is healed, whatever is to move has moved within this time; for each 64 partitions, of which each takes its own.
 const CHANGED_WITHIN: Duration = Duration::from_secs(240);
 
-/// One in so many times something is changed, partitions are halved as well.
+/// One in so many times something is changed, partitions are halved, merged or moved as well.
 const HALVED_ONE_IN: u64 = 10;
 
 /// When there are so many partitions, they are halved no more.
@@ -44,7 +44,7 @@ const KEYS: [&[u8]; 2] = [b"a", b"b"];
 /// Who asked what, and what came of it.
 pub(super) struct Changes {
     rng: Rng,
-    /// When partitions are halved: of a stream of its own, so that the other changes of a seed are what they were without.
+    /// When partitions are halved, merged and moved: of a stream of its own, so that the other changes of a seed are what they were without.
     halving: Rng,
     under_way: BTreeMap<AskId, Asked>,
     /// How often keyspaces of a name were made and dropped, as far as was acknowledged; nothing where that is not known.
@@ -111,22 +111,32 @@ impl Run {
             if self.changes.rng.chance(1, 2) { self.ask_to_change() } else { self.look_into_one() }
         }
         if self.world.scenario().halves && self.changes.halving.chance(1, HALVED_ONE_IN) {
-            self.ask_to_halve();
+            self.ask_about_partitions();
         }
         self.set_change_alarm();
     }
 
-    /// Each partition is to become two, if there are not as many as a run has time for. Whoever asks may know of fewer than there are.
-    fn ask_to_halve(&mut self) {
+    /// Each partition is to become two, if there are not as many as a run has time for, or each two are to become one; or one is to go
+    /// somewhere. Whoever asks may not know how many there are.
+    fn ask_about_partitions(&mut self) {
         let places: Vec<Place> = self.world.members().collect();
         let at = self.changes.halving.pick(&places).copied().unwrap_or(0);
         let known =
             self.world.hosts()[at].shards.first().map(|running| running.shard.topology().state.partitions());
         let count = known.map_or(0, ring::Partitions::count);
-        if self.world.cluster().partition_count() >= PARTITIONS_MAX {
-            return;
-        }
-        let change = Change::Halve { partitions: self.changes.halving.chance(1, 2).then_some(count) };
+        let drawn = &mut self.changes.halving;
+        let partitions = drawn.chance(1, 2).then_some(count);
+        let change = match drawn.below(8) {
+            0..=3 if self.world.cluster().partition_count() >= PARTITIONS_MAX => return,
+            0..=3 => Change::Halve { partitions },
+            4..=5 => Change::Merge { partitions },
+            6 => Change::KeepHalves,
+            _ => {
+                let partition = u16::try_from(drawn.below(u64::from(count.max(1)))).unwrap_or(0);
+                let to = drawn.pick(&places).map(|place| self.world.hosts()[*place].name.clone());
+                Change::MovePartition { partition, from: None, to: to.unwrap_or_default() }
+            }
+        };
         let timeout = Some(self.world.scenario().timeout);
         let request = Request { command: Command::Change(Box::new(change)), timeout };
         let ask = self.world.ask(at, request);

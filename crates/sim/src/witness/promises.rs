@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use causality::Record;
 use cluster::{ClusterState, Stage};
-use replica::collection::mark::Standing;
+use replica::collection::standing::Standing;
 use replica::store_key::{Slots, own_slot, parse, parse_mark, store_key};
 use types::{Epoch, KeyspaceId, NodeId, OperationId, PartitionId};
 
@@ -84,15 +84,18 @@ impl Promises {
             .iter()
             .filter_map(|(key, mark)| Some((parse_mark(key)?, Standing::decode(mark)?)))
             .collect();
-        // Where a partition was halved, there may be that of the whole still.
+        // Where partitions were halved or joined, there may be that of the whole and that of a half.
         let mark_of = |slot: u16| {
             let of_it = marks.iter().filter(|(slots, _)| slots.contain(Slots { first: slot, count: 1 }));
-            of_it.min_by_key(|(slots, _)| slots.count).map(|(_, mark)| mark)
+            of_it.map(|(_, mark)| mark).fold(Standing::default(), |mut all, mark| {
+                all.absorb(mark);
+                all
+            })
         };
-        let holds = |key: &Bytes, record: &Record| {
+        let holds = |key: &Bytes, record: &Record| -> Option<bool> {
             let place = contents.binary_search_by(|(held, _)| held.cmp(key)).ok();
             let held = place.map(|place| Record::decode(contents[place].1.clone())).transpose().ok()?;
-            let settled = mark_of(own_slot(key)?).map(|mark| mark.settled.clone()).unwrap_or_default();
+            let settled = mark_of(own_slot(key)?).settled;
             match (&held, record.clone().unsettled(held.as_ref(), &settled)) {
                 (_, None) => Some(true),
                 (None, Some(_)) => Some(false),
@@ -111,7 +114,7 @@ impl Promises {
             .map(|(key, record)| {
                 let place = contents.binary_search_by(|(held, _)| held.cmp(key)).ok();
                 let held = place.map(|place| Record::decode(contents[place].1.clone()));
-                let mark = own_slot(key).and_then(mark_of);
+                let mark = own_slot(key).map(mark_of);
                 let name = key.escape_ascii();
                 format!("{node} has lost {name} {record:?}, and holds {held:?}, with {mark:?}")
             })

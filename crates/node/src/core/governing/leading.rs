@@ -216,6 +216,24 @@ impl Governing {
         self.leads().map(|_| self.leading.progress.waits_for(&self.newest, partition))
     }
 
+    /// What keeps halves from being joined that are all together; nothing where this node does not lead, or where they may move yet.
+    pub(super) fn merging_notice(&self) -> Option<String> {
+        let state = &self.newest;
+        self.leads().filter(|_| state.may_join_halves())?;
+        let is_heard = |node: NodeId| self.leading.heard.contains_key(&node);
+        let hinders = self.leading.progress.hinders_joining(state, is_heard);
+        let names: Vec<String> = hinders.iter().map(|node| state.name_of(*node)).collect();
+        (!names.is_empty()).then(|| {
+            format!(
+                "{} partitions are to become {} and wait for {}: each node must be heard of, and have no more shards (node.shards) \
+                 than there are to be partitions",
+                state.partition_count(),
+                state.partition_count() / 2,
+                names.join(" ")
+            )
+        })
+    }
+
     /// About how many bytes all who get a partition are to be sent, and how many of those they have; nothing where this node does not
     /// lead, or has not heard.
     pub(super) fn bytes_of_movement(&self, partition: PartitionId) -> Option<(u64, u64)> {

@@ -144,7 +144,7 @@ impl Governing {
         let Begin { here, incarnation, state, place, stored, may_found, shards, seed } = begin;
         let is_founder = may_found && stored.is_none() && voters::founding(&state).contains(&here);
         let mut rng = Rng::from_seed(seed);
-        let at_start = Report { adopted: state.epoch(), done: Vec::new() };
+        let at_start = Report { adopted: state.epoch(), done: Vec::new(), shards };
         Governing {
             here,
             incarnation,
@@ -187,7 +187,7 @@ impl Governing {
             movements: self.newest.movements().keys().map(|one| (*one, figures(one))).collect(),
             keepers: Keepers { voters: self.voters_known(), leader, term },
             has_log: self.keeps_as().is_some(),
-            notices: self.split_notices(),
+            notices: self.split_notices().into_iter().chain(self.merging_notice()).collect(),
         }
     }
 
@@ -309,7 +309,8 @@ impl Governing {
     fn own_report(&self) -> Report {
         let adopted = self.shards.values().map(|report| report.adopted).min().unwrap_or_default();
         let done: Vec<Step> = self.shards.values().flat_map(|report| report.done.iter().copied()).collect();
-        Report { adopted, done }
+        let shards = self.shards.values().map(|report| report.shards).max().unwrap_or_default();
+        Report { adopted, done, shards }
     }
 
     /// Says to another node what is known here, and to who leads how far this node is.

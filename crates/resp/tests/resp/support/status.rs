@@ -31,6 +31,7 @@ pub(crate) fn status() -> Status {
         ],
         movements: Vec::new(),
         waiting: 0,
+        is_merging: false,
         group: GroupStatus::default(),
         data_dir: "data/n1".into(),
         version: "0.1.0".into(),
