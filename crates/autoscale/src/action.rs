@@ -73,6 +73,10 @@ pub enum Action {
         /// Its name.
         to_name: String,
     },
+    /// Each two partitions are to become one.
+    MergePartitions,
+    /// All partitions are to be halved: they are too large.
+    SplitAll,
     /// A partition is to be halved.
     SplitPartition {
         /// Which.
@@ -98,6 +102,8 @@ impl fmt::Display for Action {
             Action::MovePartition { partition, from_name, to_name, .. } => {
                 write!(f, "move {partition} from {from_name} to {to_name}")
             }
+            Action::MergePartitions => write!(f, "merge partitions"),
+            Action::SplitAll => write!(f, "split all partitions"),
             Action::SplitPartition { partition, .. } => write!(f, "split {partition}"),
         }
     }

@@ -47,7 +47,7 @@ pub enum Kind {
     Replace,
     /// What never joined, ended.
     End,
-    /// A partition moved or halved.
+    /// A partition moved or halved, all of them halved or merged.
     Shift,
 }
 
@@ -60,7 +60,10 @@ impl Kind {
             Action::RetireNode { .. } => Some(Kind::Retire),
             Action::ReplaceNode { .. } => Some(Kind::Replace),
             Action::EndRequested { .. } => Some(Kind::End),
-            Action::MovePartition { .. } | Action::SplitPartition { .. } => Some(Kind::Shift),
+            Action::MovePartition { .. }
+            | Action::SplitPartition { .. }
+            | Action::SplitAll
+            | Action::MergePartitions => Some(Kind::Shift),
         }
     }
 }
@@ -193,7 +196,10 @@ impl Pending {
                 is_taken_out || (matches!(by, Replacement::New(_)) && has_come())
             }
             Action::EndRequested { name } => view.requested.iter().all(|one| one.name != *name),
-            Action::MovePartition { .. } | Action::SplitPartition { .. } => view.epoch > self.epoch,
+            Action::MovePartition { .. }
+            | Action::SplitPartition { .. }
+            | Action::SplitAll
+            | Action::MergePartitions => view.epoch > self.epoch,
         }
     }
 

@@ -63,6 +63,10 @@ pub struct AutoscalerConfig {
     pub replace_after: Option<String>,
     /// How long a node that was asked for may take until it is a member.
     pub join_within: Option<String>,
+    /// How many MiB a partition may have in the mean before all are halved.
+    pub partition_mib_max: Option<u64>,
+    /// For how many partitions for each node halves are merged again where none does much; 0 for never.
+    pub merge_above: Option<u32>,
     /// What nodes may be started.
     #[serde(default)]
     pub pool: Vec<PoolConfig>,
@@ -139,6 +143,13 @@ impl AutoscalerConfig {
             cool_down_in: wait("cool_down_in", self.cool_down_in.as_deref(), usual.cool_down_in)?,
             replace_after: wait("replace_after", self.replace_after.as_deref(), usual.replace_after)?,
             join_within: wait("join_within", self.join_within.as_deref(), usual.join_within)?,
+            partition_bytes_max: self
+                .partition_mib_max
+                .map_or(usual.partition_bytes_max, |mib| mib.saturating_mul(1 << 20)),
+            merge_above: match self.merge_above {
+                Some(0) => None,
+                above => above.or(usual.merge_above),
+            },
             pool: self.pool.iter().map(PoolConfig::entry).collect::<Result<_, _>>()?,
         };
         policy.check()?;

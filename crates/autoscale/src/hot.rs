@@ -36,6 +36,15 @@ pub fn relief(view: &View, policy: &Policy, load: &Load) -> Option<(Action, Stri
     over.into_iter().find_map(|(_, node, target)| relieve(view, policy, load, node, target))
 }
 
+/// From how many operations per second on a partition of a node may be hot, if that can be told.
+pub fn hot_from(node: &NodeView, policy: &Policy) -> Option<u64> {
+    target(node, policy).map(part_of)
+}
+
+fn part_of(target: u64) -> u64 {
+    target / PART_OF_TARGET
+}
+
 /// How many operations per second a node is to do at most.
 fn target(node: &NodeView, policy: &Policy) -> Option<u64> {
     operations_max(node, policy).map(|most| share(most, u64::from(policy.target.operations), 100))
@@ -50,7 +59,7 @@ fn relieve<'a>(
 ) -> Option<(Action, String)> {
     let operations = load.operations(node.id);
     let mean = operations / u64::from(node.partitions.max(1));
-    let is_hot = |rate: u64| rate > mean.saturating_mul(TIMES_THE_MEAN) && rate >= target / PART_OF_TARGET;
+    let is_hot = |rate: u64| rate > mean.saturating_mul(TIMES_THE_MEAN) && rate >= part_of(target);
     let mut hottest: Vec<(u64, &HotPartition)> = node
         .hottest
         .iter()

@@ -1,4 +1,4 @@
-//! When to add, retire or replace a node, and when to move or split a partition.
+//! When to add, retire or replace a node, and when to move, split or merge partitions.
 //!
 //! A [`Decider`] is shown the cluster as a [`View`] every few seconds, and each time lists one [`Decision`]: what is to be
 //! done, which is mostly nothing, with all the numbers that it was taken on and the reason in words. It does nothing
@@ -19,13 +19,14 @@
 //! nodes are down is taken for cut off, and nobody in it is replaced.
 //!
 //! In reading order: [`policy`] (read from [`config`] with [`sections`]), [`view`], [`action`], [`decision`], [`decider`]; then its parts:
-//! [`load`] with [`window`], [`change`], [`room`], [`hot`].
+//! [`load`] with [`window`], [`change`], [`room`], [`hot`], [`cut`].
 //!
 //! Written about in `docs/autoscaler.md`.
 
 pub mod action;
 pub mod change;
 pub mod config;
+pub mod cut;
 pub mod decider;
 pub mod decision;
 pub mod error;

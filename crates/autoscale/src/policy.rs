@@ -14,6 +14,10 @@ use crate::error::PolicyError;
 const WAIT_MAX: Duration = Duration::from_secs(7 * 24 * 3_600);
 /// The most nodes that a cluster can have: they are numbered with 16 bits.
 const NODES_MAX: u32 = 65_535;
+/// A unit of size.
+const MIB: u64 = 1 << 20;
+/// The fewest partitions for each node above which halves may be merged: half as many are still enough to be dealt out evenly.
+const MERGE_ABOVE_MIN: u32 = 64;
 /// The most entries of a pool.
 const POOL_MAX: usize = 1_024;
 
@@ -98,6 +102,11 @@ pub struct Policy {
     pub replace_after: Duration,
     /// How long a node that was asked for may take until it is a member, and any other change until something is seen of it.
     pub join_within: Duration,
+    /// Partitions are halved where those of a node have more bytes than this in the mean.
+    pub partition_bytes_max: u64,
+    /// Partitions are merged while there are more than so many for each node of the largest data center, and none does much; never, where
+    /// nothing is said.
+    pub merge_above: Option<u32>,
     /// What nodes may be started.
     pub pool: Vec<PoolEntry>,
 }
@@ -121,6 +130,8 @@ impl Default for Policy {
             cool_down_in: minutes(10),
             replace_after: minutes(15),
             join_within: minutes(5),
+            partition_bytes_max: 8 << 30,
+            merge_above: Some(128),
             pool: Vec::new(),
         }
     }
@@ -152,6 +163,16 @@ impl Policy {
                 0,
                 "want 1 node or more, or leave it out for no limit",
             ));
+        }
+        if self.partition_bytes_max < MIB {
+            let wanted = "want 1 or more, usually 8192: the MiB that a partition has in the mean before all are halved";
+            return Err(PolicyError::new("partition_mib_max", self.partition_bytes_max / MIB, wanted));
+        }
+        if let Some(above) = self.merge_above.filter(|above| *above < MERGE_ABOVE_MIN) {
+            let wanted = format!(
+                "want {MERGE_ABOVE_MIN} partitions for each node or more, usually 128, or 0 for never"
+            );
+            return Err(PolicyError::new("merge_above", above, wanted));
         }
         if self.operations_per_second == Some(0) {
             let wanted = "want what a node of weight 1 is good for, such as 20000, or leave it out";

@@ -16,6 +16,17 @@ pub fn time(time: Duration) -> String {
     }
 }
 
+/// So many bytes, in whole units of 1024: `512 B`, `8 GiB`.
+pub fn bytes(bytes: u64) -> String {
+    let units = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut scaled = bytes;
+    let mut unit = 0;
+    while scaled >= 10 * 1024 && unit + 1 < units.len() {
+        (scaled, unit) = (scaled / 1024, unit + 1);
+    }
+    format!("{scaled} {}", units[unit])
+}
+
 /// How many of something: `1 node`, `3 nodes`.
 pub fn count(number: u64, what: &str) -> String {
     if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }

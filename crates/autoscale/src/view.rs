@@ -21,6 +21,12 @@ pub struct View {
     pub movements: Vec<MovementView>,
     /// How many more partitions are to move, and do not yet.
     pub waiting: usize,
+    /// How many partitions there are.
+    pub partitions: u32,
+    /// Whether they can be halved: they have two slots at least, and the ring has room.
+    pub is_splittable: bool,
+    /// Whether each two are being merged.
+    pub is_merging: bool,
     /// What the provider has started, or is about to, and is no member: nodes that are yet to join, that never will, or
     /// that have left and still run.
     pub requested: Vec<Requested>,

@@ -1,7 +1,7 @@
 //! The decider: a view in, a decision out.
 //!
 //! The order in which it looks is the order of urgency: whether anything may be decided at all; a dead node; what is still
-//! under way; too few nodes; a hot partition; too much load; too little. The first that calls for something decides, and
+//! under way; too few nodes; a hot partition; partitions that are too large; too much load; too little; partitions that are too many. The first that calls for something decides, and
 //! what was looked at before and could not be done is in the reason.
 //!
 //! Here are the order and what is waited for; [`dead`] is about nodes that are replaced, [`sizing`] about nodes more or less.
@@ -140,8 +140,10 @@ impl Decider {
             .leftover(view, &mut obstacles)
             .or_else(|| self.too_few(view, &mut obstacles))
             .or_else(|| self.too_hot(view, &mut obstacles))
+            .or_else(|| self.too_coarse(view, &mut obstacles))
             .or_else(|| self.too_much(view, &mut obstacles))
-            .or_else(|| self.too_little(view, watched, &mut obstacles));
+            .or_else(|| self.too_little(view, watched, &mut obstacles))
+            .or_else(|| self.too_fine(view, watched, &mut obstacles));
         verdict.unwrap_or_else(|| nothing(obstacles.told()))
     }
 
@@ -165,6 +167,7 @@ impl Decider {
         of(NodeState::Joining, "joining")
             .or_else(|| of(NodeState::Leaving, "leaving"))
             .or_else(moving)
+            .or_else(|| view.is_merging.then(|| "partitions are being merged".to_owned()))
             .or_else(requested)
     }
 

@@ -1,10 +1,11 @@
-//! Nodes more and nodes less, and what comes before a node more: a partition that is moved or halved.
+//! Nodes more and nodes less, what comes before a node more, a partition that is moved or halved, and how finely the ring is cut.
 
 use std::time::Duration;
 
 use super::{Decider, DownCount, Obstacles, Verdict, wide};
 use crate::action::Action;
 use crate::change::Kind;
+use crate::cut;
 use crate::hot;
 use crate::load::{Pressure, Use};
 use crate::room;
@@ -51,6 +52,38 @@ impl Decider {
         }
     }
 
+    pub(super) fn too_coarse(&self, view: &View, obstacles: &mut Obstacles) -> Option<Verdict> {
+        let verdict = cut::too_coarse(view, &self.policy)?;
+        match self.changes.pause(view.now, Kind::Shift) {
+            Some(pause) => {
+                obstacles.add(pause);
+                None
+            }
+            None => Some(verdict),
+        }
+    }
+
+    /// Only where all is calm, and no node is to be retired: that moves partitions anyway.
+    pub(super) fn too_fine(
+        &self,
+        view: &View,
+        watched: Duration,
+        obstacles: &mut Obstacles,
+    ) -> Option<Verdict> {
+        self.is_calm(view, watched).ok()?;
+        match (cut::too_fine(view, &self.policy, &self.load)?, self.changes.pause(view.now, Kind::Shift)) {
+            (Ok(verdict), None) => Some(verdict),
+            (Ok(_), Some(pause)) => {
+                obstacles.add(pause);
+                None
+            }
+            (Err(why), _) => {
+                obstacles.add(why);
+                None
+            }
+        }
+    }
+
     pub(super) fn too_much(&self, view: &View, obstacles: &mut Obstacles) -> Option<Verdict> {
         let names = self.by_pressure(view);
         names.iter().rev().take_while(|(permille, _)| *permille > 1_000).find_map(|(_, name)| {
@@ -65,28 +98,11 @@ impl Decider {
         watched: Duration,
         obstacles: &mut Obstacles,
     ) -> Option<Verdict> {
-        if let Some(node) = view.nodes.iter().find(|node| !node.is_up()) {
-            obstacles.add(format!("no node is retired while {} is down", node.name));
+        if let Err(why) = self.is_calm(view, watched) {
+            obstacles.add(why);
             return None;
         }
         let names = self.by_pressure(view);
-        if let Some((permille, name)) = names.iter().rev().find(|(permille, _)| *permille > 1_000) {
-            obstacles.add(format!("{name} is at {} of its targets", percent(*permille)));
-            return None;
-        }
-        if watched < self.policy.calm {
-            let (watched, calm) = (time(watched), time(self.policy.calm));
-            obstacles.add(format!("load is within its targets; no node is retired before all has been calm for {calm}, watched for {watched}"));
-            return None;
-        }
-        let left = self.changes.left_of(view.now, self.policy.cool_down_in);
-        if left > Duration::ZERO {
-            obstacles.add(format!(
-                "load is within its targets; no node is retired within {} of the last change",
-                time(left)
-            ));
-            return None;
-        }
         let pause = self.changes.pause(view.now, Kind::Retire);
         for (_, name) in &names {
             let demand = self.load.peak_demand(view, name);
@@ -105,6 +121,31 @@ impl Decider {
             }
         }
         None
+    }
+
+    /// Whether load has been low for so long that there may be less to bear it.
+    fn is_calm(&self, view: &View, watched: Duration) -> Result<(), String> {
+        if let Some(node) = view.nodes.iter().find(|node| !node.is_up()) {
+            return Err(format!("no node is retired while {} is down", node.name));
+        }
+        let names = self.by_pressure(view);
+        if let Some((permille, name)) = names.iter().rev().find(|(permille, _)| *permille > 1_000) {
+            return Err(format!("{name} is at {} of its targets", percent(*permille)));
+        }
+        if watched < self.policy.calm {
+            let (watched, calm) = (time(watched), time(self.policy.calm));
+            return Err(format!(
+                "load is within its targets; no node is retired before all has been calm for {calm}, watched for {watched}"
+            ));
+        }
+        let left = self.changes.left_of(view.now, self.policy.cool_down_in);
+        if left > Duration::ZERO {
+            let left = time(left);
+            return Err(format!(
+                "load is within its targets; no node is retired within {left} of the last change"
+            ));
+        }
+        Ok(())
     }
 
     /// Adds a node to a data center, where there is room and no pause.

@@ -8,6 +8,7 @@
 //! gone NAME
 //! hot NAME pNUMBER=OPS ... [owners=NAME,...] [whole]
 //! moving pNUMBER FROM TO | moved
+//! ring PARTITIONS [whole] [merging]
 //! requested NAME RACK | joined NAME
 //! began [NAME] | refused WHY
 //! leader                    another begins, with no memory
@@ -63,6 +64,12 @@ impl Stage {
                     to,
                     held_up_by: None,
                 });
+                self.view.epoch.0 += 1;
+            }
+            "ring" => {
+                self.view.partitions = words[1].parse().unwrap();
+                self.view.is_splittable = !words.contains(&"whole");
+                self.view.is_merging = words.contains(&"merging");
                 self.view.epoch.0 += 1;
             }
             "moved" => {

@@ -66,6 +66,9 @@ impl Heat {
             nodes: (0..nodes).map(node).collect(),
             needs: vec![DataCenterNeeds { data_center: "dc1".to_owned(), replicas: 2 }],
             waiting: 0,
+            partitions: 64,
+            is_splittable: true,
+            is_merging: false,
             movements: Vec::new(),
             requested: Vec::new(),
         }

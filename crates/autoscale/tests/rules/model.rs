@@ -287,6 +287,9 @@ impl Model {
             nodes,
             needs: vec![DataCenterNeeds { data_center: "dc1".to_owned(), replicas: self.replicas }],
             waiting: 0,
+            partitions: 64,
+            is_splittable: true,
+            is_merging: false,
             requested: self.starting.iter().map(requested).collect(),
         }
     }
@@ -322,7 +325,10 @@ impl Model {
                 self.starting.retain(|one| one.name != *name);
                 began(None)
             }
-            Action::MovePartition { .. } | Action::SplitPartition { .. } => {
+            Action::MovePartition { .. }
+            | Action::SplitPartition { .. }
+            | Action::SplitAll
+            | Action::MergePartitions => {
                 self.epoch += 1;
                 began(None)
             }

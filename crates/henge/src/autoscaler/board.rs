@@ -43,6 +43,7 @@ struct Counts {
     replaced: u64,
     moved: u64,
     split: u64,
+    merged: u64,
     ended: u64,
     refused: u64,
 }
@@ -132,7 +133,8 @@ impl Counts {
             Action::ReplaceNode { .. } => &mut self.replaced,
             Action::EndRequested { .. } => &mut self.ended,
             Action::MovePartition { .. } => &mut self.moved,
-            Action::SplitPartition { .. } => &mut self.split,
+            Action::SplitPartition { .. } | Action::SplitAll => &mut self.split,
+            Action::MergePartitions => &mut self.merged,
         };
         *count += 1;
     }
@@ -183,7 +185,7 @@ impl Autoscaling for Board {
     #[allow(clippy::cast_precision_loss, reason = "figures for people and graphs; 2^53 is far away")]
     fn counters(&self) -> Vec<Counter> {
         let shown = self.shown();
-        let Counts { looks, added, retired, replaced, moved, split, ended, refused } = shown.counts;
+        let Counts { looks, added, retired, replaced, moved, split, merged, ended, refused } = shown.counts;
         let latest = shown.status.latest.as_ref();
         let pressures = latest.into_iter().flat_map(|latest| &latest.figures.data_centers);
         let pressure = pressures.map(|load| load.pressure_permille).max().unwrap_or(0);
@@ -209,7 +211,8 @@ impl Autoscaling for Board {
             counter("autoscaler_retired_total", "Decisions to retire a node.", retired),
             counter("autoscaler_replaced_total", "Decisions to replace a dead node.", replaced),
             counter("autoscaler_moved_total", "Decisions to move a hot partition.", moved),
-            counter("autoscaler_split_total", "Decisions to halve a hot partition.", split),
+            counter("autoscaler_split_total", "Decisions to halve partitions.", split),
+            counter("autoscaler_merged_total", "Decisions to merge partitions.", merged),
             counter("autoscaler_ended_total", "Nodes that were no members, asked to be ended.", ended),
             counter("autoscaler_refused_total", "Decisions that could not be carried out.", refused),
         ]

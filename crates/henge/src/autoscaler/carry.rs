@@ -46,8 +46,11 @@ pub(super) fn deed(action: &Action, status: &Status) -> Deed {
         }),
         // One partition is halved by halving all: it costs nothing to move, and each can go where there is room then. Who is overtaken
         // by somebody else's halving looks again.
-        Action::SplitPartition { .. } => {
+        Action::SplitPartition { .. } | Action::SplitAll => {
             Deed::Change(Change::Halve { partitions: u16::try_from(status.partitions).ok() })
+        }
+        Action::MergePartitions => {
+            Deed::Change(Change::Merge { partitions: u16::try_from(status.partitions).ok() })
         }
     }
 }
@@ -117,6 +120,15 @@ mod tests {
         };
         let change = Change::MovePartition { partition: 3, from: Some(name), to: "n4".to_owned() };
         assert_eq!(of(&relocate), Deed::Change(change));
+    }
+
+    /// The same of merging.
+    #[test]
+    fn as_many_are_merged_as_were_seen() {
+        let status = status();
+        let partitions = u16::try_from(status.partitions).ok();
+        assert_eq!(deed(&Action::MergePartitions, &status), Deed::Change(Change::Merge { partitions }));
+        assert_eq!(deed(&Action::SplitAll, &status), Deed::Change(Change::Halve { partitions }));
     }
 
     /// All are halved, and by no more than one step though somebody else does so at the same time.

@@ -43,6 +43,9 @@ pub(super) fn view(seen: Seen<'_>, memory: &mut Memory) -> View {
         needs: needs(status),
         movements: status.movements.iter().filter_map(|one| movement(status, &nodes, one)).collect(),
         waiting: usize::try_from(status.waiting).unwrap_or(usize::MAX),
+        partitions: status.partitions,
+        is_splittable: may_be_halved(status),
+        is_merging: status.is_merging,
         requested: provided.iter().filter(|one| !is_member(&one.name)).map(Provided::requested).collect(),
         nodes,
     }
