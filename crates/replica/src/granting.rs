@@ -20,6 +20,10 @@ const WINDOW: Duration = Duration::from_millis(100);
 /// little of it as may be (`bench/outage.sh`).
 const BYTES_A_WINDOW: u32 = 768 << 10;
 
+/// How much of it this node takes for partitions that it is to own: half, for nobody waits for those, and they come for longer than
+/// what it missed while it was away (`bench/growth.sh`).
+const MOVED_BYTES_A_WINDOW: u32 = BYTES_A_WINDOW / 2;
+
 /// How much is granted at once.
 pub(crate) const BYTES_A_GRANT: u32 = 128 << 10;
 
@@ -31,6 +35,8 @@ const WAITING_MAX: usize = 256;
 pub(crate) struct Granting {
     since: Instant,
     granted: u32,
+    /// Of that, for partitions that move here.
+    moved: u32,
     waiting: VecDeque<(Ticket, u32)>,
 }
 
@@ -38,6 +44,15 @@ impl Granting {
     /// For this node's own use: so many bytes, or none for the moment. Who waits comes first.
     pub(crate) fn grant(&mut self, now: Instant) -> u32 {
         if self.waiting.is_empty() { self.take(now, BYTES_A_GRANT) } else { 0 }
+    }
+
+    /// The same for partitions that it is to own.
+    pub(crate) fn grant_to_move(&mut self, now: Instant) -> u32 {
+        self.begin_anew(now);
+        let left = MOVED_BYTES_A_WINDOW.saturating_sub(self.moved);
+        let bytes = if self.waiting.is_empty() { self.take(now, BYTES_A_GRANT.min(left)) } else { 0 };
+        self.moved += bytes;
+        bytes
     }
 
     /// For one who asks: answered now, or when it is his turn. Where too many wait he is granted nothing, and asks again.
@@ -70,12 +85,16 @@ impl Granting {
     }
 
     fn take(&mut self, now: Instant, wanted: u32) -> u32 {
-        if now.since(self.since) >= WINDOW {
-            (self.since, self.granted) = (now, 0);
-        }
+        self.begin_anew(now);
         let bytes = wanted.min(BYTES_A_GRANT).min(BYTES_A_WINDOW - self.granted);
         self.granted += bytes;
         bytes
+    }
+
+    fn begin_anew(&mut self, now: Instant) {
+        if now.since(self.since) >= WINDOW {
+            (self.since, self.granted, self.moved) = (now, 0, 0);
+        }
     }
 }
 
@@ -118,6 +137,16 @@ mod tests {
         assert_eq!(all, BYTES_A_WINDOW);
         assert_eq!(granting.grant(at(99)), 0);
         assert_eq!(granting.grant(at(100)), BYTES_A_GRANT);
+    }
+
+    /// Hints are not kept from a node by what moves to it.
+    #[test]
+    fn what_moves_gets_half_and_leaves_the_rest() {
+        let mut granting = Granting::default();
+        let moved: u32 = (0..100).map(|n| granting.grant_to_move(at(n))).sum();
+        let rest: u32 = (0..100).map(|_| granting.grant(at(99))).sum();
+        assert_eq!((moved, moved + rest), (MOVED_BYTES_A_WINDOW, BYTES_A_WINDOW));
+        assert_eq!(granting.grant_to_move(at(100)), BYTES_A_GRANT);
     }
 
     #[test]

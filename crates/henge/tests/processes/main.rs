@@ -10,6 +10,7 @@ mod autoscaling;
 mod command_line;
 mod configuration;
 mod contexts;
+mod cutting;
 mod damage;
 mod dev;
 mod disagreement;

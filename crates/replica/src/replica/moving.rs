@@ -238,7 +238,7 @@ impl Replica {
             // All who had it are gone for good.
             return self.has_fetched(now, partition);
         };
-        let limit_bytes = self.granting.grant(now.mono);
+        let limit_bytes = self.granting.grant_to_move(now.mono);
         if limit_bytes == 0 {
             return fetching.rest(now.mono);
         }
