@@ -192,7 +192,7 @@ pub(super) fn held(claims: &[u16], nodes: usize) -> Vec<u32> {
 }
 
 /// A hash of both numbers as a fraction in `0.0..1.0` (the finalizer of SplitMix64).
-fn fraction(seed: usize, step: u32) -> f64 {
+pub(super) fn fraction(seed: usize, step: u32) -> f64 {
     let mut bits = (seed as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ u64::from(step).rotate_left(32);
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
