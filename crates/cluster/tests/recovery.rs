@@ -20,7 +20,7 @@ fn create(state: &ClusterState, name: &str) -> ClusterState {
 /// Five nodes of which one has joined since, and some partitions move.
 fn before() -> ClusterState {
     let state = join(&found(4, vec![Keyspace::new(1, "carts")]), "n5");
-    state.apply(&Command::Begin { partitions: (0..8).map(PartitionId).collect() }).unwrap()
+    state.apply(&Command::Begin { partitions: (0..64).map(PartitionId).collect() }).unwrap()
 }
 
 /// Whatever was routed by the lost history is earlier than what the new one asks for (E1), however far that had come.

@@ -144,7 +144,8 @@ proptest! {
 /// change of fair shares alone would move.
 #[test]
 fn histories_move_about_the_least() {
-    for (nodes, racks, weight_most) in [(6, 1, 8), (10, 4, 1), (12, 5, 8), (20, 4, 8), (24, 3, 1)] {
+    for (nodes, racks, weight_most) in [(6, 1, 8), (10, 4, 1), (12, 5, 8), (20, 2, 8), (20, 4, 8), (24, 3, 1)]
+    {
         let founding = Founding { nodes, racks, data_centers: 1, weight_most };
         let mut cluster = Cluster::found(founding);
         let (mut moved, mut least) = (0.0, 0.0);

@@ -30,6 +30,17 @@ pub(crate) struct Figures {
 }
 
 impl Figures {
+    /// The figures of these histories and of others.
+    pub(crate) fn with(mut self, other: &Figures) -> Figures {
+        self.load = self.load.max(other.load);
+        self.moved += other.moved;
+        self.least += other.least;
+        self.needed += other.needed;
+        self.worst = self.worst.max(other.worst);
+        self.thrifty = (self.thrifty.0 + other.thrifty.0, self.thrifty.1 + other.thrifty.1);
+        self
+    }
+
     pub(crate) fn ratio(&self) -> f64 {
         self.moved / self.least
     }

@@ -4,8 +4,8 @@
 //! of them, blurred by a hash as far as its spacing has slack: exactly even spreads would give every node the same
 //! successors all round the ring, and a failed node's load to those few alone. At each position that can be had, the
 //! most overdue taker that fits there takes it: first the most overdue rack, so that racks which must come every
-//! third position do, then its most overdue node. On a new ring with many racks, the rack that is in step comes before
-//! the most overdue one (`lattice`).
+//! third position do, then its most overdue node. Where there is a pattern of racks (`lattice`,
+//! `pattern`), the rack that is in step comes before the most overdue one.
 //!
 //! A first sweep keeps to the due times, a second takes any position that fits, a third takes what is left wherever
 //! it does the least harm. No randomness but a hash of fixed numbers: the same input gives the same claims anywhere.
@@ -15,8 +15,8 @@ use super::spacing::{FREE, Spacing};
 /// The claims of one ring while they are being redistributed.
 pub(super) struct Claiming<'a> {
     spacing: &'a Spacing,
-    /// For each position the rack that is in step there; empty where there is no lattice.
-    lattice: Vec<u16>,
+    /// For each position the rack that is in step there; empty where any is.
+    pattern: Vec<u16>,
     claims: &'a mut [u16],
     /// For each node how many claims too many it still has.
     surplus: Vec<Pace>,
@@ -74,8 +74,14 @@ enum Sweep {
 }
 
 impl<'a> Claiming<'a> {
-    /// Prepares to bring `claims` to `quotas`. A claim of [`FREE`] is held by nobody.
-    pub(super) fn new(spacing: &'a Spacing, claims: &'a mut [u16], quotas: &[u32]) -> Claiming<'a> {
+    /// Prepares to bring `claims` to `quotas`. A claim of [`FREE`] is held by nobody. `pattern` has for each position
+    /// the rack that should claim it; if empty, a new ring has a lattice, and others have none.
+    pub(super) fn new(
+        spacing: &'a Spacing,
+        claims: &'a mut [u16],
+        quotas: &[u32],
+        pattern: Vec<u16>,
+    ) -> Claiming<'a> {
         let held = held(claims, quotas.len());
         let racks = (0..quotas.len()).map(|node| usize::from(spacing.rack_of[node]) + 1).max().unwrap_or(0);
         let window = spacing.window() as f64 / claims.len() as f64;
@@ -92,13 +98,14 @@ impl<'a> Claiming<'a> {
             let each = quotas.iter().zip(&held).enumerate();
             each.map(|(node, (&quota, &held))| pace(node, total(quota, held), quota, window)).collect()
         };
+        let patterned = !pattern.is_empty();
         Claiming {
             surplus: nodes(|quota, held| held.saturating_sub(quota)),
             nodes: nodes(u32::saturating_sub),
             racks: (0..racks)
                 .map(|rack| pace(usize::MAX - rack, rack_total[rack], rack_quota[rack], rack_window))
                 .collect(),
-            lattice: super::lattice::lattice(spacing, claims, &rack_quota),
+            pattern: if patterned { pattern } else { super::lattice::lattice(spacing, claims, &rack_quota) },
             spacing,
             claims,
         }
@@ -177,7 +184,7 @@ impl<'a> Claiming<'a> {
 
     fn due(&self, position: usize, node: u16) -> Due {
         let rack = self.spacing.rack_of(node);
-        let out_of_step = self.lattice.get(position).is_some_and(|&expected| expected != rack);
+        let out_of_step = self.pattern.get(position).is_some_and(|&expected| expected != rack);
         (out_of_step, self.racks[usize::from(rack)].due, self.nodes[usize::from(node)].due)
     }
 }
@@ -192,7 +199,7 @@ pub(super) fn held(claims: &[u16], nodes: usize) -> Vec<u32> {
 }
 
 /// A hash of both numbers as a fraction in `0.0..1.0` (the finalizer of SplitMix64).
-fn fraction(seed: usize, step: u32) -> f64 {
+pub(super) fn fraction(seed: usize, step: u32) -> f64 {
     let mut bits = (seed as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ u64::from(step).rotate_left(32);
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

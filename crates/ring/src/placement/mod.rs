@@ -6,7 +6,8 @@
 //!
 //! The way there (`plan`): fair shares ([`mod@crate::fair`]) become whole quotas (`quota`), claims go from those who hold
 //! too many to those who hold too few (`claim`), such that neighbours on the ring are distinct (`spacing`), and on a
-//! new ring what sits badly changes places (`repair`). Then single claims are weighed by the replicas that they move
+//! new ring what sits badly changes places (`repair`). Where that moves too much, racks are given their positions first
+//! (`pattern`, `prices`), and nodes where they are at home (`home`). Then single claims are weighed by the replicas that they move
 //! and balance, as counted on the ring (`settle`, `tally`). Several changes at once are one plan like any other;
 //! `change` has those that are more than new members: a node in the place of another, and half as many partitions.
 //!
@@ -16,8 +17,11 @@
 
 mod change;
 mod claim;
+mod home;
 mod lattice;
+mod pattern;
 mod plan;
+mod prices;
 mod quota;
 mod relocate;
 mod repair;

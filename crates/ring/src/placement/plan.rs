@@ -1,9 +1,10 @@
 //! One ring's plan: from what was there before to the claims of its members.
 //!
-//! Where all claims and shares still fit, nothing changes. Else two plans are made, and the one that costs less is
-//! taken. One gives claims by fair shares: it is right where every claim is N replicas. The other gives them by what
+//! Where all claims and shares still fit, nothing changes. Else several plans are made, and the one that costs least is
+//! taken. One gives claims by fair shares: it is right where every claim is N replicas. Another gives them by what
 //! claims have yielded: it is right where racks are so large that walks skip neighbours, and the first would undo there
-//! what earlier plans have done.
+//! what earlier plans have done. If both cost more than what the nodes lack, a third one gives positions to racks before
+//! it gives claims to nodes: it is right where racks change places that are in each other's way.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +18,7 @@ use super::claim::{self, Claiming};
 use super::settle::settle;
 use super::spacing::{FREE, Spacing};
 use super::tally::Tally;
-use super::{PlacementMember, REPLICAS_BALANCED, quota, repair};
+use super::{PlacementMember, REPLICAS_BALANCED, home, prices, quota, repair};
 
 /// What a plan starts from, with members as indices.
 pub(super) struct Before {
@@ -81,13 +82,12 @@ pub(super) fn place_ring(before: &Before, members: &[&PlacementMember], partitio
     let shares = shares(members, &rack_of);
     let fair: Vec<f64> = shares.iter().map(|share| share * f64::from(partitions.count())).collect();
     let spacing = Spacing::new(REPLICAS_BALANCED, before.claims.len(), &rack_of, &rounds);
-    let held = claim::held(&before.claims, members.len());
 
     let tally = |claims| Tally::new((&rack_of, &rounds), REPLICAS_BALANCED, &fair, &before.owners, claims);
-    let plan = |shares: &[f64]| {
+    let finish = |mut claims: Vec<u16>, shares: &[f64], pattern: Vec<u16>| {
+        let held = claim::held(&claims, members.len());
         let quotas = quota::quotas(shares, &rack_of, &held, partitions.count());
-        let mut claims = before.claims.clone();
-        Claiming::new(&spacing, &mut claims, &quotas).run();
+        Claiming::new(&spacing, &mut claims, &quotas, pattern).run();
         if before.owners.is_empty() {
             repair::repair(&spacing, &before.claims, &mut claims);
         }
@@ -95,18 +95,35 @@ pub(super) fn place_ring(before: &Before, members: &[&PlacementMember], partitio
         settle(&mut tally, &before.claims);
         tally
     };
+    let by_quota = |shares: &[f64]| finish(before.claims.clone(), shares, Vec::new());
+    let by_pattern = || {
+        let pattern = prices::pattern(&spacing, before, &shares)?;
+        let claims = home::inherit(&spacing, before, &pattern, &fair);
+        Some(finish(claims, &quota::in_racks(&shares, &rack_of, &pattern), pattern))
+    };
+    let held = claim::held(&before.claims, members.len());
     let replicas = before.replicas(members.len());
+    let lacking: f64 =
+        (fair.iter().zip(&replicas)).map(|(fair, &held)| (fair - f64::from(held)).max(0.0)).sum();
     let yielding = quota::by_yield(&shares, &rack_of, &held, &replicas);
     let as_it_was = before.is_whole(&held).then(|| tally(before.claims.clone()));
     let best = match as_it_was {
         Some(as_it_was) if as_it_was.cost() == 0.0 => as_it_was,
         _ => {
-            let by_share = plan(&shares);
-            let by_yield = (yielding != shares).then(|| plan(&yielding));
-            by_yield.filter(|by_yield| by_yield.cost() < by_share.cost()).unwrap_or(by_share)
+            let by_yield = (yielding != shares).then(|| by_quota(&yielding));
+            let best = cheaper(by_quota(&shares), by_yield);
+            if best.cost() > lacking { cheaper(best, by_pattern()) } else { best }
         }
     };
     let claims: Vec<NodeId> =
         best.into_claims().iter().map(|&index| members[usize::from(index)].node).collect();
     Ring::new(ring_members, &claims, partitions).expect("each quota is at least one and all of them are met")
+}
+
+/// `other` if there is one and it costs less than `plan`.
+fn cheaper<'a>(plan: Tally<'a>, other: Option<Tally<'a>>) -> Tally<'a> {
+    match other {
+        Some(other) if other.cost() < plan.cost() => other,
+        _ => plan,
+    }
 }

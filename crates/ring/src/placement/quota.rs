@@ -58,6 +58,19 @@ pub(super) fn by_yield(shares: &[f64], rack_of: &[u16], held: &[u32], replicas: 
     shares.iter().enumerate().map(share_in_claims).collect()
 }
 
+/// Shares in claims if the racks have the positions of `pattern`: each rack's go to its nodes by their `shares`.
+pub(super) fn in_racks(shares: &[f64], rack_of: &[u16], pattern: &[u16]) -> Vec<f64> {
+    let racks = rack_of.iter().map(|&rack| usize::from(rack) + 1).max().unwrap_or(0);
+    let positions = super::prices::counted(pattern, racks);
+    let mut of_rack = vec![0.0; racks];
+    for (&rack, share) in rack_of.iter().zip(shares) {
+        of_rack[usize::from(rack)] += share;
+    }
+    let in_claims =
+        |(&rack, share): (&u16, &f64)| share * positions[usize::from(rack)] / of_rack[usize::from(rack)];
+    rack_of.iter().zip(shares).map(in_claims).collect()
+}
+
 /// Shares scaled to the number of partitions, none below one.
 fn targets(shares: &[f64], partitions: u16) -> Vec<f64> {
     let smallest = shares.iter().copied().fold(f64::INFINITY, f64::min);
