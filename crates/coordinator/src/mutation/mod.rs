@@ -21,6 +21,7 @@
 //! when its owners change meanwhile is in [`overtaken`].
 
 mod overtaken;
+mod ranking;
 mod refusal;
 mod relays;
 mod writing;
@@ -37,6 +38,7 @@ use replica::{Change, Made, Make, MakeError, Named};
 use types::{Epoch, NodeId};
 use wire::ReplicaReply;
 
+use self::ranking::Ranking;
 use self::refusal::{NEWS_DID_NOT_COME, not_made, refusal, too_few_reachable};
 use self::writing::Writing;
 use crate::answer;
@@ -406,12 +408,11 @@ impl Mutation {
             holding: self.stand_ins.joint(self.level, target),
             refused: BTreeSet::new(),
             refused_with: Stamp::default(),
-            later: BTreeSet::new(),
-            without: BTreeSet::new(),
+            ranking: Ranking::default(),
+            may_have_it: BTreeSet::new(),
             ahead: Vec::new(),
-            former: BTreeSet::new(),
-            asked_again: BTreeSet::new(),
-            asked_in_two_roles: BTreeMap::new(),
+            asked_before: BTreeMap::new(),
+            awaits_news: false,
             passing: Vec::new(),
             problems: Vec::new(),
         };
@@ -434,6 +435,13 @@ impl Mutation {
                 writing.send_to_others(target, &self.stand_ins, turn);
                 return;
             }
+            Event::Made(Err(MakeError::Stale { .. }))
+                if target.since() > self.made_by || turn.is_told_of_news =>
+            {
+                writing.awaits_news = true;
+                self.make_again_by_the_news(target, turn);
+                return;
+            }
             Event::Made(Err(error)) => {
                 // An earlier round has stored the write here, and this one has been sent to nobody.
                 writing.holding.failed(target.here);
@@ -453,7 +461,12 @@ impl Mutation {
             Event::Reply { from, round, reply } if round == writing.round => {
                 // Once the client is answered nobody is asked again.
                 let awaits = |newest| !self.answered && turn.awaits(newest);
-                writing.reply(from, reply, target.since(), awaits);
+                let is_to_be_asked = writing.reply(from, reply, target, awaits);
+                if is_to_be_asked && self.answered {
+                    writing.holding.failed(from);
+                } else if is_to_be_asked {
+                    writing.ask(&[from], target, &self.stand_ins, turn);
+                }
             }
             Event::Failed { from, failure } => {
                 writing.peer_failed(target, from, failure, &mut self.stand_ins, turn);
@@ -489,12 +502,15 @@ impl Mutation {
                 self.let_go(target);
             }
             Decision::Impossible if !self.answered => {
+                if writing.merge_where_refused(target, &self.stand_ins, turn) {
+                    return;
+                }
                 if writing.refused.is_empty() {
                     let error = self.unknown_of(target);
                     self.finish(Err(error), turn);
                     return;
                 }
-                if writing.holding.all_answered() {
+                if writing.is_all_answered() {
                     self.stamp_again(target, turn);
                     return;
                 }
@@ -516,7 +532,7 @@ impl Mutation {
             return;
         };
         // What was not hidden from the first may have been seen here, though nobody else has it.
-        let seen_by_none = self.hidden && writing.nobody_else_may_have_it(target, &self.stand_ins);
+        let seen_by_none = self.hidden && writing.may_have_it.is_empty();
         let may = writing.round < FIRST_ROUND + STAMPINGS_MAX && (!self.promised || seen_by_none);
         // All owners are sent it once more: but for the first time, that comes out of the budget for what is asked again
         // (INVARIANTS J2).
@@ -581,13 +597,12 @@ impl Mutation {
         writing.round += 1;
         writing.is_sent = false;
         writing.holding = self.stand_ins.joint(self.level, target);
-        let Writing { former, refused, without, .. } = &mut **writing;
-        former.retain(|node| !refused.contains(node) && !without.contains(node));
         writing.refused.clear();
-        writing.without.clear();
+        writing.ranking = Ranking::default();
         writing.ahead.clear();
+        writing.asked_before.clear();
+        writing.awaits_news = false;
         writing.passing.clear();
-        writing.asked_in_two_roles.clear();
         writing.problems.clear();
         let round = writing.round;
         let make = self.make_of(target, *ingredients, Some(again), turn);
