@@ -598,7 +598,7 @@ impl Mutation {
         writing.is_sent = false;
         writing.holding = self.stand_ins.joint(self.level, target);
         writing.refused.clear();
-        writing.ranking = Ranking::default();
+        writing.ranking.begin_anew();
         writing.ahead.clear();
         writing.asked_before.clear();
         writing.awaits_news = false;

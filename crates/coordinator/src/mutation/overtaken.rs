@@ -81,11 +81,15 @@ impl Mutation {
         self.finish(Err(error), turn);
     }
 
-    /// Whether this node may make the write once more, above what it was refused with: it is to the key what it was when it made it.
-    /// One that does not answer reads any more makes nothing on top of what it holds.
+    /// Whether this node may make the write once more, above what it was refused with: it is to the key what it was when it made it, or is
+    /// not read any more but written still: those who are read rank it.
     pub(super) fn is_still_maker(&self, target: &Target) -> bool {
+        let Phase::Writing(writing) = &self.phase else {
+            return false;
+        };
         let stands_in_for = self.stand_ins.owner_of(target.here);
-        self.made_for == stands_in_for && (target.is_owner() || stands_in_for.is_some())
+        let is_written_still = || writing.ranking.were_read(target.here, target);
+        self.made_for == stands_in_for && (target.is_owner() || stands_in_for.is_some() || is_written_still())
     }
 
     fn begin_anew(&mut self, target: &Target, turn: &mut Turn<'_>) {

@@ -56,6 +56,16 @@ impl Ranking {
         self.by_read &= !are_fewer_somewhere(&target.owners, &before.owners);
         self.later.clear();
     }
+
+    /// It is stamped again, and nobody has taken it under its new stamp.
+    pub(super) fn begin_anew(&mut self) {
+        *self = Ranking { by_others: self.by_others, ..Ranking::default() };
+    }
+
+    /// Whether this node is one of the others, and those were read.
+    pub(super) fn were_read(&self, node: NodeId, target: &Target) -> bool {
+        self.by_others && target.also_written.iter().any(|(other, _)| *other == node)
+    }
 }
 
 impl Writing {
