@@ -42,7 +42,6 @@ impl Mutation {
                 if round == writing.round {
                     writing.not_passed_on(from, to, target, &self.stand_ins, turn);
                 }
-                return;
             }
             Event::Reply { from, round, reply } if round == writing.round => {
                 // Once the client is answered nobody is asked again.
