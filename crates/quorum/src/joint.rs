@@ -42,6 +42,11 @@ impl Joint {
         self.each().for_each(|set| set.failed(node));
     }
 
+    /// A node that has failed is asked once more, in each set that it is in.
+    pub fn asked_again(&mut self, node: NodeId) {
+        self.each().for_each(|set| set.asked_again(node));
+    }
+
     /// Lets another node stand in for one that has not succeeded, in each set that it is in. False, and of no effect, where it
     /// is in none or has succeeded, or the other is counted already, in whichever set (INVARIANTS A2).
     pub fn replace(&mut self, node: NodeId, by: NodeId) -> bool {

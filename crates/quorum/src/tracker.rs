@@ -3,7 +3,7 @@
 //! Always true: a node counts once, however often it answers and by whatever path (INVARIANTS A2); an answer of a node
 //! that is no owner, and stands in for none, does not count; a node that succeeded stays counted if it fails later (it did what was asked), and
 //! one that failed counts if it succeeds after all. So a decision of `Met` is final, and so is `Impossible` for those
-//! who stop listening; who goes on listening may still see a late success. Both hold whatever the order of replies.
+//! who stop listening; who goes on listening, or asks one that failed once more, may still see a success. Both hold whatever the order of replies.
 
 use types::NodeId;
 
@@ -64,6 +64,13 @@ impl Tracker {
     pub fn failed(&mut self, node: NodeId) {
         if let Some(answer) = self.answer_of(node).filter(|answer| **answer == Answer::Awaited) {
             *answer = Answer::Failed;
+        }
+    }
+
+    /// A node that has failed is asked once more: it is one of those that have yet to answer.
+    pub fn asked_again(&mut self, node: NodeId) {
+        if let Some(answer) = self.answer_of(node).filter(|answer| **answer == Answer::Failed) {
+            *answer = Answer::Awaited;
         }
     }
 

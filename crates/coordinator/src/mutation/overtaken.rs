@@ -7,7 +7,13 @@
 //! - **Not made yet:** it is begun anew, with the read that it rests on. Where this node may not make it any more, another does:
 //!   the coordinator passes it on, and a maker says to the coordinator that the write was routed by an earlier state.
 //! - **The store is making it:** whatever that says comes first. A store that knows of the change makes nothing.
-//! - **Made:** the same record is sent to those of the present owners that have not acknowledged it.
+//! - **Made:** the same record is sent to those of the present owners that have not acknowledged it, and of whom no answer is due.
+//!   Whoever was asked by the state before may hold it by that; if he took nothing because he knew of the change, he says so, and is
+//!   asked by the present state then. Who is asked first is in [`ranking`](super::ranking).
+//!
+//! Why nobody is asked again while he has yet to answer: nothing would tell to which of the two he answers. He may have taken it the
+//! first time, shown it, and refuse it the second time because something outranked it between. So a write that all refused, by the
+//! one state or the other, could not be stamped again, and was *unknown*.
 //!
 //! Why acknowledgements count on: they say that a node has the record on its disk, whoever else was an owner then. One that is an
 //! owner still has it still; one that left and came back meanwhile has handed over all it had to every owner that was to stay
@@ -75,11 +81,15 @@ impl Mutation {
         self.finish(Err(error), turn);
     }
 
-    /// Whether this node may make the write once more, above what it was refused with: it is to the key what it was when it made it.
-    /// One that does not answer reads any more makes nothing on top of what it holds.
+    /// Whether this node may make the write once more, above what it was refused with: it is to the key what it was when it made it, or is
+    /// not read any more but written still: those who are read rank it.
     pub(super) fn is_still_maker(&self, target: &Target) -> bool {
+        let Phase::Writing(writing) = &self.phase else {
+            return false;
+        };
         let stands_in_for = self.stand_ins.owner_of(target.here);
-        self.made_for == stands_in_for && (target.is_owner() || stands_in_for.is_some())
+        let is_written_still = || writing.ranking.were_read(target.here, target);
+        self.made_for == stands_in_for && (target.is_owner() || stands_in_for.is_some() || is_written_still())
     }
 
     fn begin_anew(&mut self, target: &Target, turn: &mut Turn<'_>) {
@@ -143,42 +153,45 @@ impl Mutation {
         for node in writing.holding.failures().filter(|node| is_as_it_was(*node)) {
             holding.failed(node);
         }
-        writing.asked_in_two_roles.clear();
         if writing.is_sent {
-            let is_ahead = |node: &NodeId| writing.ahead.iter().any(|(other, _)| other == node);
-            let in_another_role =
-                |node: &NodeId| !is_as_it_was(*node) && !is_ahead(node) && !writing.later.contains(node);
-            let unanswered = writing.holding.awaited().filter(in_another_role);
-            let in_two_roles = unanswered.map(|node| (node, None)).collect();
-            // None of these refused it, or provably did not get it, so far as is known by now.
-            let silent = writing.holding.awaited().filter(|node| !is_ahead(node));
-            let failed = writing.holding.failures();
-            let all = silent.chain(writing.holding.successes()).chain(failed);
-            let may_have_it = |node: &NodeId| *node != target.here && !writing.later.contains(node);
-            let former: Vec<NodeId> = all.filter(may_have_it).collect();
-            writing.former.extend(former);
-            writing.asked_in_two_roles = in_two_roles;
+            let is_due = |node: &NodeId| !writing.ranking.later.contains(node) && !writing.is_ahead(*node);
+            let due: Vec<NodeId> = writing.holding.awaited().filter(is_due).collect();
+            for node in due {
+                writing.asked_before.entry(node).or_insert(true);
+            }
+            for (node, counts) in &mut writing.asked_before {
+                *counts &= is_as_it_was(*node) && keeps_what_it_has(*node, before, target);
+            }
         }
         writing.holding = holding;
         writing.ahead.clear();
-        // Who is sent it from here on may have been asked before; nobody is kept waiting.
-        writing.later.clear();
+        writing.ranking.go_by(before, target);
+        if writing.awaits_news {
+            self.make_again_by_the_news(target, turn);
+            return;
+        }
         // One that has not been sent yet, because it is being stamped again, is sent to the present owners when it is.
         if !writing.is_sent || self.naming == Naming::Asked {
             return;
         }
-        let is_made_here = self.made_for == self.stand_ins.owner_of(target.here);
-        writing.passing.clear();
-        let awaited: Vec<NodeId> =
-            writing.holding.awaited().filter(|node| *node != target.here || !is_made_here).collect();
-        for node in &awaited {
-            let is_without = writing.refused.contains(node) || writing.without.contains(node);
-            if writing.former.contains(node) && !is_without {
-                writing.asked_again.insert(*node);
-            }
-        }
-        writing.send_to(&awaited, target, &self.stand_ins, turn);
+        let is_to_be_asked = |node: &NodeId| !writing.asked_before.contains_key(node);
+        let lacking: Vec<NodeId> = writing.holding.awaited().filter(is_to_be_asked).collect();
+        writing.ask(&lacking, target, &self.stand_ins, turn);
         self.consider(target, turn);
+    }
+
+    /// The store here was to stamp it again, and knows of other owners or settings: it is to do so by those, once this operation has
+    /// heard of them.
+    pub(super) fn make_again_by_the_news(&mut self, target: &Target, turn: &mut Turn<'_>) {
+        if target.since() <= self.made_by {
+            return;
+        }
+        if self.is_still_maker(target) {
+            self.make_again(target, turn);
+        } else {
+            let error = self.unknown_of(target);
+            self.finish(Err(error), turn);
+        }
     }
 }
 

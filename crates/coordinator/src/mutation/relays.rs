@@ -2,7 +2,9 @@
 //!
 //! What must hold: whoever was to have the write through a relay is sent it once more, by another relay or directly, when that one
 //! is known not to have passed it on, and when nothing was heard of him for a while. Who may have got it the first time is taken
-//! down as asked again: what he refuses the second time says nothing of the first (`docs/decisions/2026-11-20-stamping-again.md`).
+//! down as one who may have it: what he refuses the second time says nothing of the first
+//! (`docs/decisions/2026-11-20-stamping-again.md`). And which of the two he answers is not told apart, so he is not asked again where an
+//! answer to the first would not count ([`overtaken`](super::overtaken)).
 //!
 //! What is sent once more because it *may* not have arrived comes out of the budget for what is asked again, or data centers
 //! that are slow because they have much to do would get twice as much (INVARIANTS J2). Where that is spent, or the record is not kept
@@ -58,7 +60,7 @@ impl Writing {
             keyspace: target.keyspace_id,
             key: target.key.clone(),
             record: self.made.record.clone(),
-            path: self.made.path,
+            path: self.path(),
         };
         let holder = |node: &NodeId| Holder { node: *node, in_place_of: stand_ins.owner_of(*node) };
         let request = Relay {
@@ -127,8 +129,11 @@ impl Writing {
             std::mem::take(&mut self.passing).into_iter().partition(|passing| passing.until <= now);
         self.passing = waiting;
         for node in late.into_iter().flat_map(|passing| passing.others) {
-            if self.is_awaited(node) && !self.made.record.is_empty() && turn.pace.may_retry(now) {
-                self.asked_again.insert(node);
+            let is_to_be_sent =
+                self.is_awaited(node) && !self.made.record.is_empty() && self.answer_counts(node);
+            if is_to_be_sent && turn.pace.may_retry(now) {
+                self.asked_before.remove(&node);
+                self.may_have_it.insert(node);
                 self.send(node, target, stand_ins, turn);
                 turn.pace.figures.relays_failed += 1;
             }
@@ -150,13 +155,22 @@ impl Writing {
             return;
         }
         turn.pace.figures.relays_failed += nodes.len() as u64;
-        if may_have_it {
-            self.asked_again.extend(nodes);
+        let (nodes, others): (Vec<NodeId>, Vec<NodeId>) =
+            nodes.iter().partition(|node| !may_have_it || self.answer_counts(**node));
+        for node in &others {
+            self.holding.failed(*node);
         }
-        self.send_to(nodes, target, stand_ins, turn);
+        for node in nodes.iter().chain(&others) {
+            self.asked_before.remove(node);
+        }
+        if may_have_it {
+            self.may_have_it.extend(nodes.iter().chain(&others));
+        }
+        self.ask(&nodes, target, stand_ins, turn);
     }
 
-    fn is_awaited(&self, node: NodeId) -> bool {
-        self.holding.awaited().any(|awaited| awaited == node)
+    /// Whether what he was asked last still counts if he says that he holds it.
+    fn answer_counts(&self, node: NodeId) -> bool {
+        self.asked_before.get(&node).copied().unwrap_or(true)
     }
 }

@@ -114,3 +114,19 @@ fn a_majority_of_all_is_not_enough() {
     joint.failed(NodeId(5));
     assert_eq!(joint.decided(), Decision::Impossible);
 }
+
+/// One that failed and is asked once more is waited for in each set, and one that has succeeded is not.
+#[test]
+fn who_is_asked_again_may_still_bring_it_about() {
+    let mut joint = joint(Level::Quorum, 0, &three([1, 2, 3]), &three([1, 3, 4]));
+    joint.succeeded(NodeId(1));
+    joint.failed(NodeId(2));
+    joint.failed(NodeId(3));
+    assert_eq!(joint.decided(), Decision::Impossible);
+    joint.asked_again(NodeId(1));
+    joint.asked_again(NodeId(3));
+    assert_eq!(joint.decided(), Decision::Waiting);
+    assert_eq!(joint.awaited().collect::<Vec<_>>(), [NodeId(3), NodeId(4)]);
+    joint.succeeded(NodeId(3));
+    assert_eq!(joint.decided(), Decision::Met);
+}

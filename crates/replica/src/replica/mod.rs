@@ -267,7 +267,10 @@ impl Replica {
             out.push(Effect::Made(ticket, Err(MakeError::Stale { newest })));
             return;
         }
-        let key = match self.place_of(ask.keyspace, &ask.key, ticket.partition, ask.in_place_of) {
+        // What is stamped again was made here when this node was read. It may do that for as long as it is written: others say whether
+        // that outranks what they hold.
+        let place = if ask.again.is_some() { Replica::place_to_keep } else { Replica::place_of };
+        let key = match place(self, ask.keyspace, &ask.key, ticket.partition, ask.in_place_of) {
             Ok(key) => key,
             Err(why) => {
                 out.push(Effect::Made(ticket, Err(MakeError::CannotSay(why))));

@@ -233,7 +233,7 @@ impl Replica {
 
     /// The same for a record that is to be kept, or compared: also where this node is about to own the key, or has yet to hand it
     /// over.
-    fn place_to_keep(
+    pub(super) fn place_to_keep(
         &self,
         keyspace: KeyspaceId,
         key: &[u8],
