@@ -365,7 +365,7 @@ fn halves_are_joined_when_every_member_can_go_by_that() {
         [NodeId(2)]
     );
     let join = Command::JoinHalves { partitions: 2 * count };
-    assert_eq!(next(&reports_of_shards(&merging, shards), &|_| true), [join.clone()]);
+    assert_eq!(next(&reports_of_shards(&merging, shards), &|_| true), std::slice::from_ref(&join));
     let joined = merging.apply(&join).unwrap();
     assert_eq!((joined.partitions().count(), joined.is_merging()), (count, false));
     assert!(
