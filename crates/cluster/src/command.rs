@@ -98,6 +98,11 @@ pub enum Command {
         /// Who gets it, by name.
         to: String,
     },
+    /// Members that leave, and have nothing any more, are members no more.
+    Dismiss {
+        /// Their numbers.
+        nodes: Vec<types::NodeId>,
+    },
 }
 
 /// The most partitions that one command begins to move, or advances.
@@ -116,7 +121,7 @@ impl Command {
 
     /// Whether people ask for it; the others are what the cluster does by itself.
     pub fn is_peoples(&self) -> bool {
-        !matches!(self, Command::Begin { .. } | Command::Advance { .. })
+        !matches!(self, Command::Begin { .. } | Command::Advance { .. } | Command::Dismiss { .. })
     }
 }
 

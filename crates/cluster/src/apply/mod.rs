@@ -42,6 +42,7 @@ impl ClusterState {
             Command::Begin { partitions } => next.begin(partitions)?,
             Command::Advance { steps, of } => next.advance(steps, *of)?,
             Command::Halve { partitions } => next.halve(*partitions)?,
+            Command::Dismiss { nodes } => next.dismiss(nodes)?,
             Command::MovePartition { partition, of, from, to } => {
                 next.is_of(*of)?;
                 next.move_partition(*partition, from.as_deref(), to)?;
@@ -116,19 +117,19 @@ impl Parts {
     }
 
     /// Whether a member claims anything in a layout that is in use.
-    fn is_placed(&self, member: &Member) -> bool {
+    pub(crate) fn is_placed(&self, member: &Member) -> bool {
         self.layouts.iter().any(|layout| layout.has(member.id))
     }
 
-    /// What follows by itself: members that have all that they are to have are settled, and those that nothing is left at are
-    /// members no more.
+    /// What follows by itself: members that have all that they are to have are settled, and those that are gone are members no more
+    /// once all that they had is with others. Who leaves is not: he may be needed for longer ([`Command::Dismiss`]).
     fn tidy(&mut self) {
         self.drop_unused_layouts();
         let has_arrived = self.layouts.len() == 1;
         let gone: Vec<types::NodeId> = self
             .members
             .iter()
-            .filter(|member| !member.standing.stays() && !self.is_placed(member))
+            .filter(|member| member.standing == Standing::Gone && !self.is_placed(member))
             .map(|member| member.id)
             .collect();
         self.members.retain(|member| !gone.contains(&member.id));

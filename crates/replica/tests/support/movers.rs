@@ -72,12 +72,12 @@ impl Owners {
     /// Lets the cluster go on by one command. False where there is nothing left to be done.
     pub(crate) fn go_on(&mut self, mut meanwhile: impl FnMut(&mut Owners)) -> bool {
         for _ in 0..PATIENCE {
-            if self.state.movements().is_empty() && self.state.waiting_to_move().next().is_none() {
-                return false;
-            }
             if let Some(command) = self.next() {
                 self.commit(&command);
                 return true;
+            }
+            if self.state.movements().is_empty() && self.state.waiting_to_move().next().is_none() {
+                return false;
             }
             self.pass(STEP, STEP);
             meanwhile(self);
