@@ -134,7 +134,8 @@ impl Parts {
     pub(super) fn dismiss(&mut self, nodes: &[NodeId]) -> Result<(), Refused> {
         let before = self.members.len();
         let members = std::mem::take(&mut self.members);
-        self.members = members.into_iter().filter(|one| !nodes.contains(&one.id) || !self.is_free(one)).collect();
+        self.members =
+            members.into_iter().filter(|one| !nodes.contains(&one.id) || !self.is_free(one)).collect();
         if self.members.len() == before {
             return Err(Refused::because("none of these leaves and has nothing any more"));
         }
