@@ -454,13 +454,18 @@ fn hints_reach_those_who_own_the_key_by_now() {
 /// he had, and would drop what he is given then (seed 720598).
 #[test]
 fn hints_for_one_who_hands_over_reach_the_new_owners() {
-    let (mut owners, _) = filled(4);
+    let (mut owners, _) = filled(5);
     let number = 77_000;
     let (keyspace, key) = (keyspace_of(number), Bytes::from(key(number)));
     let partition = owners.state.partition_of(&key);
     let set = owners.state.owners(keyspace, partition).to_vec();
-    let stand_in = owners.state.members().iter().map(|one| one.id).find(|node| !set.contains(node)).unwrap();
-    let (stand_in, leaves) = (owners.place(stand_in), set[0]);
+    let leaves = set[0];
+    let name = owners.state.member(leaves).unwrap().name.clone();
+    let drain = Command::Drain { names: vec![name], below_n: false };
+    let gaining = owners.state.apply(&drain).unwrap().gaining(partition);
+    let mut members = owners.state.members().iter().map(|one| one.id);
+    let stand_in = members.find(|node| !set.contains(node) && !gaining.contains(node)).unwrap();
+    let stand_in = owners.place(stand_in);
     // They do not reach each other, and he alone has the write.
     owners.nodes[stand_in].peer_lost(owners.now, leaves);
     let request = ReplicaRequest::Write {
@@ -472,8 +477,7 @@ fn hints_for_one_who_hands_over_reach_the_new_owners() {
     };
     let epoch = owners.state.since_in(keyspace, partition);
     assert_eq!(owners.asks_by(stand_in, epoch, partition, request), ReplicaReply::Stored);
-    let name = owners.state.member(leaves).unwrap().name.clone();
-    owners.commit(&Command::Drain { names: vec![name], below_n: false });
+    owners.commit(&drain);
     owners.adopt_all(|_, _| {});
     while owners.state.movement(partition).is_none_or(|movement| movement.stage != Stage::Clearing) {
         assert!(owners.go_on(|_| {}), "the partition moves");

@@ -179,7 +179,7 @@ impl Governing {
             |node: NodeId| heard.get(&node).is_some_and(|heard| now.mono.since(heard.at) < REPORT_STANDS);
         // Who votes is not let go before another votes in its place; and who learns may be about to.
         let membership =
-            self.keeper.as_ref().and_then(|keeper| keeper.group()).map(|group| group.membership());
+            self.keeper.as_ref().and_then(|keeper| keeper.group()).map(consensus::Group::membership);
         let in_group: BTreeSet<NodeId> = membership
             .into_iter()
             .flat_map(|group| group.voters().iter().chain(group.learners()))
