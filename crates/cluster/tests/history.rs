@@ -400,7 +400,7 @@ fn who_leaves_is_let_go_when_nobody_needs_him() {
     assert_eq!(cancelled.member(joiner).unwrap().standing, Standing::Leaving);
     let next = |is_needed: bool| reports(&cancelled).next(&cancelled, |_| true, |_| is_needed);
     assert_eq!(next(true), []);
-    assert_eq!(next(false), [dismiss.clone()]);
+    assert_eq!(next(false), std::slice::from_ref(&dismiss));
     let gone = cancelled.apply(&dismiss).unwrap();
     assert!(gone.was_removed(joiner) && gone.member(joiner).is_none());
     assert!(gone.apply(&dismiss).is_err(), "once");
