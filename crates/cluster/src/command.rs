@@ -110,6 +110,11 @@ pub enum Command {
         /// Who gets it, by name.
         to: String,
     },
+    /// Members that leave, and have nothing any more, are members no more.
+    Dismiss {
+        /// Their numbers.
+        nodes: Vec<types::NodeId>,
+    },
 }
 
 /// The most partitions that one command begins to move, or advances.
@@ -128,7 +133,13 @@ impl Command {
 
     /// Whether people ask for it; the others are what the cluster does by itself.
     pub fn is_peoples(&self) -> bool {
-        !matches!(self, Command::Begin { .. } | Command::Advance { .. } | Command::JoinHalves { .. })
+        !matches!(
+            self,
+            Command::Begin { .. }
+                | Command::Advance { .. }
+                | Command::JoinHalves { .. }
+                | Command::Dismiss { .. }
+        )
     }
 }
 

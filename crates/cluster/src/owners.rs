@@ -23,6 +23,13 @@ impl<'a> Owners<'a> {
         let others = self.also_written.iter().chain(self.clearing);
         read.iter().chain(others.filter(|node| !read.contains(node))).copied()
     }
+
+    /// All who are to have what is written, each once; those that answer reads first. Who has yet to hand something over is none of
+    /// them: what comes to him when he has compared is lost when he drops the rest.
+    pub fn written(&self) -> impl Iterator<Item = NodeId> + Clone + use<'a> {
+        let read = self.read;
+        read.iter().chain(self.also_written.iter().filter(|node| !read.contains(node))).copied()
+    }
 }
 
 /// A table with a row for each partition.

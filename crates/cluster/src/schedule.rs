@@ -1,4 +1,4 @@
-//! What the cluster does next by itself: which movements begin, and which go on to their next stage.
+//! What the cluster does next by itself: which movements begin, which go on to their next stage, and who is let go.
 //!
 //! Nodes [report](Report) how far they are, again and again, and whoever leads the cluster-state group proposes what follows from it.
 //! So he needs to remember nothing, and another one who takes over goes on with the next reports.
@@ -57,24 +57,18 @@ impl Progress {
     }
 
     /// What is to be proposed now. `is_up` says whether a node seems to be able to take part, and `is_needed` whether it is to stay
-    /// for now though it has handed over all that it had.
+    /// for now though it has nothing any more: who votes on the state is let go when another votes in his place, or those that are
+    /// left might be no majority.
     pub fn next(
         &self,
         state: &ClusterState,
         is_up: impl Fn(NodeId) -> bool,
         is_needed: impl Fn(NodeId) -> bool,
     ) -> Vec<Command> {
-        let lets_go = |partition: PartitionId, movement: &Movement| {
-            let mut held = state.members().iter().filter(|one| one.standing == Standing::Leaving);
-            movement.stage == Stage::Clearing
-                && held.any(|one| is_needed(one.id) && state.holds(one.id, partition))
-        };
         let steps: Vec<Step> = state
             .movements()
             .iter()
-            .filter(|(partition, movement)| {
-                self.is_done(state, **partition, movement) && !lets_go(**partition, movement)
-            })
+            .filter(|(partition, movement)| self.is_done(state, **partition, movement))
             .map(|(partition, movement)| step_of(*partition, movement))
             .take(STEPS_MAX)
             .collect();
@@ -88,6 +82,11 @@ impl Progress {
         let partitions = to_begin(state, is_up);
         if !partitions.is_empty() {
             commands.push(Command::Begin { partitions });
+        }
+        let free = state.members().iter().filter(|one| state.parts.is_free(one) && !is_needed(one.id));
+        let nodes: Vec<NodeId> = free.map(|one| one.id).collect();
+        if !nodes.is_empty() {
+            commands.push(Command::Dismiss { nodes });
         }
         commands
     }

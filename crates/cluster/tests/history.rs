@@ -214,7 +214,12 @@ fn check(before: &ClusterState, after: &ClusterState) {
                 assert_eq!(after.owners(keyspace.id, partition).len(), copies);
             }
         }
-        assert!(after.members().iter().all(|one| one.standing == Standing::Settled));
+        let nothing_is_left = |one: &cluster::Member| {
+            let holds = |partition| after.holds(one.id, partition);
+            one.standing == Standing::Leaving && !after.partitions().iter().any(holds)
+        };
+        let is_at_rest = |one: &cluster::Member| one.standing == Standing::Settled || nothing_is_left(one);
+        assert!(after.members().iter().all(is_at_rest));
     }
 }
 
@@ -252,6 +257,7 @@ proptest! {
         prop_assert!(!go_on(&mut state, 20_000, &mut check), "it goes on for ever");
         prop_assert!(state.movements().is_empty() && state.waiting_to_move().next().is_none());
         prop_assert!(!state.is_merging(), "what is to be merged is in the end");
+        prop_assert!(state.members().iter().all(|one| one.standing == Standing::Settled), "who leaves is let go");
         // Whoever applies the same comes to the same.
         for (before, command, fingerprint) in log {
             let before = ClusterState::decode(&before.encode()).unwrap();
@@ -443,6 +449,27 @@ fn keyspaces_change_in_one_order() {
     let default = state.default_keyspace();
     let drop = Command::DropKeyspace { keyspace: default.id, name: default.name.clone() };
     assert!(state.apply(&drop).is_err());
+}
+
+/// Who leaves is a member for as long as he is needed, though he has nothing: as one of two who vote on the state he takes the
+/// majority with him. Once he is not, he is let go; and nobody is who stays by then.
+#[test]
+fn who_leaves_is_let_go_when_nobody_needs_him() {
+    let plan = Box::new(member("n4", "dc1", "r4"));
+    let state = found(3, Vec::new()).apply(&Command::Join { plan, replaces: None }).unwrap();
+    let joiner = state.member_by_name("n4").unwrap().id;
+    let dismiss = Command::Dismiss { nodes: vec![joiner] };
+    assert!(state.apply(&dismiss).is_err(), "he stays");
+    let cancelled = state.apply(&Command::Cancel { name: "n4".to_owned() }).unwrap();
+    assert_eq!(cancelled.member(joiner).unwrap().standing, Standing::Leaving);
+    let next = |is_needed: bool| reports(&cancelled).next(&cancelled, |_| true, |_| is_needed);
+    assert_eq!(next(true), []);
+    assert_eq!(next(false), std::slice::from_ref(&dismiss));
+    let gone = cancelled.apply(&dismiss).unwrap();
+    assert!(gone.was_removed(joiner) && gone.member(joiner).is_none());
+    assert!(gone.apply(&dismiss).is_err(), "once");
+    let again = cancelled.apply(&Command::Cancel { name: "n4".to_owned() }).unwrap();
+    assert!(again.apply(&dismiss).is_err(), "he stays again");
 }
 
 /// Whoever takes another's place takes exactly his claims: a dead one's, and one's that hands over what it has.

@@ -342,15 +342,15 @@ impl Handoff {
         self.scans.contains_key(&token)
     }
 
-    /// A part of a line was read. `partition_of` says which partition a key's slot is in, `is_hidden` which hints are not to
-    /// be shown to anybody yet.
+    /// A part of a line was read. `partition_of` says which partition a key's slot is in, `is_held_back` which hints are
+    /// not to be sent yet.
     pub fn scan_done(
         &mut self,
         now: Moment,
         token: u64,
         outcome: ScanOutcome,
         partition_of: impl Fn(u16) -> PartitionId,
-        is_hidden: impl Fn(&Bytes) -> bool,
+        is_held_back: impl Fn(&Bytes) -> bool,
         out: &mut Vec<Effect>,
     ) {
         let Some(looking) = self.scans.remove(&token) else { return };
@@ -370,7 +370,7 @@ impl Handoff {
             (Looking::ForWhomElse, _) => {}
             (Looking::Along(owner), None) => self.rest(now, owner, PAUSE),
             (Looking::Along(owner), Some((entries, next))) => {
-                self.send(now, owner, entries, next, (partition_of, is_hidden), out);
+                self.send(now, owner, entries, next, (partition_of, is_held_back), out);
             }
         }
     }
@@ -402,7 +402,7 @@ impl Handoff {
         owner: NodeId,
         entries: Vec<(Bytes, Bytes)>,
         next: Option<Bytes>,
-        (partition_of, is_hidden): (impl Fn(u16) -> PartitionId, impl Fn(&Bytes) -> bool),
+        (partition_of, is_held_back): (impl Fn(u16) -> PartitionId, impl Fn(&Bytes) -> bool),
         out: &mut Vec<Effect>,
     ) {
         let (mut sent, mut sent_bytes) = (0, 0);
@@ -410,7 +410,9 @@ impl Handoff {
         let line = self.lines.get_mut(&owner);
         let rewritten = line.map(|line| std::mem::take(&mut line.rewritten)).unwrap_or_default();
         for (key, record) in entries {
-            let Some((_, place)) = store_key::parse_hint(&key).filter(|_| !is_hidden(&key)) else { continue };
+            let Some((_, place)) = store_key::parse_hint(&key).filter(|_| !is_held_back(&key)) else {
+                continue;
+            };
             sent_bytes += record.len() as u64;
             let request = ReplicaRequest::Write {
                 keyspace: place.keyspace,

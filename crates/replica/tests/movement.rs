@@ -450,6 +450,45 @@ fn hints_reach_those_who_own_the_key_by_now() {
     assert_eq!(owners.nodes[stand_in].handoff().waiting, 0);
 }
 
+/// INVARIANTS A3, E4: what a stand-in keeps for one who is handing over the partition is for the new owners. He may have compared all that
+/// he had, and would drop what he is given then (seed 720598).
+#[test]
+fn hints_for_one_who_hands_over_reach_the_new_owners() {
+    let (mut owners, _) = filled(5);
+    let number = 77_000;
+    let (keyspace, key) = (keyspace_of(number), Bytes::from(key(number)));
+    let partition = owners.state.partition_of(&key);
+    let set = owners.state.owners(keyspace, partition).to_vec();
+    let leaves = set[0];
+    let name = owners.state.member(leaves).unwrap().name.clone();
+    let drain = Command::Drain { names: vec![name], below_n: false };
+    let gaining = owners.state.apply(&drain).unwrap().gaining(partition);
+    let mut members = owners.state.members().iter().map(|one| one.id);
+    let stand_in = members.find(|node| !set.contains(node) && !gaining.contains(node)).unwrap();
+    let stand_in = owners.place(stand_in);
+    // They do not reach each other, and he alone has the write.
+    owners.nodes[stand_in].peer_lost(owners.now, leaves);
+    let request = ReplicaRequest::Write {
+        keyspace,
+        key: key.clone(),
+        record: support::lww(1, causality::Stamp(owners.now.wall.0 << 16), b"kept").to_bytes(),
+        path: WritePath::Merge,
+        in_place_of: Some(leaves),
+    };
+    let epoch = owners.state.since_in(keyspace, partition);
+    assert_eq!(owners.asks_by(stand_in, epoch, partition, request), ReplicaReply::Stored);
+    owners.commit(&drain);
+    owners.adopt_all(|_, _| {});
+    while owners.state.movement(partition).is_none_or(|movement| movement.stage != Stage::Clearing) {
+        assert!(owners.go_on(|_| {}), "the partition moves");
+        owners.adopt_all(|_, _| {});
+    }
+    owners.pass(Duration::from_secs(20), STEP);
+    for owner in owners.state.owners(keyspace, partition).to_vec() {
+        assert!(owners.held(owners.place(owner), keyspace, &key).is_some(), "{owner} has it");
+    }
+}
+
 /// INVARIANTS D1: what was deleted and dropped before a node became an owner does not come back by it, nor what is deleted
 /// afterwards; and what old owners had agreed on the new one knows.
 #[test]

@@ -63,8 +63,8 @@ pub struct Ailments {
     pub slower: Option<u32>,
     /// Whether its syncs fail.
     pub syncs_fail: bool,
-    /// Whether its disk is full.
-    pub is_full: bool,
+    /// How large its disk is, where that is so little that it is soon full.
+    pub capacity: Option<u64>,
 }
 
 /// A shard of a node on some machine.
@@ -218,8 +218,20 @@ impl Host {
     /// The node is gone, and what it had in memory; of what it had not synced, `mode` says what is left.
     pub fn crash(&mut self, mode: CrashMode, rng: &mut Rng) {
         // The disk first: what is dropped afterwards can no longer write.
+        let used = self.disk.used_bytes();
         self.disk.crash(mode, rng);
+        self.make_room_for_what_is_back(used);
         self.leave();
+    }
+
+    /// Files whose removal was not synced come back with a power cut. A real disk has not given their room to others before that; this
+    /// one has, and without it the node could not so much as start (seed 720235).
+    fn make_room_for_what_is_back(&mut self, used_before: u64) {
+        let back = self.disk.used_bytes().saturating_sub(used_before);
+        if let Some(capacity) = &mut self.ailments.capacity {
+            *capacity += back;
+            self.disk.set_capacity(Some(*capacity));
+        }
     }
 
     /// Ends the node in good order, unless its machine stops in the midst of that; then it is still to be crashed.

@@ -392,7 +392,7 @@ impl Run {
     }
 
     /// Where the network goes on losing messages without a word, each lost one holds up a round of comparing for as long as
-    /// its patience. Rounds go one at a time, and in a large cluster there are a thousand and more (seeds 106040, 108908).
+    /// its patience. Rounds go one at a time, and in a large cluster there are a thousand and more (seeds 106040, 108908, 714123).
     fn longer_where_lossy(&self, within: Duration) -> Duration {
         within * if self.world.scenario().network.lost_one_in > 0 { 12 } else { 1 }
     }
@@ -432,15 +432,15 @@ impl Run {
 
     /// When faults are over, all owners come to hold the same, without anybody reading it (INVARIANTS F1).
     fn wait_for_exchange(&mut self) {
-        let latest = self.world.now() + EQUAL_WITHIN;
+        let within = self.longer_where_lossy(EQUAL_WITHIN);
+        let latest = self.world.now() + within;
         loop {
             let different = crate::agreement::disagreements(&self.world);
             let Some(first) = different.first().filter(|_| self.world.violations().is_empty()) else {
                 return;
             };
             if self.world.now() >= latest {
-                let what =
-                    format!("{} keys differ after {EQUAL_WITHIN:?}, the first: {first}", different.len());
+                let what = format!("{} keys differ after {within:?}, the first: {first}", different.len());
                 return self.world.violated("owners become equal without a client (F1, liveness)", what);
             }
             self.go_on(self.world.now() + Duration::from_millis(500));

@@ -77,6 +77,33 @@ fn a_voter_that_stops_soon_goes_before_one_that_stays() {
     check(&sim::run_caught(Scenario::from_seed(710_992), false));
 }
 
+/// A node that joined voted by then, had no partition yet, and was cancelled. It was a member no more in the same step, and of two voters
+/// one was left.
+#[test]
+fn a_voter_that_is_cancelled_is_let_go_when_another_votes_in_its_place() {
+    check(&sim::run_caught(Scenario::from_seed(713_213), false));
+}
+
+/// The only node left, but for one that had begun to take its place and was the only voter, was to stay after all, and the other went at
+/// once.
+#[test]
+fn the_only_voter_that_is_cancelled_is_let_go_when_another_votes_in_its_place() {
+    check(&sim::run_caught(Scenario::from_seed(714_115), false));
+}
+
+/// A stand-in brought what it kept to an owner who had yet to hand over the partition. He had compared all that he had by then, and
+/// dropped it: an acknowledged write was lost.
+#[test]
+fn what_is_kept_for_one_who_hands_over_is_for_the_new_owners() {
+    check(&sim::run_caught(Scenario::from_seed(720_598), false));
+}
+
+/// Files whose removal was not synced came back with a power cut, and the simulated disk had given away their room.
+#[test]
+fn what_comes_back_with_a_power_cut_has_its_room() {
+    check(&sim::run_caught(Scenario::from_seed(720_235), false));
+}
+
 /// A node had started as one of two, and before it met the other that one was removed: nobody was left to let it in, and it dropped no
 /// deletes.
 #[test]

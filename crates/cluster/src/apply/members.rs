@@ -131,6 +131,24 @@ impl Parts {
         self.lay_out_members()
     }
 
+    /// Lets those go of these who leave and have nothing. Who stays by now, or has something again, is not let go by a command that
+    /// comes late.
+    pub(super) fn dismiss(&mut self, nodes: &[NodeId]) -> Result<(), Refused> {
+        let before = self.members.len();
+        let members = std::mem::take(&mut self.members);
+        self.members =
+            members.into_iter().filter(|one| !nodes.contains(&one.id) || !self.is_free(one)).collect();
+        if self.members.len() == before {
+            return Err(Refused::because("none of these leaves and has nothing any more"));
+        }
+        Ok(())
+    }
+
+    /// Whether a member leaves and has nothing to hand over.
+    pub(crate) fn is_free(&self, member: &Member) -> bool {
+        member.standing == Standing::Leaving && !self.is_placed(member)
+    }
+
     /// Whether any partition is where this node claims some: it is more than one who has only begun to join.
     fn has_something(&self, node: NodeId) -> bool {
         self.at.iter().any(|at| self.layout(*at).is_some_and(|layout| layout.has(node)))

@@ -47,6 +47,7 @@ impl ClusterState {
             Command::Merge { partitions } => next.merge(*partitions)?,
             Command::KeepHalves => next.keep_halves()?,
             Command::JoinHalves { partitions } => next.join_halves(*partitions)?,
+            Command::Dismiss { nodes } => next.dismiss(nodes)?,
             Command::MovePartition { partition, of, from, to } => {
                 next.is_of(*of)?;
                 next.move_partition(*partition, from.as_deref(), to)?;
@@ -124,19 +125,19 @@ impl Parts {
     }
 
     /// Whether a member claims anything in a layout that is in use.
-    fn is_placed(&self, member: &Member) -> bool {
+    pub(crate) fn is_placed(&self, member: &Member) -> bool {
         self.layouts.iter().any(|layout| layout.has(member.id))
     }
 
-    /// What follows by itself: members that have all that they are to have are settled, and those that nothing is left at are
-    /// members no more.
+    /// What follows by itself: members that have all that they are to have are settled, and those that are gone are members no more
+    /// once all that they had is with others. Who leaves is not: he may be needed for longer ([`Command::Dismiss`]).
     fn tidy(&mut self) {
         self.drop_unused_layouts();
         let has_arrived = self.layouts.len() == 1;
         let gone: Vec<types::NodeId> = self
             .members
             .iter()
-            .filter(|member| !member.standing.stays() && !self.is_placed(member))
+            .filter(|member| member.standing == Standing::Gone && !self.is_placed(member))
             .map(|member| member.id)
             .collect();
         self.members.retain(|member| !gone.contains(&member.id));

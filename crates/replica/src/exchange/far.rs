@@ -98,6 +98,7 @@ mod tests {
             asked: None,
             is_asked_for: false,
             is_wanted: false,
+            agrees: false,
             is_spared: false,
         }
     }

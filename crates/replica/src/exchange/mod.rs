@@ -379,8 +379,13 @@ impl Exchange {
         for _ in 0..self.pairs.len() {
             let cycle = self.options.cycle;
             let turn = self.pairs.next(self.asked_at, |met| now.mono.since(met) <= cycle);
-            let Some(turn @ Turn { id, peer, is_wanted, is_spared, .. }) = turn else { break };
+            let Some(turn @ Turn { id, peer, is_wanted, agrees, is_spared, .. }) = turn else { break };
             self.is_hurried = self.hurried > 0;
+            if self.is_hurried && agrees && !is_wanted {
+                // Somebody who waited for it has had it compared since all were asked to be.
+                self.hurried -= 1;
+                continue;
+            }
             let who = (self.here, &turn);
             let is_left = far::is_left_to_others(now.mono, who, &self.state, &self.reachable, cycle);
             if (is_spared || is_left) && !self.is_hurried {

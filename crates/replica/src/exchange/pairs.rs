@@ -54,6 +54,8 @@ pub(crate) struct Turn {
     pub(crate) is_asked_for: bool,
     /// Whether it is out of the order in which all have theirs, because somebody waits for it.
     pub(crate) is_wanted: bool,
+    /// Whether both hold the same by a round that began since all were asked to be compared.
+    pub(crate) agrees: bool,
     /// Whether it need not be compared now.
     pub(crate) is_spared: bool,
 }
@@ -194,7 +196,7 @@ impl Pairs {
         let is_spared = !is_wanted && !pair.leads && is_met;
         let Pair { id, peer, leads, complete, asked, .. } = *pair;
         let is_asked_for = asked_at > Instant::default() && pair.is_uncompared(asked_at);
-        Some(Turn { id, peer, leads, complete, asked, is_asked_for, is_wanted, is_spared })
+        Some(Turn { id, peer, leads, complete, asked, is_asked_for, is_wanted, agrees, is_spared })
     }
 
     /// Another owner asks.
@@ -318,23 +320,21 @@ mod tests {
         Instant::default() + Duration::from_secs(seconds)
     }
 
-    /// Of two owners that agree one asks. But a comparison that somebody asked for is this node's own to make, or it would wait
-    /// for it for ever.
-    #[test]
-    fn a_turn_is_spared_where_both_agree_and_nobody_has_asked_since() {
+    /// The pairs of a shard that has one, which this node does not lead and has compared by a round that began then.
+    fn one_pair(partition: PartitionId, complete: Instant) -> Pairs {
         let pair = Pair {
-            id: TreeId { partition: PartitionId(1), keyspace: KeyspaceId(0) },
+            id: TreeId { partition, keyspace: KeyspaceId(0) },
             peer: NodeId(2),
             leads: false,
-            complete: Some(at(5)),
-            met: Some(at(6)),
+            complete: Some(complete),
+            met: None,
             asked: None,
             differing: 0,
             since: None,
             repeated: 0,
             signature: 0,
         };
-        let mut pairs = Pairs {
+        Pairs {
             pairs: vec![pair],
             next: 0,
             wanted: VecDeque::new(),
@@ -343,13 +343,33 @@ mod tests {
             adopted: 0,
             passed_over: 0,
             figures: Figures::default(),
-        };
+        }
+    }
+
+    /// Of two owners that agree one asks. But a comparison that somebody asked for is this node's own to make, or it would wait
+    /// for it for ever.
+    #[test]
+    fn a_turn_is_spared_where_both_agree_and_nobody_has_asked_since() {
+        let mut pairs = one_pair(PartitionId(1), at(5));
+        pairs.pairs[0].met = Some(at(6));
         let is_spared =
             |pairs: &mut Pairs, asked_at| pairs.next(asked_at, |_| true).is_some_and(|turn| turn.is_spared);
         assert!(is_spared(&mut pairs, at(0)) && is_spared(&mut pairs, at(5)));
         assert!(!is_spared(&mut pairs, at(7)), "it was not compared since all was asked to be");
         pairs.pairs[0].complete = Some(at(8));
         assert!(is_spared(&mut pairs, at(7)));
+    }
+
+    /// What somebody who waited for it has had compared since all were asked to be is not compared once more for that. Where
+    /// everything is waited for, a repair would take twice as long.
+    #[test]
+    fn what_was_compared_out_of_order_counts_for_who_asked_for_all() {
+        let mut pairs = one_pair(PartitionId(0), at(5));
+        let of = |pairs: &mut Pairs, asked_at| pairs.next(asked_at, |_| false).map(|turn| turn.agrees);
+        assert_eq!(of(&mut pairs, at(6)), Some(false), "it was compared before that");
+        assert_eq!(of(&mut pairs, at(5)), Some(true));
+        pairs.pairs[0].differing = 1;
+        assert_eq!(of(&mut pairs, at(5)), Some(false), "something is known to differ since");
     }
 
     /// Who waits for a pair is to ask for it again when the owners have changed, or it may never get its turn: so he sees that
@@ -402,6 +422,7 @@ mod tests {
             asked: None,
             is_asked_for: false,
             is_wanted,
+            agrees: false,
             is_spared: false,
         };
         let before = pairs.moment();

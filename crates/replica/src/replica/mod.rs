@@ -358,7 +358,13 @@ impl Replica {
         if self.handoff.is_looking(token) {
             let (state, recent) = (&self.state, &self.recent);
             let partition_of = |slot| state.partition_of_slot(slot).0;
-            self.handoff.scan_done(now, token, outcome, partition_of, |key| recent.is_hidden(key), out);
+            // What is for another by now is not sent before it is kept for him.
+            let is_for_another = |(owner, place): (NodeId, store_key::StoreKey)| {
+                !readdressing::is_to_have(state, owner, &place)
+            };
+            let is_held_back =
+                |key: &Bytes| recent.is_hidden(key) || store_key::parse_hint(key).is_some_and(is_for_another);
+            self.handoff.scan_done(now, token, outcome, partition_of, is_held_back, out);
             return;
         }
         self.scans.done(&self.db, &self.state, now, token, outcome, out);

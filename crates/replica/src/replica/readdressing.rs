@@ -23,10 +23,7 @@ impl Replica {
         out: &mut Vec<Effect>,
     ) -> bool {
         let state = &self.state;
-        let is_for_another = |owner: NodeId, place: &store_key::StoreKey| {
-            let (partition, _) = state.partition_of_slot(place.slot);
-            !state.all_owners(place.keyspace, partition).holders().any(|holder| holder == owner)
-        };
+        let is_for_another = |owner: NodeId, place: &store_key::StoreKey| !is_to_have(state, owner, place);
         let Some(keys) = self.handoff.readdressed(now, token, outcome, is_for_another) else { return false };
         for key in keys {
             let one = Waiting::new(now, self.for_itself(), Task::Readdress);
@@ -44,11 +41,11 @@ impl Replica {
         let state = Arc::clone(&self.state);
         let (partition, _) = state.partition_of_slot(place.slot);
         let owners = state.all_owners(place.keyspace, partition);
-        if self.recent.is_hidden(key) || owners.holders().any(|holder| holder == owner) {
+        if self.recent.is_hidden(key) || is_to_have(&state, owner, &place) {
             return Afterwards::Same;
         }
         let own = store_key::store_key(place.keyspace, &place.key);
-        for holder in owners.holders().filter(|node| !is_gone(&state, *node)) {
+        for holder in owners.written().filter(|node| !is_gone(&state, *node)) {
             let hint = store_key::hint_key(holder, &own);
             if self.cold.has(&hint) {
                 return Afterwards::Same;
@@ -63,6 +60,13 @@ impl Replica {
         self.let_go_of_hint(now, key);
         Afterwards::Nothing
     }
+}
+
+/// Whether a node is to have what is kept for it of a key. Not where it has only yet to hand over what it has: it may have compared all
+/// of that already, and what it is given afterwards it would drop (E4).
+pub(super) fn is_to_have(state: &ClusterState, node: NodeId, place: &store_key::StoreKey) -> bool {
+    let (partition, _) = state.partition_of_slot(place.slot);
+    state.all_owners(place.keyspace, partition).written().any(|owner| owner == node)
 }
 
 fn is_gone(state: &ClusterState, node: NodeId) -> bool {

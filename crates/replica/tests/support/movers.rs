@@ -73,13 +73,13 @@ impl Owners {
     /// Lets the cluster go on by one command. False where there is nothing left to be done.
     pub(crate) fn go_on(&mut self, mut meanwhile: impl FnMut(&mut Owners)) -> bool {
         for _ in 0..PATIENCE {
-            let moves = !self.state.movements().is_empty() || self.state.waiting_to_move().next().is_some();
-            if !moves && !self.state.is_merging() {
-                return false;
-            }
             if let Some(command) = self.next() {
                 self.commit(&command);
                 return true;
+            }
+            let moves = !self.state.movements().is_empty() || self.state.waiting_to_move().next().is_some();
+            if !moves && !self.state.is_merging() {
+                return false;
             }
             self.pass(STEP, STEP);
             meanwhile(self);

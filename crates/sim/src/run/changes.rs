@@ -11,6 +11,7 @@ use api::{
     Change, Command, Detail, KeyRequest, KeyspaceSettings, NodePlan, Operation, Replaced, Reply, Request,
 };
 use bytes::Bytes;
+use cluster::Standing;
 use env::Rng;
 use types::KeyspaceId;
 
@@ -391,6 +392,9 @@ impl Run {
         let waiting = latest.waiting_to_move().count();
         if waiting + latest.movements().len() > 0 {
             return Some(format!("{waiting} partitions wait to move; these do: {}", self.movements()));
+        }
+        if let Some(leaves) = latest.members().iter().find(|member| member.standing == Standing::Leaving) {
+            return Some(format!("{} has nothing left, and is not let go", leaves.name));
         }
         None
     }

@@ -18,8 +18,10 @@ pub(super) const ALARM: u64 = u64::MAX - 5;
 /// The usual pause between two of them, in milliseconds.
 const USUAL_GAP_MS: u64 = 3_000;
 
-/// What was asked for after a heal must be done within this time after all owners hold the same.
+/// What was asked for after a heal must be done within this time after all owners hold the same, for each so many pairs of a shard:
+/// it compares one after the other, and each takes a round trip at least (seed 714138, with 2,880 of them).
 const REPAIRED_WITHIN: Duration = Duration::from_secs(120);
+const PAIRS_MEANT: u64 = 1_024;
 
 /// Whom to ask, drawn by a generator of its own, and who was asked after the heal.
 pub(super) struct Repairs {
@@ -85,7 +87,10 @@ impl Run {
     }
 
     fn wait_for_those_asked(&mut self) {
-        let within = self.longer_where_lossy(REPAIRED_WITHIN);
+        let shards = self.world.hosts().iter().flat_map(|host| &host.shards);
+        let pairs = shards.map(|running| running.shard.replica().exchange().pairs).max().unwrap_or(0);
+        let many = u32::try_from(pairs.div_ceil(PAIRS_MEANT).max(1)).unwrap_or(u32::MAX);
+        let within = self.longer_where_lossy(REPAIRED_WITHIN * many);
         let latest = self.world.now() + within;
         // A request that is on its way arrives first.
         self.go_on(self.world.now() + Duration::from_millis(50));

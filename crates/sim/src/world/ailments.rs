@@ -29,11 +29,11 @@ impl World {
     pub fn fill_disk(&mut self, place: Place, room: u64) -> bool {
         let reserve = self.scenario.disk_reserve_bytes();
         let host = &mut self.hosts[place];
-        if host.ailments.is_full {
+        if host.ailments.capacity.is_some() {
             return false;
         }
-        host.ailments.is_full = true;
-        host.disk.set_capacity(Some(host.disk.used_bytes() + reserve + room));
+        host.ailments.capacity = Some(host.disk.used_bytes() + reserve + room);
+        host.disk.set_capacity(host.ailments.capacity);
         self.trace.line(self.now, &host.name, format_args!("! its disk is full but for {room} bytes"));
         true
     }

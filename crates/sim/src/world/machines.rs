@@ -59,7 +59,7 @@ impl World {
     pub(super) fn options_of(&mut self, place: Place) -> NodeOptions {
         let drawn = &mut self.divisions[place];
         // To be divided otherwise takes as much room as there is data.
-        if self.scenario.redivides && !self.hosts[place].ailments.is_full && self.rng.chance(1, 3) {
+        if self.scenario.redivides && self.hosts[place].ailments.capacity.is_none() && self.rng.chance(1, 3) {
             *drawn = *self.rng.pick(&self.scenario.shards).unwrap_or(drawn);
         }
         NodeOptions { shards: Wanted::Exactly(*drawn), ..self.options.clone() }

@@ -3,7 +3,7 @@
 //! What must hold (INVARIANTS E6, G3): it remembers nothing that another leader would lack; nodes report to whoever leads, and all
 //! follows from the state and the reports. It proposes one step at a time and waits for it, so that nothing is asked for twice.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -177,9 +177,15 @@ impl Governing {
         let heard = &self.leading.heard;
         let is_up =
             |node: NodeId| heard.get(&node).is_some_and(|heard| now.mono.since(heard.at) < REPORT_STANDS);
-        // Who votes is not let go before another votes in its place.
-        let votes = |node: NodeId| self.voters_known().contains(&node);
-        for command in self.leading.progress.next(&state, is_up, votes) {
+        // Who votes is not let go before another votes in its place; and who learns may be about to.
+        let membership =
+            self.keeper.as_ref().and_then(|keeper| keeper.group()).map(consensus::Group::membership);
+        let in_group: BTreeSet<NodeId> = membership
+            .into_iter()
+            .flat_map(|group| group.voters().iter().chain(group.learners()))
+            .map(|member| voters::node_of(*member))
+            .collect();
+        for command in self.leading.progress.next(&state, is_up, |node| in_group.contains(&node)) {
             let _ = self.propose(now, &Bytes::from(command.encode()), Proposer::Itself, out);
         }
     }
