@@ -12,8 +12,10 @@
 //! Nobody has to run anything, and no time is waited for "to be sure": a node that is away holds the collection up, and
 //! nothing else does. Ended values are deletes: what ends by the time that all clocks had passed is dropped too.
 
+mod dead;
 pub mod fence;
 pub mod mark;
+mod recutting;
 pub mod round;
 pub mod standing;
 mod sweep;
@@ -23,19 +25,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use causality::{Dot, Peek, Record, Stamp, peek};
+use causality::{Dot, Record};
 use cluster::ClusterState;
 use storage::{Db, ScanOutcome};
 use types::{Incarnation, Instant, Moment, NodeId, OperationId, PartitionId, WallTime};
 use wire::{CollectAnswer, CollectAsk, ReplicaReply, ReplicaRequest};
 
+use self::dead::{Dead, may_be_dead};
 use self::fence::Fences;
-use self::mark::{Marks, Outdated};
+use self::mark::Marks;
 use self::round::{Blocked, Prior, Progress, Round};
 use self::standing::Standing;
 use self::sweep::Sweep;
 use crate::handoff::OWN_ID;
-use crate::make::newest_stamp;
 use crate::replica::Effect;
 use crate::store_key;
 
@@ -128,29 +130,6 @@ pub(crate) struct Collection {
     id_step: u64,
     next_round: u64,
     figures: Figures,
-}
-
-/// What is known of the deletes of a partition that are not dropped.
-#[derive(Clone, Debug)]
-struct Dead {
-    /// From when on the first of them is one.
-    from: WallTime,
-    /// When a round is to begin for its sake.
-    due: Instant,
-    /// The incarnations that they know of.
-    known: BTreeSet<Incarnation>,
-    /// Of theirs.
-    newest: Stamp,
-}
-
-impl Dead {
-    /// Those that are known of other slots of the same partition.
-    fn absorb(&mut self, others: &Dead) {
-        (self.from, self.due) = (self.from.min(others.from), self.due.min(others.due));
-        self.newest = self.newest.max(others.newest);
-        let room = KNOWN_MAX.saturating_sub(self.known.len());
-        self.known.extend(others.known.iter().take(room));
-    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -248,44 +227,6 @@ impl Collection {
         gone
     }
 
-    /// Other partitions have the slots of each from now on, with the same owners: what is known of a whole is known of its halves, and what
-    /// is of halves is of their whole. All rounds come to nothing. What comes back is to be stored under other keys.
-    pub(crate) fn recut(&mut self, state: &Arc<ClusterState>, partitions: &[PartitionId]) -> Outdated {
-        let (was, of) = (self.state.partitions(), state.partitions());
-        let now = |partition| of.with_slots_of(partition, was);
-        self.state = Arc::clone(state);
-        self.owners = owned(self.here, state, partitions);
-        let outdated = self.marks.recut(of);
-        for (one, dead) in std::mem::take(&mut self.dead) {
-            for it in now(one) {
-                let all = self.dead.entry(it).or_insert_with(|| dead.clone());
-                all.absorb(&dead);
-            }
-        }
-        let latest = |at: BTreeMap<PartitionId, Instant>| {
-            let mut latest = BTreeMap::<PartitionId, Instant>::new();
-            for (one, at) in at {
-                for it in now(one) {
-                    latest.entry(it).and_modify(|known| *known = at.max(*known)).or_insert(at);
-                }
-            }
-            latest
-        };
-        self.not_before = latest(std::mem::take(&mut self.not_before));
-        self.sweep_again = latest(std::mem::take(&mut self.sweep_again));
-        self.rounds.clear();
-        self.asked.clear();
-        self.fences.recut(now);
-        self.to_bring = std::mem::take(&mut self.to_bring).into_iter().flat_map(now).collect();
-        // What is agreed on of parts of a partition is to be agreed on of all of it.
-        let in_parts = self.marks.partitions().filter(|one| !self.marks.is_one(*one) && self.leads(*one));
-        self.to_bring.extend(in_parts.collect::<Vec<_>>());
-        let to_sweep = self.sweep.take().map(|sweep| sweep.partition).into_iter();
-        let to_sweep = to_sweep.chain(std::mem::take(&mut self.to_sweep)).flat_map(now);
-        self.to_sweep = to_sweep.collect::<BTreeSet<_>>().into_iter().collect();
-        outdated
-    }
-
     /// What this mark of a partition, of other owners, is for this node, and what is to be stored of it. This life of the node is one of
     /// those that have what is settled, once it has compared with them all.
     pub(crate) fn joining(
@@ -322,46 +263,6 @@ impl Collection {
         let left = arrived.unsettled(held, &mark.settled);
         self.figures.refused += u64::from(left.is_none());
         left
-    }
-
-    /// A record is stored, or was found stored: where it is a delete, or ends, it is to be collected.
-    pub(crate) fn noticed(&mut self, now: Moment, partition: PartitionId, record: &Bytes) {
-        if !self.owners.contains_key(&partition) {
-            return;
-        }
-        let from = match peek(record) {
-            Ok(Peek::Lww(peek)) if peek.is_tombstone => Some(now.wall),
-            Ok(Peek::Lww(peek)) => peek.expiry.at,
-            Ok(Peek::Siblings) => None,
-            Err(_) => return,
-        };
-        let is_siblings = matches!(peek(record), Ok(Peek::Siblings));
-        if from.is_none() && !is_siblings {
-            return;
-        }
-        let Ok(record) = Record::decode(record.clone()) else { return };
-        let Some(from) = from.or_else(|| dead_from(&record, now.wall)) else { return };
-        let wait = Duration::from_millis(from.0.saturating_sub(now.wall.0)) + self.options.gather;
-        let due = now.mono + wait;
-        let dead = self.dead.entry(partition).or_insert_with(|| Dead {
-            from,
-            due,
-            known: BTreeSet::new(),
-            newest: Stamp::default(),
-        });
-        dead.newest = dead.newest.max(newest_stamp(&record));
-        (dead.from, dead.due) = (dead.from.min(from), dead.due.min(due));
-        for incarnation in record.incarnations() {
-            if dead.known.len() < KNOWN_MAX {
-                dead.known.insert(incarnation);
-            }
-        }
-    }
-
-    /// The newest stamp of a partition's deletes that this node holds, or has dropped.
-    pub(crate) fn newest(&self, partition: PartitionId) -> Stamp {
-        let dropped = self.marks.of_any(partition).newest;
-        self.dead.get(&partition).map_or(dropped, |dead| dead.newest.max(dropped))
     }
 
     /// Records were dropped.
@@ -658,22 +559,4 @@ fn owners_of(state: &ClusterState, partition: PartitionId) -> Vec<NodeId> {
         }
     }
     owners
-}
-
-/// Whether a record is worth decoding to see whether it is a delete.
-fn may_be_dead(record: &[u8]) -> bool {
-    match peek(record) {
-        Ok(Peek::Lww(peek)) => peek.is_tombstone || peek.expiry.at.is_some(),
-        Ok(Peek::Siblings) => true,
-        Err(_) => false,
-    }
-}
-
-/// From when on a record has nothing to show to anybody; nothing where that is never.
-fn dead_from(record: &Record, now: WallTime) -> Option<WallTime> {
-    let mut ends = record.versions().iter().map(|version| match version.payload.value() {
-        None => Some(now),
-        Some(_) => version.expiry.at,
-    });
-    ends.try_fold(now, |latest, end| end.map(|end| latest.max(end)))
 }
