@@ -12,6 +12,7 @@ mod configuration;
 mod contexts;
 mod cutting;
 mod damage;
+mod data_centers;
 mod dev;
 mod disagreement;
 mod exchange;

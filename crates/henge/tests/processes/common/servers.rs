@@ -79,6 +79,11 @@ impl Servers {
         self.configure_as(node, &format!("n{node}"), &format!("weight = {weight}\n"), lines);
     }
 
+    /// The same for one in this data center.
+    pub(crate) fn configure_in(&self, node: u16, data_center: &str, lines: &str) {
+        self.configure_as(node, &format!("n{node}"), &format!("datacenter = \"{data_center}\"\n"), lines);
+    }
+
     fn configure_as(&self, node: u16, name: &str, node_lines: &str, lines: &str) {
         let data = self.data(node);
         let [resp, http, peer] =
