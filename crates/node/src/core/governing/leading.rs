@@ -64,6 +64,8 @@ pub(super) struct Leading {
     say_at: Option<Instant>,
     /// The epoch of the state for which the next steps were proposed last.
     proposed_for: Option<Epoch>,
+    /// Who keeps halves from being joined that are all together.
+    hinder_joining: Vec<NodeId>,
     /// Since when it leads.
     since: Option<Instant>,
 }
@@ -177,6 +179,11 @@ impl Governing {
         let heard = &self.leading.heard;
         let is_up =
             |node: NodeId| heard.get(&node).is_some_and(|heard| now.mono.since(heard.at) < REPORT_STANDS);
+        self.leading.hinder_joining = if state.may_join_halves() {
+            self.leading.progress.hinders_joining(&state, is_up)
+        } else {
+            Vec::new()
+        };
         // Who votes is not let go before another votes in its place; and who learns may be about to.
         let membership =
             self.keeper.as_ref().and_then(|keeper| keeper.group()).map(consensus::Group::membership);
@@ -226,9 +233,8 @@ impl Governing {
     pub(super) fn merging_notice(&self) -> Option<String> {
         let state = &self.newest;
         self.leads().filter(|_| state.may_join_halves())?;
-        let is_heard = |node: NodeId| self.leading.heard.contains_key(&node);
-        let hinders = self.leading.progress.hinders_joining(state, is_heard);
-        let names: Vec<String> = hinders.iter().map(|node| state.name_of(*node)).collect();
+        let names: Vec<String> =
+            self.leading.hinder_joining.iter().map(|node| state.name_of(*node)).collect();
         (!names.is_empty()).then(|| {
             format!(
                 "{} partitions are to become {} and wait for {}: each node must be heard of, and have no more shards (node.shards) \
