@@ -87,18 +87,6 @@ pub enum Command {
         /// How many there were when it was asked for: who was overtaken looks again.
         partitions: u16,
     },
-    /// Halves go to where they can be joined, two by two, and are joined when all are there.
-    Merge {
-        /// How many there were when it was asked for: who was overtaken looks again.
-        partitions: u16,
-    },
-    /// Halves that are being merged stay halves.
-    KeepHalves,
-    /// Each two halves become one. The cluster does so by itself, once every pair has the same owners.
-    JoinHalves {
-        /// How many there were when it was proposed.
-        partitions: u16,
-    },
     /// A partition goes to a node of somebody's choice.
     MovePartition {
         /// Which.
@@ -114,6 +102,18 @@ pub enum Command {
     Dismiss {
         /// Their numbers.
         nodes: Vec<types::NodeId>,
+    },
+    /// Halves go to where they can be joined, two by two, and are joined when all are there.
+    Merge {
+        /// How many there were when it was asked for: who was overtaken looks again.
+        partitions: u16,
+    },
+    /// Halves that are being merged stay halves.
+    KeepHalves,
+    /// Each two halves become one. The cluster does so by itself, once every pair has the same owners.
+    JoinHalves {
+        /// How many there were when it was proposed.
+        partitions: u16,
     },
 }
 

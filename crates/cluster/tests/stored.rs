@@ -48,7 +48,7 @@ fn the_first_format_stays_readable() {
 fn a_later_format_is_refused_and_says_so() {
     let mut bytes = varied().encode();
     bytes[4] = 9;
-    assert_eq!(ClusterState::decode(&bytes), Err(StoredError::TooNew { found: 9, known: 3 }));
+    assert_eq!(ClusterState::decode(&bytes), Err(StoredError::TooNew { found: 9, known: 4 }));
 }
 
 proptest! {

@@ -176,7 +176,20 @@ impl Shard {
             out.push(Output::Left(why));
             return;
         };
+        if u16::from(self.shards.count()) > state.partitions().count() {
+            // Its slots are with more shards than have whole partitions: it would not find what it has. Who leads had asked for that, but
+            // a run of before had fewer shards.
+            let (shards, partitions) = (self.shards.count(), state.partition_count());
+            let why = format!(
+                "there are {partitions} partitions now, and this node runs {shards} shards: start it again with node.shards = {partitions} \
+                 or fewer, and it divides its store anew"
+            );
+            return out.push(Output::Stop(why));
+        }
         if state.partitions() != self.topology.state.partitions() {
+            if let Some(governing) = &mut self.governing {
+                governing.forget_amounts();
+            }
             // What is yet to be sent names partitions as they were, and is to say so.
             self.settle(now, out);
             self.heat.recut(self.topology.state.partitions(), state.partitions());

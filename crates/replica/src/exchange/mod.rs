@@ -205,7 +205,7 @@ impl Exchange {
             self.ended(now, &round, round.given_up());
         }
         for ticket in self.answers.give_up() {
-            let why = "the partition was halved while it was compared".to_owned();
+            let why = "the partitions were cut anew while it was compared".to_owned();
             out.push(Effect::Reply(ticket, ReplicaReply::Failed { why }));
         }
         self.state = Arc::clone(state);

@@ -136,14 +136,17 @@ impl Replica {
 }
 
 impl Replica {
-    /// What is kept for one owner says nothing of what this node made in the place of another: under the same actor the one would
-    /// claim the other's writes (INVARIANTS B2). So each change of owner begins a fresh stint.
+    /// What is kept for one owner says nothing of what this node made in the place of another, or as an owner before it stood in for
+    /// anybody: under the same actor the one would claim the other's writes (INVARIANTS B2). So each change of owner begins a fresh stint.
     fn stand_in_for(&mut self, partition: PartitionId, owner: NodeId) -> Result<(), MakeError> {
         let before = self.stood_in_for.insert(partition, owner);
-        let is_another = before.is_some_and(|before| before != owner);
+        let is_another = before != Some(owner);
         if is_another && self.actors.issued(partition) > 0 && !self.actors.begin_stint(partition) {
-            // It is the first owner's still.
-            before.map(|before| self.stood_in_for.insert(partition, before));
+            // It is the first owner's still, or its own.
+            match before {
+                Some(before) => self.stood_in_for.insert(partition, before),
+                None => self.stood_in_for.remove(&partition),
+            };
             return Err(make::stints_used_up(partition));
         }
         Ok(())

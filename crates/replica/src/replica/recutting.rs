@@ -57,11 +57,12 @@ impl Replica {
         self.state = state;
         let state = Arc::clone(&self.state);
         let with_slots_of = |partition| of.with_slots_of(partition, was);
+        let begin_stints = self.recut_who_is_stood_in_for(with_slots_of);
         let partitions: BTreeSet<PartitionId> =
             self.partitions.iter().flat_map(|one| with_slots_of(*one)).collect();
         self.partitions = partitions.into_iter().collect();
         self.actors.recut(was, of);
-        self.recut_who_was_stood_in_for(with_slots_of);
+        begin_stints.into_iter().for_each(|partition| self.forget(partition));
         for ticket in self.pages.give_up() {
             let why = "the partitions were cut anew while the page was read".to_owned();
             out.push(Effect::Reply(ticket, ReplicaReply::Failed { why }));
@@ -77,22 +78,26 @@ impl Replica {
         self.rewriting.go_on_with(outdated);
     }
 
-    /// Where this node stood in for different owners of two halves, it begins a fresh stint for the whole, as where it stands in for
-    /// another one of the same partition.
-    fn recut_who_was_stood_in_for<I: Iterator<Item = PartitionId>>(
+    /// For whom this node stands in. Where it stood in for different owners of two halves, or for one of one and made writes of the other as
+    /// an owner, it is to begin a fresh stint for the whole, as where it stands in for another one of the same partition. Those come back.
+    fn recut_who_is_stood_in_for<I: Iterator<Item = PartitionId>>(
         &mut self,
         with_slots_of: impl Fn(PartitionId) -> I,
-    ) {
-        let mut owners: BTreeMap<PartitionId, BTreeSet<NodeId>> = BTreeMap::new();
-        for (one, owner) in std::mem::take(&mut self.stood_in_for) {
-            with_slots_of(one).for_each(|it| owners.entry(it).or_default().extend([owner]));
-        }
-        for (partition, owners) in owners {
-            if owners.len() > 1 {
-                self.forget(partition);
+    ) -> Vec<PartitionId> {
+        let stood_in_for = std::mem::take(&mut self.stood_in_for);
+        let mut made_for: BTreeMap<PartitionId, BTreeSet<Option<NodeId>>> = BTreeMap::new();
+        for one in &self.partitions {
+            let owner = stood_in_for.get(one).copied();
+            if owner.is_some() || self.actors.issued(*one) > 0 {
+                with_slots_of(*one).for_each(|it| made_for.entry(it).or_default().extend([owner]));
             }
-            self.stood_in_for.extend(owners.first().map(|owner| (partition, *owner)));
         }
+        let differ = made_for.iter().filter(|(_, owners)| owners.len() > 1).map(|(one, _)| *one).collect();
+        let any = made_for
+            .into_iter()
+            .filter_map(|(one, owners)| Some((one, owners.into_iter().flatten().next()?)));
+        self.stood_in_for.extend(any);
+        differ
     }
 
     /// Writes under their keys what is in the store under those of other partitions, and then drops it there. False where there is no

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use types::{Epoch, Incarnation, Instant, Moment, NodeId, PartitionId};
 use wire::Govern;
 
-use super::super::amounts::{Amounts, Told};
+use super::super::amounts::{Amounts, Own, Told};
 use super::group::Proposer;
 use super::news::history_of;
 use super::{Act, Governing, voters};
@@ -64,7 +64,7 @@ pub(super) struct Leading {
     say_at: Option<Instant>,
     /// The epoch of the state for which the next steps were proposed last.
     proposed_for: Option<Epoch>,
-    /// Who keeps halves from being joined that are all together.
+    /// Who keeps halves from being joined, or will once they are together.
     hinder_joining: Vec<NodeId>,
     /// Since when it leads.
     since: Option<Instant>,
@@ -179,7 +179,7 @@ impl Governing {
         let heard = &self.leading.heard;
         let is_up =
             |node: NodeId| heard.get(&node).is_some_and(|heard| now.mono.since(heard.at) < REPORT_STANDS);
-        self.leading.hinder_joining = if state.may_join_halves() {
+        self.leading.hinder_joining = if state.is_merging() {
             self.leading.progress.hinders_joining(&state, is_up)
         } else {
             Vec::new()
@@ -229,10 +229,10 @@ impl Governing {
         self.leads().map(|_| self.leading.progress.waits_for(&self.newest, partition))
     }
 
-    /// What keeps halves from being joined that are all together; nothing where this node does not lead, or where they may move yet.
+    /// Who keeps halves from being joined, or will once they are together; nothing where this node does not lead.
     pub(super) fn merging_notice(&self) -> Option<String> {
         let state = &self.newest;
-        self.leads().filter(|_| state.may_join_halves())?;
+        self.leads().filter(|_| state.is_merging())?;
         let names: Vec<String> =
             self.leading.hinder_joining.iter().map(|node| state.name_of(*node)).collect();
         (!names.is_empty()).then(|| {
@@ -244,6 +244,11 @@ impl Governing {
                 names.join(" ")
             )
         })
+    }
+
+    /// Partitions have other numbers from now on: what was told of them is told again.
+    pub(in crate::core) fn forget_amounts(&mut self) {
+        (self.amounts, self.leading.amounts) = (Own::default(), Told::default());
     }
 
     /// About how many bytes all who get a partition are to be sent, and how many of those they have; nothing where this node does not
