@@ -450,6 +450,45 @@ fn hints_reach_those_who_own_the_key_by_now() {
     assert_eq!(owners.nodes[stand_in].handoff().waiting, 0);
 }
 
+/// INVARIANTS B2: who stands in where it has made writes as an owner does so under a fresh stint: what it keeps for another says nothing of
+/// those, and under the same actor would claim them.
+#[test]
+fn who_stands_in_where_it_was_an_owner_does_so_as_another_actor() {
+    let (mut owners, _) = filled(3);
+    let put = |value: &'static [u8]| Change::Put {
+        value: Bytes::from_static(value),
+        context: Context::Empty,
+        expiry: ExpiryChange::Clear,
+        priority: 0,
+    };
+    let dot = |made: replica::Made| Record::decode(made.record).unwrap().versions()[0].dot;
+    let numbers: Vec<u32> = (0..40).map(|number| 80_001 + 2 * number).collect();
+    let mut as_owner = std::collections::BTreeMap::new();
+    for number in &numbers {
+        for node in 0..3 {
+            let made = owners.make(node, keyspace_of(*number), &key(*number), put(b"owned")).unwrap();
+            as_owner.insert((*number, node), dot(made));
+        }
+    }
+    owners.pass(Duration::from_secs(5), STEP);
+    owners.commit(&Command::Join { plan: plan("n4"), replaces: None });
+    owners.adopt_all(|_, _| {});
+    owners.start_new(options(), &storage());
+    owners.move_all();
+    let mut stood_in = 0;
+    for ((number, node), before) in as_owner {
+        let (keyspace, id) = (keyspace_of(number), owners.id(node));
+        let set = owners.state.owners(keyspace, owners.state.partition_of(&key(number))).to_vec();
+        if !set.contains(&id) {
+            let made =
+                owners.make_in_place_of(node, keyspace, &key(number), put(b"kept"), (None, Some(set[0])));
+            assert_ne!(dot(made.unwrap()).actor, before.actor, "{number} by {node}");
+            stood_in += 1;
+        }
+    }
+    assert!(stood_in > 0, "somebody is an owner no more");
+}
+
 /// INVARIANTS A3, E4: what a stand-in keeps for one who is handing over the partition is for the new owners. He may have compared all that
 /// he had, and would drop what he is given then (seed 720598).
 #[test]

@@ -250,6 +250,18 @@ impl Owners {
         change: Change,
         name: Option<WriteName>,
     ) -> Result<Made, MakeError> {
+        self.make_in_place_of(node, keyspace, key, change, (name, None))
+    }
+
+    /// The same in the place of an owner, if it is said whose.
+    pub(crate) fn make_in_place_of(
+        &mut self,
+        node: usize,
+        keyspace: KeyspaceId,
+        key: &[u8],
+        change: Change,
+        (name, in_place_of): (Option<WriteName>, Option<NodeId>),
+    ) -> Result<Made, MakeError> {
         let operation = OperationId(OURS);
         let ask = Make {
             keyspace,
@@ -260,7 +272,7 @@ impl Owners {
             named: name.map(|name| Named { name, operation }),
             again: None,
             hide: false,
-            in_place_of: None,
+            in_place_of,
         };
         let here = self.id(node);
         let partition = self.states[node].partition_of(key);
