@@ -10,26 +10,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use causality::Record;
 use cluster::{Command, Stage};
-use replica::collection::CollectionOptions;
-use replica::{Change, ExchangeOptions, ReplicaOptions};
-use storage::Options;
+use replica::Change;
+use support::clients::{STEP, options, restart, serve_clients, storage};
 use support::movers::{key, keyspace_of, plan};
 use support::owners::Owners;
 use types::{PartitionId, WallTime};
 use wire::{FetchAsk, ReplicaReply, ReplicaRequest, WritePath};
 
-const STEP: Duration = Duration::from_millis(100);
 const KEYS: u32 = 120;
-
-fn options() -> ReplicaOptions {
-    let exchange = ExchangeOptions { cycle: Duration::from_secs(2), ..ExchangeOptions::default() };
-    let collection = CollectionOptions { gather: Duration::from_secs(1), rest: Duration::from_secs(1) };
-    ReplicaOptions { exchange, collection, ..ReplicaOptions::default() }
-}
-
-fn storage() -> Options {
-    Options { memory_bytes: 256 << 10, log_segment_bytes: 64 << 10, ..Options::tiny() }
-}
 
 fn filled(nodes: usize) -> (Owners, BTreeSet<u32>) {
     let mut owners = Owners::new(nodes, 4, options(), &storage());
@@ -44,25 +32,6 @@ fn filled(nodes: usize) -> (Owners, BTreeSet<u32>) {
 fn halve(owners: &mut Owners) {
     let partitions = owners.state.partitions().count();
     owners.commit(&Command::Halve { partitions });
-}
-
-fn restart(owners: &mut Owners, node: usize) {
-    owners.restart(node, (options(), &storage()), |_| {});
-}
-
-/// Clients of every node write a little, and read some of what was acknowledged.
-#[track_caller]
-fn serve_clients(owners: &mut Owners, keys: &mut BTreeSet<u32>, next: &mut u32) {
-    for by in 0..owners.nodes.len() {
-        *next += 1;
-        if owners.write(by, *next) {
-            keys.insert(*next);
-        }
-        for number in keys.iter().filter(|number| (**number + *next).is_multiple_of(11)) {
-            let found = owners.read(by, *number, (*next + number) as usize);
-            assert!(found != Some(false), "{number} is not found, by what node {by} goes by");
-        }
-    }
 }
 
 /// Whatever a movement has come to when its partition is halved, and whoever hears of it when, both halves arrive.

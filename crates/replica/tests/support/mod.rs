@@ -6,6 +6,7 @@
 )]
 
 pub(crate) mod by_hand;
+pub(crate) mod clients;
 pub(crate) mod difference;
 pub(crate) mod movers;
 pub(crate) mod owners;
