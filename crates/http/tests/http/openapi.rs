@@ -54,6 +54,8 @@ async fn every_route_of_the_contract_is_described() {
         "PUT /v1/nodes/{name}/weight",
         "POST /v1/partitions/{partition}/move",
         "POST /v1/partitions/halve",
+        "POST /v1/partitions/merge",
+        "DELETE /v1/partitions/merge",
         "POST /v1/recover",
         "GET /v1/members",
         "GET /v1/repair",
