@@ -62,7 +62,7 @@ fn a_replacement_goes_on_from_every_border() {
 
 #[test]
 fn a_change_of_weight_goes_on_from_every_border() {
-    // One whose rack has no room has all that it can have already.
+    // The one of the four whose greater weight has partitions move, on this ring.
     stops_at_every_border("a node weighs more", &[Act::Weigh(1)], [7, 6, 5]);
 }
 
