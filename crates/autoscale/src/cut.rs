@@ -36,11 +36,11 @@ pub fn too_coarse(view: &View, policy: &Policy) -> Option<(Action, String)> {
 /// Why nothing is to be merged, where there are that many.
 pub fn too_fine(view: &View, policy: &Policy, load: &Load) -> Option<Result<(Action, String), String>> {
     let most = policy.merge_above?;
-    let up = |data_center: &str| view.within(data_center).count();
-    let nodes = view.nodes.iter().map(|node| up(&node.data_center)).max().unwrap_or(0);
+    let members = |data_center: &str| view.within(data_center).count();
+    let nodes = view.nodes.iter().map(|node| members(&node.data_center)).max().unwrap_or(0);
     let nodes = u32::try_from(nodes).unwrap_or(u32::MAX).max(1);
     let each = view.partitions / nodes;
-    if each <= most || view.partitions < 2 {
+    if each <= most {
         return None;
     }
     let why = format!(

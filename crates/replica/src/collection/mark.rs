@@ -38,8 +38,8 @@ pub struct Marks {
 pub struct Outdated {
     /// Slots whose mark is to be stored under a key of their own.
     pub unwritten: BTreeSet<Slots>,
-    /// The keys that are of no use after that.
-    pub keys: Vec<Bytes>,
+    /// The keys that are of no use after that: each once, however often there is no room to drop them.
+    pub keys: BTreeSet<Bytes>,
 }
 
 /// Marks that cannot be read: what they refuse would be taken in again.

@@ -121,7 +121,7 @@ impl Replica {
             if !self.collection.is_stored_under(key) && self.db.delete(key).is_err() {
                 return false;
             }
-            self.rewriting.outdated.keys.pop();
+            self.rewriting.outdated.keys.pop_last();
         }
         true
     }
