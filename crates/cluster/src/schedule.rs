@@ -29,6 +29,9 @@ pub struct Report {
     pub done: Vec<Step>,
     /// Among how many shards it divides the partitions: there are never fewer of these.
     pub shards: u8,
+    /// With what it is not done, and whom it waits for there: who is yet to be compared with, or has failed
+    /// as a source.
+    pub waits_for: Vec<(PartitionId, NodeId)>,
 }
 
 /// What nodes have reported, to whoever leads.
@@ -42,13 +45,15 @@ struct Reported {
     adopted: Epoch,
     done: BTreeSet<Step>,
     shards: u8,
+    waits_for: BTreeMap<PartitionId, NodeId>,
 }
 
 impl Progress {
     /// A node has reported. What it said before does not count any more.
     pub fn report(&mut self, node: NodeId, report: Report) {
-        let Report { adopted, done, shards } = report;
-        self.reports.insert(node, Reported { adopted, done: done.into_iter().collect(), shards });
+        let Report { adopted, done, shards, waits_for } = report;
+        let (done, waits_for) = (done.into_iter().collect(), waits_for.into_iter().collect());
+        self.reports.insert(node, Reported { adopted, done, shards, waits_for });
     }
 
     /// All that was reported is forgotten, and will be reported again.
@@ -103,14 +108,20 @@ impl Progress {
         members.map(|member| member.id).filter(|node| !may(*node)).collect()
     }
 
-    /// Of whom a movement waits to hear, if it does.
+    /// Whom a movement waits for, if it does: those who are not done with its stage, or in their place whom these wait for
+    /// themselves. A node that is down is among them where it holds the movement up, whoever else has a part in that.
     pub fn waits_for(&self, state: &ClusterState, partition: PartitionId) -> Vec<NodeId> {
         let Some(movement) = state.movement(partition) else { return Vec::new() };
         if self.is_done(state, partition, movement) {
             return Vec::new();
         }
         match movement.stage {
-            Stage::Filling | Stage::Clearing => self.not_done(state, partition, movement),
+            Stage::Filling | Stage::Clearing => {
+                let not_done = self.not_done(state, partition, movement).into_iter();
+                let whom: BTreeSet<NodeId> =
+                    not_done.map(|node| self.whom(state, partition, node).unwrap_or(node)).collect();
+                whom.into_iter().collect()
+            }
             Stage::Switched => {
                 let old = state.keyspaces().iter().flat_map(|keyspace| {
                     state.all_owners(keyspace.id, partition).also_written.iter().copied()
@@ -127,6 +138,12 @@ impl Progress {
             Stage::Filling | Stage::Clearing => self.not_done(state, partition, movement).is_empty(),
             Stage::Switched => self.no_old_quorum_is_left(state, partition),
         }
+    }
+
+    /// Whom a node waits for with a partition, by what it said last.
+    fn whom(&self, state: &ClusterState, partition: PartitionId, node: NodeId) -> Option<NodeId> {
+        let report = self.reports.get(&node).filter(|report| report.adopted >= state.since(partition))?;
+        report.waits_for.get(&partition).copied().filter(|whom| !is_gone(state, *whom))
     }
 
     /// Who has yet to say that he is done with this stage.

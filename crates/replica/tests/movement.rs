@@ -307,6 +307,10 @@ fn a_source_that_is_away_is_left_for_another_and_waited_for_in_the_end() {
     assert!(owners.nodes[3].moving().fetched > 0, "another has it too");
     assert_eq!(owners.nodes[3].report(), [], "one of the old owners was not compared with");
     assert_eq!(owners.nodes[3].moving().waits_for, Some(owners.id(0)));
+    // Who leads hears for whom it waits, and not only that it is not done: the one that is away may be replaced.
+    let progress = owners.progress();
+    let mut under_way = owners.state.movements().keys();
+    assert!(under_way.all(|one| progress.waits_for(&owners.state, *one) == [owners.id(0)]));
     owners.silent = None;
     owners.move_all();
     owners.assert_at_rest(&keys);
@@ -439,7 +443,7 @@ fn hints_reach_those_who_own_the_key_by_now() {
     };
     assert_eq!(owners.asks_by(stand_in, epoch, partition, request), ReplicaReply::Stored);
     let name = owners.state.member(leaves).unwrap().name.clone();
-    owners.commit(&Command::Remove { name, below_n: true });
+    owners.commit(&Command::Remove { name, below_n: true, lose_data: false });
     owners.silent = Some(owners.place(leaves));
     owners.adopt_all(|_, _| {});
     owners.move_all();

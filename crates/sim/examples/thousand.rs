@@ -145,7 +145,7 @@ fn drive(founded: &ClusterState, commands: &[Command], at_a_time: usize) -> Driv
             // Whose word is not needed is not asked for, so that a thousand nodes do not say the same thousand steps.
             let is_concerned = done.iter().any(|step| state.holds(member.id, step.partition));
             let done = if is_concerned { done.clone() } else { Vec::new() };
-            progress.report(member.id, Report { adopted, done, shards: 1 });
+            progress.report(member.id, Report { adopted, done, shards: 1, ..Report::default() });
         }
         for command in progress.next(&state, |_| true, |_| false) {
             commit(&mut state, &command);

@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use types::NodeId;
+
 use super::{Decider, DownCount, Obstacles, Verdict};
 use crate::action::{Action, Replacement};
 use crate::change::Kind;
@@ -33,14 +35,18 @@ impl Decider {
             obstacles.add(format!("{down} of {all} nodes of {data_center} are down: it may be cut off, so nobody there is replaced by itself"));
             return None;
         }
-        let others_work =
-            view.nodes.iter().any(|other| matches!(other.state, NodeState::Joining | NodeState::Leaving))
-                || view.movements.iter().any(|movement| !movement.waits_for(node.id))
-                || self.requested_since.values().any(|since| now.since(*since) < self.policy.join_within);
-        // Movements from or to the dead would never end by themselves, and have no cool-down.
-        let waits_for_it = !view.movements.is_empty();
+        // What waits for the dead would never end by itself, and has no cool-down.
+        let is_stuck = is_stuck(view, node.id);
+        let others_work = !is_stuck
+            && (!view.movements.is_empty()
+                || view
+                    .nodes
+                    .iter()
+                    .any(|other| matches!(other.state, NodeState::Joining | NodeState::Leaving)));
+        let others_come =
+            self.requested_since.values().any(|since| now.since(*since) < self.policy.join_within);
         let left = self.changes.left_of(now, self.policy.cool_down_out);
-        if others_work || (left > Duration::ZERO && !waits_for_it) {
+        if others_work || others_come || (left > Duration::ZERO && !is_stuck) {
             return None;
         }
         if let Some(pause) = self.changes.pause(now, Kind::Replace) {
@@ -74,4 +80,14 @@ impl Decider {
         obstacles.add(format!("{told}, and cannot be replaced: {why}, and {why_no_place}"));
         None
     }
+}
+
+/// Whether there is something to be moved, and none of it goes on without nodes that are down. Who joins or leaves then does not come to
+/// an end before one of these is replaced.
+fn is_stuck(view: &View, dead: NodeId) -> bool {
+    if view.movements.is_empty() {
+        // What waits to move has not begun because it would go to a node that is down.
+        return view.waiting > 0;
+    }
+    view.movements.iter().all(|movement| movement.waits_for(dead) || movement.held_up_by.is_some())
 }

@@ -7,7 +7,7 @@
 //! node NAME KEY=VALUE ...   a member as it is from now on: state, dc, rack, weight, ops, max, cpu, disk=USED/ALL, partitions
 //! gone NAME
 //! hot NAME pNUMBER=OPS ... [owners=NAME,...] [whole]
-//! moving pNUMBER FROM TO | moved
+//! moving pNUMBER FROM TO [held=NAME] | waiting NUMBER | moved
 //! ring PARTITIONS [whole] [merging]
 //! requested NAME RACK | joined NAME
 //! began [NAME] | refused WHY
@@ -62,7 +62,7 @@ impl Stage {
                     partition: partition(words[1]),
                     from,
                     to,
-                    held_up_by: None,
+                    held_up_by: pairs.first().map(|(_, name)| self.id(name)),
                 });
                 self.view.epoch.0 += 1;
             }
@@ -72,8 +72,13 @@ impl Stage {
                 self.view.is_merging = words.contains(&"merging");
                 self.view.epoch.0 += 1;
             }
+            "waiting" => {
+                self.view.waiting = words[1].parse().unwrap();
+                self.view.epoch.0 += 1;
+            }
             "moved" => {
                 self.view.movements.clear();
+                self.view.waiting = 0;
                 self.view.epoch.0 += 1;
             }
             "requested" => self.view.requested.push(Requested {

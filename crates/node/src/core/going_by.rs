@@ -230,7 +230,12 @@ impl Shard {
         if self.topology.state.movements().is_empty() && told.is_some_and(|told| told.adopted == adopted) {
             return;
         }
-        let report = Report { adopted, done: self.replica.report(), shards: self.shards.count() };
+        let report = Report {
+            adopted,
+            done: self.replica.report(),
+            shards: self.shards.count(),
+            waits_for: self.replica.waits_for(),
+        };
         if self.told_report.as_ref() == Some(&report) {
             return;
         }

@@ -190,4 +190,9 @@ impl Fetching {
             Step::Resting | Step::Storing { .. } => None,
         }
     }
+
+    /// Who was asked last and has failed: it waits for him, or goes on with another.
+    pub(crate) fn failed(&self) -> Option<NodeId> {
+        self.failed
+    }
 }

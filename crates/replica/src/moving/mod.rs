@@ -372,6 +372,15 @@ impl Moving {
         .collect()
     }
 
+    /// Whom this node waits for, with each partition with which it is not done and waits for somebody.
+    pub(crate) fn whom(&self) -> Vec<(PartitionId, NodeId)> {
+        let whom = |local: &Local| match &local.phase {
+            Phase::Fetching(fetching) => fetching.failed(),
+            _ => local.waits_for(),
+        };
+        self.steps.iter().filter_map(|(partition, local)| Some((*partition, whom(local)?))).collect()
+    }
+
     /// What this node is doing for each movement that it has a part in, in words.
     pub(crate) fn steps(&self) -> Vec<(PartitionId, Stage, &'static str)> {
         let word = |local: &Local| match &local.phase {

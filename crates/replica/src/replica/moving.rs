@@ -112,6 +112,11 @@ impl Replica {
         self.moving.report(self.db.synced_through())
     }
 
+    /// With whom the steps that are not done are to be compared yet, or who has failed as a source of their partitions.
+    pub fn waits_for(&self) -> Vec<(PartitionId, NodeId)> {
+        self.moving.whom()
+    }
+
     /// How far the movements are that this shard has a part in.
     pub fn moving(&self) -> moving::Figures {
         self.moving.figures()

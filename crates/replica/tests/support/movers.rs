@@ -59,15 +59,25 @@ impl Owners {
         }
     }
 
-    /// What the leader would propose next by what the nodes report.
-    pub(crate) fn next(&self) -> Option<Command> {
+    /// What the nodes report to the leader.
+    pub(crate) fn progress(&self) -> Progress {
         let mut progress = Progress::default();
         for node in (0..self.nodes.len()).filter(|node| self.silent != Some(*node)) {
-            let report =
-                Report { adopted: self.states[node].epoch(), done: self.nodes[node].report(), shards: 1 };
+            let replica = &self.nodes[node];
+            let report = Report {
+                adopted: self.states[node].epoch(),
+                done: replica.report(),
+                shards: 1,
+                waits_for: replica.waits_for(),
+            };
             progress.report(self.id(node), report);
         }
-        progress.next(&self.state, |_| true, |_| false).into_iter().next()
+        progress
+    }
+
+    /// What the leader would propose next by what the nodes report.
+    pub(crate) fn next(&self) -> Option<Command> {
+        self.progress().next(&self.state, |_| true, |_| false).into_iter().next()
     }
 
     /// Lets the cluster go on by one command. False where there is nothing left to be done.

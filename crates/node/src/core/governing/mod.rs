@@ -144,7 +144,7 @@ impl Governing {
         let Begin { here, incarnation, state, place, stored, may_found, shards, seed } = begin;
         let is_founder = may_found && stored.is_none() && voters::founding(&state).contains(&here);
         let mut rng = Rng::from_seed(seed);
-        let at_start = Report { adopted: state.epoch(), done: Vec::new(), shards };
+        let at_start = Report { adopted: state.epoch(), shards, ..Report::default() };
         Governing {
             here,
             incarnation,
@@ -310,7 +310,8 @@ impl Governing {
         let adopted = self.shards.values().map(|report| report.adopted).min().unwrap_or_default();
         let done: Vec<Step> = self.shards.values().flat_map(|report| report.done.iter().copied()).collect();
         let shards = self.shards.values().map(|report| report.shards).max().unwrap_or_default();
-        Report { adopted, done, shards }
+        let waits_for = self.shards.values().flat_map(|report| report.waits_for.iter().copied()).collect();
+        Report { adopted, done, shards, waits_for }
     }
 
     /// Says to another node what is known here, and to who leads how far this node is.
