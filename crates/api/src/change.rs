@@ -45,6 +45,8 @@ pub enum Change {
         node: String,
         /// Whether fewer nodes than N may be left.
         below_n: bool,
+        /// Whether partitions may be lost of which it has the last copy.
+        lose_data: bool,
     },
     /// A member's capacity is another.
     Weigh {

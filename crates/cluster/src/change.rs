@@ -43,7 +43,9 @@ impl ClusterState {
             }
             Change::Join(plan) => self.join_of(plan)?,
             Change::Drain { nodes, below_n } => Command::Drain { names: nodes.clone(), below_n: *below_n },
-            Change::Remove { node, below_n } => Command::Remove { name: node.clone(), below_n: *below_n },
+            Change::Remove { node, below_n, lose_data } => {
+                Command::Remove { name: node.clone(), below_n: *below_n, lose_data: *lose_data }
+            }
             Change::Weigh { node, weight } => Command::Weigh { name: node.clone(), weight: *weight },
             Change::Cancel { node } => Command::Cancel { name: node.clone() },
             Change::Halve { partitions } => {
@@ -130,6 +132,11 @@ impl ClusterState {
         let next = self.apply(command)?;
         let moves = next.planned_moves();
         let mut planned = Planned { epoch: self.epoch(), moves, notes: Vec::new() };
+        if let Command::Remove { name, .. } = command
+            && let Some(lost) = self.member_by_name(name).and_then(|one| next.parts.lost_with(one.id))
+        {
+            planned.notes.push(format!("{name} has the last copy of {lost}: what is in them would be lost"));
+        }
         if self.partitions() != next.partitions() {
             planned.notes.push(format!(
                 "{} partitions would be {}; both halves of each stay with its owners",

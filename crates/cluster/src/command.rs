@@ -57,6 +57,8 @@ pub enum Command {
         name: String,
         /// Whether data centers may be left with fewer nodes than their N.
         below_n: bool,
+        /// Whether partitions may be lost of which it has the last copy.
+        lose_data: bool,
     },
     /// A member's capacity is another.
     Weigh {

@@ -57,7 +57,7 @@ impl ClusterState {
         next.next_keyspace = KeyspaceId(keyspace.ok_or_else(|| used_up("keyspace"))?);
         let mut state = ClusterState::assemble(next)?;
         for name in without {
-            state = state.apply(&Command::Remove { name: name.clone(), below_n: true })?;
+            state = state.apply(&Command::Remove { name: name.clone(), below_n: true, lose_data: true })?;
         }
         Ok(state)
     }

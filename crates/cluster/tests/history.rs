@@ -76,7 +76,7 @@ fn command(ask: &Ask, state: &ClusterState, fresh: &mut u32) -> Option<Command> 
             Command::Join { plan: Box::new(plan), replaces }
         }
         Ask::Drain(who) => Command::Drain { names: vec![name(*who)], below_n: who % 2 == 0 },
-        Ask::Remove(who) => Command::Remove { name: name(*who), below_n: who % 2 == 0 },
+        Ask::Remove(who) => Command::Remove { name: name(*who), below_n: who % 2 == 0, lose_data: false },
         Ask::Weigh(who, weight) => Command::Weigh { name: name(*who), weight: f64::from(*weight) },
         Ask::Cancel(who) => Command::Cancel { name: name(*who) },
         Ask::Create { n } => {
@@ -115,7 +115,7 @@ fn reports(state: &ClusterState) -> Progress {
     };
     for one in state.members().iter().filter(|one| one.standing != Standing::Gone) {
         let done = state.movements().iter().map(step).collect();
-        progress.report(one.id, Report { adopted: state.epoch(), done, shards: 1 });
+        progress.report(one.id, Report { adopted: state.epoch(), done, shards: 1, ..Report::default() });
     }
     progress
 }
@@ -177,6 +177,12 @@ fn check(before: &ClusterState, after: &ClusterState) {
             assert!(!owners.read.is_empty(), "everything has an owner");
             assert!(owners.holders().all(|node| after.member(node).is_some()), "owners are members");
             let was = before.all_owners(keyspace.id, partition);
+            // Nobody here says that data may be lost.
+            let is_whole = |state: &ClusterState, read: &[NodeId]| {
+                let is_there = |node: &NodeId| state.member(*node).unwrap().standing != Standing::Gone;
+                read.iter().any(is_there)
+            };
+            assert!(!is_whole(before, was.read) || is_whole(after, owners.read), "there is a copy left");
             let fresh = before.keyspace(keyspace.id).is_none();
             let sets = |owners: &cluster::Owners<'_>| {
                 let sorted = |nodes: &[NodeId]| nodes.iter().copied().collect::<BTreeSet<_>>();
@@ -304,7 +310,10 @@ fn steps_and_reports_of_before_a_split_are_of_other_partitions() {
     let late = Command::Advance { steps: steps.clone(), of: state.partitions().count() };
     let mut progress = Progress::default();
     for one in state.members() {
-        progress.report(one.id, Report { adopted: state.epoch(), done: steps.clone(), shards: 1 });
+        progress.report(
+            one.id,
+            Report { adopted: state.epoch(), done: steps.clone(), shards: 1, ..Report::default() },
+        );
     }
     let is_going_on = |state: &ClusterState| {
         let next = progress.next(state, |_| false, |_| false);
@@ -339,7 +348,7 @@ fn partitions_are_halved_once_for_each_who_asks_for_it() {
 fn reports_of_shards(state: &ClusterState, shards: u8) -> Progress {
     let mut progress = Progress::default();
     for one in state.members() {
-        progress.report(one.id, Report { adopted: state.epoch(), done: Vec::new(), shards });
+        progress.report(one.id, Report { adopted: state.epoch(), shards, ..Report::default() });
     }
     progress
 }
@@ -401,11 +410,11 @@ fn a_switch_waits_for_refusals() {
             .any(|command| matches!(command, Command::Advance { .. }))
     };
     assert!(!goes_on(&progress));
-    progress.report(old[0], Report { adopted: state.epoch(), done: Vec::new(), shards: 1 });
+    progress.report(old[0], Report { adopted: state.epoch(), shards: 1, ..Report::default() });
     assert!(!goes_on(&progress), "two of three may still be a quorum");
-    progress.report(old[1], Report { adopted: Epoch(state.epoch().0 - 1), done: Vec::new(), shards: 1 });
+    progress.report(old[1], Report { adopted: Epoch(state.epoch().0 - 1), shards: 1, ..Report::default() });
     assert!(!goes_on(&progress), "he goes by the state before");
-    progress.report(old[1], Report { adopted: state.epoch(), done: Vec::new(), shards: 1 });
+    progress.report(old[1], Report { adopted: state.epoch(), shards: 1, ..Report::default() });
     assert!(goes_on(&progress), "one of three is none");
     assert_eq!(progress.waits_for(&state, partition), Vec::new());
 }
@@ -424,6 +433,30 @@ fn leaving_below_n_is_to_be_asked_for() {
     let state = state.apply(&drain(true)).unwrap();
     assert_eq!(state.member_by_name("n1").unwrap().standing, Standing::Leaving);
     assert!(state.apply(&Command::Drain { names: vec!["n1".to_owned()], below_n: true }).is_err());
+}
+
+/// The last copy of something is not given up without a word; those who have yet to get theirs do not count, however many stay.
+#[test]
+fn the_last_copy_is_not_given_up_without_a_word() {
+    let mut state = found(4, Vec::new());
+    for fresh in ["n5", "n6", "n7"] {
+        let plan = Box::new(member(fresh, "dc1", fresh));
+        state = state.apply(&Command::Join { plan, replaces: None }).unwrap();
+    }
+    let remove = |name: &str, lose_data| Command::Remove { name: name.to_owned(), below_n: true, lose_data };
+    state = state.apply(&remove("n1", false)).unwrap();
+    state = state.apply(&remove("n2", false)).unwrap();
+    let refused = state.apply(&remove("n3", false)).unwrap_err().to_string();
+    assert!(refused.starts_with("n3 has the last copy of "), "{refused}");
+    assert!(refused.ends_with("bring it back, or say --lose-data and go on without"), "{refused}");
+    let replaces = Some(Replaced { name: "n3".to_owned(), hands_over: false });
+    let in_its_place = Command::Join { plan: Box::new(member("n8", "dc1", "n8")), replaces };
+    let refused = state.apply(&in_its_place).unwrap_err().to_string();
+    assert!(refused.ends_with("(`henge node remove n3 --lose-data`)"), "{refused}");
+    let plan = state.plan_of(&remove("n3", true)).unwrap();
+    assert!(plan.notes[0].starts_with("n3 has the last copy of "), "{:?}", plan.notes);
+    let state = state.apply(&remove("n3", true)).unwrap();
+    assert!(state.apply(&in_its_place).is_ok(), "what it had was given up already");
 }
 
 /// Of two who alter a keyspace at once, one is told to look again; the policy is for ever; a dropped id is never used again.

@@ -27,7 +27,7 @@ fn joined(nodes: usize) -> ClusterState {
 fn what_is_gravest_is_the_state_of_a_member() {
     let drain = Command::Drain { names: vec!["n2".to_owned(), "n3".to_owned()], below_n: false };
     let state = changed(&joined(6), &drain);
-    let state = changed(&state, &Command::Remove { name: "n4".to_owned(), below_n: false });
+    let state = changed(&state, &Command::Remove { name: "n4".to_owned(), below_n: false, lose_data: false });
     let mut topology = Topology::new(Arc::new(state), HERE, Incarnation(1)).unwrap();
     for id in [2, 4, 7] {
         topology = topology.with_reachable(NodeId(id), Incarnation(u64::from(id)));
@@ -78,7 +78,8 @@ fn moves_say_why() {
     let rest = found(5, Vec::new());
     let drained = changed(&rest, &Command::Drain { names: vec!["n2".to_owned()], below_n: false });
     assert!(why(&drained).contains("n2 leaves"), "{:?}", why(&drained));
-    let removed = changed(&rest, &Command::Remove { name: "n3".to_owned(), below_n: false });
+    let removed =
+        changed(&rest, &Command::Remove { name: "n3".to_owned(), below_n: false, lose_data: false });
     assert!(why(&removed).contains("n3 gone for good"), "{:?}", why(&removed));
     let heavier = changed(&rest, &Command::Weigh { name: "n1".to_owned(), weight: 3.0 });
     assert_eq!(why(&heavier), BTreeSet::from(["weights and racks".to_owned()]));

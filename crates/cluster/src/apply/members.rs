@@ -1,12 +1,12 @@
 //! Members join, leave, are taken for gone, and weigh more or less.
 //!
 //! What must hold (INVARIANTS E6, E8): the number of a member is never used again, so whoever was removed stays removed, under
-//! whatever name he comes back. Nothing leaves a data center with fewer nodes than the N of a keyspace there, unless that is asked
-//! for in so many words.
+//! whatever name he comes back. Nothing leaves a data center with fewer nodes than the N of a keyspace there, and nobody is
+//! called gone for good who has the last copy of something, unless that is asked for in so many words.
 
 use api::Replaced;
 use ring::{WEIGHTS, replace};
-use types::NodeId;
+use types::{NodeId, PartitionId};
 
 use super::Parts;
 use crate::command::Refused;
@@ -45,6 +45,16 @@ impl Parts {
         let takes_a_place = old.standing.stays();
         let hands_over = replaces.hands_over && old.standing != Standing::Gone;
         self.members[place].standing = if hands_over { Standing::Leaving } else { Standing::Gone };
+        if !hands_over
+            && old.standing != Standing::Gone
+            && let Some(lost) = self.lost_with(old.id)
+        {
+            return Err(Refused::because(format!(
+                "{name} has the last copy of {lost}: bring it back, so that it hands over what it has, or give that up \
+                 first (`henge node remove {name} --lose-data`)",
+                name = old.name
+            )));
+        }
         let fresh = member.id;
         self.members.push(member);
         if !takes_a_place {
@@ -74,13 +84,18 @@ impl Parts {
         self.lay_out_members()
     }
 
-    pub(super) fn remove(&mut self, name: &str, below_n: bool) -> Result<(), Refused> {
+    pub(super) fn remove(&mut self, name: &str, below_n: bool, lose_data: bool) -> Result<(), Refused> {
         let place = self.place_of(name)?;
         let was = self.members[place].standing;
         if was == Standing::Gone {
             return Err(Refused::because(format!("{name} is gone for good already")));
         }
         self.members[place].standing = Standing::Gone;
+        if !lose_data && let Some(lost) = self.lost_with(self.members[place].id) {
+            return Err(Refused::because(format!(
+                "{name} has the last copy of {lost}: bring it back, or say --lose-data and go on without"
+            )));
+        }
         if was.stays() {
             self.check_enough_stay(&[name.to_owned()], below_n)?;
             self.lay_out_members()
@@ -152,6 +167,24 @@ impl Parts {
     /// Whether any partition is where this node claims some: it is more than one who has only begun to join.
     fn has_something(&self, node: NodeId) -> bool {
         self.at.iter().any(|at| self.layout(*at).is_some_and(|layout| layout.has(node)))
+    }
+
+    /// What is lost with a member that was called gone: of which partitions, of the first keyspace where there are any, all who have the
+    /// whole of it are gone by now, and this one was among them. Nothing where others have all of it.
+    pub(crate) fn lost_with(&self, gone: NodeId) -> Option<String> {
+        let is_gone =
+            |node: &NodeId| self.members.iter().any(|one| one.id == *node && one.standing == Standing::Gone);
+        let partitions = || self.target().rings.partitions().iter();
+        self.keyspaces.iter().find_map(|keyspace| {
+            let owners = self.owners(keyspace.id);
+            let is_lost = |partition: &PartitionId| {
+                let whole = owners.of(*partition);
+                whole.contains(&gone) && whole.iter().all(is_gone)
+            };
+            let first = partitions().find(is_lost)?;
+            let count = partitions().filter(is_lost).count();
+            Some(format!("{count} partitions of keyspace {}, {first} among them", keyspace.name))
+        })
     }
 
     pub(super) fn place_of(&self, name: &str) -> Result<usize, Refused> {

@@ -38,7 +38,7 @@ impl ClusterState {
             Command::DropKeyspace { keyspace, name } => next.drop_keyspace(*keyspace, name)?,
             Command::Join { plan, replaces } => next.join(plan, replaces.as_ref())?,
             Command::Drain { names, below_n } => next.drain(names, *below_n)?,
-            Command::Remove { name, below_n } => next.remove(name, *below_n)?,
+            Command::Remove { name, below_n, lose_data } => next.remove(name, *below_n, *lose_data)?,
             Command::Weigh { name, weight } => next.weigh(name, *weight)?,
             Command::Cancel { name } => next.cancel(name)?,
             Command::Begin { partitions } => next.begin(partitions)?,

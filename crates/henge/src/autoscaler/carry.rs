@@ -35,7 +35,7 @@ pub(super) fn deed(action: &Action, status: &Status) -> Deed {
             Deed::Change(Change::Drain { nodes: vec![name.clone()], below_n: false })
         }
         Action::ReplaceNode { name, by: Replacement::Remaining, .. } => {
-            Deed::Change(Change::Remove { node: name.clone(), below_n: false })
+            Deed::Change(Change::Remove { node: name.clone(), below_n: false, lose_data: false })
         }
         Action::ReplaceNode { name, by: Replacement::New(wanted), .. } => order(wanted, Some(name.clone())),
         Action::EndRequested { name } => Deed::End(name.clone()),
@@ -107,7 +107,10 @@ mod tests {
         let retire = Action::RetireNode { node: NodeId(2), name: name.clone() };
         assert_eq!(of(&retire), Deed::Change(Change::Drain { nodes: vec![name.clone()], below_n: false }));
         let replace = Action::ReplaceNode { dead: NodeId(2), name: name.clone(), by: Replacement::Remaining };
-        assert_eq!(of(&replace), Deed::Change(Change::Remove { node: name.clone(), below_n: false }));
+        assert_eq!(
+            of(&replace),
+            Deed::Change(Change::Remove { node: name.clone(), below_n: false, lose_data: false })
+        );
         assert_eq!(of(&Action::EndRequested { name: name.clone() }), Deed::End(name.clone()));
         assert_eq!(of(&Action::Nothing), Deed::Nothing);
         let (from, to) = ((NodeId(2), name.clone()), (NodeId(4), "n4".to_owned()));

@@ -10,7 +10,7 @@ pub(crate) enum NodeCommand {
     #[command(after_help = "Example: henge node drain n4 n5 --dry-run")]
     Drain(Drain),
     /// Say that a node is gone for good, and its data with it. Others get its partitions from those who have them too; it is
-    /// never let in again.
+    /// never let in again. A node that is up is refused: drain it, or stop it first.
     #[command(after_help = "Example: henge node remove n4")]
     Remove(Remove),
     /// Let a node that joins leave again, or one that leaves stay.
@@ -24,7 +24,7 @@ pub(crate) enum NodeCommand {
 /// Whether a change is made, and waited for.
 #[derive(Debug, Args)]
 pub(crate) struct How {
-    /// Change nothing, and show which partitions would move, from whom to whom.
+    /// Change nothing, and show which partitions would move, from whom to whom, why, and how many bytes.
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// Do not wait until what is to move has moved.
@@ -53,6 +53,9 @@ pub(crate) struct Remove {
     /// Though a data center is left with fewer nodes than a keyspace has replicas there.
     #[arg(long)]
     pub(crate) below_n: bool,
+    /// Though it has the last copy of some partitions: what is in them is lost.
+    #[arg(long)]
+    pub(crate) lose_data: bool,
     #[command(flatten)]
     pub(crate) how: How,
 }

@@ -28,7 +28,7 @@ pub(crate) fn run(command: &NodeCommand) -> Result<ExitCode> {
                 until: Until::TheyLeft(vec![remove.node.clone()]),
                 back: "it cannot be turned round: a node that was called gone for good is".to_owned(),
             };
-            let body = json!({ "below_n": remove.below_n });
+            let body = json!({ "below_n": remove.below_n, "lose_data": remove.lose_data });
             go(Method::Post, &path(&remove.node, "remove"), Some(body), &remove.how, &goal)
         }
         NodeCommand::Cancel(cancel) => {

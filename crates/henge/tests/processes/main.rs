@@ -6,6 +6,7 @@
 
 mod common;
 
+mod administration;
 mod autoscaling;
 mod command_line;
 mod configuration;

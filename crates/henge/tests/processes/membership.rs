@@ -5,11 +5,11 @@ use crate::common::patience::wait_until;
 use crate::common::process::run;
 use crate::common::servers::Servers;
 
-const KEYS: usize = 120;
+pub(crate) const KEYS: usize = 120;
 
 /// Waits until these nodes are the members, all are up, and nothing is to move, as all of them see it.
 #[track_caller]
-fn wait_until_settled(servers: &Servers, nodes: &[u16]) {
+pub(crate) fn wait_until_settled(servers: &Servers, nodes: &[u16]) {
     for &node in nodes {
         wait_until(&format!("n{node} to see {nodes:?} settled"), || {
             let seen = servers.http(node).get("/v1/cluster", &[]).with_status(200).json();
@@ -25,7 +25,7 @@ fn wait_until_settled(servers: &Servers, nodes: &[u16]) {
 
 /// Every key, read from every owner, is what was put.
 #[track_caller]
-fn assert_all_there(servers: &Servers, node: u16) {
+pub(crate) fn assert_all_there(servers: &Servers, node: u16) {
     for key in 0..KEYS {
         let path = format!("{}?r=all", key_path("default", &format!("key {key}").replace(' ', "%20")));
         assert_eq!(servers.http(node).get(&path, &[]).with_status(200).text(), format!("value {key}"));

@@ -29,6 +29,17 @@ pub(crate) struct LeaveDocument {
     below_n: bool,
 }
 
+/// How a node may be called gone. No body says no to all of it.
+#[derive(Deserialize, ToSchema, Default)]
+#[serde(deny_unknown_fields, default)]
+#[schema(example = json!({"below_n": false, "lose_data": false}))]
+pub(crate) struct RemoveDocument {
+    /// Whether a data center may be left with fewer nodes than a keyspace has replicas there.
+    below_n: bool,
+    /// Whether partitions may be lost of which it has the last copy.
+    lose_data: bool,
+}
+
 /// What a node weighs.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -81,7 +92,7 @@ pub(crate) async fn drain(
     operation_id = "remove_node",
     tag = "cluster",
     params(NodeName, DryRunParams),
-    request_body = Option<LeaveDocument>,
+    request_body = Option<RemoveDocument>,
     responses(
         (status = 200, description = "With dry-run: what it would come to", body = PlanDocument),
         (status = 202, description = "It counts as gone", body = ChangedDocument),
@@ -98,8 +109,8 @@ pub(crate) async fn remove(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let LeaveDocument { below_n } = json::read_or_default(&front, &headers, body).await?;
-    answer(&front, params.dry_run, Change::Remove { node, below_n }).await
+    let RemoveDocument { below_n, lose_data } = json::read_or_default(&front, &headers, body).await?;
+    answer(&front, params.dry_run, Change::Remove { node, below_n, lose_data }).await
 }
 
 /// Let a node that joins leave again, or one that leaves stay.

@@ -131,7 +131,11 @@ async fn nodes_leave_are_removed_turn_round_and_weigh_and_partitions_are_halved_
             r#"{"below_n": true}"#,
             Change::Drain { nodes: vec![name("n2"), name("n3")], below_n: true },
         ),
-        ("POST /v1/nodes/n%33/remove", "{}", Change::Remove { node: name("n3"), below_n: false }),
+        (
+            "POST /v1/nodes/n%33/remove",
+            "{}",
+            Change::Remove { node: name("n3"), below_n: false, lose_data: false },
+        ),
         ("POST /v1/nodes/n3/cancel", "", Change::Cancel { node: name("n3") }),
         ("PUT /v1/nodes/n3/weight", r#"{"weight": 2}"#, Change::Weigh { node: name("n3"), weight: 2.0 }),
         ("POST /v1/partitions/halve", "", Change::Halve { partitions: None }),

@@ -341,7 +341,7 @@ impl Run {
         };
         if self.changes.under_way.is_empty() {
             let at = self.any_place();
-            let change = Change::Remove { node, below_n: true };
+            let change = Change::Remove { node, below_n: true, lose_data: false };
             let ask = self.world.ask(at, Request::new(Command::Change(Box::new(change))));
             self.changes.under_way.insert(ask, Asked::Other);
         }

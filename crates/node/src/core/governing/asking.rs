@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use api::{Change, Changed, Error, Outcome, Reply};
 use bytes::Bytes;
-use cluster::{Command, Refused};
+use cluster::{Command, Member, Refused, Standing};
 use types::{Epoch, Instant, Moment, NodeId, PartitionId};
 use wire::{Govern, Proposed};
 
@@ -66,6 +66,10 @@ impl Governing {
         if let Change::Recover(plan) = change {
             return self.recover(now, client, *plan, false, out);
         }
+        if let Err(error) = self.look_before(&change) {
+            out.push(Act::Answer(client, Err(error)));
+            return;
+        }
         if let Change::Join(plan) = &change
             && self.newest.has_joined(plan)
         {
@@ -111,12 +115,29 @@ impl Governing {
 
     /// Says what a change would come to.
     pub(in crate::core) fn plan(&self, change: &Change) -> Outcome {
+        self.look_before(change)?;
         let planned = self.newest.command_of(change).and_then(|command| self.newest.plan_of(&command));
         let mut planned = planned.map_err(|error| refused(&error))?;
         for one in &mut planned.moves {
             one.bytes = self.bytes_of(PartitionId(one.partition));
         }
         Ok(Reply::Planned(planned))
+    }
+
+    /// What speaks against a change by what this node sees of the others, which those who agree on it do not know: nobody is called gone
+    /// who is there, for he could hand over what he has.
+    fn look_before(&self, change: &Change) -> Result<(), Error> {
+        let Change::Remove { node, .. } = change else { return Ok(()) };
+        let is_there = |member: &&Member| {
+            let is_up = member.id == self.here || self.reachable.contains(&member.id);
+            is_up && member.standing != Standing::Gone
+        };
+        if self.newest.member_by_name(node).filter(is_there).is_none() {
+            return Ok(());
+        }
+        Err(Error::Invalid(format!(
+            "{node} is up, and could hand over what it has (`henge node drain {node}`): to call it gone for good, stop it first"
+        )))
     }
 
     fn propose_for(&mut self, now: Moment, number: u64, out: &mut Vec<Act>) {
