@@ -30,6 +30,16 @@ pub enum Act {
     Replace(usize),
     /// It stands still, is said to be gone for good, and wakes up later: an owner that does not know.
     Bury(usize),
+    /// The next machine takes the place of this node, which is up, hands over what it has, and leaves.
+    TakeOver(usize),
+    /// The keyspace of the clients is to have so many replicas.
+    Alter(u64),
+    /// A partition that this node has no part in is to be its own.
+    Move(usize),
+    /// Each partition is to become two.
+    Halve,
+    /// Each two halves are to become one.
+    Merge,
     /// It is to own three times as much.
     Weigh(usize),
     /// It is to join no more.

@@ -67,6 +67,47 @@ fn a_change_of_weight_goes_on_from_every_border() {
 }
 
 #[test]
+fn a_replacement_of_who_is_up_goes_on_from_every_border() {
+    stops_at_every_border("a node takes the place of one that hands over", &[Act::TakeOver(2)], [7, 6, 5]);
+}
+
+#[test]
+fn more_and_fewer_copies_go_on_from_every_border() {
+    stops_at_every_border("fewer copies and more again", &[Act::Alter(2), Act::Alter(3)], [7, 6, 7]);
+}
+
+#[test]
+fn a_move_of_one_partition_goes_on_from_every_border() {
+    stops_at_every_border("a partition is moved", &[Act::Move(0), Act::Move(1)], [7, 6, 5]);
+}
+
+/// Partitions are halved while halves of them move, and merged when halves have gone apart.
+#[test]
+fn halving_and_merging_go_on_from_every_border() {
+    let acts = [Act::Join, Act::AwaitMoving, Act::Halve, Act::Drain(1), Act::Merge];
+    for victim in [Victim::NewOwner, Victim::OldOwner, Victim::Leader] {
+        let plan = Plan { acts: acts.to_vec(), one_by_one: false, victim };
+        let scenario = Scenario { plan: Some(plan), ..scenario(11, &acts, victim) };
+        let report = sim::run_scenario(scenario, false);
+        assert_clean(&format!("halved and merged, {victim:?} stops"), &report);
+        assert!(report.borders.len() >= 5, "{:?}", report.borders);
+    }
+}
+
+/// Who leaves stays after all, when it has handed over some of what it had.
+#[test]
+fn a_cancelled_drain_goes_on_from_every_border() {
+    let acts = [Act::Drain(1), Act::AwaitMoving, Act::Stay(1)];
+    for victim in [Victim::NewOwner, Victim::OldOwner, Victim::Leader] {
+        let plan = Plan { acts: acts.to_vec(), one_by_one: false, victim };
+        let scenario = Scenario { plan: Some(plan), ..scenario(12, &acts, victim) };
+        let report = sim::run_scenario(scenario, false);
+        assert_clean(&format!("a drain is cancelled, {victim:?} stops"), &report);
+        assert!(!report.borders.is_empty());
+    }
+}
+
+#[test]
 fn a_cancelled_join_goes_on_from_every_border() {
     let acts = [Act::Join, Act::AwaitMoving, Act::Cancel(4)];
     for victim in [Victim::NewOwner, Victim::OldOwner, Victim::Leader] {

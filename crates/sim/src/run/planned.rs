@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use api::{Change, Command, Replaced, Request};
+use api::{Change, Command, KeyspaceSettings, Replaced, Request};
 use cluster::{ClusterState, Stage, Standing};
 use env::disk::CrashMode;
 use types::{Epoch, Instant, NodeId, PartitionId};
@@ -42,6 +42,10 @@ pub(super) struct Watched {
     pub(super) stopped_at: Borders,
     /// How many machines had joined when the present act was begun.
     joined: usize,
+    /// Whether a partition has begun to go to whom the present act names.
+    is_moved: bool,
+    /// How many partitions there were when the present act was begun.
+    partitions: u32,
     /// Who owned each partition before it began to move.
     before: BTreeMap<(PartitionId, Epoch), Vec<NodeId>>,
 }
@@ -57,6 +61,8 @@ impl Run {
         for act in plan.acts {
             let mut asked: Option<Instant> = None;
             self.watched.joined = self.world.hosts().len();
+            self.watched.is_moved = false;
+            self.watched.partitions = self.world.cluster().partition_count();
             self.begin(act);
             while !self.has_come_about(act) || plan.one_by_one && self.moves() {
                 if self.is_over(latest, || format!("{act:?} has not come about")) {
@@ -113,10 +119,11 @@ impl Run {
         let name = |run: &Run, place: Place| run.world.hosts()[place].name.clone();
         let drain = |run: &Run, place| Change::Drain { nodes: vec![name(run, place)], below_n: false };
         match act {
-            Act::Join | Act::Replace(_) => {
+            Act::Join | Act::Replace(_) | Act::TakeOver(_) => {
                 let Some(spare) = self.world.next_spare() else { return };
                 let replaces = match act {
                     Act::Replace(place) => Some(Replaced { name: name(self, place), hands_over: false }),
+                    Act::TakeOver(place) => Some(Replaced { name: name(self, place), hands_over: true }),
                     _ => None,
                 };
                 self.ask_somebody(self.join_of(spare, replaces));
@@ -127,14 +134,38 @@ impl Run {
                 self.ask_somebody(drain(self, other));
             }
             Act::Lose(place) | Act::Bury(place) => {
-                self.ask_somebody(Change::Remove { node: name(self, place), below_n: false });
+                self.ask_somebody(Change::Remove {
+                    node: name(self, place),
+                    below_n: false,
+                    lose_data: false,
+                });
             }
             Act::Weigh(place) => self.ask_somebody(Change::Weigh { node: name(self, place), weight: 3.0 }),
             Act::Cancel(place) | Act::Stay(place) => {
                 self.ask_somebody(Change::Cancel { node: name(self, place) });
             }
+            Act::Alter(n) => {
+                let name = self.world.cluster().keyspaces()[0].name.clone();
+                let settings = KeyspaceSettings { n: Some(n.to_string()), ..KeyspaceSettings::default() };
+                self.ask_somebody(Change::AlterKeyspace { name, settings: Box::new(settings) });
+            }
+            Act::Move(place) => {
+                if let Some(partition) = self.not_of(place) {
+                    let (partition, to) = (partition.0, name(self, place));
+                    self.ask_somebody(Change::MovePartition { partition, from: None, to });
+                }
+            }
+            Act::Halve => self.ask_somebody(Change::Halve { partitions: None }),
+            Act::Merge => self.ask_somebody(Change::Merge { partitions: None }),
             Act::Pause(_) | Act::Cut(_) | Act::AwaitMoving => {}
         }
+    }
+
+    /// The first partition that a node has no part in, and is not to have.
+    fn not_of(&self, place: Place) -> Option<PartitionId> {
+        let (state, node) = (self.world.cluster(), self.world.hosts()[place].id);
+        let is_not = |one: &PartitionId| !state.holds(node, *one) && !state.gaining(*one).contains(&node);
+        state.partitions().iter().find(is_not)
     }
 
     /// Asks any node that is up, which keeps to what the plan is about.
@@ -158,7 +189,24 @@ impl Run {
         };
         match act {
             Act::Join => self.world.hosts().len() > self.watched.joined,
-            Act::Replace(place) | Act::Lose(place) | Act::Bury(place) | Act::Drain(place) => is_to_go(place),
+            Act::Replace(place)
+            | Act::TakeOver(place)
+            | Act::Lose(place)
+            | Act::Bury(place)
+            | Act::Drain(place) => is_to_go(place),
+            Act::Alter(n) => {
+                let (one, place) = (&state.keyspaces()[0], state.data_centers());
+                place.iter().all(|name| u64::try_from(one.n.in_data_center(name)) == Ok(n))
+            }
+            Act::Move(place) => {
+                self.watched.is_moved || {
+                    let is_to_get = |one| state.gaining(one).contains(&self.world.hosts()[place].id);
+                    self.watched.is_moved = state.partitions().iter().any(is_to_get);
+                    self.watched.is_moved
+                }
+            }
+            Act::Halve => state.partition_count() > self.watched.partitions,
+            Act::Merge => state.partition_count() < self.watched.partitions,
             Act::Race(one, other) => is_to_go(one) && is_to_go(other),
             Act::Weigh(place) => {
                 state.member(self.world.hosts()[place].id).is_none_or(|one| one.weight > 2.0)
