@@ -70,6 +70,8 @@ pub(crate) enum Command {
     Top(At),
     /// Show which node owns which slots.
     Ring(At),
+    /// Watch what moves until all is where it is to be, whatever it moves for: how much, how fast, and for how long still.
+    Watch(At),
     /// Show where a key lives and what each of its owners holds.
     Explain(Explain),
     /// Compare all that the nodes own with each other, now, and mend what differs. Owners do so by themselves about every
@@ -126,7 +128,7 @@ pub(crate) struct Dev {
     /// How many shards each node divides its work among, a power of two.
     #[arg(long, default_value_t = 1)]
     pub(crate) shards: u8,
-    /// Partitions of the ring: a power of two. Fixed when the data directory is made.
+    /// Partitions of the ring: a power of two. Read when the data directory is made; later `henge partition` halves and merges them.
     #[arg(long, default_value_t = 256)]
     pub(crate) partitions: u64,
     /// The first node's port for Redis clients; the others follow.
@@ -301,6 +303,13 @@ pub(crate) struct Server {
     /// Of a hundred requests, for how many something may be asked again after a refusal; 0 for none [limits.retry_percent]
     #[arg(long, value_name = "0..100", env = "HENGE_RETRY_PERCENT")]
     pub(crate) retry_percent: Option<u8>,
+    /// Start nothing, and show what would move to this node if it joined: from whom, how much, and why. For a node that has --seeds,
+    /// with --replaces too.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// With --dry-run: print JSON.
+    #[arg(long, requires = "dry_run")]
+    pub(crate) json: bool,
     /// Listen on addresses other than loopback though nothing is encrypted and nobody has to log in.
     #[arg(long, env = "HENGE_INSECURE", value_parser = clap::builder::BoolishValueParser::new(),
           num_args = 0..=1, default_missing_value = "true", default_value_t = false)]

@@ -16,6 +16,7 @@ mod config;
 mod dev;
 mod drill;
 mod gossip;
+mod joining;
 mod lab;
 mod launch;
 mod limits;
@@ -50,6 +51,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Members(at) => client::members::run(&at),
         Command::Top(at) => client::top::run(&at),
         Command::Ring(at) => client::show::ring(&at),
+        Command::Watch(at) => client::watch::all(&at),
         Command::Explain(explain) => client::show::explain(&explain),
         Command::Repair(at) => client::repair::run(&at),
         Command::Keyspace(command) => client::keyspace::run(&command),

@@ -10,7 +10,7 @@ use http_front::HttpOptions;
 use crate::cli::Server;
 use crate::config::NodeConfig;
 use crate::launch::{Surroundings, launch, serve_http};
-use crate::{autoscaler, config, signals};
+use crate::{autoscaler, config, joining, signals};
 
 /// How often a node is looked at for having stopped by itself.
 const WATCH_EVERY: Duration = Duration::from_millis(100);
@@ -22,6 +22,9 @@ const LIVES_MAX: u32 = 4;
 pub(crate) fn run(arguments: &Server) -> Result<ExitCode> {
     start_logging("info");
     let config = config::load(arguments)?;
+    if arguments.dry_run {
+        return joining::preview(config, arguments.json);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     for _ in 0..LIVES_MAX {
         match serve(&runtime, config.clone())? {

@@ -42,4 +42,5 @@ mod server;
 
 pub use openapi::router;
 pub use options::{ConnectionLimits, HttpOptions};
+pub use routes::change::plan_document;
 pub use server::serve;

@@ -4,7 +4,7 @@
 //! operator can act on. What must hold: no request crosses between nodes of different clusters, or from a node to itself. Nodes
 //! may go by different states of one cluster for a while: each request says by which it was routed.
 
-use api::NodePlan;
+use api::{NodePlan, Planned};
 use bytes::{Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 use types::{Epoch, Incarnation, NodeId, ShardId};
@@ -15,6 +15,8 @@ const HELLO: u8 = 1;
 const REFUSAL: u8 = 2;
 const JOIN: u8 = 3;
 const WELCOME: u8 = 7;
+const PREVIEW: u8 = 8;
+const PREVIEWED: u8 = 9;
 
 /// Who is speaking.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -70,6 +72,8 @@ pub enum First {
     Hello(Box<Hello>),
     /// One that wants to be.
     Join(Box<NodePlan>),
+    /// One that wants to know what it would come to if it joined.
+    Preview(Box<NodePlan>),
 }
 
 impl First {
@@ -78,6 +82,7 @@ impl First {
         match frame.kind {
             HELLO => postcard::from_bytes(frame.body()).ok().map(First::Hello),
             JOIN => postcard::from_bytes(frame.body()).ok().map(First::Join),
+            PREVIEW => postcard::from_bytes(frame.body()).ok().map(First::Preview),
             _ => None,
         }
     }
@@ -86,6 +91,25 @@ impl First {
 /// A node's wish to join, as a frame behind what `out` holds.
 pub fn encode_join(plan: &NodePlan, out: &mut BytesMut) {
     encode_bare(JOIN, &to_bytes(plan), out);
+}
+
+/// A question what joining would come to, as a frame behind what `out` holds.
+pub fn encode_preview(plan: &NodePlan, out: &mut BytesMut) {
+    encode_bare(PREVIEW, &to_bytes(plan), out);
+}
+
+/// The answer to that, as a frame behind what `out` holds.
+pub fn encode_previewed(planned: &Planned, out: &mut BytesMut) {
+    encode_bare(PREVIEWED, &to_bytes(planned), out);
+}
+
+/// What one that asked is told: what it would come to, or why it may not join; nothing if it is neither.
+pub fn decode_previewed(frame: &Frame) -> Option<Result<Planned, Refusal>> {
+    match frame.kind {
+        PREVIEWED => postcard::from_bytes(frame.body()).ok().map(Ok),
+        REFUSAL => postcard::from_bytes(frame.body()).ok().map(Err),
+        _ => None,
+    }
 }
 
 /// The answer to one that has joined, as a frame behind what `out` holds: the cluster state, in which it is a member.

@@ -22,7 +22,10 @@ pub use collect::{CollectAnswer, CollectAsk, CollectStep, CollectWait, Mark, Wri
 pub use fetch::{FETCH_BYTES_MAX, FetchAnswer, FetchAsk};
 pub use frame::{FRAME_BYTES_MAX, Frame, FrameError, decode_frame, encode_frame};
 pub use govern::{Far, FarLog, Govern, History, Leads, Proposed};
-pub use hello::{First, Hello, Refusal, decode_welcome, encode_join, encode_welcome};
+pub use hello::{
+    First, Hello, Refusal, decode_previewed, decode_welcome, encode_join, encode_preview, encode_previewed,
+    encode_welcome,
+};
 pub use message::{
     Body, Envelope, Forward, ReplicaReply, ReplicaRequest, ScanAnswer, ScanAsk, ScanEntry, WriteName,
     WritePath,

@@ -8,13 +8,13 @@ pub(crate) mod keyspace;
 pub(crate) mod members;
 pub(crate) mod node;
 pub(crate) mod partition;
-mod plan;
+pub(crate) mod plan;
 pub(crate) mod recover;
 pub(crate) mod repair;
 pub(crate) mod show;
 mod tally;
 pub(crate) mod top;
-mod watch;
+pub(crate) mod watch;
 
 use std::net::SocketAddr;
 use std::time::Duration;

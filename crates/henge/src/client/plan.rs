@@ -39,7 +39,7 @@ fn totals(planned: &Value) -> BTreeMap<String, Totals> {
 }
 
 /// The plan, for people.
-pub(super) fn shown(planned: &Value) -> String {
+pub(crate) fn shown(planned: &Value) -> String {
     let moves = list(&planned["moves"]);
     let mut out = String::new();
     if moves.is_empty() {

@@ -77,6 +77,23 @@ enum Judged {
     TurnedRound(String),
 }
 
+/// Watches whatever moves now, until nothing does.
+pub(crate) fn all(at: &At) -> Result<ExitCode> {
+    let cluster = Node::new(at.at).document("/v1/cluster")?;
+    let partitions = list(&cluster["movements"]).len() as u64 + cluster["waiting"].as_u64().unwrap_or(0);
+    if partitions == 0 {
+        eprintln!("nothing moves");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let goal = Goal {
+        done: "all is where it is to be".to_owned(),
+        until: Until::AllIsThere,
+        back: "`henge watch` watches on".to_owned(),
+    };
+    let underway = serde_json::json!({ "epoch": cluster["epoch"], "partitions": partitions });
+    until_done(at, &goal, &underway, None)
+}
+
 /// Watches until it is done. `changed` is what came of the change, `predicted` about how many bytes are to be sent.
 pub(super) fn until_done(at: &At, goal: &Goal, changed: &Value, predicted: Option<u64>) -> Result<ExitCode> {
     let epoch = changed["epoch"].as_u64().unwrap_or(0);

@@ -44,6 +44,11 @@ pub(crate) struct PlanDocument {
     notes: Vec<String>,
 }
 
+/// A plan as `/v1` shows it, for who has come by it on another way.
+pub fn plan_document(planned: Planned) -> serde_json::Value {
+    serde_json::to_value(PlanDocument::from(planned)).unwrap_or_default()
+}
+
 /// A partition that would move.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct MoveDocument {

@@ -8,10 +8,10 @@ use std::io::{Error, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use api::NodePlan;
+use api::{NodePlan, Planned};
 use bytes::BytesMut;
 use cluster::ClusterState;
-use wire::{decode_frame, decode_welcome, encode_join};
+use wire::{Frame, Refusal, decode_frame, decode_previewed, decode_welcome, encode_join, encode_preview};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -53,15 +53,50 @@ pub fn join(
     seeds: &[SocketAddr],
     plan: &NodePlan,
     patience: Duration,
-    mut said: impl FnMut(&str),
+    said: impl FnMut(&str),
 ) -> Result<ClusterState, JoinError> {
+    let take = |frame: &Frame| match decode_welcome(frame)? {
+        Ok(bytes) => Some(ClusterState::decode(&bytes).map(Ok).map_err(|error| error.to_string())),
+        Err(refusal) => Some(Ok(Err(refusal))),
+    };
+    let mut question = BytesMut::new();
+    encode_join(plan, &mut question);
+    ask_in_turn(seeds, &plan.name, &question, patience, said, take)
+}
+
+/// Asks the seeds in turn what it would come to if this node joined: nothing is changed. Blocks, as [`join`] does.
+///
+/// # Errors
+/// As [`JoinError`] says.
+pub fn preview(
+    seeds: &[SocketAddr],
+    plan: &NodePlan,
+    patience: Duration,
+    said: impl FnMut(&str),
+) -> Result<Planned, JoinError> {
+    let mut question = BytesMut::new();
+    encode_preview(plan, &mut question);
+    ask_in_turn(seeds, &plan.name, &question, patience, said, |frame| decode_previewed(frame).map(Ok))
+}
+
+/// What a frame says: the answer or a refusal, or why it cannot be read; nothing where it is no answer.
+type Taken<T> = Option<Result<Result<T, Refusal>, String>>;
+
+fn ask_in_turn<T>(
+    seeds: &[SocketAddr],
+    name: &str,
+    question: &[u8],
+    patience: Duration,
+    mut said: impl FnMut(&str),
+    take: impl Fn(&Frame) -> Taken<T>,
+) -> Result<T, JoinError> {
     let begun = Instant::now();
     let mut last = String::from("there are none");
     loop {
         for &seed in seeds {
-            match ask(seed, plan) {
-                Ok(Ok(state)) => return Ok(state),
-                Ok(Err(why)) => return Err(JoinError::Refused { seed, name: plan.name.clone(), why }),
+            match ask(seed, question, &take) {
+                Ok(Ok(answer)) => return Ok(answer),
+                Ok(Err(why)) => return Err(JoinError::Refused { seed, name: name.to_owned(), why }),
                 Err(error) => {
                     let now = format!("{seed}: {error}");
                     if now != last {
@@ -78,23 +113,24 @@ pub fn join(
     }
 }
 
-/// What one seed answers: the state, or why not.
-fn ask(seed: SocketAddr, plan: &NodePlan) -> Result<Result<ClusterState, String>, Error> {
+/// What one seed answers: what was asked for, or why not.
+fn ask<T>(
+    seed: SocketAddr,
+    question: &[u8],
+    take: impl Fn(&Frame) -> Taken<T>,
+) -> Result<Result<T, String>, Error> {
     let mut stream = TcpStream::connect_timeout(&seed, CONNECT_TIMEOUT)?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
     stream.set_write_timeout(Some(ANSWER_TIMEOUT))?;
-    let mut out = BytesMut::new();
-    encode_join(plan, &mut out);
-    stream.write_all(&out)?;
+    stream.write_all(question)?;
     let (mut buffer, mut chunk) = (BytesMut::new(), vec![0; 64 * 1024]);
     loop {
         let invalid = |why: String| Error::new(ErrorKind::InvalidData, why);
         if let Some(frame) = decode_frame(&mut buffer).map_err(|error| invalid(error.to_string()))? {
-            let answer =
-                decode_welcome(&frame).ok_or_else(|| invalid("it is no node of this version".to_owned()))?;
-            return match answer {
-                Ok(bytes) => ClusterState::decode(&bytes).map(Ok).map_err(|error| invalid(error.to_string())),
+            let answer = take(&frame).ok_or_else(|| invalid("it is no node of this version".to_owned()))?;
+            return match answer.map_err(invalid)? {
+                Ok(answer) => Ok(Ok(answer)),
                 Err(refusal) if refusal.try_again => Err(Error::other(refusal.why)),
                 Err(refusal) => Ok(Err(refusal.why)),
             };

@@ -33,7 +33,7 @@ use tokio::sync::{Barrier, mpsc, watch};
 use types::ShardId;
 
 pub use handle::{LocalHandle, LocalPending, RemoteHandle, RemotePending};
-pub use join::{JoinError, join};
+pub use join::{JoinError, join, preview};
 pub use network::Network;
 
 use self::handle::Published;

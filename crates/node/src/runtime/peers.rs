@@ -10,12 +10,12 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use api::{Change, Command, NodePlan, Request};
+use api::{Change, Command, NodePlan, Outcome, Reply, Request};
 use bytes::BytesMut;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, sleep_until, timeout};
 use types::{Epoch, NodeId, OperationId, PartitionId};
-use wire::{Body, Envelope, First, Frame, Hello, Refusal, decode_frame, encode_welcome};
+use wire::{Body, Envelope, First, Frame, Hello, Refusal, decode_frame, encode_previewed, encode_welcome};
 
 use super::driver::Driver;
 use super::links::Link;
@@ -197,6 +197,7 @@ async fn take(driver: &Rc<Driver>, stream: TcpStream) -> Result<(), Error> {
     let theirs = match First::decode(&frame) {
         Some(First::Hello(theirs)) => *theirs,
         Some(First::Join(plan)) => return welcome(driver, &stream, *plan).await,
+        Some(First::Preview(plan)) => return say_what_it_would_come_to(driver, &stream, *plan).await,
         None => return Err(Error::new(ErrorKind::InvalidData, "it did not introduce itself")),
     };
     let mut out = BytesMut::new();
@@ -220,27 +221,44 @@ async fn take(driver: &Rc<Driver>, stream: TcpStream) -> Result<(), Error> {
 /// One that is no member wants to be: it is told the state in which it is, or why not.
 async fn welcome(driver: &Rc<Driver>, stream: &TcpStream, plan: NodePlan) -> Result<(), Error> {
     let name = plan.name.clone();
-    let plan = driver.completed(plan);
-    let request = Request {
-        command: Command::Change(Box::new(Change::Join(Box::new(plan)))),
-        timeout: Some(JOIN_TIMEOUT),
-    };
-    let outcome = match driver.ask(request) {
-        Ok(outcome) => outcome,
-        Err(number) => std::future::poll_fn(|context| driver.poll_answer(number, context)).await,
-    };
+    let change = Box::new(Change::Join(Box::new(driver.completed(plan))));
     let mut out = BytesMut::new();
-    match outcome {
+    match asked(driver, Command::Change(change)).await {
         Ok(_) => {
             tracing::info!(node = %name, "has joined the cluster");
             encode_welcome(&driver.topology().state.encode(), &mut out);
         }
-        Err(error) => {
-            let try_again = !matches!(error, api::Error::Invalid(_));
-            Refusal { try_again, ..Refusal::because(error.to_string()) }.encode(&mut out);
-        }
+        Err(error) => refuse(&error, &mut out),
     }
     timeout(JOIN_TIMEOUT, write_all(stream, &out)).await?
+}
+
+/// One that is no member asks what it would come to if it were: it is told, or why it may not be.
+async fn say_what_it_would_come_to(
+    driver: &Rc<Driver>,
+    stream: &TcpStream,
+    plan: NodePlan,
+) -> Result<(), Error> {
+    let change = Box::new(Change::Join(Box::new(driver.completed(plan))));
+    let mut out = BytesMut::new();
+    match asked(driver, Command::Plan(change)).await {
+        Ok(Reply::Planned(planned)) => encode_previewed(&planned, &mut out),
+        Ok(_) => Refusal::because("it answers something else".to_owned()).encode(&mut out),
+        Err(error) => refuse(&error, &mut out),
+    }
+    timeout(JOIN_TIMEOUT, write_all(stream, &out)).await?
+}
+
+async fn asked(driver: &Rc<Driver>, command: Command) -> Outcome {
+    match driver.ask(Request { command, timeout: Some(JOIN_TIMEOUT) }) {
+        Ok(outcome) => outcome,
+        Err(number) => std::future::poll_fn(|context| driver.poll_answer(number, context)).await,
+    }
+}
+
+fn refuse(error: &api::Error, out: &mut BytesMut) {
+    let try_again = !matches!(error, api::Error::Invalid(_));
+    Refusal { try_again, ..Refusal::because(error.to_string()) }.encode(out);
 }
 
 /// Serves a connection that another shard has met at the door.
