@@ -72,12 +72,14 @@ impl Dice {
     }
 }
 
-/// All histories of these shapes, of twelve steps each.
-pub(crate) fn histories(shapes: &[Shape]) -> Vec<History> {
-    shapes.iter().flat_map(|&shape| (0..shape.seeds()).map(move |seed| history(shape, seed))).collect()
+/// All histories of these shapes, of twelve steps each. Their seeds begin at `first`.
+pub(crate) fn histories(shapes: &[Shape], first: u64) -> Vec<History> {
+    let of_shape = |&shape: &Shape| (first..first + shape.seeds()).map(move |seed| history(shape, seed));
+    shapes.iter().flat_map(of_shape).collect()
 }
 
-fn history(shape: Shape, seed: u64) -> History {
+/// One of them.
+pub(crate) fn history(shape: Shape, seed: u64) -> History {
     let mut dice = Dice(seed);
     let mut members: Vec<_> = (1..=shape.nodes).map(|node| dice.member(node, shape)).collect();
     let mut steps = vec![members.clone()];
