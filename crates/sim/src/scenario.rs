@@ -14,7 +14,7 @@ use types::KeyspaceId;
 
 use crate::faults::{FaultKind, SLOWEST};
 use crate::network::Place;
-use crate::plan::Plan;
+use crate::plan::{Act, Plan};
 use crate::random::{micros, millis};
 use crate::sabotage::Sabotage;
 
@@ -47,6 +47,8 @@ pub struct Scenario {
     pub nodes: Vec<String>,
     /// In how many data centers they are, each node in the next.
     pub data_centers: usize,
+    /// In how many racks those of a data center are, each in the next; 0 where each has a rack of its own.
+    pub racks: usize,
     /// N of every keyspace, in each data center.
     pub replicas: u8,
     /// How many partitions the ring has.
@@ -162,6 +164,7 @@ impl Scenario {
             shards: shards(rng),
             redivides: rng.chance(1, 2),
             data_centers: if rng.chance(1, 3) { DATA_CENTERS_MAX } else { 1 },
+            racks: 0,
             healthy_core: true,
             repairs: Rng::from_seed(seed ^ 0x7265_7061_6972_7321).chance(1, 2),
             changes: Rng::from_seed(seed ^ 0x6368_616e_6765_7321).chance(1, 2),
@@ -219,6 +222,7 @@ impl Scenario {
             seed,
             nodes: (1..=nodes).map(|number| format!("n{number}")).collect(),
             data_centers: 1,
+            racks: 0,
             replicas: 3,
             partitions: 8,
             shards: vec![1],
@@ -266,7 +270,7 @@ impl Scenario {
         let member = |(place, name): (Place, &String)| MemberPlan {
             name: name.clone(),
             data_center: format!("dc{}", self.data_center_of(place) + 1),
-            rack: name.clone(),
+            rack: self.rack_of(place),
             weight: 1.0,
             addresses: Addresses::default(),
         };
@@ -277,6 +281,14 @@ impl Scenario {
             keyspaces: self.keyspaces(),
         };
         ClusterState::found(plan).expect("a scenario describes a cluster")
+    }
+
+    /// The rack of the node at this place, or of the machine that may join there.
+    pub fn rack_of(&self, place: Place) -> String {
+        match self.racks {
+            0 => format!("n{}", place + 1),
+            racks => format!("r{}", place / self.data_centers.max(1) % racks + 1),
+        }
     }
 
     /// How many shards the node at this place has at first.
@@ -315,6 +327,16 @@ impl Scenario {
     pub fn owners_in(&self, data_center: usize) -> usize {
         let there = (0..self.nodes.len()).filter(|place| self.data_center_of(*place) == data_center);
         usize::from(self.replicas).min(there.count())
+    }
+
+    /// How many owners a key comes to have at the fewest: where an administrator wants fewer than there are at first, as many as that.
+    pub fn owners_at_least(&self) -> usize {
+        let acts = self.plan.iter().flat_map(|plan| &plan.acts);
+        let altered = acts.filter_map(|act| match act {
+            Act::Alter(n) => usize::try_from(*n).ok().map(|n| n * self.data_centers),
+            _ => None,
+        });
+        altered.min().map_or(self.owners(), |fewest| fewest.min(self.owners()))
     }
 
     /// How many owners a key comes to have, when all nodes have joined that may.

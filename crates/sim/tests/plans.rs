@@ -132,6 +132,22 @@ fn what_is_under_way_comes_late_past_abort_and_retry() {
     }
 }
 
+/// Three racks of two machines, of which one stands still in each change: a node joins it, one leaves another, one dies in the third.
+#[test]
+fn racks_stay_apart_while_one_stands_still() {
+    for seed in 26..28 {
+        let still = [Act::Pause(0), Act::Pause(3)];
+        let acts: Vec<Act> = [Act::Join, Act::Drain(1), Act::Lose(2)]
+            .iter()
+            .flat_map(|act| [still[0], still[1], *act])
+            .collect();
+        let scenario = scenario(seed, &acts, Victim::Nobody);
+        let nodes = Scenario::calm(seed, 6).nodes;
+        let report = sim::run_scenario(Scenario { nodes, racks: 3, partitions: 16, ..scenario }, false);
+        assert_clean("racks", &report);
+    }
+}
+
 /// Two join and one leaves, all at once.
 #[test]
 fn two_joins_and_a_drain_at_once() {

@@ -315,6 +315,52 @@ fn of_a_sleeper(seed: u64, sabotage: Option<Sabotage>) -> Scenario {
     }
 }
 
+/// E3: what was under way for a movement that was given up, and is taken for what a later one is to bring, is found out by who reads
+/// there: between the two more was written.
+#[test]
+fn taking_late_pages_is_noticed() {
+    let report = (0..6).find_map(|seed| {
+        let report = sim::run_scenario(of_a_retry(seed, Some(Sabotage::TakeLatePages)), false);
+        (!report.is_clean()).then_some(report)
+    });
+    assert_past_is_shown(report);
+}
+
+/// The same without sabotage is clean.
+#[test]
+fn late_pages_do_no_harm() {
+    for seed in 0..2 {
+        let report = sim::run_scenario(of_a_retry(seed, None), false);
+        assert!(report.is_clean(), "seed {seed}:\n{}", report.complaints());
+    }
+}
+
+/// A join is called off while partitions fill, and taken up again. Each key has one owner.
+fn of_a_retry(seed: u64, sabotage: Option<Sabotage>) -> Scenario {
+    let acts = vec![Act::Join, Act::AwaitMoving, Act::Cancel(2), Act::Stay(2)];
+    Scenario {
+        plan: Some(Plan { acts, one_by_one: false, victim: Victim::Nobody }),
+        network: NetworkOptions { usual_micros: 15_000, unruly: false, lost_one_in: 0 },
+        clients: 6,
+        think_max: Duration::from_millis(5),
+        ..of_movements(seed, sabotage)
+    }
+}
+
+/// E1, I1: a node that goes by a change that nobody agreed on is found out.
+#[test]
+fn going_by_a_forged_change_is_noticed() {
+    let report = caught_moving(Sabotage::ForgeHistory);
+    assert_eq!(rule(report), "there is one history of cluster states (E1, I1)");
+}
+
+/// Liveness: where the leader never hears that anybody is done, changes do not end, and that is found out.
+#[test]
+fn a_change_that_does_not_end_is_noticed() {
+    let report = sim::run_scenario(of_movements(0, Some(Sabotage::LoseReports)), false);
+    assert_eq!(rule(Some(report)), "every change ends, and all know of it (E6, I1, liveness)");
+}
+
 /// The same without sabotage is clean.
 #[test]
 fn honest_movements_lose_nothing() {

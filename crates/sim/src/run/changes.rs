@@ -222,7 +222,7 @@ impl Run {
         let port = 9_000 + u16::try_from(place).unwrap_or(0);
         Change::Join(Box::new(NodePlan {
             cluster: None,
-            rack: name.clone(),
+            rack: scenario.rack_of(place),
             name,
             data_center: format!("dc{}", scenario.data_center_of(place) + 1),
             weight: Some(1.0),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use api::{Change, Command, KeyspaceSettings, Replaced, Request};
 use cluster::{ClusterState, Stage, Standing};
 use env::disk::CrashMode;
-use types::{Epoch, Instant, NodeId, PartitionId};
+use types::{Epoch, Instant, KeyspaceId, NodeId, PartitionId};
 
 use super::Run;
 use super::changes::Asked;
@@ -47,7 +47,7 @@ pub(super) struct Watched {
     /// How many partitions there were when the present act was begun.
     partitions: u32,
     /// Who owned each partition before it began to move.
-    before: BTreeMap<(PartitionId, Epoch), Vec<NodeId>>,
+    before: BTreeMap<(PartitionId, Epoch), BTreeSet<(KeyspaceId, NodeId)>>,
 }
 
 impl Run {
@@ -284,13 +284,17 @@ impl Watched {
                 self.before.entry((*partition, session)).or_insert_with(|| owners_of(state, *partition));
             }
             let owned = self.before.get(&(*partition, session));
-            let is_old = owned.is_some_and(|owned| owned.contains(&node));
-            let is_new = owned.is_some() && !is_old && state.holds(node, *partition);
+            // It may have been an owner for one keyspace, and become one for another.
+            let holds =
+                |one: KeyspaceId| state.all_owners(one, *partition).holders().any(|holder| holder == node);
+            let is_old = owned.is_some_and(|owned| owned.iter().any(|(_, owner)| *owner == node));
+            let is_new = owned.is_some_and(|owned| {
+                state.keyspaces().iter().any(|one| holds(one.id) && !owned.contains(&(one.id, node)))
+            });
             let is_met = match victim {
                 Victim::Nobody => false,
                 Victim::NewOwner => is_new,
-                // Who stays has nothing to do for it.
-                Victim::OldOwner => is_old && !state.gaining(*partition).is_empty(),
+                Victim::OldOwner => is_old && !is_new,
                 Victim::Leader => is_old || is_new,
             };
             if is_met && !self.stopped_at.contains(&border) {
@@ -301,10 +305,7 @@ impl Watched {
     }
 }
 
-fn owners_of(state: &ClusterState, partition: PartitionId) -> Vec<NodeId> {
-    let mut owners: Vec<NodeId> =
-        state.keyspaces().iter().flat_map(|one| state.owners(one.id, partition).iter().copied()).collect();
-    owners.sort_unstable();
-    owners.dedup();
-    owners
+fn owners_of(state: &ClusterState, partition: PartitionId) -> BTreeSet<(KeyspaceId, NodeId)> {
+    let owners = |one: KeyspaceId| state.owners(one, partition).iter().map(move |node| (one, *node));
+    state.keyspaces().iter().flat_map(|one| owners(one.id)).collect()
 }

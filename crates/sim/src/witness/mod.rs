@@ -2,10 +2,11 @@
 //!
 //! [`dots`]: no dot is issued twice (INVARIANTS B1). [`acknowledgers`]: an acknowledgement counts distinct owners (A2).
 //! [`promises`]: what a node said it has stored, it holds when it starts again (A4). [`verdicts`]: a node is taken for down
-//! only when two observers agree (E9).
+//! only when two observers agree (E9). [`placement`]: every partition has its owners, apart from each other (E5).
 
 pub mod acknowledgers;
 pub mod dots;
+pub mod placement;
 pub mod promises;
 pub mod verdicts;
 

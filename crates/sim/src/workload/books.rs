@@ -42,7 +42,7 @@ impl Books {
             owners: scenario.owners_at_most(),
             // Where levels are local, there are as many whoever joins.
             counted: LOCAL.iter().enumerate().map(|(home, id)| (*id, scenario.owners_in(home))).collect(),
-            fewest: scenario.owners(),
+            fewest: scenario.owners_at_least(),
             levels,
             sloppy: state
                 .keyspaces()

@@ -12,6 +12,7 @@ use super::{Event, World, between};
 use crate::host::{At, Life, Outgoing};
 use crate::network::{Kind, LinkId, Packet, Place};
 use crate::random::{heavy_tailed, micros};
+use crate::witness::placement;
 
 impl World {
     /// Gives a shard an input and carries out what comes of it; the turn will end a little later.
@@ -37,10 +38,19 @@ impl World {
     fn follow(&mut self, at: At) {
         let Some(running) = self.hosts[at.place].running(at.shard) else { return };
         let state = &running.shard.topology().state;
+        let known = *self.histories.entry(state.epoch()).or_insert(state.fingerprint());
+        if known != state.fingerprint() {
+            let epoch = state.epoch();
+            let what = format!("{} goes by another state of epoch {epoch}", self.hosts[at.place].name);
+            return self.violated("there is one history of cluster states (E1, I1)", what);
+        }
         if state.epoch() > self.latest.epoch() {
             self.latest = Arc::clone(state);
             self.witness.follow(&self.latest);
             self.trace.line(self.now, "", format_args!("the cluster is at {}", Placed(&self.latest)));
+            if let Some(fault) = placement::fault(&self.latest) {
+                self.violated(placement::RULE, fault);
+            }
         }
     }
 

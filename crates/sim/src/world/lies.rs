@@ -6,11 +6,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use cluster::{ClusterState, Stage};
+use cluster::{ClusterState, Command, Stage};
 use gossip::{Change, Verdict};
 use node::{Input, Sender};
-use types::{NodeId, OperationId, PartitionId};
-use wire::{Body, Envelope, FetchAnswer, ReplicaReply, ReplicaRequest, WritePath};
+use types::{Epoch, NodeId, OperationId, PartitionId};
+use wire::{Body, Envelope, FetchAnswer, Govern, ReplicaReply, ReplicaRequest, WritePath};
 
 use super::World;
 use crate::host::{At, Outgoing};
@@ -25,6 +25,12 @@ pub(super) struct Lies {
     first: BTreeMap<(NodeId, Place), ReplicaReply>,
     /// Which key a question was about: by who asked whom.
     asked: BTreeMap<(NodeId, NodeId, OperationId, u32), Place>,
+    /// For which movement a page was asked: by who asked whom.
+    pages_asked: BTreeMap<(NodeId, NodeId, OperationId), (PartitionId, Epoch)>,
+    /// The first page that each new owner was given of a partition, and for which movement.
+    first_pages: BTreeMap<(NodeId, PartitionId), (Epoch, FetchAnswer)>,
+    /// Whether a history was forged already.
+    has_forged: bool,
     /// To whom a relay was to pass a write on: by who asked whom.
     unreached: BTreeMap<(NodeId, NodeId, OperationId, u32), Vec<NodeId>>,
 }
@@ -114,6 +120,11 @@ impl World {
                     envelope.epoch = envelope.epoch.max(state.since_in(keyspace, envelope.partition));
                 }
             }
+            (Sabotage::TakeLatePages, _) => return self.hand_over_late(from, at, envelope),
+            (Sabotage::ForgeHistory, Body::Govern(govern)) => self.forge(at, govern),
+            (Sabotage::LoseReports, Body::Govern(govern)) if matches!(**govern, Govern::Report(_)) => {
+                return None;
+            }
             (Sabotage::AnswerFromMemory, _) => return self.answer_from_memory(from, at, envelope),
             _ => {}
         }
@@ -177,6 +188,58 @@ impl World {
             _ => {}
         }
         Some(envelope)
+    }
+
+    /// Has an old owner give a new one what it gave it for the movement before, and say then that both have the same.
+    fn hand_over_late(&mut self, from: Sender, at: At, envelope: Envelope) -> Option<Envelope> {
+        let (here, partition) = (self.hosts[at.place].id, envelope.partition);
+        let earlier = |lies: &Lies, asker: NodeId, session: Epoch| {
+            let first = lies.first_pages.get(&(asker, partition));
+            first.filter(|(of, _)| *of < session).map(|(_, page)| page.clone())
+        };
+        match &envelope.body {
+            Body::Request(ReplicaRequest::Fetch(ask)) => {
+                if let Some(page) = earlier(&self.lies, from.node, ask.session) {
+                    let late = ReplicaReply::Fetched(Box::new(FetchAnswer { next: None, ..page }));
+                    self.say_instead(at, from, &envelope, late);
+                    return None;
+                }
+                let asked = (from.node, here, envelope.operation);
+                self.lies.pages_asked.insert(asked, (partition, ask.session));
+            }
+            Body::Reply(ReplicaReply::Fetched(page)) => {
+                let asked = (here, from.node, envelope.operation);
+                if let Some((partition, session)) = self.lies.pages_asked.remove(&asked) {
+                    let page = (session, FetchAnswer::clone(page));
+                    self.lies.first_pages.entry((here, partition)).or_insert(page);
+                }
+            }
+            Body::Request(ReplicaRequest::Compare(_)) => {
+                let movement = self.state_at(at).and_then(|state| state.movement(partition).copied());
+                let filling = movement.filter(|movement| movement.stage == Stage::Filling);
+                if filling.is_some_and(|one| earlier(&self.lies, from.node, one.session.0).is_some()) {
+                    let same = merkle::Answer::Same { doubted: false };
+                    self.say_instead(at, from, &envelope, ReplicaReply::Compared(Box::new(same)));
+                    return None;
+                }
+            }
+            _ => {}
+        }
+        Some(envelope)
+    }
+
+    /// Puts another change into the place of one that was agreed on, once.
+    fn forge(&mut self, at: At, govern: &mut Govern) {
+        let Govern::Commands { after, commands, fingerprint } = govern else { return };
+        let Some(state) = self.state_at(at).filter(|state| state.epoch() == *after) else { return };
+        if self.lies.has_forged {
+            return;
+        }
+        let forged = Command::Weigh { name: state.members()[0].name.clone(), weight: 7.5 };
+        let Ok(other) = state.apply(&forged) else { return };
+        *commands = vec![forged.encode().into()];
+        *fingerprint = other.fingerprint();
+        self.lies.has_forged = true;
     }
 
     /// Has a node reply to something that it was not even told.

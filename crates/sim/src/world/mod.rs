@@ -30,7 +30,7 @@ use std::time::Duration;
 use cluster::ClusterState;
 use env::Rng;
 use node::{Completion, Input, Job, NodeOptions, Passed};
-use types::{Instant, NodeId, ShardId};
+use types::{Epoch, Instant, NodeId, ShardId};
 
 pub use asking::{Answer, AskId};
 
@@ -131,6 +131,8 @@ pub struct World {
     founded: Arc<ClusterState>,
     /// The latest state that any node has gone by.
     latest: Arc<ClusterState>,
+    /// What the state of each epoch comes to that any shard has gone by.
+    histories: BTreeMap<Epoch, u64>,
     now: Instant,
     queue: Queue<Event>,
     rng: Rng,
@@ -207,6 +209,7 @@ impl World {
             scenario,
             founded: Arc::clone(&state),
             latest: state,
+            histories: BTreeMap::new(),
             joined,
             now: Instant::default(),
             queue: Queue::default(),
