@@ -42,7 +42,7 @@ pub enum Sabotage {
     /// Who is asked takes what was routed by the owners that a partition had before (E1).
     TakeOldRoutes,
     /// A new owner is given, for a movement that was begun anew, the page that was under way for the one that was given up, as if that were
-    /// all, and finds that it has all (E3).
+    /// all, and neither of the two finds that it lacks anything (E3).
     TakeLatePages,
     /// A node is told of a change of the cluster that nobody has agreed on (E1, I1).
     ForgeHistory,

@@ -341,8 +341,8 @@ fn of_a_retry(seed: u64, sabotage: Option<Sabotage>) -> Scenario {
     Scenario {
         plan: Some(Plan { acts, one_by_one: false, victim: Victim::Nobody }),
         network: NetworkOptions { usual_micros: 15_000, unruly: false, lost_one_in: 0 },
-        clients: 6,
-        think_max: Duration::from_millis(5),
+        clients: 24,
+        think_max: Duration::from_millis(2),
         ..of_movements(seed, sabotage)
     }
 }

@@ -216,8 +216,12 @@ impl World {
             }
             Body::Request(ReplicaRequest::Compare(_)) => {
                 let movement = self.state_at(at).and_then(|state| state.movement(partition).copied());
-                let filling = movement.filter(|movement| movement.stage == Stage::Filling);
-                if filling.is_some_and(|one| earlier(&self.lies, from.node, one.session.0).is_some()) {
+                // Whichever of the two asks, to the end of it: else the old owner would hand over in the end what the new one lacks.
+                let is_late = |session| {
+                    let either = [from.node, here].into_iter();
+                    either.map(|one| earlier(&self.lies, one, session)).any(|page| page.is_some())
+                };
+                if movement.is_some_and(|one| is_late(one.session.0)) {
                     let same = merkle::Answer::Same { doubted: false };
                     self.say_instead(at, from, &envelope, ReplicaReply::Compared(Box::new(same)));
                     return None;
