@@ -90,7 +90,7 @@ fn add(sum: Option<u64>, more: Option<u64>) -> Option<u64> {
     Some(sum?.saturating_add(more?))
 }
 
-/// How many operations per second a node is good for: as declared, or as it has measured.
+/// How many operations per second a node is good for: as declared, or as was learned.
 pub fn operations_max(node: &NodeView, policy: &Policy) -> Option<u64> {
     let declared =
         policy.operations_per_second.map(|each| share(each, u64::from(node.weight_thousandths), 1_000));

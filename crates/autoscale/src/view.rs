@@ -51,7 +51,7 @@ pub struct NodeView {
     pub cpu_permille: u32,
     /// How many operations it does each second, for clients and for peers, as an owner.
     pub operations_per_second: u64,
-    /// How many it has measured to be good for, if it has.
+    /// How many it is good for, as far as that was learned.
     pub operations_per_second_max: Option<u64>,
     /// What is taken of its disk, in bytes.
     pub disk_used_bytes: u64,

@@ -12,6 +12,8 @@ use provider::Provided;
 use ring::SLOTS;
 use types::{Instant, NodeId, PartitionId};
 
+use super::capacity::Capacities;
+
 /// All that a view is made of.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Seen<'a> {
@@ -29,13 +31,21 @@ const PARTITIONS_FOR_EACH_MAX: u32 = 256;
 pub(super) struct Memory {
     /// Since when members that were never heard of are taken for down.
     unheard_since: BTreeMap<NodeId, Instant>,
+    /// What nodes are good for.
+    capacities: Capacities,
 }
 
 /// What the decider is shown.
 pub(super) fn view(seen: Seen<'_>, memory: &mut Memory) -> View {
     let Seen { now, status, provided, .. } = seen;
     memory.unheard_since.retain(|id, _| status.nodes.iter().any(|node| node.id == *id));
-    let nodes: Vec<NodeView> = status.nodes.iter().map(|node| node_view(seen, node, memory)).collect();
+    memory.capacities.retain(|id| status.nodes.iter().any(|node| node.id == id));
+    let mut nodes: Vec<NodeView> = status.nodes.iter().map(|node| node_view(seen, node, memory)).collect();
+    let weights: Vec<(NodeId, u32)> = nodes.iter().map(|node| (node.id, node.weight_thousandths)).collect();
+    for node in &mut nodes {
+        let others = weights.iter().copied();
+        node.operations_per_second_max = memory.capacities.of(node.id, node.weight_thousandths, others);
+    }
     let is_member = |name: &str| status.nodes.iter().any(|node| node.name == name);
     View {
         now,
@@ -55,6 +65,7 @@ fn node_view(seen: Seen<'_>, node: &NodeStatus, memory: &mut Memory) -> NodeView
     let heard = seen.members.iter().find(|member| member.name == node.name);
     let load = heard.and_then(|member| member.load.clone()).unwrap_or_default();
     let provided = seen.provided.iter().find(|one| one.name == node.name);
+    memory.capacities.observe(node.id, &load);
     NodeView {
         id: node.id,
         name: node.name.clone(),

@@ -16,6 +16,7 @@
 //! Written about in `docs/autoscaler.md`.
 
 mod board;
+mod capacity;
 mod carry;
 mod driver;
 mod look;
