@@ -6,7 +6,7 @@
 //!   5 Pong          -
 //!   6 Govern        postcard Govern
 //!  16 Read          keyspace u32 | key ..
-//!  17 Write         keyspace u32 | path u8 (0 client, 1 merge, 2 client above held) | key length u32 | key | record ..
+//!  17 Write         keyspace varint | path u8 (0 client, 1 merge, 2 client above held) | key length varint | key | record ..
 //!  18 Scan          postcard ScanAsk
 //!  19 Count         postcard ScanAsk
 //!  20 Forward       postcard Forward
@@ -41,7 +41,7 @@
 //!  49 Settled       -
 //! ```
 //!
-//! A holder's place is `stands in u8 | of node u16`.
+//! A holder's place is `stands in u8 | of node u16`. Variable numbers are as in a frame's header.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use causality::Stamp;
@@ -51,6 +51,7 @@ use types::{Epoch, KeyspaceId, NodeId, ShardId};
 
 use crate::message::{Body, ReplicaReply, ReplicaRequest, WritePath};
 use crate::relay::{Holder, Relay, Relayed, Write};
+use crate::varint;
 
 /// A body that does not say what its kind should. The connection that it came by is of no more use.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -209,17 +210,18 @@ fn put_place(in_place_of: Option<NodeId>, out: &mut BytesMut) {
     out.put_u16_le(in_place_of.unwrap_or_default().0);
 }
 
+/// What a write takes beside key and record at most.
+const WRITE_BYTES_MAX: usize = 5 + 1 + 5;
+
 fn encode_write((keyspace, path): (KeyspaceId, WritePath), key: &[u8], record: &[u8], out: &mut BytesMut) {
-    out.reserve(9 + key.len() + record.len());
-    out.put_u32_le(keyspace.0);
+    out.reserve(WRITE_BYTES_MAX + key.len() + record.len());
+    varint::put(out, u64::from(keyspace.0));
     out.put_u8(match path {
         WritePath::Client => 0,
         WritePath::Merge => 1,
         WritePath::ClientAboveHeld => 2,
     });
-    out.put_u32_le(
-        u32::try_from(key.len()).expect("keys are far below 4 GiB: limits are checked at the edge"),
-    );
+    varint::put(out, key.len() as u64);
     out.put_slice(key);
     out.put_slice(record);
 }
@@ -376,14 +378,14 @@ fn decode_place(kind: u8, bytes: &mut Bytes) -> Result<Option<NodeId>, DecodeErr
 fn decode_write(kind: u8, mut bytes: Bytes) -> Result<Write, DecodeError> {
     let error = |why| DecodeError { kind, why };
     let short = |_| error("it is too short");
-    let keyspace = KeyspaceId(bytes.try_get_u32_le().map_err(short)?);
+    let keyspace = KeyspaceId(varint::get(&mut bytes).map_err(error)?);
     let path = match bytes.try_get_u8().map_err(short)? {
         0 => WritePath::Client,
         1 => WritePath::Merge,
         2 => WritePath::ClientAboveHeld,
         _ => return Err(error("its path is neither a client's nor a merge")),
     };
-    let key_len = bytes.try_get_u32_le().map_err(short)? as usize;
+    let key_len = varint::get(&mut bytes).map_err(error)?;
     if key_len > bytes.len() {
         return Err(error("its key is longer than the message"));
     }

@@ -16,6 +16,7 @@ pub mod govern;
 pub mod hello;
 pub mod message;
 pub mod relay;
+mod varint;
 
 pub use codec::DecodeError;
 pub use collect::{CollectAnswer, CollectAsk, CollectStep, CollectWait, Mark, Written};
