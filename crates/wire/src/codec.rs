@@ -15,7 +15,7 @@
 //!  23 Grant         wanted u32
 //!  24 Compare       postcard merkle::Ask
 //!  25 ReadCovering  postcard (keyspace, key, context)
-//!  26 ReadHeld      as Read
+//!  26 ReadHeld      postcard (keyspace, key, Own)
 //!  27 Relay         holder's place | count u8 | (node u16 | holder's place) each | as Write
 //!  31 Relayed       asker u16 | shard u8 | holder's place | as Write
 //!  28 Collect       postcard CollectAsk
@@ -39,6 +39,8 @@
 //!  47 NotPassedOn   node u16
 //!  48 Collected     postcard CollectAnswer
 //!  49 Settled       -
+//!  50 Same          -
+//!  51 Older         -
 //! ```
 //!
 //! A holder's place is `stands in u8 | of node u16`. Variable numbers are as in a frame's header.
@@ -101,6 +103,8 @@ mod kind {
     pub(super) const NOT_PASSED_ON: u8 = 47;
     pub(super) const COLLECTED: u8 = 48;
     pub(super) const SETTLED: u8 = 49;
+    pub(super) const SAME: u8 = 50;
+    pub(super) const OLDER: u8 = 51;
 }
 
 /// The kind byte of a body.
@@ -143,6 +147,8 @@ pub fn kind_of(body: &Body) -> u8 {
             ReplicaReply::Granted { .. } => kind::GRANTED,
             ReplicaReply::Compared(_) => kind::COMPARED,
             ReplicaReply::Settled => kind::SETTLED,
+            ReplicaReply::Same => kind::SAME,
+            ReplicaReply::Older => kind::OLDER,
             ReplicaReply::Fetched(_) => kind::FETCHED,
             ReplicaReply::Collected(_) => kind::COLLECTED,
             ReplicaReply::StaleEpoch { .. } => kind::STALE_EPOCH,
@@ -170,10 +176,7 @@ fn encode_request(request: &ReplicaRequest, out: &mut BytesMut) {
         ReplicaRequest::ReadCovering { keyspace, key, context } => {
             put_postcard(&(keyspace.0, key, context), out);
         }
-        ReplicaRequest::ReadHeld { keyspace, key } => {
-            out.put_u32_le(keyspace.0);
-            out.put_slice(key);
-        }
+        ReplicaRequest::ReadHeld { keyspace, key, own } => put_postcard(&(keyspace.0, key, own), out),
         ReplicaRequest::Write { keyspace, key, record, path, in_place_of } => {
             in_place_of.iter().for_each(|node| out.put_u16_le(node.0));
             encode_write((*keyspace, *path), key, record, out);
@@ -238,7 +241,12 @@ fn encode_reply(reply: &ReplicaReply, out: &mut BytesMut) {
             out.put_u8(u8::from(record.is_some()));
             out.put_slice(record.as_deref().unwrap_or_default());
         }
-        ReplicaReply::Absent | ReplicaReply::Stored | ReplicaReply::Settled | ReplicaReply::NotAsNamed => {}
+        ReplicaReply::Absent
+        | ReplicaReply::Same
+        | ReplicaReply::Older
+        | ReplicaReply::Stored
+        | ReplicaReply::Settled
+        | ReplicaReply::NotAsNamed => {}
         ReplicaReply::CannotSay { why } | ReplicaReply::Failed { why } => out.put_slice(why.as_bytes()),
         ReplicaReply::Refused { held } => out.put_u64_le(held.0),
         ReplicaReply::NotPassedOn { to } => out.put_u16_le(to.0),
@@ -281,8 +289,8 @@ pub fn decode_body(kind: u8, mut bytes: Bytes) -> Result<Body, DecodeError> {
             Body::Request(ReplicaRequest::ReadCovering { keyspace: KeyspaceId(keyspace), key, context })
         }
         kind::READ_HELD => {
-            let keyspace = KeyspaceId(bytes.try_get_u32_le().map_err(short)?);
-            Body::Request(ReplicaRequest::ReadHeld { keyspace, key: bytes })
+            let (keyspace, key, own) = get_postcard(kind, &bytes)?;
+            Body::Request(ReplicaRequest::ReadHeld { keyspace: KeyspaceId(keyspace), key, own })
         }
         kind::WRITE | kind::WRITE_IN_PLACE => {
             let in_place_of = decode_in_place_of(kind, &mut bytes)?;
@@ -328,6 +336,8 @@ pub fn decode_body(kind: u8, mut bytes: Bytes) -> Result<Body, DecodeError> {
         kind::COLLECTED => Body::Reply(ReplicaReply::Collected(get_postcard(kind, &bytes)?)),
         kind::FETCHED => Body::Reply(ReplicaReply::Fetched(get_postcard(kind, &bytes)?)),
         kind::SETTLED => Body::Reply(ReplicaReply::Settled),
+        kind::SAME => Body::Reply(ReplicaReply::Same),
+        kind::OLDER => Body::Reply(ReplicaReply::Older),
         kind::NOT_AS_NAMED => Body::Reply(ReplicaReply::NotAsNamed),
         kind::STALE_EPOCH => {
             Body::Reply(ReplicaReply::StaleEpoch { newest: Epoch(bytes.try_get_u64_le().map_err(short)?) })

@@ -25,7 +25,7 @@ pub use frame::{FRAME_BYTES_MAX, Frame, FrameError, decode_frame, encode_frame};
 pub use govern::{Far, FarLog, Govern, History, Leads, Proposed};
 pub use hello::{First, Hello, Refusal, decode_welcome, encode_join, encode_welcome};
 pub use message::{
-    Body, Envelope, Forward, ReplicaReply, ReplicaRequest, ScanAnswer, ScanAsk, ScanEntry, WriteName,
+    Body, Envelope, Forward, Own, ReplicaReply, ReplicaRequest, ScanAnswer, ScanAsk, ScanEntry, WriteName,
     WritePath,
 };
 pub use relay::{Holder, Relay, Relayed, Write};

@@ -66,6 +66,8 @@ fn step_of(envelope: &Envelope) -> &'static str {
         Body::Request(ReplicaRequest::Grant { .. }) => "how much?",
         Body::Reply(ReplicaReply::Found { .. }) => "a record",
         Body::Reply(ReplicaReply::Absent) => "nothing is held",
+        Body::Reply(ReplicaReply::Same) => "the same is held",
+        Body::Reply(ReplicaReply::Older) => "something older is held",
         Body::Reply(ReplicaReply::Stored) => "stored",
         Body::Reply(ReplicaReply::Granted { .. }) => "so much",
         _ => "other",
