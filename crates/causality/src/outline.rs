@@ -65,10 +65,9 @@ impl Outline {
                 (*stamp, *dot) > (other.version().stamp, other.version().dot)
             }
             (Outline::Siblings { seen, standing }, Record::Siblings(other)) => {
-                // Those of the other's that stand were covered here, and those that stand here the other has never heard of.
-                let are_covered = other.versions().iter().all(|version| !standing.contains(&version.dot));
-                let are_news = standing.iter().all(|dot| !other.seen().covers(dot));
-                are_covered && are_news && seen.descends(other.seen())
+                // All that stands with the other was covered here, and of what stands here he has never heard: else he has it too,
+                // and perhaps with another end, or he has let go of it.
+                seen.descends(other.seen()) && standing.iter().all(|dot| !other.seen().covers(dot))
             }
             (Outline::Lww { .. }, Record::Siblings(_)) | (Outline::Siblings { .. }, Record::Lww(_)) => false,
         }

@@ -2,7 +2,7 @@
 //! the question, merging.
 
 use bytes::Bytes;
-use causality::{Context, Expiry, Lww, Outline, Payload, Record, Siblings, Stamp, Version};
+use causality::{Context, Expiry, Frontier, Lww, Outline, Payload, Record, Siblings, Stamp, Version};
 use proptest::prelude::*;
 use types::{OperationId, WallTime};
 
@@ -101,6 +101,20 @@ fn what_was_seen_does_not_tell_of_a_register() {
     let ends = lasts.with_expiry(&context(&[(1, 1)], &[]), expiry).expect("a causal context");
     assert!(lasts != ends && lasts.seen().descends(ends.seen()));
     assert!(!Record::Siblings(lasts).outline().has_all_of(&Record::Siblings(ends)));
+}
+
+/// D1: nor to know that it has been let go of. Where a write is settled, it is taken in as one that was deleted or overwritten, with
+/// nothing more to be seen of that than the write itself.
+#[test]
+fn what_was_seen_does_not_tell_of_what_was_let_go_of() {
+    let value = siblings(&Context::Empty, 1, 1);
+    let both = value.merge(&siblings(&Context::Empty, 2, 1)).expect("of one kind");
+    let settled: Frontier = [(dot(1, 1).actor, 1)].into_iter().collect();
+    let let_go = both.clone().unsettled(None, &settled).expect("the other value is news");
+    assert_eq!((both.context(), let_go.versions().len()), (let_go.context(), 1));
+    assert!(!both.outline().has_all_of(&let_go));
+    let news = both.merge(&let_go).expect("of one kind");
+    assert_eq!(news, let_go, "it would be let go of here too");
 }
 
 /// Of a keyspace's two policies neither tells anything of the other's records.
