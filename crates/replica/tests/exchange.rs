@@ -146,11 +146,11 @@ fn what_was_overwritten_does_not_cross() {
         owners.pass(CYCLE * 2, STEP);
         for node in [0, 1] {
             let stamp = 5 + u64::from(node == newer);
-            owners.store(node, LWW, b"key", &lww(stamp, Stamp(stamp), &[node as u8; BYTES]));
+            owners.store(node, LWW, b"key", &lww(stamp, Stamp(stamp), &[b'v'; BYTES]));
         }
         owners.bytes = 0;
         owners.pass(CYCLE * 2, STEP);
-        let expected = Some(lww(6, Stamp(6), &[newer as u8; BYTES]));
+        let expected = Some(lww(6, Stamp(6), &[b'v'; BYTES]));
         assert_eq!((owners.held(0, LWW, b"key"), owners.held(1, LWW, b"key")), (expected.clone(), expected));
         assert!((BYTES..BYTES + 2_000).contains(&owners.bytes), "{newer} is newer: {} bytes", owners.bytes);
     }
