@@ -6,7 +6,7 @@
 //! In reading order: [`dot`] names writes; [`vector`] and [`dotted`] say which are known; [`stamp`] is hybrid time;
 //! [`version`] is one write; [`lww`] and [`siblings`] are the two kinds of [`record`]; [`view`] is what a reader is
 //! shown and [`context`] what it knows thereby, [`token`] the text of that; [`frontier`] says when nothing is left to be
-//! known of a write; [`codec`] is the bytes of a record;
+//! known of a write; [`codec`] is the bytes of a record, and [`outline`] what tells which of two is older without its values;
 //! [`clock`] prints vectors for people.
 
 mod carried;
@@ -17,6 +17,7 @@ pub mod dot;
 pub mod dotted;
 pub mod frontier;
 pub mod lww;
+pub mod outline;
 pub mod record;
 pub mod siblings;
 pub mod stamp;
@@ -32,6 +33,7 @@ pub use dot::{Actor, Dot};
 pub use dotted::DottedVector;
 pub use frontier::Frontier;
 pub use lww::Lww;
+pub use outline::Outline;
 pub use record::{MergeError, PutError, Record, Usage};
 pub use siblings::Siblings;
 pub use stamp::{DriftError, HybridClock, ParseStampError, Stamp};

@@ -23,6 +23,7 @@ pub mod nodes;
 pub mod place;
 pub mod rebuild;
 pub mod shape;
+mod sums;
 pub mod tree;
 
 pub use answerer::{Answered, Answering, answer};

@@ -17,7 +17,7 @@
 //! between them and a lost message costs one question. Every message has a bound, whatever the data. Nothing of a message
 //! is used as an index, a length or a shape before it was compared with our own.
 //!
-//! Plain data; `wire` carries it. Sizes below are those of `postcard`.
+//! Plain data; `wire` carries it, and rows of sums as `sums` has it. Sizes below are those of `postcard`.
 
 use serde::{Deserialize, Serialize};
 use types::{Epoch, KeyspaceId};
@@ -98,9 +98,9 @@ pub enum Answer {
         doubted: bool,
     },
     /// It is not; these are all branches, in order.
-    Branches(Vec<Short>),
+    Branches(#[serde(with = "crate::sums")] Vec<Short>),
     /// The leaves of the branches that were asked for, in order.
-    Leaves(Vec<Short>),
+    Leaves(#[serde(with = "crate::sums")] Vec<Short>),
     /// What is in each span that was asked for, in order.
     Spans(Vec<Contents>),
     /// Keys of digests that were asked for. Those not named are no longer there, unless there is more.
@@ -116,7 +116,7 @@ pub enum Answer {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Contents {
     /// Many keys. The sums of the digests in each of its parts, in order.
-    Parts(Vec<Short>),
+    Parts(#[serde(with = "crate::sums")] Vec<Short>),
     /// The digests of its keys, ascending.
     Digests {
         /// At most [`DIGESTS_MAX`].

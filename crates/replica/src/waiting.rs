@@ -15,7 +15,7 @@ use bytes::Bytes;
 use causality::Context;
 use storage::ReadJob;
 use types::{Epoch, Instant, KeyspaceId, Moment};
-use wire::{ReplicaReply, WritePath};
+use wire::{Own, ReplicaReply, WritePath};
 
 use crate::make::{Make, MakeError};
 use crate::patience::{Patience, Refusals};
@@ -35,8 +35,8 @@ pub(crate) enum Task {
     Read,
     /// For a reader who knows this much.
     ReadCovering(Box<Context>),
-    /// For another owner, or this one, to compare.
-    ReadHeld,
+    /// For another owner, or this one, to compare with what he has said that he holds.
+    ReadHeld(Option<Box<Own>>),
     Write {
         keyspace: KeyspaceId,
         record: Bytes,
@@ -60,7 +60,7 @@ impl Waiting {
     }
 
     pub(crate) fn is_write(&self) -> bool {
-        !matches!(self.task, Task::Read | Task::ReadCovering(_) | Task::ReadHeld)
+        !matches!(self.task, Task::Read | Task::ReadCovering(_) | Task::ReadHeld(_))
     }
 
     /// About how many bytes of value it holds.
@@ -68,7 +68,7 @@ impl Waiting {
         match &self.task {
             Task::Read
             | Task::ReadCovering(_)
-            | Task::ReadHeld
+            | Task::ReadHeld(_)
             | Task::Drop
             | Task::LetGo { .. }
             | Task::Readdress => 0,
@@ -91,7 +91,7 @@ impl Waiting {
     pub(crate) fn fail(self, why: &str) -> Effect {
         let why = why.to_owned();
         match self.task {
-            Task::Read | Task::ReadCovering(_) | Task::ReadHeld => {
+            Task::Read | Task::ReadCovering(_) | Task::ReadHeld(_) => {
                 Effect::Reply(self.ticket, ReplicaReply::CannotSay { why })
             }
             Task::Make(_) => Effect::Made(self.ticket, Err(MakeError::CannotSay(why))),

@@ -137,6 +137,25 @@ fn bytes_grow_with_the_difference_and_not_with_the_data() {
     assert!(one.bytes - equal.bytes < 4 * 1024, "one difference among 20,000 keys: {one:?}");
 }
 
+/// A key that both have and one has overwritten: its new record crosses, and the old one does not, whoever asks whom.
+#[test]
+fn what_was_overwritten_does_not_cross() {
+    const BYTES: usize = 4_000;
+    for newer in [0, 1] {
+        let mut owners = owners(2, 2);
+        owners.pass(CYCLE * 2, STEP);
+        for node in [0, 1] {
+            let stamp = 5 + u64::from(node == newer);
+            owners.store(node, LWW, b"key", &lww(stamp, Stamp(stamp), &[b'v'; BYTES]));
+        }
+        owners.bytes = 0;
+        owners.pass(CYCLE * 2, STEP);
+        let expected = Some(lww(6, Stamp(6), &[b'v'; BYTES]));
+        assert_eq!((owners.held(0, LWW, b"key"), owners.held(1, LWW, b"key")), (expected.clone(), expected));
+        assert!((BYTES..BYTES + 2_000).contains(&owners.bytes), "{newer} is newer: {} bytes", owners.bytes);
+    }
+}
+
 #[test]
 fn an_owner_that_takes_in_nothing_is_called_stuck() {
     let mut owners = owners(2, 2);
@@ -184,8 +203,7 @@ fn next_round_after(owners: &mut Owners, takes: Duration, is_lost: bool) -> Dura
     }
     owners.pass(takes, STEP);
     owners.store(1, LWW, b"key", &record);
-    let tells_of_the_key =
-        |message: &Message| matches!(message, Message::Reply(_, _, ReplicaReply::Found { .. }));
+    let tells_of_the_key = |message: &Message| matches!(message, Message::Reply(_, _, ReplicaReply::Same));
     while !owners.under_way().any(tells_of_the_key) {
         owners.arrive();
     }

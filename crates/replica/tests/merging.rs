@@ -206,7 +206,7 @@ fn what_was_routed_by_more_partitions_is_refused() {
         let record = support::lww(1, causality::Stamp(1), b"late").to_bytes();
         let requests = [
             ReplicaRequest::Read { keyspace, key: key.clone(), in_place_of: None },
-            ReplicaRequest::ReadHeld { keyspace, key: key.clone() },
+            ReplicaRequest::ReadHeld { keyspace, key: key.clone(), own: None },
             ReplicaRequest::Write {
                 keyspace,
                 key: key.clone(),

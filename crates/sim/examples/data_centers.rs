@@ -198,6 +198,10 @@ impl Lab {
         self.world.crossed().clone()
     }
 
+    fn crossed_in_steps(&self) -> BTreeMap<&'static str, Crossed> {
+        self.world.crossed_in_steps().clone()
+    }
+
     fn cut(&mut self) {
         let all = 0..self.world.hosts().len();
         let (one, other): (Vec<Place>, Vec<Place>) =
@@ -214,8 +218,8 @@ impl Lab {
     }
 }
 
-fn since(before: &BTreeMap<Kind, Crossed>, after: &BTreeMap<Kind, Crossed>) -> BTreeMap<Kind, Crossed> {
-    let less = |(kind, crossed): (&Kind, &Crossed)| {
+fn since<K: Ord + Copy>(before: &BTreeMap<K, Crossed>, after: &BTreeMap<K, Crossed>) -> BTreeMap<K, Crossed> {
+    let less = |(kind, crossed): (&K, &Crossed)| {
         let before = before.get(kind).copied().unwrap_or_default();
         let messages = crossed.messages - before.messages;
         (*kind, Crossed { messages, bytes: crossed.bytes - before.bytes })
@@ -255,6 +259,7 @@ fn main() -> ExitCode {
     print_seen("cut", &mut cut);
     let (operations, hints) = lab.under_way();
     let (crossed_before, healed) = (lab.crossed(), lab.world.now());
+    let steps_before = lab.crossed_in_steps();
     lab.works = lab.arguments.load_goes_on;
     lab.world.heal();
     let mut equal = false;
@@ -293,6 +298,9 @@ fn main() -> ExitCode {
         for (kind, Crossed { messages, bytes }) in crossed {
             println!("{what}: {kind:?} {messages} messages, {bytes} bytes");
         }
+    }
+    for (step, Crossed { messages, bytes }) in since(&steps_before, &lab.crossed_in_steps()) {
+        println!("after the heal, of the exchange: {step}: {messages} messages, {bytes} bytes");
     }
     let whole: u64 =
         while_whole.iter().filter(|(kind, _)| **kind == Kind::Clients).map(|(_, one)| one.bytes).sum();

@@ -262,6 +262,8 @@ fn of_halves(seed: u64) -> Scenario {
         halves: true,
         replicas: 2,
         clients: 24,
+        // Now and then a message takes a second here, and a read of both owners that differ takes four.
+        timeout: Duration::from_secs(5),
         think_max: Duration::from_millis(2),
         network: NetworkOptions { usual_micros: 60_000, unruly: false, lost_one_in: 0 },
         safety: Duration::from_secs(8),

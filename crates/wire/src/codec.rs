@@ -6,7 +6,7 @@
 //!   5 Pong          -
 //!   6 Govern        postcard Govern
 //!  16 Read          keyspace u32 | key ..
-//!  17 Write         keyspace u32 | path u8 (0 client, 1 merge, 2 client above held) | key length u32 | key | record ..
+//!  17 Write         keyspace varint | path u8 (0 client, 1 merge, 2 client above held) | key length varint | key | record ..
 //!  18 Scan          postcard ScanAsk
 //!  19 Count         postcard ScanAsk
 //!  20 Forward       postcard Forward
@@ -15,7 +15,7 @@
 //!  23 Grant         wanted u32
 //!  24 Compare       postcard merkle::Ask
 //!  25 ReadCovering  postcard (keyspace, key, context)
-//!  26 ReadHeld      as Read
+//!  26 ReadHeld      postcard (keyspace, key, Own)
 //!  27 Relay         holder's place | count u8 | (node u16 | holder's place) each | as Write
 //!  31 Relayed       asker u16 | shard u8 | holder's place | as Write
 //!  28 Collect       postcard CollectAsk
@@ -39,9 +39,11 @@
 //!  47 NotPassedOn   node u16
 //!  48 Collected     postcard CollectAnswer
 //!  49 Settled       -
+//!  50 Same          -
+//!  51 Older         -
 //! ```
 //!
-//! A holder's place is `stands in u8 | of node u16`.
+//! A holder's place is `stands in u8 | of node u16`. Variable numbers are as in a frame's header.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use causality::Stamp;
@@ -51,6 +53,7 @@ use types::{Epoch, KeyspaceId, NodeId, ShardId};
 
 use crate::message::{Body, ReplicaReply, ReplicaRequest, WritePath};
 use crate::relay::{Holder, Relay, Relayed, Write};
+use crate::varint;
 
 /// A body that does not say what its kind should. The connection that it came by is of no more use.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -100,6 +103,8 @@ mod kind {
     pub(super) const NOT_PASSED_ON: u8 = 47;
     pub(super) const COLLECTED: u8 = 48;
     pub(super) const SETTLED: u8 = 49;
+    pub(super) const SAME: u8 = 50;
+    pub(super) const OLDER: u8 = 51;
 }
 
 /// The kind byte of a body.
@@ -142,6 +147,8 @@ pub fn kind_of(body: &Body) -> u8 {
             ReplicaReply::Granted { .. } => kind::GRANTED,
             ReplicaReply::Compared(_) => kind::COMPARED,
             ReplicaReply::Settled => kind::SETTLED,
+            ReplicaReply::Same => kind::SAME,
+            ReplicaReply::Older => kind::OLDER,
             ReplicaReply::Fetched(_) => kind::FETCHED,
             ReplicaReply::Collected(_) => kind::COLLECTED,
             ReplicaReply::StaleEpoch { .. } => kind::STALE_EPOCH,
@@ -169,10 +176,7 @@ fn encode_request(request: &ReplicaRequest, out: &mut BytesMut) {
         ReplicaRequest::ReadCovering { keyspace, key, context } => {
             put_postcard(&(keyspace.0, key, context), out);
         }
-        ReplicaRequest::ReadHeld { keyspace, key } => {
-            out.put_u32_le(keyspace.0);
-            out.put_slice(key);
-        }
+        ReplicaRequest::ReadHeld { keyspace, key, own } => put_postcard(&(keyspace.0, key, own), out),
         ReplicaRequest::Write { keyspace, key, record, path, in_place_of } => {
             in_place_of.iter().for_each(|node| out.put_u16_le(node.0));
             encode_write((*keyspace, *path), key, record, out);
@@ -209,17 +213,18 @@ fn put_place(in_place_of: Option<NodeId>, out: &mut BytesMut) {
     out.put_u16_le(in_place_of.unwrap_or_default().0);
 }
 
+/// What a write takes beside key and record at most.
+const WRITE_BYTES_MAX: usize = 5 + 1 + 5;
+
 fn encode_write((keyspace, path): (KeyspaceId, WritePath), key: &[u8], record: &[u8], out: &mut BytesMut) {
-    out.reserve(9 + key.len() + record.len());
-    out.put_u32_le(keyspace.0);
+    out.reserve(WRITE_BYTES_MAX + key.len() + record.len());
+    varint::put(out, u64::from(keyspace.0));
     out.put_u8(match path {
         WritePath::Client => 0,
         WritePath::Merge => 1,
         WritePath::ClientAboveHeld => 2,
     });
-    out.put_u32_le(
-        u32::try_from(key.len()).expect("keys are far below 4 GiB: limits are checked at the edge"),
-    );
+    varint::put(out, key.len() as u64);
     out.put_slice(key);
     out.put_slice(record);
 }
@@ -236,7 +241,12 @@ fn encode_reply(reply: &ReplicaReply, out: &mut BytesMut) {
             out.put_u8(u8::from(record.is_some()));
             out.put_slice(record.as_deref().unwrap_or_default());
         }
-        ReplicaReply::Absent | ReplicaReply::Stored | ReplicaReply::Settled | ReplicaReply::NotAsNamed => {}
+        ReplicaReply::Absent
+        | ReplicaReply::Same
+        | ReplicaReply::Older
+        | ReplicaReply::Stored
+        | ReplicaReply::Settled
+        | ReplicaReply::NotAsNamed => {}
         ReplicaReply::CannotSay { why } | ReplicaReply::Failed { why } => out.put_slice(why.as_bytes()),
         ReplicaReply::Refused { held } => out.put_u64_le(held.0),
         ReplicaReply::NotPassedOn { to } => out.put_u16_le(to.0),
@@ -279,8 +289,8 @@ pub fn decode_body(kind: u8, mut bytes: Bytes) -> Result<Body, DecodeError> {
             Body::Request(ReplicaRequest::ReadCovering { keyspace: KeyspaceId(keyspace), key, context })
         }
         kind::READ_HELD => {
-            let keyspace = KeyspaceId(bytes.try_get_u32_le().map_err(short)?);
-            Body::Request(ReplicaRequest::ReadHeld { keyspace, key: bytes })
+            let (keyspace, key, own) = get_postcard(kind, &bytes)?;
+            Body::Request(ReplicaRequest::ReadHeld { keyspace: KeyspaceId(keyspace), key, own })
         }
         kind::WRITE | kind::WRITE_IN_PLACE => {
             let in_place_of = decode_in_place_of(kind, &mut bytes)?;
@@ -326,6 +336,8 @@ pub fn decode_body(kind: u8, mut bytes: Bytes) -> Result<Body, DecodeError> {
         kind::COLLECTED => Body::Reply(ReplicaReply::Collected(get_postcard(kind, &bytes)?)),
         kind::FETCHED => Body::Reply(ReplicaReply::Fetched(get_postcard(kind, &bytes)?)),
         kind::SETTLED => Body::Reply(ReplicaReply::Settled),
+        kind::SAME => Body::Reply(ReplicaReply::Same),
+        kind::OLDER => Body::Reply(ReplicaReply::Older),
         kind::NOT_AS_NAMED => Body::Reply(ReplicaReply::NotAsNamed),
         kind::STALE_EPOCH => {
             Body::Reply(ReplicaReply::StaleEpoch { newest: Epoch(bytes.try_get_u64_le().map_err(short)?) })
@@ -376,14 +388,14 @@ fn decode_place(kind: u8, bytes: &mut Bytes) -> Result<Option<NodeId>, DecodeErr
 fn decode_write(kind: u8, mut bytes: Bytes) -> Result<Write, DecodeError> {
     let error = |why| DecodeError { kind, why };
     let short = |_| error("it is too short");
-    let keyspace = KeyspaceId(bytes.try_get_u32_le().map_err(short)?);
+    let keyspace = KeyspaceId(varint::get(&mut bytes).map_err(error)?);
     let path = match bytes.try_get_u8().map_err(short)? {
         0 => WritePath::Client,
         1 => WritePath::Merge,
         2 => WritePath::ClientAboveHeld,
         _ => return Err(error("its path is neither a client's nor a merge")),
     };
-    let key_len = bytes.try_get_u32_le().map_err(short)? as usize;
+    let key_len = varint::get(&mut bytes).map_err(error)?;
     if key_len > bytes.len() {
         return Err(error("its key is longer than the message"));
     }

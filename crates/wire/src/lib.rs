@@ -16,6 +16,7 @@ pub mod govern;
 pub mod hello;
 pub mod message;
 pub mod relay;
+mod varint;
 
 pub use codec::DecodeError;
 pub use collect::{CollectAnswer, CollectAsk, CollectStep, CollectWait, Mark, Written};
@@ -27,7 +28,7 @@ pub use hello::{
     encode_welcome,
 };
 pub use message::{
-    Body, Envelope, Forward, ReplicaReply, ReplicaRequest, ScanAnswer, ScanAsk, ScanEntry, WriteName,
+    Body, Envelope, Forward, Own, ReplicaReply, ReplicaRequest, ScanAnswer, ScanAsk, ScanEntry, WriteName,
     WritePath,
 };
 pub use relay::{Holder, Relay, Relayed, Write};

@@ -4,7 +4,7 @@
 //! to itself when it is an owner, so that local and remote replicas cannot drift apart.
 
 use bytes::Bytes;
-use causality::{Actor, Context, Dot, Stamp};
+use causality::{Actor, Context, Dot, Outline, Stamp};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use types::{Epoch, Incarnation, KeyspaceId, NodeId, OperationId, PartitionId, Stint};
@@ -70,12 +70,15 @@ pub enum ReplicaRequest {
         context: Box<Context>,
     },
     /// The record of a key, of an owner, for one that compares: what is held, and where something was lost to damage, what is
-    /// left. For merging, and never to be taken for all that there was.
+    /// left. For merging, and never to be taken for all that there was. Where what the asker holds already is the same, or has
+    /// all of it, then so it is answered ([`ReplicaReply::Same`], [`ReplicaReply::Older`]), and no record travels.
     ReadHeld {
         /// Of this keyspace.
         keyspace: KeyspaceId,
         /// Which key.
         key: Bytes,
+        /// What the asker holds of it himself; nothing, or nothing that he says.
+        own: Option<Box<Own>>,
     },
     /// Merge this record into what is held of the key.
     Write {
@@ -136,6 +139,15 @@ impl ReplicaRequest {
             | ReplicaRequest::Fetch(_) => None,
         }
     }
+}
+
+/// What one who compares holds of a key himself.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Own {
+    /// His record's digest, as in the trees of the keyspace.
+    pub digest: merkle::Short,
+    /// What tells of a record whether it has anything that his lacks; nothing where it would save nothing.
+    pub outline: Option<Outline>,
 }
 
 /// On whose behalf a record is written.
@@ -221,6 +233,10 @@ pub enum ReplicaReply {
         /// Whether that is on stable storage.
         synced: bool,
     },
+    /// To one who compares and has said what he holds: the very same is held here.
+    Same,
+    /// To one who compares and has said what he holds: what is held here is something else, and he has all of it.
+    Older,
     /// It cannot say: damage, or not an owner. Never counts as an answer (INVARIANTS C3).
     CannotSay {
         /// Why, for people.

@@ -105,7 +105,7 @@ fn pong() -> Envelope {
 /// one sets nothing aside.
 #[test]
 fn a_claimed_length_takes_no_memory() {
-    for claimed in [0, 27, u32::try_from(FRAME_BYTES_MAX).unwrap() + 1, u32::MAX] {
+    for claimed in [0, 6, u32::try_from(FRAME_BYTES_MAX).unwrap() + 1, u32::MAX] {
         let mut buffer = BytesMut::from(&[claimed.to_le_bytes(), [0; 4]].concat()[..]);
         assert_eq!(decode_frame(&mut buffer), Err(FrameError::Length(claimed as usize)));
     }
@@ -119,7 +119,7 @@ fn a_claimed_length_takes_no_memory() {
 /// before anything is set aside for them.
 #[test]
 fn claimed_lengths_within_a_body_take_no_memory() {
-    let write = [&[0; 4][..], &[0], &u32::MAX.to_le_bytes(), b"key"].concat();
+    let write = [&[0][..], &[0], &[0xff, 0xff, 0xff, 0xff, 0x0f], b"key"].concat();
     let error = codec::decode_body(17, Bytes::from(write)).unwrap_err();
     assert_eq!(error.to_string(), "a message of kind 17 cannot be read: its key is longer than the message");
     let many_entries = Bytes::from_static(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01]);
@@ -134,7 +134,38 @@ fn another_version_is_refused() {
     let checksum = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, &bytes[8..]);
     bytes[4..8].copy_from_slice(&u32::try_from(checksum).unwrap().to_le_bytes());
     let error = decode_frame(&mut BytesMut::from(&bytes[..])).unwrap_err();
-    assert_eq!(error.to_string(), "a frame has version 2; this node speaks 1");
+    assert_eq!(error.to_string(), "a frame has version 3; this node speaks 2");
+}
+
+/// A header whose checksum is right and whose numbers are cut short, padded or too large for their fields is refused.
+#[test]
+fn a_header_that_makes_no_sense_is_refused() {
+    let heard = |numbers: &[u8]| {
+        let checked = [&[WIRE_VERSION, 5][..], numbers].concat();
+        let checksum = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, &checked);
+        let length = u32::try_from(checked.len()).unwrap().to_le_bytes();
+        let checksum = u32::try_from(checksum).unwrap().to_le_bytes();
+        decode_frame(&mut BytesMut::from(&[&length[..], &checksum, &checked].concat()[..]))
+    };
+    assert!(matches!(heard(&[0; 5]), Ok(Some(_))));
+    assert_eq!(heard(&[0, 0, 0, 0, 0x80]), Err(FrameError::Header("it is too short")));
+    assert_eq!(heard(&[0x80, 0, 0, 0, 0, 0]), Err(FrameError::Header("a number in it is padded")));
+    let partition_beyond_16_bits = heard(&[0xff, 0xff, 4, 0, 0, 0, 0]);
+    assert_eq!(partition_beyond_16_bits, Err(FrameError::Header("a number in it is too large")));
+}
+
+/// What the exchange says by the thousand after a data center was cut off costs little beside what it is about.
+#[test]
+fn a_header_is_short_where_its_numbers_are_small() {
+    let stored = Envelope {
+        operation: types::OperationId(0b1100 << 60 | 30_000),
+        round: 1,
+        epoch: types::Epoch(100),
+        partition: types::PartitionId(63),
+        deadline_ms: 10_000,
+        body: Body::Reply(wire::ReplicaReply::Stored),
+    };
+    assert_eq!(framed(&stored).len(), 10 + 1 + 2 + 3 + 1 + 1);
 }
 
 #[test]

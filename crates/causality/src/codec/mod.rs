@@ -24,7 +24,7 @@ use thiserror::Error;
 use crate::Record;
 
 pub use lww::LwwPeek;
-pub(crate) use reader::Reader;
+pub(crate) use reader::{Reader, put_varint};
 pub(crate) use siblings::{known_len, put_known, read_known};
 
 pub(crate) const KIND_LWW: u8 = 1;

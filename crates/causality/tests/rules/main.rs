@@ -6,6 +6,7 @@ mod dynamo_walk;
 mod given;
 mod interleaving;
 mod oracle;
+mod outline;
 mod prune;
 mod settled;
 mod stamps;

@@ -108,6 +108,8 @@ impl Writing {
             ReplicaReply::Found { .. }
             | ReplicaReply::Absent
             | ReplicaReply::Covering { .. }
+            | ReplicaReply::Same
+            | ReplicaReply::Older
             | ReplicaReply::Scanned(_)
             | ReplicaReply::Counted { .. }
             | ReplicaReply::Granted { .. }

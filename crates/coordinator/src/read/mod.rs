@@ -252,6 +252,8 @@ impl Read {
                 self.refused(target, from, why, turn);
             }
             ReplicaReply::Stored
+            | ReplicaReply::Same
+            | ReplicaReply::Older
             | ReplicaReply::Refused { .. }
             | ReplicaReply::Scanned(_)
             | ReplicaReply::Counted { .. }

@@ -56,7 +56,7 @@ fn resp_to_the_http_port_is_a_bad_request() {
 fn garbage_to_the_peer_port_closes() {
     let mut dev = Dev::start();
     let claims_four_gib = [0xff; 64];
-    let small_frame_of_nonsense = [&16_u32.to_le_bytes()[..], &[7; 16]].concat();
+    let small_frame_of_nonsense = [&16_u32.to_le_bytes()[..], &[7; 20]].concat();
     for garbage in
         [&claims_four_gib[..], &small_frame_of_nonsense, b"GET / HTTP/1.1\r\n\r\n", b"*1\r\n$4\r\nPING\r\n"]
     {

@@ -10,9 +10,10 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
-use merkle::{Difference, Held};
+use causality::{Outline, Record};
+use merkle::{Difference, Held, Seed};
 use types::{KeyspaceId, NodeId};
-use wire::{ReplicaReply, ReplicaRequest, WritePath};
+use wire::{Own, ReplicaReply, ReplicaRequest, WritePath};
 
 /// How many keys are under way at once: fewer of large records, more of small ones, so that owners which are far apart are not
 /// idle most of the time.
@@ -53,6 +54,9 @@ pub(crate) struct Mended {
     pub(crate) signature: u64,
 }
 
+/// How much longer than what is said of it a record must be for that to be worth its bytes.
+const OUTLINE_SHARE: usize = 2;
+
 /// What a record may have, before any was moved, in bytes.
 const RECORD_BYTES_GUESSED: u64 = 1 << 10;
 
@@ -62,6 +66,8 @@ pub(crate) struct Mending {
     here: NodeId,
     peer: NodeId,
     keyspace: KeyspaceId,
+    /// What the digests of the keyspace begin from.
+    seed: Seed,
     waiting: VecDeque<Difference>,
     under_way: BTreeMap<u64, Key>,
     next_number: u64,
@@ -88,8 +94,10 @@ struct Failed;
 
 #[derive(Debug)]
 enum Stage {
-    /// What the other one has is asked. By now it may be what is here.
-    Fetching,
+    /// What is here is read, to be said to the other one. He may hold something of the key too, or not.
+    Beginning { held: Held },
+    /// What the other one has is asked, beside this, which is here, and what was said of it. By now it may be the same.
+    Fetching { own: Option<(Bytes, Box<Own>)> },
     /// What is here is read, beside what the other one has.
     Looking { theirs: Option<Bytes> },
     /// What he has is merged into what is here.
@@ -101,11 +109,12 @@ enum Stage {
 }
 
 impl Mending {
-    pub(crate) fn new(here: NodeId, peer: NodeId, keyspace: KeyspaceId) -> Mending {
+    pub(crate) fn new((here, peer): (NodeId, NodeId), (keyspace, seed): (KeyspaceId, Seed)) -> Mending {
         Mending {
             here,
             peer,
             keyspace,
+            seed,
             waiting: VecDeque::new(),
             under_way: BTreeMap::new(),
             next_number: 0,
@@ -162,7 +171,7 @@ impl Mending {
             if next.held != Held::Here && fetchable == 0 {
                 return;
             }
-            let Some(Difference { key, .. }) = self.waiting.pop_front() else { return };
+            let Some(Difference { key, held }) = self.waiting.pop_front() else { return };
             if !belongs(&key) {
                 self.mended.failed += 1;
                 continue;
@@ -171,8 +180,7 @@ impl Mending {
             let number = self.next_number;
             let key = Bytes::from(key);
             self.mark(&key);
-            out.push(Question { to: self.peer, of: Asked::Key(number), request: self.read(&key) });
-            self.under_way.insert(number, Key { key, stage: Stage::Fetching });
+            self.ask(number, key, Stage::Beginning { held }, out);
         }
     }
 
@@ -215,24 +223,32 @@ impl Mending {
         };
         let Some(Key { key, stage }) = self.under_way.remove(&number) else { return 0 };
         let fetched = match (&stage, &reply) {
-            (Stage::Fetching, Some(ReplicaReply::Found { record, .. })) => record.len(),
+            (Stage::Fetching { .. }, Some(ReplicaReply::Found { record, .. })) => record.len(),
             _ => 0,
         };
         match self.next(&key, stage, reply) {
             Err(Failed) => self.mended.failed += 1,
             Ok(None) => {}
-            Ok(Some(stage)) => {
-                let (to, request) = match &stage {
-                    Stage::Fetching => (self.peer, self.read(&key)),
-                    Stage::Looking { .. } | Stage::LookingAgain { .. } => (self.here, self.read(&key)),
-                    Stage::Merging { theirs } => (self.here, self.write(&key, theirs.clone())),
-                    Stage::Sending { record } => (self.peer, self.write(&key, record.clone())),
-                };
-                out.push(Question { to, of: Asked::Key(number), request });
-                self.under_way.insert(number, Key { key, stage });
-            }
+            Ok(Some(stage)) => self.ask(number, key, stage, out),
         }
         fetched
+    }
+
+    /// Asks what this stage of a key takes.
+    fn ask(&mut self, number: u64, key: Bytes, stage: Stage, out: &mut Vec<Question>) {
+        let (to, request) = match &stage {
+            Stage::Beginning { .. } | Stage::Looking { .. } | Stage::LookingAgain { .. } => {
+                (self.here, self.read(&key, None))
+            }
+            Stage::Fetching { own } => {
+                let said = own.as_ref().map(|(_, said)| said.clone());
+                (self.peer, self.read(&key, said))
+            }
+            Stage::Merging { theirs } => (self.here, self.write(&key, theirs.clone())),
+            Stage::Sending { record } => (self.peer, self.write(&key, record.clone())),
+        };
+        out.push(Question { to, of: Asked::Key(number), request });
+        self.under_way.insert(number, Key { key, stage });
     }
 
     /// What follows for a key, if anything does.
@@ -242,21 +258,38 @@ impl Mending {
         stage: Stage,
         reply: Option<ReplicaReply>,
     ) -> Result<Option<Stage>, Failed> {
-        let record = match reply.ok_or(Failed)? {
+        let reply = reply.ok_or(Failed)?;
+        let record = match reply {
             ReplicaReply::Found { record, .. } => Some(record),
             ReplicaReply::Absent => None,
+            ReplicaReply::Same | ReplicaReply::Older => return self.is_enough(stage, &reply),
             ReplicaReply::Stored => return self.stored(stage),
             ReplicaReply::Settled => return self.settled(key, stage),
             _ => return Err(Failed),
         };
         match (stage, record) {
-            (Stage::Fetching, theirs) => Ok(Some(Stage::Looking { theirs })),
+            (Stage::Beginning { held }, own) => {
+                let own = own.map(|own| (own.clone(), Box::new(self.own(key, &own, held))));
+                Ok(Some(Stage::Fetching { own }))
+            }
+            (Stage::Fetching { .. }, theirs) => Ok(Some(Stage::Looking { theirs })),
             (Stage::Looking { theirs }, own) if theirs == own => Ok(None),
             (Stage::Looking { theirs: Some(theirs) }, _) => Ok(Some(Stage::Merging { theirs })),
             (Stage::Looking { theirs: None }, Some(own)) => Ok(Some(self.send(own))),
             (Stage::LookingAgain { theirs }, Some(own)) if theirs != own => Ok(Some(self.send(own))),
             (Stage::Looking { .. } | Stage::LookingAgain { .. }, _) => Ok(None),
             (Stage::Merging { .. } | Stage::Sending { .. }, _) => Err(Failed),
+        }
+    }
+
+    /// What was said to be here has all that the other one has, or is that. It is sent as it was when that was said: what has come of
+    /// it since need not be more.
+    fn is_enough(&mut self, stage: Stage, reply: &ReplicaReply) -> Result<Option<Stage>, Failed> {
+        let Stage::Fetching { own: Some((own, said)) } = stage else { return Err(Failed) };
+        match reply {
+            ReplicaReply::Same => Ok(None),
+            ReplicaReply::Older if said.outline.is_some() => Ok(Some(self.send(own))),
+            _ => Err(Failed),
         }
     }
 
@@ -279,7 +312,10 @@ impl Mending {
                 self.mended.bytes += record.len() as u64;
                 Ok(None)
             }
-            Stage::Fetching | Stage::Looking { .. } | Stage::LookingAgain { .. } => Err(Failed),
+            Stage::Beginning { .. }
+            | Stage::Fetching { .. }
+            | Stage::Looking { .. }
+            | Stage::LookingAgain { .. } => Err(Failed),
         }
     }
 
@@ -291,7 +327,10 @@ impl Mending {
                 self.settled.push((self.keyspace, key.clone(), record));
                 Ok(None)
             }
-            Stage::Fetching | Stage::Looking { .. } | Stage::LookingAgain { .. } => Err(Failed),
+            Stage::Beginning { .. }
+            | Stage::Fetching { .. }
+            | Stage::Looking { .. }
+            | Stage::LookingAgain { .. } => Err(Failed),
         }
     }
 
@@ -305,8 +344,20 @@ impl Mending {
         self.mended.signature = self.mended.signature.wrapping_add(ring::key_hash(bytes));
     }
 
-    fn read(&self, key: &Bytes) -> ReplicaRequest {
-        ReplicaRequest::ReadHeld { keyspace: self.keyspace, key: key.clone() }
+    fn read(&self, key: &Bytes, own: Option<Box<Own>>) -> ReplicaRequest {
+        ReplicaRequest::ReadHeld { keyspace: self.keyspace, key: key.clone(), own }
+    }
+
+    /// What is said to the other one of a record that is here: by which of the two is the older one can be told, if he has one at
+    /// all and that takes a good deal less than the record may.
+    fn own(&self, key: &[u8], record: &Bytes, held: Held) -> Own {
+        let digest = self.seed.digest(key, record).short();
+        let outline = match held {
+            Held::Here => None,
+            Held::There | Held::Both => Record::decode(record.clone()).ok().map(|record| record.outline()),
+        };
+        let is_short = |outline: &Outline| outline.to_bytes().len() <= record.len() / OUTLINE_SHARE;
+        Own { digest, outline: outline.filter(is_short) }
     }
 
     fn write(&self, key: &Bytes, record: Bytes) -> ReplicaRequest {

@@ -28,7 +28,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cluster::ClusterState;
-use merkle::{Answer, Ask, Refusal, Standing};
+use merkle::{Answer, Ask, Refusal, Short, Standing};
 use storage::{Db, ScanOutcome};
 use types::{Instant, KeyspaceId, Moment, NodeId, OperationId, PartitionId};
 use wire::ReplicaReply;
@@ -224,6 +224,11 @@ impl Exchange {
         self.trees.changed(key, before.map(|record| &record[..]), after.map(|record| &record[..]));
     }
 
+    /// By which digest owners tell each other of the record under this storage key; nothing of a hint's.
+    pub(crate) fn digest_of(&self, key: &[u8], record: &[u8]) -> Option<Short> {
+        self.trees.digest_of(key, record)
+    }
+
     /// There is a reason to doubt what is stored in a partition: its trees are built anew.
     pub(crate) fn doubt(&mut self, partition: PartitionId) {
         let mut any = false;
@@ -399,8 +404,9 @@ impl Exchange {
             }
             let mut todo = Vec::new();
             let who = (self.state.since_in(id.keyspace, id.partition), self.here, peer);
+            let seed = self.trees.seed(id.keyspace);
             let Some(tree) = self.trees.get(id) else { continue };
-            self.round = Round::begin(now.mono, who, id, tree, &mut todo);
+            self.round = Round::begin(now.mono, who, (id, seed), tree, &mut todo);
             if self.round.is_some() {
                 self.send(now, todo, out);
                 self.go_on(now, granting, out);

@@ -77,7 +77,7 @@ impl Round {
     pub(crate) fn begin(
         now: Instant,
         (epoch, here, peer): (Epoch, NodeId, NodeId),
-        id: TreeId,
+        (id, seed): (TreeId, Seed),
         tree: &mut Tree,
         out: &mut Vec<Todo>,
     ) -> Option<Round> {
@@ -92,7 +92,7 @@ impl Round {
             found: Vec::new(),
             found_in_all: 0,
             more: false,
-            mending: Mending::new(here, peer, id.keyspace),
+            mending: Mending::new((here, peer), (id.keyspace, seed)),
             asked: BTreeMap::new(),
             rest_until: now,
         })

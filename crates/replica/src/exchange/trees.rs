@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use cluster::ClusterState;
-use merkle::{Digest, Entry, Place, Seed, Shape, Standing, Tree};
+use merkle::{Digest, Entry, Place, Seed, Shape, Short, Standing, Tree};
 use types::{KeyspaceId, PartitionId};
 
 use crate::store_key::{PREFIX_BYTES, StoreKey};
@@ -114,6 +114,12 @@ impl Trees {
         let Some(Some(tree)) = family.trees.get_mut(partition) else { return };
         let digest = |record: &[u8]| family.seed.digest(&key[PREFIX_BYTES..], record);
         tree.change(Place { slot, hash }, before.map(digest), after.map(digest));
+    }
+
+    /// By which digest lists tell of the record under this storage key; nothing of a hint's.
+    pub(crate) fn digest_of(&self, key: &[u8], record: &[u8]) -> Option<Short> {
+        let (_, keyspace, _) = prefix(key)?;
+        Some(self.seed(keyspace).digest(&key[PREFIX_BYTES..], record).short())
     }
 
     /// How many of them are unknown or in doubt.

@@ -113,7 +113,7 @@ impl Replica {
     pub(super) fn why_not_on_what_is_left(task: &Task) -> Option<&'static str> {
         match task {
             // Owners compare and merge what is left, and what is settled elsewhere is let go of here.
-            Task::ReadHeld | Task::Write { .. } | Task::LetGo { .. } | Task::Readdress => None,
+            Task::ReadHeld(_) | Task::Write { .. } | Task::LetGo { .. } | Task::Readdress => None,
             Task::Read | Task::ReadCovering(_) | Task::Make(_) | Task::Drop => Some(MISSING),
         }
     }

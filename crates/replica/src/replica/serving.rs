@@ -3,11 +3,12 @@
 //! What must hold: *absent* is said only where this replica owns the key, lacks nothing of it, and may answer (INVARIANTS C3).
 
 use bytes::Bytes;
+use causality::Record;
 use cluster::{Keyspace, QuorumMode};
 use quorum::{Level, Model};
 use storage::Lookup;
 use types::{KeyspaceId, Moment, NodeId, OperationId, PartitionId};
-use wire::{ReplicaReply, ReplicaRequest, ScanAsk};
+use wire::{Own, ReplicaReply, ReplicaRequest, ScanAsk};
 
 use super::{Afterwards, Effect, Replica, Ticket};
 use crate::store_key::{self, store_key};
@@ -42,10 +43,10 @@ impl Replica {
                     }
                 }
             }
-            ReplicaRequest::ReadHeld { keyspace, key } => {
+            ReplicaRequest::ReadHeld { keyspace, key, own } => {
                 match self.place_to_keep(keyspace, &key, ticket.partition, None) {
                     Err(why) => out.push(Effect::Reply(ticket, ReplicaReply::CannotSay { why })),
-                    Ok(key) => self.with_held(now, key, Waiting::new(now, ticket, Task::ReadHeld), out),
+                    Ok(key) => self.with_held(now, key, Waiting::new(now, ticket, Task::ReadHeld(own)), out),
                 }
             }
             ReplicaRequest::Write { keyspace, key, record, path, in_place_of } => {
@@ -154,7 +155,9 @@ impl Replica {
             out.push(one.fail("this node joins or leaves the cluster, and keeps nothing for others"));
             return Afterwards::Same;
         }
-        if matches!(one.task, Task::ReadHeld) && self.hides_from_before(key, keyspace, one.ticket.partition) {
+        if matches!(one.task, Task::ReadHeld(_))
+            && self.hides_from_before(key, keyspace, one.ticket.partition)
+        {
             out.push(one.fail("it has yet to be decided what becomes of a write to this key"));
             return Afterwards::Same;
         }
@@ -176,8 +179,9 @@ impl Replica {
                 out.push(Effect::Reply(ticket, self.read(key, held)));
                 None
             }
-            Task::ReadHeld => {
+            Task::ReadHeld(own) => {
                 let reply = self.read(key, held);
+                let reply = self.beside(key, own.as_deref(), reply);
                 self.say_what_is_held(ticket, reply, out);
                 None
             }
@@ -207,6 +211,21 @@ impl Replica {
                 ReplicaReply::CannotSay { why: "it stands in, and was told nothing of this key".to_owned() }
             }
             None => ReplicaReply::Absent,
+        }
+    }
+
+    /// A reply for one who holds this himself: without the record, where it could teach him nothing. What it would come to if he
+    /// merged it is for his outline to say, tombstones and registers included (INVARIANTS B2, D1).
+    fn beside(&self, key: &Bytes, own: Option<&Own>, reply: ReplicaReply) -> ReplicaReply {
+        let (Some(own), ReplicaReply::Found { record, .. }) = (own, &reply) else { return reply };
+        if self.exchange.digest_of(key, record) == Some(own.digest) {
+            return ReplicaReply::Same;
+        }
+        let held =
+            own.outline.as_ref().and_then(|outline| Some((outline, Record::decode(record.clone()).ok()?)));
+        match held {
+            Some((outline, held)) if outline.has_all_of(&held) => ReplicaReply::Older,
+            _ => reply,
         }
     }
 

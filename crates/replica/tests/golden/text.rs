@@ -2,7 +2,7 @@
 
 use causality::Record;
 use merkle::{Answer, Contents, Question};
-use wire::{ReplicaReply, ReplicaRequest};
+use wire::{Own, ReplicaReply, ReplicaRequest};
 
 use crate::support::owners::{Message, Owners};
 
@@ -25,7 +25,14 @@ pub(crate) fn message(owners: &Owners, message: &Message) -> String {
 fn request(request: &ReplicaRequest) -> String {
     match request {
         ReplicaRequest::Grant { .. } => "how much may I send?".to_owned(),
-        ReplicaRequest::ReadHeld { key, .. } => format!("what have you of {}?", name(key)),
+        ReplicaRequest::ReadHeld { key, own, .. } => {
+            let own = match own.as_deref() {
+                None => "",
+                Some(Own { outline: None, .. }) => " I have this digest of it",
+                Some(Own { outline: Some(_), .. }) => " I have this digest of it, and this outline",
+            };
+            format!("what have you of {}?{own}", name(key))
+        }
         ReplicaRequest::Write { key, record: bytes, .. } => {
             format!("merge {} {}", name(key), record(&Record::decode(bytes.clone()).unwrap()))
         }
@@ -57,6 +64,8 @@ fn reply(reply: &ReplicaReply) -> String {
         ReplicaReply::Granted { .. } => "so much".to_owned(),
         ReplicaReply::Found { record: bytes, .. } => record(&Record::decode(bytes.clone()).unwrap()),
         ReplicaReply::Stored => "stored".to_owned(),
+        ReplicaReply::Same => "the very same".to_owned(),
+        ReplicaReply::Older => "nothing that you lack".to_owned(),
         ReplicaReply::Settled => "settled long ago".to_owned(),
         ReplicaReply::Failed { why } | ReplicaReply::CannotSay { why } => format!("failed: {why}"),
         ReplicaReply::Compared(answer) => compared(answer),

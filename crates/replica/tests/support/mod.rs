@@ -177,7 +177,7 @@ impl Rig {
         self.serve(operation, key, request)
     }
 
-    fn serve(&mut self, operation: u64, key: &[u8], request: ReplicaRequest) -> Vec<Said> {
+    pub(crate) fn serve(&mut self, operation: u64, key: &[u8], request: ReplicaRequest) -> Vec<Said> {
         let (now, ticket) = (self.now, self.ticket(operation, key));
         let mut out = Vec::new();
         self.replica().serve(now, ticket, request, &mut out);

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use env::disk::CrashMode;
+use merkle::{Answer, Question};
 use types::Instant;
 use wire::{Body, Envelope, ReplicaReply, ReplicaRequest};
 
@@ -31,7 +32,7 @@ pub enum Kind {
 
 impl Kind {
     /// Of a message of a connection.
-    pub(super) fn of(envelope: &Envelope) -> Kind {
+    fn of(envelope: &Envelope) -> Kind {
         let is_own = replica::handoff::is_own(envelope.operation);
         match &envelope.body {
             Body::Govern(_) | Body::Ping | Body::Pong => Kind::Govern,
@@ -44,6 +45,35 @@ impl Kind {
     }
 }
 
+/// What a message of a connection says, as far as the exchange is concerned: by this the cost of each of its steps can be told.
+fn step_of(envelope: &Envelope) -> &'static str {
+    match &envelope.body {
+        Body::Request(ReplicaRequest::Compare(ask)) => match ask.question {
+            Question::Root(_) => "compare: a root",
+            Question::Leaves(_) => "compare: which leaves",
+            Question::Spans(_) => "compare: which spans",
+            Question::Keys(_) => "compare: whose digests",
+        },
+        Body::Reply(ReplicaReply::Compared(answer)) => match **answer {
+            Answer::Refused(_) | Answer::Same { .. } => "compared: the same, or refused",
+            Answer::Branches(_) => "compared: branches",
+            Answer::Leaves(_) => "compared: leaves",
+            Answer::Spans(_) => "compared: spans",
+            Answer::Keys { .. } => "compared: keys",
+        },
+        Body::Request(ReplicaRequest::ReadHeld { .. }) => "what is held?",
+        Body::Request(ReplicaRequest::Write { .. }) => "a record to be merged",
+        Body::Request(ReplicaRequest::Grant { .. }) => "how much?",
+        Body::Reply(ReplicaReply::Found { .. }) => "a record",
+        Body::Reply(ReplicaReply::Absent) => "nothing is held",
+        Body::Reply(ReplicaReply::Same) => "the same is held",
+        Body::Reply(ReplicaReply::Older) => "something older is held",
+        Body::Reply(ReplicaReply::Stored) => "stored",
+        Body::Reply(ReplicaReply::Granted { .. }) => "so much",
+        _ => "other",
+    }
+}
+
 /// How much has crossed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Crossed {
@@ -53,10 +83,19 @@ pub struct Crossed {
     pub bytes: u64,
 }
 
+impl Crossed {
+    fn add(&mut self, bytes: usize) {
+        self.messages += 1;
+        self.bytes += bytes as u64;
+    }
+}
+
 /// What there is between the data centers of a world.
 #[derive(Debug, Default)]
 pub(super) struct Between {
     crossed: BTreeMap<Kind, Crossed>,
+    /// The same for what the exchange says, by what it is.
+    steps: BTreeMap<&'static str, Crossed>,
     cut_until: Option<Instant>,
     a_relay_dies: bool,
 }
@@ -73,6 +112,11 @@ impl World {
     /// What has crossed between data centers so far.
     pub fn crossed(&self) -> &BTreeMap<Kind, Crossed> {
         &self.between.crossed
+    }
+
+    /// What has crossed for the exchange, by what was said.
+    pub fn crossed_in_steps(&self) -> &BTreeMap<&'static str, Crossed> {
+        &self.between.steps
     }
 
     /// Whether a data center is cut off and is to stay so for now.
@@ -104,9 +148,16 @@ impl World {
 
     pub(super) fn crosses(&mut self, ends: (Place, Place), kind: Kind, bytes: usize) {
         if self.network.is_between(ends) {
-            let crossed = self.between.crossed.entry(kind).or_default();
-            crossed.messages += 1;
-            crossed.bytes += bytes as u64;
+            self.between.crossed.entry(kind).or_default().add(bytes);
+        }
+    }
+
+    /// A message of a connection crosses.
+    pub(super) fn envelope_crosses(&mut self, ends: (Place, Place), envelope: &Envelope, bytes: usize) {
+        let kind = Kind::of(envelope);
+        self.crosses(ends, kind, bytes);
+        if kind == Kind::Exchange && self.network.is_between(ends) {
+            self.between.steps.entry(step_of(envelope)).or_default().add(bytes);
         }
     }
 }

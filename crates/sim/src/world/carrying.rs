@@ -8,7 +8,7 @@ use types::{Instant, NodeId, ShardId};
 use wire::{Body, Envelope};
 
 use super::shown::{Placed, Said};
-use super::{Event, World, between};
+use super::{Event, World};
 use crate::host::{At, Life, Outgoing};
 use crate::network::{Kind, LinkId, Packet, Place};
 use crate::random::{heavy_tailed, micros};
@@ -246,7 +246,7 @@ impl World {
         let from_id = self.hosts[from].id;
         let name = self.hosts[to].label(at.shard);
         self.trace.line(self.now, &name, format_args!("<- {from_id} {}", Said(&envelope)));
-        self.crosses((from, to), between::Kind::of(&envelope), packet.frame.len());
+        self.envelope_crosses((from, to), &envelope, packet.frame.len());
         if self.relay_dies(to, &envelope) {
             return;
         }

@@ -6,7 +6,8 @@ use api::{
     ShownValue, Touched, Written,
 };
 use bytes::{Bytes, BytesMut};
-use causality::{Actor, Context, Dot, DottedVector, Stamp};
+use causality::{Actor, Context, Dot, DottedVector, Outline, Stamp};
+use merkle::Short;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -14,7 +15,7 @@ use quorum::Level;
 use types::{Epoch, Incarnation, KeyspaceId, NodeId, OperationId, PartitionId, ShardId, Stint, WallTime};
 use wire::{
     Body, CollectAnswer, CollectAsk, CollectStep, CollectWait, Envelope, FetchAnswer, FetchAsk, Forward,
-    Holder, Mark, Relay, Relayed, ReplicaReply, ReplicaRequest, ScanAnswer, ScanAsk, ScanEntry, Write,
+    Holder, Mark, Own, Relay, Relayed, ReplicaReply, ReplicaRequest, ScanAnswer, ScanAsk, ScanEntry, Write,
     WriteName, WritePath, Written as Far, encode_frame,
 };
 
@@ -54,7 +55,12 @@ fn request() -> impl Strategy<Value = ReplicaRequest> {
             key,
             in_place_of
         }),
-        (keyspace(), bytes()).prop_map(|(keyspace, key)| ReplicaRequest::ReadHeld { keyspace, key }),
+        (keyspace(), bytes(), option::of((any::<u64>(), option::of(outline())))).prop_map(
+            |(keyspace, key, own)| {
+                let own = own.map(|(digest, outline)| Box::new(Own { digest: Short(digest), outline }));
+                ReplicaRequest::ReadHeld { keyspace, key, own }
+            }
+        ),
         (keyspace(), bytes(), bytes(), path(), in_place_of()).prop_map(
             |(keyspace, key, record, path, in_place_of)| {
                 ReplicaRequest::Write { keyspace, key, record, path, in_place_of }
@@ -86,6 +92,18 @@ fn request() -> impl Strategy<Value = ReplicaRequest> {
         (any::<u64>(), bytes(), any::<u32>()).prop_map(|(session, from, limit_bytes)| {
             ReplicaRequest::Fetch(FetchAsk { session: Epoch(session), from, limit_bytes })
         }),
+    ]
+}
+
+fn outline() -> impl Strategy<Value = Outline> {
+    let vector = vec((dot(), 1..9_u64), 0..4);
+    let known = (vector, vec(dot(), 0..4)).prop_map(|(vector, dots)| {
+        let vector = vector.into_iter().map(|(dot, counter)| (dot.actor, counter)).collect();
+        DottedVector::from_parts(vector, dots)
+    });
+    prop_oneof![
+        (stamp(), dot()).prop_map(|(stamp, dot)| Outline::Lww { stamp, dot }),
+        (known, vec(dot(), 0..4)).prop_map(|(seen, standing)| Outline::Siblings { seen, standing }),
     ]
 }
 
@@ -123,6 +141,8 @@ fn reply() -> impl Strategy<Value = ReplicaReply> {
         outcome().prop_map(|outcome| ReplicaReply::Forwarded(Box::new(outcome))),
         any::<u32>().prop_map(|bytes| ReplicaReply::Granted { bytes }),
         Just(ReplicaReply::Settled),
+        Just(ReplicaReply::Same),
+        Just(ReplicaReply::Older),
         Just(ReplicaReply::NotAsNamed),
         any::<u16>().prop_map(|node| ReplicaReply::NotPassedOn { to: NodeId(node) }),
         collect_answer().prop_map(|answer| ReplicaReply::Collected(Box::new(answer))),
