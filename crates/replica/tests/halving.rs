@@ -11,22 +11,14 @@ use bytes::Bytes;
 use causality::Record;
 use cluster::{Command, Stage};
 use replica::Change;
-use support::clients::{STEP, options, restart, serve_clients, storage};
+use support::clients::{self, KEYS, STEP, options, restart, serve_clients, storage};
 use support::movers::{key, keyspace_of, plan};
 use support::owners::Owners;
 use types::{PartitionId, WallTime};
 use wire::{FetchAsk, ReplicaReply, ReplicaRequest, WritePath};
 
-const KEYS: u32 = 120;
-
 fn filled(nodes: usize) -> (Owners, BTreeSet<u32>) {
-    let mut owners = Owners::new(nodes, 4, options(), &storage());
-    let keys: BTreeSet<u32> = (0..KEYS).collect();
-    for number in &keys {
-        assert!(owners.write(0, *number));
-    }
-    owners.pass(Duration::from_secs(5), STEP);
-    (owners, keys)
+    clients::filled(nodes, 4, &storage())
 }
 
 fn halve(owners: &mut Owners) {

@@ -21,6 +21,20 @@ pub(crate) fn storage() -> Options {
     Options { memory_bytes: 256 << 10, log_segment_bytes: 64 << 10, ..Options::tiny() }
 }
 
+/// How many keys there are at first.
+pub(crate) const KEYS: u32 = 120;
+
+/// So many owners of so many partitions that hold the same keys.
+pub(crate) fn filled(nodes: usize, partitions: u64, storage: &Options) -> (Owners, BTreeSet<u32>) {
+    let mut owners = Owners::new(nodes, partitions, options(), storage);
+    let keys: BTreeSet<u32> = (0..KEYS).collect();
+    for number in &keys {
+        assert!(owners.write(0, *number));
+    }
+    owners.pass(Duration::from_secs(5), STEP);
+    (owners, keys)
+}
+
 /// Stops a node without a word, and starts it again.
 pub(crate) fn restart(owners: &mut Owners, node: usize) {
     owners.restart(node, (options(), &storage()), |_| {});

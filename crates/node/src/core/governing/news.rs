@@ -77,7 +77,9 @@ impl Governing {
     fn split_notice(&self, peer: NodeId, epoch: Epoch) -> String {
         let name = self.newest.name_of(peer);
         format!(
-            "{name} goes by another history of the cluster state: it was begun again twice in generation {}, here up to epoch {} and there up              to epoch {epoch}. Neither side goes by changes of the other, nor serves requests that it routed. Decide which to keep, and              run `henge recover --losing {name}` at a node of that side: all nodes go by it then",
+            "{name} goes by another history of the cluster state: it was begun again twice in generation {}, here up to epoch {} and there \
+             up to epoch {epoch}. Neither side goes by changes of the other, nor serves requests that it routed. Decide which to keep, and \
+             run `henge recover --losing {name}` at a node of that side: all nodes go by it then",
             self.newest.generation(),
             self.newest.epoch(),
         )
