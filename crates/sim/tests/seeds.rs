@@ -124,6 +124,13 @@ fn a_member_that_never_comes_is_removed() {
     check(&sim::run_caught(Scenario::from_seed(710_517), false));
 }
 
+/// A reader demanded what it had written to a stand-in, just after the heal and before its owner had it: it is told that this may be on
+/// its way, and that is no failure.
+#[test]
+fn what_a_stand_in_keeps_may_be_on_its_way() {
+    check(&sim::run_caught(Scenario::from_seed(800_331), false));
+}
+
 /// Runs what a seed stood for when it found something: without the kinds of fault that came later.
 fn replay(seed: u64) {
     check(&sim::run_caught(Scenario::from_seed(seed).without_later_faults(), false));

@@ -56,6 +56,11 @@ impl Books {
         }
     }
 
+    /// Whether others may stand in for the owners of a keyspace.
+    pub fn is_sloppy(&self, keyspace: KeyspaceId) -> bool {
+        self.sloppy.contains(&keyspace)
+    }
+
     /// A number that no value had before.
     pub fn next_value(&mut self) -> u64 {
         self.last_value += 1;

@@ -37,6 +37,8 @@ pub struct Figures {
     pub done: u64,
     /// Requests that were not done.
     pub not_done: u64,
+    /// Of those, reads that demanded what a stand-in may keep, which gives it to its owners in time.
+    pub on_its_way: u64,
     /// Requests of which nobody knows.
     pub unknown: u64,
     /// Walks over a keyspace that did not come to their end in time.

@@ -123,6 +123,12 @@ impl Client {
                 self.acknowledging = Some(written.operation);
             }
         }
+        let demands = match &task.kind {
+            Kind::RegisterGet { demanded, .. } => demanded.is_some(),
+            Kind::SiblingsGet { demanded, .. } => demanded.is_some(),
+            _ => false,
+        };
+        figures.on_its_way += u64::from(demands && books.is_sloppy(task.keyspace) && is_not_done(answer));
         let checked = self.judge(world, books, task, answer);
         problems.extend(checked.err().map(|(rule, what)| (rule, of(what))));
     }
