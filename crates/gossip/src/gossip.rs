@@ -365,6 +365,10 @@ impl Gossip {
         if held >= Some(pulse) {
             hear(member, now, pulse, &self.limits);
         }
+        // Of a start that was over before anybody had its state the others remember the heartbeat alone, and say it when they accuse.
+        if let Some(accused) = member.accuses.get(&self.me).copied() {
+            self.check_myself(accused, true);
+        }
     }
 
     fn take_entry(&mut self, now: Instant, node: NodeId, entry: &Entry) {

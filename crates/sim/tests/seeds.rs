@@ -131,6 +131,13 @@ fn what_a_stand_in_keeps_may_be_on_its_way() {
     check(&sim::run_caught(Scenario::from_seed(800_331), false));
 }
 
+/// A node whose clock was ahead was heard once, and died before anybody had its state. Started again by a clock that was right, it was
+/// heard by nobody and never learned why: who took it for down remembered a later start, and told only of those whose state it had.
+#[test]
+fn who_is_accused_by_a_start_that_it_has_outlived_begins_a_later_one() {
+    check(&sim::run_caught(Scenario::from_seed(801_343), false));
+}
+
 /// Runs what a seed stood for when it found something: without the kinds of fault that came later.
 fn replay(seed: u64) {
     check(&sim::run_caught(Scenario::from_seed(seed).without_later_faults(), false));
