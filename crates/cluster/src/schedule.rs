@@ -29,8 +29,8 @@ pub struct Report {
     pub done: Vec<Step>,
     /// Among how many shards it divides the partitions: there are never fewer of these.
     pub shards: u8,
-    /// With what it is not done, and whom it waits for there: who is yet to be compared with, or has failed
-    /// as a source.
+    /// With what it is not done, and whom it waits for there: who is yet to be compared with, or is the only
+    /// source and has failed.
     pub waits_for: Vec<(PartitionId, NodeId)>,
 }
 
@@ -108,19 +108,26 @@ impl Progress {
         members.map(|member| member.id).filter(|node| !may(*node)).collect()
     }
 
-    /// Whom a movement waits for, if it does: those who are not done with its stage, or in their place whom these wait for
-    /// themselves. A node that is down is among them where it holds the movement up, whoever else has a part in that.
-    pub fn waits_for(&self, state: &ClusterState, partition: PartitionId) -> Vec<NodeId> {
+    /// Whom a movement waits for, if it does: those who are not done with its stage; and in the place of one that is up, and waits itself for
+    /// one that is not, that one. `is_up` says whether a node seems to be able to take part.
+    pub fn waits_for(
+        &self,
+        state: &ClusterState,
+        partition: PartitionId,
+        is_up: impl Fn(NodeId) -> bool,
+    ) -> Vec<NodeId> {
         let Some(movement) = state.movement(partition) else { return Vec::new() };
         if self.is_done(state, partition, movement) {
             return Vec::new();
         }
         match movement.stage {
             Stage::Filling | Stage::Clearing => {
+                let hindered_by =
+                    |node: NodeId| self.whom(state, partition, node).filter(|whom| !is_up(*whom));
+                let whom = |node: NodeId| if is_up(node) { hindered_by(node).unwrap_or(node) } else { node };
                 let not_done = self.not_done(state, partition, movement).into_iter();
-                let whom: BTreeSet<NodeId> =
-                    not_done.map(|node| self.whom(state, partition, node).unwrap_or(node)).collect();
-                whom.into_iter().collect()
+                let late: BTreeSet<NodeId> = not_done.map(whom).collect();
+                late.into_iter().collect()
             }
             Stage::Switched => {
                 let old = state.keyspaces().iter().flat_map(|keyspace| {

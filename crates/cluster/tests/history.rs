@@ -416,7 +416,7 @@ fn a_switch_waits_for_refusals() {
     assert!(!goes_on(&progress), "he goes by the state before");
     progress.report(old[1], Report { adopted: state.epoch(), shards: 1, ..Report::default() });
     assert!(goes_on(&progress), "one of three is none");
-    assert_eq!(progress.waits_for(&state, partition), Vec::new());
+    assert_eq!(progress.waits_for(&state, partition, |_| true), Vec::new());
 }
 
 /// Nothing silently leaves fewer nodes than N, and what asks for that says so.
@@ -542,7 +542,7 @@ fn who_stays_is_waited_for_where_there_are_to_be_fewer_copies() {
         let owners = state.all_owners(keyspace.id, *partition);
         let new: Vec<NodeId> =
             owners.also_written.iter().copied().filter(|node| !owners.read.contains(node)).collect();
-        assert_eq!(nobody.waits_for(&state, *partition), new);
+        assert_eq!(nobody.waits_for(&state, *partition, |_| true), new);
     }
     let fewer = Keyspace { n: ReplicaCount::Everywhere(2), ..Keyspace::new(1, "fewer") };
     let state = found(3, vec![Keyspace::new(1, "fewer")]);
@@ -553,7 +553,7 @@ fn who_stays_is_waited_for_where_there_are_to_be_fewer_copies() {
     for partition in state.movements().keys() {
         let mut new = state.all_owners(made.id, *partition).also_written.to_vec();
         new.sort_unstable();
-        assert_eq!(nobody.waits_for(&state, *partition), new);
+        assert_eq!(nobody.waits_for(&state, *partition, |_| true), new);
     }
     assert!(!state.movements().is_empty());
 }

@@ -102,7 +102,7 @@ pub enum Answer {
     /// The leaves of the branches that were asked for, in order.
     Leaves(#[serde(with = "crate::sums")] Vec<Short>),
     /// What is in each span that was asked for, in order.
-    Spans(Vec<Contents>),
+    Spans(#[serde(deserialize_with = "crate::sums::spans")] Vec<Contents>),
     /// Keys of digests that were asked for. Those not named are no longer there, unless there is more.
     Keys {
         /// The keys.

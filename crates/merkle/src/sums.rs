@@ -9,10 +9,13 @@
 //!
 //! Always true: a row has one form. Memory for one is bounded whatever is claimed: a tree has no longer row than [`SUMS_MAX`].
 
-use serde::de::Error as _;
+use std::fmt;
+
+use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::Short;
+use crate::message::{Contents, SPANS_MAX};
 use crate::shape::FANOUT;
 
 /// The longest row: all leaves of a tree.
@@ -48,9 +51,34 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
     Ok(row)
 }
 
+/// Reads a list of at most [`SPANS_MAX`]: a row of empty sums takes little to claim and more to hold.
+pub(crate) fn spans<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Contents>, D::Error> {
+    struct Spans;
+    impl<'de> Visitor<'de> for Spans {
+        type Value = Vec<Contents>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "at most {SPANS_MAX} spans")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Vec<Contents>, A::Error> {
+            let mut spans = Vec::new();
+            while let Some(span) = sequence.next_element()? {
+                if spans.len() == SPANS_MAX {
+                    return Err(A::Error::custom("more spans than anybody asks for"));
+                }
+                spans.push(span);
+            }
+            Ok(spans)
+        }
+    }
+    deserializer.deserialize_seq(Spans)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::Answer;
 
     #[derive(Serialize, Deserialize, PartialEq, Debug)]
     struct Row(#[serde(with = "super")] Vec<Short>);
@@ -86,5 +114,17 @@ mod tests {
         assert!(refused((3, vec![0b1000], vec![Short(5)])), "a bit beyond the row");
         assert!(refused((3, vec![0b010], vec![Short(0)])), "a sum that is not one");
         assert!(refused((3, vec![0b010, 0], vec![Short(5)])), "bits that are not used");
+    }
+
+    /// K3: an answer has no more spans than a question has, whatever little each takes.
+    #[test]
+    fn an_answer_of_too_many_spans_is_refused() {
+        let of = |count: usize| Answer::Spans(vec![Contents::Parts(vec![Short(0); 32]); count]);
+        let survives = |answer: &Answer| {
+            let bytes = postcard::to_allocvec(answer).expect("plain data");
+            postcard::from_bytes::<Answer>(&bytes).is_ok_and(|read| read == *answer)
+        };
+        assert!(survives(&of(0)) && survives(&of(SPANS_MAX)));
+        assert!(!survives(&of(SPANS_MAX + 1)));
     }
 }

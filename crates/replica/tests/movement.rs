@@ -290,7 +290,14 @@ fn a_source_that_is_away_is_left_for_another_and_waited_for_in_the_end() {
     // Who leads hears for whom it waits, and not only that it is not done: the one that is away may be replaced.
     let progress = owners.progress();
     let mut under_way = owners.state.movements().keys();
-    assert!(under_way.all(|one| progress.waits_for(&owners.state, *one) == [owners.id(0)]));
+    let away = owners.id(0);
+    assert!(under_way.all(|one| progress.waits_for(&owners.state, *one, |node| node != away) == [away]));
+    let (joins, both) = (owners.id(3), |_| false);
+    let mut under_way = owners.state.movements().keys();
+    assert!(
+        under_way.all(|one| progress.waits_for(&owners.state, *one, both) == [joins]),
+        "who waits is away too"
+    );
     owners.silent = None;
     owners.move_all();
     owners.assert_at_rest(&keys);

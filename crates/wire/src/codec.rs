@@ -15,7 +15,7 @@
 //!  23 Grant         wanted u32
 //!  24 Compare       postcard merkle::Ask
 //!  25 ReadCovering  postcard (keyspace, key, context)
-//!  26 ReadHeld      postcard (keyspace, key, Own)
+//!  26 ReadHeld      postcard (keyspace, key, optional Own)
 //!  27 Relay         holder's place | count u8 | (node u16 | holder's place) each | as Write
 //!  31 Relayed       asker u16 | shard u8 | holder's place | as Write
 //!  28 Collect       postcard CollectAsk

@@ -16,19 +16,29 @@ use crate::text::time;
 use crate::view::{NodeState, NodeView, View};
 
 impl Decider {
-    /// A node that has been down for too long is replaced, even where movements wait for it.
+    /// A node that has been down for too long is replaced, even where movements wait for it: of several the one that has been so for
+    /// longest, of those that can be.
     pub(super) fn dead(&self, view: &View, obstacles: &mut Obstacles) -> Option<Verdict> {
-        let now = view.now;
         let silent = |node: &NodeView| match node.state {
-            NodeState::Down { since } => Some(now.since(since)),
+            NodeState::Down { since } => Some(view.now.since(since)),
             _ => None,
         };
-        let (node, silent) = view
-            .nodes
-            .iter()
-            .filter_map(|node| Some((node, silent(node)?)))
-            .filter(|(_, silent)| *silent >= self.policy.replace_after)
-            .max_by_key(|(node, silent)| (*silent, std::cmp::Reverse(node.id)))?;
+        let nodes = view.nodes.iter().filter_map(|node| Some((node, silent(node)?)));
+        let mut dead: Vec<(&NodeView, Duration)> =
+            nodes.filter(|(_, silent)| *silent >= self.policy.replace_after).collect();
+        dead.sort_by_key(|(node, silent)| (std::cmp::Reverse(*silent), node.id));
+        dead.into_iter().find_map(|(node, silent)| self.replaced(view, node, silent, obstacles))
+    }
+
+    /// How a node that has been silent for so long is replaced, if it is now.
+    fn replaced(
+        &self,
+        view: &View,
+        node: &NodeView,
+        silent: Duration,
+        obstacles: &mut Obstacles,
+    ) -> Option<Verdict> {
+        let now = view.now;
         let DownCount { down, all } = DownCount::of(view, &node.data_center);
         if down * 2 >= all {
             let data_center = &node.data_center;

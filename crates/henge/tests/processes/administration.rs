@@ -105,7 +105,11 @@ fn a_cluster_is_looked_after_while_clients_write() {
 
         // While one stands still nothing that moves comes to its end.
         servers.process(3).signal(Signal::Stop);
-        done(servers, &["node", "drain", "n4", "--no-wait"]);
+        // It may be the one that leads: then another does in a while.
+        wait_until("the drain to be agreed on", || {
+            let asked = henge(servers, &["node", "drain", "n4", "--no-wait"]);
+            asked.code == Some(0) || member(servers, "n4")["standing"] == "leaving"
+        });
         assert_eq!(member(servers, "n4")["standing"], "leaving");
         done(servers, &["node", "cancel", "n4", "--no-wait"]);
         assert_eq!(member(servers, "n4")["standing"], "joining");

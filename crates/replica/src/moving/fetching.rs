@@ -40,6 +40,8 @@ pub(crate) struct Fetching {
     rest_until: Instant,
     /// Who has failed last.
     failed: Option<NodeId>,
+    /// Who has answered last, and has not failed since.
+    answers: Option<NodeId>,
 }
 
 #[derive(Debug)]
@@ -69,6 +71,7 @@ impl Fetching {
             asked_at: Instant::default(),
             rest_until: Instant::default(),
             failed: None,
+            answers: None,
         }
     }
 
@@ -101,10 +104,14 @@ impl Fetching {
         self.rest_until = now + REST;
     }
 
-    /// Whom to ask of these, the best first.
+    /// Whom to ask of these, the best first: who has answered, and after one that has failed the next, whichever of them are there.
     pub(crate) fn source(&self, sources: &[NodeId]) -> Option<NodeId> {
-        let other = sources.iter().find(|source| Some(**source) != self.failed);
-        other.or_else(|| sources.first()).copied()
+        if let Some(answers) = self.answers.filter(|node| sources.contains(node)) {
+            return Some(answers);
+        }
+        let failed = sources.iter().position(|source| Some(*source) == self.failed);
+        let next = failed.map_or(0, |place| (place + 1) % sources.len());
+        sources.get(next).copied()
     }
 
     /// It was asked for, under this number.
@@ -143,6 +150,7 @@ impl Fetching {
             self.fail(now, from);
             return None;
         };
+        self.answers = Some(from);
         self.step = Step::Storing { id, left: entries.len(), has_failed: false, next, mark };
         Some(entries)
     }
@@ -181,6 +189,7 @@ impl Fetching {
         self.step = Step::Resting;
         self.rest_until = now + AGAIN;
         self.failed = Some(source);
+        self.answers = None;
     }
 
     /// Of whom it waits for a page.
@@ -191,8 +200,41 @@ impl Fetching {
         }
     }
 
-    /// Who was asked last and has failed: it waits for him, or goes on with another.
+    /// Who has failed last, and nobody has answered since.
     pub(crate) fn failed(&self) -> Option<NodeId> {
         self.failed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer() -> Option<FetchAnswer> {
+        Some(FetchAnswer { entries: Vec::new(), next: Some(Bytes::from_static(b"b")), mark: None })
+    }
+
+    /// Of several sources each has its turn, and who answers is asked on.
+    #[test]
+    fn who_is_there_is_found_and_stayed_with() {
+        let sources = [1, 2, 3].map(NodeId);
+        let mut fetching = Fetching::from(Bytes::from_static(b"a"));
+        let mut now = Instant::default();
+        for dead in [1, 2] {
+            assert_eq!(fetching.source(&sources), Some(NodeId(dead)));
+            fetching.asked(now, u64::from(dead), NodeId(dead));
+            fetching.fail(now, NodeId(dead));
+            assert_eq!(fetching.failed(), Some(NodeId(dead)));
+            now = now + AGAIN;
+        }
+        assert_eq!(fetching.source(&sources), Some(NodeId(3)));
+        fetching.asked(now, 3, NodeId(3));
+        assert!(fetching.answered(now, NodeId(3), answer(), |_| true).is_some());
+        assert!(matches!(fetching.stored(now, None), Stored::To(_)));
+        assert_eq!((fetching.source(&sources), fetching.failed()), (Some(NodeId(3)), None));
+        fetching.asked(now, 4, NodeId(3));
+        fetching.fail(now, NodeId(3));
+        assert_eq!(fetching.source(&sources), Some(NodeId(1)), "and from the first again");
+        assert_eq!(fetching.source(&[]), None);
     }
 }

@@ -374,11 +374,15 @@ impl Moving {
 
     /// Whom this node waits for, with each partition with which it is not done and waits for somebody.
     pub(crate) fn whom(&self) -> Vec<(PartitionId, NodeId)> {
-        let whom = |local: &Local| match &local.phase {
-            Phase::Fetching(fetching) => fetching.failed(),
+        let whom = |partition: PartitionId, local: &Local| match &local.phase {
+            // Where there is another source it is left for that one.
+            Phase::Fetching(fetching) => {
+                fetching.failed().filter(|failed| self.sources(partition) == [*failed])
+            }
             _ => local.waits_for(),
         };
-        self.steps.iter().filter_map(|(partition, local)| Some((*partition, whom(local)?))).collect()
+        let each = self.steps.iter();
+        each.filter_map(|(partition, local)| Some((*partition, whom(*partition, local)?))).collect()
     }
 
     /// What this node is doing for each movement that it has a part in, in words.

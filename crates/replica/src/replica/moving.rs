@@ -112,7 +112,7 @@ impl Replica {
         self.moving.report(self.db.synced_through())
     }
 
-    /// With whom the steps that are not done are to be compared yet, or who has failed as a source of their partitions.
+    /// With whom the steps that are not done are to be compared yet, or who has failed as the only source.
     pub fn waits_for(&self) -> Vec<(PartitionId, NodeId)> {
         self.moving.whom()
     }

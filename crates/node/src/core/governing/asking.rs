@@ -143,6 +143,12 @@ impl Governing {
     fn propose_for(&mut self, now: Moment, number: u64, out: &mut Vec<Act>) {
         let Some(asked) = self.asked.get_mut(&number) else { return };
         asked.again_at = None;
+        let change = asked.change.clone();
+        // He may have come back while nobody led.
+        if let Err(error) = self.look_before(&change) {
+            return self.answer(number, Err(error), out);
+        }
+        let Some(asked) = self.asked.get_mut(&number) else { return };
         let command = match self.newest.command_of(&asked.change) {
             Ok(command) => Bytes::from(command.encode()),
             Err(error) => return self.answer(number, Err(refused(&error)), out),

@@ -226,7 +226,8 @@ impl Governing {
 
     /// Of whom a movement waits to hear; nothing where this node does not lead, and cannot know.
     pub(super) fn waits_for(&self, partition: PartitionId) -> Option<Vec<NodeId>> {
-        self.leads().map(|_| self.leading.progress.waits_for(&self.newest, partition))
+        let is_up = |node: NodeId| node == self.here || self.reachable.contains(&node);
+        self.leads().map(|_| self.leading.progress.waits_for(&self.newest, partition, is_up))
     }
 
     /// Who keeps halves from being joined, or will once they are together; nothing where this node does not lead.

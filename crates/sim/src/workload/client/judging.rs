@@ -128,7 +128,9 @@ impl Client {
             Kind::SiblingsGet { demanded, .. } => demanded.is_some(),
             _ => false,
         };
-        figures.on_its_way += u64::from(demands && books.is_sloppy(task.keyspace) && is_not_done(answer));
+        let is_on_its_way = matches!(answer, Answer::Outcome(Err(Error::Unavailable { detail, .. }))
+            if detail.contains("it may be on its way"));
+        figures.on_its_way += u64::from(demands && books.is_sloppy(task.keyspace) && is_on_its_way);
         let checked = self.judge(world, books, task, answer);
         problems.extend(checked.err().map(|(rule, what)| (rule, of(what))));
     }
