@@ -40,7 +40,7 @@ fn any_answer() -> impl Strategy<Value = Answer> {
         any::<bool>().prop_map(|doubted| Answer::Same { doubted }),
         any_shorts().prop_map(Answer::Branches),
         any_shorts().prop_map(Answer::Leaves),
-        prop::collection::vec(any_contents(), 0..40).prop_map(Answer::Spans),
+        prop::collection::vec(any_contents(), 0..=SPANS_MAX).prop_map(Answer::Spans),
         (prop::collection::vec(named, 0..8), any::<bool>())
             .prop_map(|(keys, more)| Answer::Keys { keys, more }),
     ]
