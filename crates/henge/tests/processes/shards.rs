@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::common::patience::wait_until;
 use crate::common::resp::{Reply, Resp};
 use crate::common::servers::Servers;
 
@@ -36,6 +37,14 @@ fn every_connection_serves_every_key() {
     let servers = start();
     let keys = keys();
     for node in 1..=3 {
+        // Each shard has connections of its own to the others, and what is seen of a node is seen by one of them.
+        let mut connection = servers.resp(node, "0");
+        for key in &keys {
+            wait_until("the key's shard to reach all owners", || {
+                let written = connection.ask(&["SET", key, "first"]) == Reply::ok();
+                written && connection.ask(&["WAIT", "2", "5000"]) == Reply::Integer(2)
+            });
+        }
         let mut connections: Vec<Resp> = (0..5).map(|_| servers.resp(node, "0")).collect();
         for (key, place) in keys.iter().zip((0..5).cycle()) {
             assert_eq!(connections[place].ask(&["SET", key, &format!("{key} by {node}")]), Reply::ok());
