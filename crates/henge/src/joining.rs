@@ -6,7 +6,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use env::RealDisk;
 
 use crate::client::plan;
@@ -23,8 +23,10 @@ pub(crate) fn preview(config: NodeConfig, json: bool) -> Result<ExitCode> {
             "--dry-run shows what joining a cluster would come to, and {name} founds one: name its seeds (--seeds)"
         );
     };
-    let known = node::known_state(&RealDisk, &data_dir);
-    if let Ok(Some(known)) = known {
+    let known = node::known_state(&RealDisk, &data_dir).map_err(|why| {
+        anyhow!("{}: the cluster state kept here cannot be read: {why}", data_dir.display())
+    })?;
+    if let Some(known) = known {
         bail!("{name} is a member of cluster {} already, by what {} has", known.name(), data_dir.display());
     }
     let say = |what: &str| tracing::info!(node = %name, waits = %what, "asks what joining would come to");

@@ -94,7 +94,7 @@ fn halving_and_merging_go_on_from_every_border() {
     }
 }
 
-/// Who leaves stays after all, when it has handed over some of what it had.
+/// Who leaves stays after all, while it hands over what it had.
 #[test]
 fn a_cancelled_drain_goes_on_from_every_border() {
     let acts = [Act::Drain(1), Act::AwaitMoving, Act::Stay(1)];

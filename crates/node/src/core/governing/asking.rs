@@ -66,10 +66,6 @@ impl Governing {
         if let Change::Recover(plan) = change {
             return self.recover(now, client, *plan, false, out);
         }
-        if let Err(error) = self.look_before(&change) {
-            out.push(Act::Answer(client, Err(error)));
-            return;
-        }
         if let Change::Join(plan) = &change
             && self.newest.has_joined(plan)
         {
@@ -141,18 +137,17 @@ impl Governing {
     }
 
     fn propose_for(&mut self, now: Moment, number: u64, out: &mut Vec<Act>) {
+        let Some(asked) = self.asked.get(&number) else { return };
+        // Looked at each time: who is named may have come back while nobody led.
+        let looked = self.look_before(&asked.change);
+        let command =
+            looked.and_then(|()| self.newest.command_of(&asked.change).map_err(|error| refused(&error)));
+        let command = match command {
+            Ok(command) => Bytes::from(command.encode()),
+            Err(error) => return self.answer(number, Err(error), out),
+        };
         let Some(asked) = self.asked.get_mut(&number) else { return };
         asked.again_at = None;
-        let change = asked.change.clone();
-        // He may have come back while nobody led.
-        if let Err(error) = self.look_before(&change) {
-            return self.answer(number, Err(error), out);
-        }
-        let Some(asked) = self.asked.get_mut(&number) else { return };
-        let command = match self.newest.command_of(&asked.change) {
-            Ok(command) => Bytes::from(command.encode()),
-            Err(error) => return self.answer(number, Err(refused(&error)), out),
-        };
         match self.leader {
             Some((_, leader)) if leader == self.here => {
                 if self.propose(now, &command, Proposer::Here(number), out).is_err() {
